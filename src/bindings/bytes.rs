@@ -1,0 +1,63 @@
+//! Byte arrays, borrowed for the length of one call.
+
+use std::ptr::{null_mut, slice_from_raw_parts_mut};
+
+use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
+use napi::{ValueType, sys};
+
+/// What a call gets for an argument that is no `Uint8Array`.
+pub(super) const NOT_BYTES: i32 = i32::MIN;
+
+/// The bytes of a `Uint8Array`; a detached or out-of-bounds one is empty.
+///
+/// Anything else than a `Uint8Array` becomes `None` inside, so that TypeScript makes the error.
+pub struct Bytes(Option<*mut [u8]>);
+
+impl Bytes {
+    /// The bytes, for the length of the call.
+    #[allow(clippy::mut_from_ref, reason = "the argument is the only way to the bytes")]
+    pub(super) fn get(&self) -> Option<&mut [u8]> {
+        // SAFETY: the engine gave address and length during this very call, and no JavaScript
+        // runs before it returns, so the memory neither moves nor shrinks nor goes away. A
+        // SharedArrayBuffer may change under our eyes: its bytes go to and come from the kernel
+        // as they are, and nothing is concluded from their values.
+        self.0.map(|bytes| unsafe { &mut *bytes })
+    }
+}
+
+impl FromNapiValue for Bytes {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        let (mut kind, mut length, mut data) = (0, 0, null_mut());
+        // SAFETY: napi-rs calls this with a live environment and value; null is allowed for the
+        // results that are not asked for.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                env,
+                value,
+                &raw mut kind,
+                &raw mut length,
+                &raw mut data,
+                null_mut(),
+                null_mut(),
+            )
+        };
+        let bytes = status == sys::Status::napi_ok && kind == sys::TypedarrayType::uint8_array;
+        if data.is_null() {
+            length = 0;
+            data = std::ptr::NonNull::<u8>::dangling().as_ptr().cast();
+        }
+        Ok(Self(bytes.then(|| slice_from_raw_parts_mut(data.cast(), length))))
+    }
+}
+
+impl TypeName for Bytes {
+    fn type_name() -> &'static str {
+        "Uint8Array"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+impl ValidateNapiValue for Bytes {}

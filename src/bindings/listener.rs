@@ -1,0 +1,26 @@
+//! Listening sockets.
+
+use napi::bindgen_prelude::Env;
+use napi_derive::napi;
+
+use super::environment::Environment;
+use super::{number, status};
+use crate::core::Handle;
+
+/// `listen(2)` on a bound socket, which becomes a listener under the same handle.
+#[napi]
+pub fn listen(env: &Env, handle: i32, backlog: i32) -> i32 {
+    status(Environment::of(env).context().listen(Handle::from_raw(handle), backlog))
+}
+
+/// Takes a bound or listening descriptor over; on failure it stays as it was.
+#[napi]
+pub fn adopt_listener(env: &Env, fd: i32, backlog: i32) -> i32 {
+    number(Environment::of(env).context().adopt_listener(fd, backlog).map(Handle::raw))
+}
+
+/// `accept4(2)`: the next connection's handle; -EAGAIN when nobody waits.
+#[napi]
+pub fn accept(env: &Env, handle: i32) -> i32 {
+    number(Environment::of(env).context().accept(Handle::from_raw(handle)).map(Handle::raw))
+}

@@ -1,0 +1,139 @@
+//! The multiplexer.
+
+use napi::bindgen_prelude::Env;
+use napi_derive::napi;
+
+use super::bytes::{Bytes, NOT_BYTES};
+use super::callback::Callback;
+use super::environment::Environment;
+use super::{count, number, status};
+use crate::core::{Event, Handle, Interest, Mode};
+use crate::sys::Errno;
+
+/// How many bytes an event takes in the caller's array: its handle and its bits, as int32.
+const EVENT_SIZE: usize = 8;
+
+/// `epoll_create1(2)`; `onReady` runs from Node's loop when the multiplexer has something to do.
+#[napi(ts_args_type = "onReady: () => void")]
+pub fn open_multiplexer(env: &Env, on_ready: Callback) -> i32 {
+    let environment = Environment::of(env);
+    let opened = environment.context().open_multiplexer();
+    let Ok(handle) = opened else { return number(opened.map(Handle::raw)) };
+    let fd = environment.context().epoll_fd(handle);
+    let watched =
+        fd.map_err(Errno::negated).and_then(|fd| environment.watch(env, handle, fd, on_ready));
+    match watched {
+        Ok(()) => handle.raw(),
+        Err(number) => {
+            let _ = environment.context().close_multiplexer(handle);
+            number
+        }
+    }
+}
+
+/// Closes the epoll descriptor; its sources live on.
+#[napi]
+pub fn close_multiplexer(env: &Env, multiplexer: i32) -> i32 {
+    let environment = Environment::of(env);
+    environment.unwatch(Handle::from_raw(multiplexer));
+    status(environment.context().close_multiplexer(Handle::from_raw(multiplexer)))
+}
+
+/// Registers a socket or listener. Interest: 1 read, 2 write; mode: 0 edge, 1 level, 2 oneshot.
+#[napi]
+pub fn add(env: &Env, multiplexer: i32, handle: i32, interest: u32, mode: u32) -> i32 {
+    let environment = Environment::of(env);
+    let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
+    let added = environment.context().add(
+        Handle::from_raw(multiplexer),
+        Handle::from_raw(handle),
+        Interest::from_bits(interest),
+        mode,
+    );
+    environment.update_holds();
+    status(added)
+}
+
+/// Registers somebody else's descriptor; returns a handle for it that `remove` ends.
+#[napi]
+pub fn watch(env: &Env, multiplexer: i32, fd: i32, interest: u32, mode: u32) -> i32 {
+    let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
+    let watched = Environment::of(env).context().watch(
+        Handle::from_raw(multiplexer),
+        fd,
+        Interest::from_bits(interest),
+        mode,
+    );
+    number(watched.map(Handle::raw))
+}
+
+/// Changes interest and mode; re-arms a one-shot.
+#[napi]
+pub fn modify(env: &Env, multiplexer: i32, handle: i32, interest: u32, mode: u32) -> i32 {
+    let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
+    status(Environment::of(env).context().modify(
+        Handle::from_raw(multiplexer),
+        Handle::from_raw(handle),
+        Interest::from_bits(interest),
+        mode,
+    ))
+}
+
+/// Lets a source go.
+#[napi]
+pub fn remove(env: &Env, multiplexer: i32, handle: i32) -> i32 {
+    let environment = Environment::of(env);
+    let removed =
+        environment.context().remove(Handle::from_raw(multiplexer), Handle::from_raw(handle));
+    environment.update_holds();
+    status(removed)
+}
+
+/// Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes handle and bits
+/// of each event as int32 pairs; returns how many. The bits: 1 readable, 2 writable, 4 read ended,
+/// 8 hang-up, 16 error, 32 has left the multiplexer.
+#[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array")]
+pub fn wait(env: &Env, multiplexer: i32, timeout: i32, events: Bytes) -> i32 {
+    let Some(events) = events.get() else { return NOT_BYTES };
+    let environment = Environment::of(env);
+    let limit = events.len() / EVENT_SIZE;
+    let tell = teller(events);
+    let told = environment.context().wait(Handle::from_raw(multiplexer), timeout, limit, tell);
+    environment.update_holds();
+    count(told)
+}
+
+/// Empties queues and completes closes without a wait; writes only who has left.
+#[napi(ts_args_type = "multiplexer: number, events: Uint8Array")]
+pub fn service(env: &Env, multiplexer: i32, events: Bytes) -> i32 {
+    let Some(events) = events.get() else { return NOT_BYTES };
+    let environment = Environment::of(env);
+    let limit = events.len() / EVENT_SIZE;
+    let told = environment.context().service(Handle::from_raw(multiplexer), limit, teller(events));
+    environment.update_holds();
+    count(told)
+}
+
+/// Milliseconds that a wait could sleep now: 0 when there is news, -1 without end.
+#[napi]
+pub fn idle(env: &Env, multiplexer: i32, limit: u32) -> i32 {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    number(Environment::of(env).context().idle(Handle::from_raw(multiplexer), limit))
+}
+
+/// Whether a pending wait keeps the process alive.
+#[napi]
+pub fn hold(env: &Env, multiplexer: i32, holds: bool) {
+    Environment::of(env).await_for(Handle::from_raw(multiplexer), holds);
+}
+
+fn teller(events: &mut [u8]) -> impl FnMut(Event) {
+    let mut slots = events.chunks_exact_mut(EVENT_SIZE);
+    move |event| {
+        if let Some(slot) = slots.next() {
+            let (handle, bits) = slot.split_at_mut(EVENT_SIZE / 2);
+            handle.copy_from_slice(&event.handle.raw().to_ne_bytes());
+            bits.copy_from_slice(&event.bits.to_ne_bytes());
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Socket options.
+
+use napi::bindgen_prelude::Env;
+use napi_derive::napi;
+
+use super::bytes::{Bytes, NOT_BYTES};
+use super::environment::Environment;
+use super::{count, status};
+use crate::core::Handle;
+use crate::sys;
+
+/// `getsockopt(2)`: how many bytes of `into` the kernel filled.
+#[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
+pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, into: Bytes) -> i32 {
+    let Some(into) = into.get() else { return NOT_BYTES };
+    let context = Environment::of(env).context();
+    let fd = context.fd(Handle::from_raw(handle));
+    count(fd.and_then(|fd| sys::get_option(fd, level, name, into)))
+}
+
+/// `setsockopt(2)`.
+#[napi(ts_args_type = "handle: number, level: number, name: number, value: Uint8Array")]
+pub fn set_option(env: &Env, handle: i32, level: i32, name: i32, value: Bytes) -> i32 {
+    let Some(value) = value.get() else { return NOT_BYTES };
+    let context = Environment::of(env).context();
+    let fd = context.fd(Handle::from_raw(handle));
+    status(fd.and_then(|fd| sys::set_option(fd, level, name, value)))
+}

@@ -1,0 +1,232 @@
+//! Stream sockets.
+
+use std::io::IoSlice;
+
+use napi::bindgen_prelude::Env;
+use napi_derive::napi;
+
+use super::address::{JsAddress, numeric, unix};
+use super::bytes::{Bytes, NOT_BYTES};
+use super::environment::Environment;
+use super::{count, number, status};
+use crate::core::{Closed, Handle, SendStatus};
+use crate::sys::{Errno, Family, Shutdown};
+
+/// `socket(2)` of a family: 4, 6, or 0 for Unix.
+#[napi]
+pub fn open(env: &Env, family: u32) -> i32 {
+    let family = match family {
+        0 => Family::Unix,
+        4 => Family::Ipv4,
+        6 => Family::Ipv6,
+        _ => return Errno::INVAL.negated(),
+    };
+    number(Environment::of(env).context().open(family).map(Handle::raw))
+}
+
+/// Takes a connected descriptor over; on failure it stays as it was.
+#[napi]
+pub fn adopt_socket(env: &Env, fd: i32) -> i32 {
+    number(Environment::of(env).context().adopt_socket(fd).map(Handle::raw))
+}
+
+/// `bind(2)` to a numeric host.
+#[napi]
+pub fn bind(env: &Env, handle: i32, host: String, port: u32) -> i32 {
+    let bind = |address| Environment::of(env).context().bind(Handle::from_raw(handle), &address);
+    status(numeric(&host, port).and_then(bind))
+}
+
+/// `bind(2)` to a path.
+#[napi]
+pub fn bind_path(env: &Env, handle: i32, path: String) -> i32 {
+    status(Environment::of(env).context().bind(Handle::from_raw(handle), &unix(path)))
+}
+
+/// `connect(2)` to a numeric host. What the kernel says of the connection comes as readiness.
+#[napi]
+pub fn connect(env: &Env, handle: i32, host: String, port: u32) -> i32 {
+    let connect =
+        |address| Environment::of(env).context().connect(Handle::from_raw(handle), &address);
+    status(numeric(&host, port).and_then(connect))
+}
+
+/// `connect(2)` to a path.
+#[napi]
+pub fn connect_path(env: &Env, handle: i32, path: String) -> i32 {
+    status(Environment::of(env).context().connect(Handle::from_raw(handle), &unix(path)))
+}
+
+/// `recv(2)` into the array; -EAGAIN when nothing waits, 0 at the peer's end.
+#[napi(ts_args_type = "handle: number, into: Uint8Array")]
+pub fn receive(env: &Env, handle: i32, into: Bytes) -> i32 {
+    let Some(into) = into.get() else { return NOT_BYTES };
+    let mut context = Environment::of(env).context();
+    let into = bounded(into);
+    count(context.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
+}
+
+/// As `receive`, but the bytes stay: `MSG_PEEK`.
+#[napi(ts_args_type = "handle: number, into: Uint8Array")]
+pub fn peek(env: &Env, handle: i32, into: Bytes) -> i32 {
+    let Some(into) = into.get() else { return NOT_BYTES };
+    let mut context = Environment::of(env).context();
+    let into = bounded(into);
+    count(context.with_socket(Handle::from_raw(handle), |socket| socket.peek(into)))
+}
+
+/// recv(2) takes at most 2^31 bytes at a time, and the count has to fit an int.
+fn bounded(into: &mut [u8]) -> &mut [u8] {
+    let length = into.len().min(1 << 30);
+    into.split_at_mut(length).0
+}
+
+/// `sendmsg(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed.
+#[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
+pub fn send(env: &Env, handle: i32, bytes: Bytes) -> i32 {
+    let Some(bytes) = bytes.get() else { return NOT_BYTES };
+    send_pieces(env, handle, &[IoSlice::new(bytes)])
+}
+
+/// As `send`, of several pieces at once.
+#[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
+pub fn send_all(env: &Env, handle: i32, pieces: Vec<Bytes>) -> i32 {
+    let pieces: Option<Vec<_>> =
+        pieces.iter().map(|piece| piece.get().map(|bytes| IoSlice::new(bytes))).collect();
+    pieces.map_or(NOT_BYTES, |pieces| send_pieces(env, handle, &pieces))
+}
+
+fn send_pieces(env: &Env, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
+    let environment = Environment::of(env);
+    let handle = Handle::from_raw(handle);
+    let sent = environment.context().with_socket(handle, |socket| socket.send(pieces));
+    if sent != Ok(SendStatus::Sent) {
+        environment.update_holds();
+    }
+    number(sent.map(|status| status as i32))
+}
+
+/// Tries to empty the queue: 1 when it is empty now.
+#[napi]
+pub fn flush(env: &Env, handle: i32) -> i32 {
+    let environment = Environment::of(env);
+    let flushed =
+        environment.context().with_socket(Handle::from_raw(handle), |socket| Ok(socket.flush()));
+    environment.update_holds();
+    number(flushed)
+}
+
+/// `shutdown(2)`, of the writing half after the queue. How: 0 read, 1 write, 2 both.
+#[napi]
+pub fn shutdown(env: &Env, handle: i32, how: u32) -> i32 {
+    let how = match how {
+        0 => Shutdown::Read,
+        1 => Shutdown::Write,
+        2 => Shutdown::Both,
+        _ => return Errno::INVAL.negated(),
+    };
+    status(Environment::of(env).context().shutdown(Handle::from_raw(handle), how))
+}
+
+/// `close(2)`, after the queue: 0 closed, 1 a multiplexer will tell, 2 it needs one to.
+#[napi]
+pub fn close(env: &Env, handle: i32) -> i32 {
+    let environment = Environment::of(env);
+    let closed = environment.context().close(Handle::from_raw(handle));
+    environment.update_holds();
+    number(closed.map(|closed: Closed| closed as i32))
+}
+
+/// `close(2)` at once, by RST.
+#[napi]
+pub fn reset(env: &Env, handle: i32) -> i32 {
+    let environment = Environment::of(env);
+    let reset = environment.context().reset(Handle::from_raw(handle));
+    environment.update_holds();
+    status(reset)
+}
+
+/// 0 connecting, 1 open, 2 closing, 3 closed; plus 4 when reading has ended, 8 when writing has.
+#[napi]
+pub fn state(env: &Env, handle: i32) -> i32 {
+    number(Environment::of(env).context().state_bits(Handle::from_raw(handle)))
+}
+
+/// The call that the socket died of: 0 read, 1 write, 2 connect; -1 while it has not.
+#[napi]
+pub fn failed_call(env: &Env, handle: i32) -> i32 {
+    let mut context = Environment::of(env).context();
+    let failure = context.socket(Handle::from_raw(handle)).map(|socket| socket.failure());
+    failure.ok().flatten().map_or(-1, |(call, _)| call as i32)
+}
+
+/// Bytes in the queue.
+#[napi]
+pub fn queued(env: &Env, handle: i32) -> f64 {
+    let mut context = Environment::of(env).context();
+    context.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.queue_length()))
+}
+
+/// The queue's limit in bytes.
+#[napi]
+pub fn send_queue_limit(env: &Env, handle: i32) -> f64 {
+    let mut context = Environment::of(env).context();
+    context.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.queue_limit()))
+}
+
+/// Sets the queue's limit in bytes.
+#[napi]
+pub fn set_send_queue_limit(env: &Env, handle: i32, limit: i64) -> i32 {
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let mut context = Environment::of(env).context();
+    status(context.socket(Handle::from_raw(handle)).map(|socket| socket.set_queue_limit(limit)))
+}
+
+/// Whether receive and send wait.
+#[napi]
+pub fn set_blocking(env: &Env, handle: i32, blocking: bool) -> i32 {
+    let mut context = Environment::of(env).context();
+    status(context.socket(Handle::from_raw(handle)).map(|socket| socket.set_blocking(blocking)))
+}
+
+/// Bytes received, over the socket's life.
+#[napi]
+pub fn bytes_received(env: &Env, handle: i32) -> f64 {
+    let mut context = Environment::of(env).context();
+    context.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.totals().0))
+}
+
+/// Bytes that the kernel took, over the socket's life.
+#[napi]
+pub fn bytes_sent(env: &Env, handle: i32) -> f64 {
+    let mut context = Environment::of(env).context();
+    context.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.totals().1))
+}
+
+/// The descriptor of a socket or listener.
+#[napi]
+pub fn descriptor(env: &Env, handle: i32) -> i32 {
+    number(Environment::of(env).context().raw_fd(Handle::from_raw(handle)))
+}
+
+/// `getsockname(2)`; null when there is none.
+#[napi]
+pub fn local_address(env: &Env, handle: i32) -> Option<JsAddress> {
+    let context = Environment::of(env).context();
+    let fd = context.fd(Handle::from_raw(handle)).ok()?;
+    crate::sys::local_address(fd).ok().map(Into::into)
+}
+
+/// `getpeername(2)`; null when there is none.
+#[napi]
+pub fn remote_address(env: &Env, handle: i32) -> Option<JsAddress> {
+    let context = Environment::of(env).context();
+    let fd = context.fd(Handle::from_raw(handle)).ok()?;
+    crate::sys::remote_address(fd).ok().map(Into::into)
+}
+
+/// Counts of bytes are exact in JavaScript up to 2^53.
+#[allow(clippy::cast_precision_loss, reason = "8 PiB over one connection are not met")]
+fn float(count: u64) -> f64 {
+    count as f64
+}

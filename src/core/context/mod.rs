@@ -1,0 +1,218 @@
+//! All sources and multiplexers of one environment: a Node process's main thread, or a worker.
+
+mod registration;
+mod wait;
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use super::handle::{Handle, Token};
+use super::listener::Listener;
+use super::multiplexer::Multiplexer;
+use super::slab::Slab;
+use super::socket::Socket;
+use super::source::{Kind, Source};
+use crate::sys::{self, Address, EpollEvent, Errno, Family, PollFd, Shutdown};
+
+/// How many edges one `epoll_wait(2)` fetches.
+const EDGES_PER_WAIT: usize = 1000;
+
+pub(crate) struct Context {
+    sources: Slab<Source>,
+    multiplexers: Slab<Multiplexer>,
+    /// Multiplexers that began or ceased to hold queued output since this was last asked for.
+    hold_changes: Vec<Handle>,
+    edges: Vec<EpollEvent>,
+    questions: Vec<(Token, PollFd)>,
+}
+
+/// What became of a source that its owner has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    Now = 0,
+    /// A multiplexer sends the queue first, and then says that the source has left.
+    AfterQueue = 1,
+    /// As before, but no multiplexer watches the socket yet.
+    Unwatched = 2,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self {
+            sources: Slab::new(),
+            multiplexers: Slab::new(),
+            hold_changes: Vec::new(),
+            edges: vec![EpollEvent::EMPTY; EDGES_PER_WAIT],
+            questions: Vec::new(),
+        }
+    }
+
+    /// A socket that is neither bound nor connected.
+    pub(crate) fn open(&mut self, family: Family) -> Result<Handle, Errno> {
+        let fd = sys::socket(family)?;
+        self.insert(Kind::Socket(Socket::new(fd, family != Family::Unix)))
+    }
+
+    /// Somebody's connected descriptor.
+    pub(crate) fn adopt_socket(&mut self, fd: RawFd) -> Result<Handle, Errno> {
+        self.check_stranger(fd)?;
+        let socket = Socket::adopt(fd)?;
+        self.insert(Kind::Socket(socket))
+    }
+
+    /// Somebody's bound or listening descriptor.
+    pub(crate) fn adopt_listener(&mut self, fd: RawFd, backlog: i32) -> Result<Handle, Errno> {
+        self.check_stranger(fd)?;
+        let listener = Listener::adopt(fd, backlog)?;
+        self.insert(Kind::Listener(listener))
+    }
+
+    /// # Errors
+    /// EEXIST when the descriptor is ours already, or watched.
+    fn check_stranger(&self, fd: RawFd) -> Result<(), Errno> {
+        if self.sources.values().any(|source| source.raw_fd() == Some(fd)) {
+            return Err(Errno::EXIST);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, kind: Kind) -> Result<Handle, Errno> {
+        let token = self.sources.insert(Source::new(kind)).ok_or(Errno::NFILE)?;
+        Ok(token.handle())
+    }
+
+    pub(crate) fn bind(&mut self, handle: Handle, address: &Address) -> Result<(), Errno> {
+        sys::bind(self.fd(handle)?, address)
+    }
+
+    /// Makes a listener of a bound socket, under the same handle.
+    pub(crate) fn listen(&mut self, handle: Handle, backlog: i32) -> Result<(), Errno> {
+        let source = self.source_mut(handle)?;
+        let Kind::Socket(socket) = &source.kind else { return Err(Errno::INVAL) };
+        // listen(2) first: a refusal leaves the socket to its owner.
+        sys::listen(socket.fd()?, backlog)?;
+        let unset = Kind::Foreign(-1, super::readiness::Readiness::UNKNOWN);
+        if let Kind::Socket(socket) = std::mem::replace(&mut source.kind, unset) {
+            let fd = socket.into_fd().ok_or(Errno::BADF)?;
+            source.kind = Kind::Listener(Listener::new(fd, backlog)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn accept(&mut self, handle: Handle) -> Result<Handle, Errno> {
+        let token = self.token(handle)?;
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        let Kind::Listener(listener) = &mut source.kind else { return Err(Errno::INVAL) };
+        match listener.accept() {
+            Ok(socket) => self.insert(Kind::Socket(socket)),
+            Err(errno) => {
+                if errno.is_exhaustion() {
+                    self.back_off(token);
+                }
+                Err(errno)
+            }
+        }
+    }
+
+    pub(crate) fn connect(&mut self, handle: Handle, to: &Address) -> Result<(), Errno> {
+        self.socket(handle)?.connect(to)?;
+        self.settle_failure(handle)
+    }
+
+    /// Runs `act` on a socket, and then keeps its registration in step with what became of it.
+    pub(crate) fn with_socket<T>(
+        &mut self,
+        handle: Handle,
+        act: impl FnOnce(&mut Socket) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let token = self.token(handle)?;
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::BADF) };
+        let had_output = !socket.queue.is_empty();
+        let result = act(socket);
+        if had_output || !socket.queue.is_empty() || socket.is_closed() {
+            self.refresh(token);
+        }
+        result
+    }
+
+    /// Ends one half or both: reading at once, writing after the queue.
+    pub(crate) fn shutdown(&mut self, handle: Handle, how: Shutdown) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.socket(handle)?.shutdown(how)?;
+        // Input that is only dropped is watched for, whatever the owner asks for.
+        self.arm(token)
+    }
+
+    /// A socket for a call that leaves its queue and its state alone.
+    pub(crate) fn socket(&mut self, handle: Handle) -> Result<&mut Socket, Errno> {
+        match &mut self.source_mut(handle)?.kind {
+            Kind::Socket(socket) => Ok(socket),
+            _ => Err(Errno::BADF),
+        }
+    }
+
+    pub(crate) fn state_bits(&mut self, handle: Handle) -> Result<i32, Errno> {
+        let bits = self.socket(handle)?.state_bits();
+        self.settle_failure(handle)?;
+        Ok(bits)
+    }
+
+    /// The descriptor of a socket or listener.
+    pub(crate) fn fd(&self, handle: Handle) -> Result<BorrowedFd<'_>, Errno> {
+        self.sources.by_handle(handle).ok_or(Errno::BADF)?.own_fd()
+    }
+
+    pub(crate) fn raw_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
+        self.fd(handle).map(|fd| fd.as_raw_fd())
+    }
+
+    /// Gracefully: a queue goes out first. A descriptor of somebody else is only let go of.
+    pub(crate) fn close(&mut self, handle: Handle) -> Result<Closed, Errno> {
+        let token = self.token(handle)?;
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        if let Kind::Socket(socket) = &mut source.kind {
+            if socket.close() {
+                return Ok(self.close_after_queue(token));
+            }
+            socket.make_last_words_heard();
+        }
+        self.release(token);
+        Ok(Closed::Now)
+    }
+
+    fn close_after_queue(&mut self, token: Token) -> Closed {
+        let watched = self.sources.get(token).is_some_and(|source| source.registration.is_some());
+        self.refresh(token);
+        if watched { Closed::AfterQueue } else { Closed::Unwatched }
+    }
+
+    /// At once, by RST.
+    pub(crate) fn reset(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.socket(handle)?.reset();
+        self.release(token);
+        Ok(())
+    }
+
+    /// Lets go of the multiplexer, then of the descriptor, then of the slot.
+    fn release(&mut self, token: Token) {
+        self.leave(token);
+        self.sources.remove(token);
+    }
+
+    /// A connect that failed is thrown away at once; its outcome waits to be told or met.
+    fn settle_failure(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.refresh(token);
+        Ok(())
+    }
+
+    fn token(&self, handle: Handle) -> Result<Token, Errno> {
+        self.sources.token(handle).ok_or(Errno::BADF)
+    }
+
+    fn source_mut(&mut self, handle: Handle) -> Result<&mut Source, Errno> {
+        let token = self.token(handle)?;
+        self.sources.get_mut(token).ok_or(Errno::BADF)
+    }
+}

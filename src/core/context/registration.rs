@@ -1,0 +1,280 @@
+//! Sources come to a multiplexer, change and leave.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use super::Context;
+use crate::core::handle::{Handle, Token};
+use crate::core::interest::{Interest, Mode};
+use crate::core::multiplexer::Multiplexer;
+use crate::core::readiness::Readiness;
+use crate::core::source::{Kind, Registration, Source};
+use crate::sys::{self, Errno};
+
+impl Context {
+    pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
+        let multiplexer = Multiplexer::new()?;
+        self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
+    }
+
+    /// The epoll descriptor itself: for Node's loop to watch.
+    pub(crate) fn epoll_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
+        let multiplexer = self.multiplexers.by_handle(handle).ok_or(Errno::BADF)?;
+        Ok(multiplexer.epoll.as_raw_fd())
+    }
+
+    /// Closes the epoll descriptor; its sources leave and live on.
+    pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
+        let here = |source: &Source| {
+            source.registration.as_ref().is_some_and(|place| place.multiplexer == token.slot)
+        };
+        for source in self.sources.values_mut().filter(|source| here(source)) {
+            source.registration = None;
+        }
+        self.multiplexers.remove(token);
+        Ok(())
+    }
+
+    /// Registers a socket or listener.
+    ///
+    /// # Errors
+    /// EEXIST when it has a multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
+    pub(crate) fn add(
+        &mut self,
+        multiplexer: Handle,
+        handle: Handle,
+        interest: Interest,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
+        let token = self.token(handle)?;
+        self.register(slot, token, interest, mode)
+    }
+
+    /// Registers somebody else's descriptor.
+    ///
+    /// # Errors
+    /// EBADF, EPERM for what epoll cannot watch (a regular file), EEXIST when it is watched here.
+    pub(crate) fn watch(
+        &mut self,
+        multiplexer: Handle,
+        fd: RawFd,
+        interest: Interest,
+        mode: Mode,
+    ) -> Result<Handle, Errno> {
+        let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
+        sys::is_descriptor(fd)?;
+        let source = Source::new(Kind::Foreign(fd, Readiness::UNKNOWN));
+        let token = self.sources.insert(source).ok_or(Errno::NFILE)?;
+        if let Err(errno) = self.register(slot, token, interest, mode) {
+            self.sources.remove(token);
+            return Err(errno);
+        }
+        Ok(token.handle())
+    }
+
+    fn register(
+        &mut self,
+        slot: u32,
+        token: Token,
+        interest: Interest,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        if source.registration.is_some() {
+            return Err(Errno::EXIST);
+        }
+        source.registration = Some(Registration {
+            multiplexer: slot,
+            interest,
+            mode,
+            armed: 0,
+            listed: false,
+            spent: false,
+            holds: false,
+        });
+        if let Err(errno) = self.arm(token) {
+            if let Some(source) = self.sources.get_mut(token) {
+                source.registration = None;
+            }
+            return Err(errno);
+        }
+        self.refresh(token);
+        Ok(())
+    }
+
+    /// Changes interest and mode, and asks the kernel anew; re-arms a one-shot.
+    ///
+    /// # Errors
+    /// ENOENT when the source is not in this multiplexer.
+    pub(crate) fn modify(
+        &mut self,
+        multiplexer: Handle,
+        handle: Handle,
+        interest: Interest,
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let token = self.member(multiplexer, handle)?;
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        if let Some(place) = &mut source.registration {
+            place.interest = interest;
+            place.mode = mode;
+            place.spent = false;
+        }
+        source.readiness_mut().doubt();
+        self.arm(token)?;
+        self.list(token);
+        Ok(())
+    }
+
+    /// # Errors
+    /// ENOENT when the source is not in this multiplexer.
+    pub(crate) fn remove(&mut self, multiplexer: Handle, handle: Handle) -> Result<(), Errno> {
+        let token = self.member(multiplexer, handle)?;
+        self.leave(token);
+        let foreign = |source: &Source| matches!(source.kind, Kind::Foreign(..));
+        if self.sources.get(token).is_some_and(foreign) {
+            self.sources.remove(token);
+        }
+        Ok(())
+    }
+
+    fn member(&self, multiplexer: Handle, handle: Handle) -> Result<Token, Errno> {
+        let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
+        let token = self.token(handle)?;
+        let source = self.sources.get(token).ok_or(Errno::BADF)?;
+        match &source.registration {
+            Some(place) if place.multiplexer == slot => Ok(token),
+            _ => Err(Errno::NOENT),
+        }
+    }
+
+    /// Makes the kernel watch for all that the source needs now. What it watches for beyond that
+    /// is taken back only when it fires: most interest that ends soon begins anew.
+    pub(super) fn arm(&mut self, token: Token) -> Result<(), Errno> {
+        let Some(source) = self.sources.get_mut(token) else { return Ok(()) };
+        let needs = source.needs();
+        let Some(fd) = source.raw_fd() else { return Ok(()) };
+        let Some(place) = &mut source.registration else { return Ok(()) };
+        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return Ok(()) };
+        let wanted = place.armed | needs;
+        if place.armed == 0 {
+            multiplexer.epoll.add(fd, wanted, token.raw())?;
+        } else if wanted != place.armed {
+            multiplexer.epoll.modify(fd, wanted, token.raw())?;
+        }
+        place.armed = wanted;
+        Ok(())
+    }
+
+    /// Narrows what the kernel watches for to what is needed; readiness that holds fires anew.
+    pub(super) fn rearm(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let needs = source.needs();
+        let Some(fd) = source.raw_fd() else { return };
+        let Some(place) = &mut source.registration else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return };
+        // Only ENOMEM could come of it, and then the wider watch stays.
+        if multiplexer.epoll.modify(fd, needs, token.raw()).is_ok() {
+            place.armed = needs;
+        }
+    }
+
+    /// `EPOLL_CTL_DEL` before `close(2)`, always: a duplicate of the descriptor anywhere would keep
+    /// the registration alive under a number that is dead here.
+    pub(super) fn leave(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let fd = source.raw_fd();
+        let Some(place) = source.registration.take() else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return };
+        if let (Some(fd), true) = (fd, place.armed != 0) {
+            // EBADF: somebody else's descriptor, closed before it was removed here.
+            let _ = multiplexer.epoll.delete(fd);
+        }
+        if place.holds {
+            self.hold(place.multiplexer, false);
+        }
+    }
+
+    /// Puts a source on its multiplexer's ready list, once.
+    pub(super) fn list(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let Some(place) = &mut source.registration else { return };
+        if place.listed {
+            return;
+        }
+        if let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) {
+            place.listed = true;
+            multiplexer.ready.push_back(token);
+        }
+    }
+
+    /// After anything that may have changed a socket's queue or its life.
+    pub(super) fn refresh(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        if let Kind::Socket(socket) = &source.kind
+            && socket.is_closed()
+        {
+            return self.throw_away(token);
+        }
+        let has_output = source.has_output();
+        let Some(place) = &mut source.registration else { return };
+        if place.holds != has_output {
+            place.holds = has_output;
+            let slot = place.multiplexer;
+            self.hold(slot, has_output);
+        }
+        if has_output {
+            // ENOMEM leaves the queue to the next flush.
+            let _ = self.arm(token);
+        }
+    }
+
+    /// A failed connect: the descriptor goes at once, the news of it stays.
+    fn throw_away(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let fd = source.raw_fd();
+        if let Kind::Socket(socket) = &mut source.kind {
+            if let (Some(fd), Some(place)) = (fd, &mut source.registration)
+                && let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer)
+            {
+                // It stands there: it has not left.
+                let _ = multiplexer.epoll.delete(fd);
+                place.armed = 0;
+            }
+            socket.discard_failed();
+        }
+        if let Some(place) = &mut source.registration
+            && std::mem::take(&mut place.holds)
+        {
+            let slot = place.multiplexer;
+            self.hold(slot, false);
+        }
+        self.list(token);
+    }
+
+    /// Counts sources with queued output, and notes when the first comes and the last goes.
+    fn hold(&mut self, slot: u32, holds: bool) {
+        let Some(multiplexer) = self.multiplexers.at_mut(slot) else { return };
+        let before = multiplexer.holds;
+        multiplexer.holds = if holds { before + 1 } else { before.saturating_sub(1) };
+        if (before == 0) != (multiplexer.holds == 0)
+            && let Some(token) = self.multiplexers.token_at(slot)
+        {
+            self.hold_changes.push(token.handle());
+        }
+    }
+
+    /// Whether queued output has to keep the process alive for this multiplexer.
+    pub(crate) fn is_held(&self, handle: Handle) -> bool {
+        self.multiplexers.by_handle(handle).is_some_and(|multiplexer| multiplexer.holds > 0)
+    }
+
+    pub(crate) fn has_hold_changes(&self) -> bool {
+        !self.hold_changes.is_empty()
+    }
+
+    pub(crate) fn take_hold_changes(&mut self) -> Vec<Handle> {
+        std::mem::take(&mut self.hold_changes)
+    }
+}

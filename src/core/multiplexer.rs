@@ -1,0 +1,48 @@
+//! One epoll descriptor and the sources that have news.
+
+use std::collections::VecDeque;
+
+use super::handle::{Handle, Token};
+use crate::sys::{Epoll, Errno};
+
+/// What an event says, as JavaScript reads it.
+pub(crate) mod event_bits {
+    pub(crate) const READABLE: u32 = 1;
+    pub(crate) const WRITABLE: u32 = 2;
+    pub(crate) const READ_ENDED: u32 = 4;
+    pub(crate) const HANGUP: u32 = 8;
+    pub(crate) const ERROR: u32 = 16;
+    /// The source has left the multiplexer by itself.
+    pub(crate) const LEFT: u32 = 32;
+}
+
+/// One line of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) handle: Handle,
+    pub(crate) bits: u32,
+}
+
+pub(crate) struct Multiplexer {
+    pub(super) epoll: Epoll,
+    /// Sources with news or a doubt, first come first told.
+    pub(super) ready: VecDeque<Token>,
+    /// Listeners that wait for the process to have descriptors or memory again.
+    pub(super) backing_off: Vec<Token>,
+    /// Sockets that were closed before and are gone now.
+    pub(super) farewells: VecDeque<Handle>,
+    /// How many sources have queued output.
+    pub(super) holds: u32,
+}
+
+impl Multiplexer {
+    pub(super) fn new() -> Result<Self, Errno> {
+        Ok(Self {
+            epoll: Epoll::new()?,
+            ready: VecDeque::new(),
+            backing_off: Vec::new(),
+            farewells: VecDeque::new(),
+            holds: 0,
+        })
+    }
+}

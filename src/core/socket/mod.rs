@@ -1,0 +1,216 @@
+//! One stream socket: its life, its two halves, its queue.
+
+mod connect;
+mod end;
+mod transfer;
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::readiness::Readiness;
+use super::send_queue::SendQueue;
+use crate::sys::{self, Errno};
+
+/// Where a socket is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// connect(2) is under way.
+    Connecting = 0,
+    Open = 1,
+    Closed = 3,
+}
+
+/// The system call that an error came out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Read = 0,
+    Write = 1,
+    Connect = 2,
+}
+
+/// Why nothing more comes or goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) errno: Errno,
+    pub(super) call: Call,
+}
+
+#[allow(clippy::struct_excessive_bools, reason = "the halves of a connection end independently")]
+pub(crate) struct Socket {
+    /// `None` once a failed connect has been thrown away.
+    fd: Option<OwnedFd>,
+    state: State,
+    /// Closed by its owner; its queue is still going out.
+    closing: bool,
+    pub(super) readiness: Readiness,
+    pub(super) queue: SendQueue,
+    failure: Option<Failure>,
+    /// The peer's end has been received, or the reading half was shut down here.
+    read_ended: bool,
+    /// The reading half was shut down here: what still comes is discarded.
+    read_shut: bool,
+    /// Nothing more is taken to be sent.
+    write_ended: bool,
+    /// shutdown(2) of the writing half follows the queue.
+    shutdown_due: bool,
+    /// Whether a short read tells that the kernel is empty; not so where descriptors can be
+    /// passed, since recv(2) stops at each set of them: unix(7).
+    short_reads_tell: bool,
+    blocking: bool,
+    received: u64,
+    sent: u64,
+}
+
+impl Socket {
+    /// A socket that is connected already, or that `connect` is called on next.
+    pub(crate) fn new(fd: OwnedFd, is_tcp: bool) -> Self {
+        Self {
+            fd: Some(fd),
+            state: State::Open,
+            closing: false,
+            readiness: Readiness::UNKNOWN,
+            queue: SendQueue::new(),
+            failure: None,
+            read_ended: false,
+            read_shut: false,
+            write_ended: false,
+            shutdown_due: false,
+            short_reads_tell: is_tcp,
+            blocking: false,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Takes over somebody's descriptor.
+    ///
+    /// # Errors
+    /// EBADF, ENOTSOCK, EPROTOTYPE when it is no stream socket; ENOTCONN when it is neither
+    /// connected nor connecting. The descriptor then stays as it was.
+    pub(crate) fn adopt(fd: RawFd) -> Result<Self, Errno> {
+        let (fd, (state, is_tcp)) = sys::adopt(fd, |fd| {
+            sys::check_stream(fd)?;
+            Ok((connect::state_of(fd)?, sys::is_tcp(fd)?))
+        })?;
+        Ok(Self { state, ..Self::new(fd, is_tcp) })
+    }
+
+    /// Gives the descriptor up: a bound socket becomes a listener.
+    pub(super) fn into_fd(self) -> Option<OwnedFd> {
+        self.fd
+    }
+
+    /// # Errors
+    /// EBADF once the descriptor is gone.
+    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.fd.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    pub(super) fn raw_fd(&self) -> Option<RawFd> {
+        self.fd.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// The state in bits 0 and 1 (2 is closing), the ended halves in bit 2 (reading) and bit 3 (writing).
+    pub(crate) fn state_bits(&mut self) -> i32 {
+        self.progress_connect();
+        let ended = i32::from(self.read_ended) << 2 | i32::from(self.write_ended) << 3;
+        let state = if self.is_closing() { 2 } else { self.state as i32 };
+        state | ended
+    }
+
+    /// Whether the owner has closed the socket, and only its queue still moves.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing && self.state != State::Closed
+    }
+
+    /// Whether a closing socket has nothing left to send.
+    pub(super) fn is_finished(&self) -> bool {
+        self.closing && self.queue.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// What the connection died of.
+    pub(crate) fn failure(&self) -> Option<(Call, Errno)> {
+        self.failure.map(|failure| (failure.call, failure.errno))
+    }
+
+    /// Bytes received and bytes that the kernel took.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.received, self.sent)
+    }
+
+    pub(crate) fn queue_length(&self) -> u64 {
+        self.queue.len() as u64
+    }
+
+    pub(crate) fn queue_limit(&self) -> u64 {
+        self.queue.limit() as u64
+    }
+
+    pub(crate) fn set_queue_limit(&mut self, limit: usize) {
+        self.queue.set_limit(limit);
+    }
+
+    pub(crate) fn set_blocking(&mut self, blocking: bool) {
+        self.blocking = blocking;
+    }
+
+    /// Whether a multiplexer may tell that this socket is readable.
+    pub(super) fn tells_read(&self) -> bool {
+        !self.read_ended && !self.closing
+    }
+
+    /// Whether a multiplexer may tell that this socket is writable.
+    pub(super) fn tells_write(&self) -> bool {
+        match self.state {
+            State::Open => !self.write_ended && self.queue.is_empty(),
+            State::Closed => self.failure.is_some(),
+            State::Connecting => false,
+        }
+    }
+
+    /// Whether input is read only to be dropped.
+    pub(super) fn discards(&self) -> bool {
+        self.read_shut
+    }
+
+    /// Whether the kernel's next EPOLLOUT is needed, whatever the owner asks for.
+    pub(super) fn awaits_writable(&self) -> bool {
+        self.state == State::Connecting || !self.queue.is_empty()
+    }
+
+    /// Takes in an edge: settles a connect, empties the queue, discards what nobody will read.
+    /// Tells whether work was left over that no further edge will announce.
+    pub(super) fn hear(&mut self, flags: u32) -> bool {
+        self.readiness.hear(flags);
+        if self.state == State::Connecting && self.readiness.can_write() {
+            self.finish_connect();
+        }
+        let mut left = false;
+        if !self.queue.is_empty() && self.readiness.can_write() && self.state != State::Connecting {
+            left |= self.flush_some() == Flushed::More;
+        }
+        if self.read_shut && self.readiness.can_read() {
+            left |= self.discard_input();
+        }
+        left
+    }
+
+    fn fail(&mut self, errno: Errno, call: Call) {
+        self.failure.get_or_insert(Failure { errno, call });
+        self.write_ended = true;
+        self.queue.clear();
+    }
+}
+
+/// How far a flush came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    Empty,
+    /// The kernel is full: an edge will tell when it is not.
+    WouldBlock,
+    /// The budget of one turn is spent.
+    More,
+}

@@ -1,0 +1,221 @@
+//! Bytes in and bytes out.
+
+use std::io::IoSlice;
+
+use super::{Call, Flushed, Socket, State};
+use crate::core::send_queue::SendStatus;
+use crate::sys::{self, Errno, PollFd, flags};
+
+/// How many calls one turn spends on a socket's queue or on input that nobody reads.
+const CALLS_PER_TURN: usize = 16;
+
+/// Where input goes that nobody reads.
+const SCRATCH: usize = 16 * 1024;
+
+impl Socket {
+    /// Bytes into the caller's slice; 0 is the peer's end.
+    ///
+    /// # Errors
+    /// EAGAIN when nothing waits; what the connection died of, after all that came before it.
+    pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        if self.read_shut {
+            return Ok(0);
+        }
+        self.check_alive()?;
+        loop {
+            match sys::receive(self.fd()?, into) {
+                Ok(0) => return self.end_of_stream(),
+                Ok(count) => {
+                    self.received += count as u64;
+                    self.readiness.took(count < into.len() && self.short_reads_tell);
+                    return Ok(count);
+                }
+                Err(Errno::AGAIN) if self.blocking => self.wait_for(flags::IN)?,
+                Err(Errno::AGAIN) => {
+                    self.readiness.would_block_reader();
+                    return Err(Errno::AGAIN);
+                }
+                Err(errno) => {
+                    self.fail(errno, Call::Read);
+                    return Err(self.failure.map_or(errno, |failure| failure.errno));
+                }
+            }
+        }
+    }
+
+    /// As `receive`, but the bytes stay.
+    pub(crate) fn peek(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        if self.read_shut {
+            return Ok(0);
+        }
+        self.check_alive()?;
+        loop {
+            match sys::peek(self.fd()?, into) {
+                Err(Errno::AGAIN) if self.blocking => self.wait_for(flags::IN)?,
+                result => return result,
+            }
+        }
+    }
+
+    /// The end has been read. An error that a send met first is the truer reason.
+    fn end_of_stream(&mut self) -> Result<usize, Errno> {
+        self.readiness.would_block_reader();
+        self.read_ended = true;
+        self.failure.map_or(Ok(0), |failure| Err(failure.errno))
+    }
+
+    /// # Errors
+    /// What a failed connect failed of.
+    fn check_alive(&mut self) -> Result<(), Errno> {
+        self.progress_connect();
+        match self.failure {
+            Some(failure) if self.state == State::Closed => Err(failure.errno),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands the pieces to the kernel, and to the queue what it does not take: all or nothing.
+    ///
+    /// # Errors
+    /// What a failed connect failed of; ENOBUFS and ENOMEM, with nothing taken.
+    pub(crate) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
+        self.check_alive()?;
+        if self.write_ended {
+            return Ok(SendStatus::Closed);
+        }
+        if self.blocking {
+            return self.send_all(pieces);
+        }
+        if self.awaits_writable() {
+            return Ok(self.enqueue(pieces));
+        }
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        match self.write(pieces) {
+            Ok(count) if count == total => Ok(SendStatus::Sent),
+            Ok(0) | Err(Errno::AGAIN) => Ok(self.enqueue(pieces)),
+            Ok(count) => {
+                self.queue.push(pieces, count);
+                Ok(SendStatus::PartiallySent)
+            }
+            Err(errno @ (Errno::NOBUFS | Errno::NOMEM)) => Err(errno),
+            Err(_) => Ok(SendStatus::Closed),
+        }
+    }
+
+    fn enqueue(&mut self, pieces: &[IoSlice<'_>]) -> SendStatus {
+        if !self.queue.has_room() {
+            return SendStatus::NotSent;
+        }
+        self.queue.push(pieces, 0);
+        SendStatus::Queued
+    }
+
+    /// Blocking mode: everything goes through the queue, and the thread sleeps until it is empty.
+    fn send_all(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
+        self.queue.push(pieces, 0);
+        while !self.queue.is_empty() {
+            if self.state == State::Connecting || self.flush_some() == Flushed::WouldBlock {
+                self.wait_for(flags::OUT)?;
+                self.check_alive()?;
+            }
+        }
+        Ok(if self.write_ended { SendStatus::Closed } else { SendStatus::Sent })
+    }
+
+    /// Tries to empty the queue; tells whether it is empty now. Never waits, in no mode.
+    pub(crate) fn flush(&mut self) -> bool {
+        self.progress_connect();
+        if self.state != State::Connecting {
+            self.flush_some();
+        }
+        self.queue.is_empty()
+    }
+
+    /// Sends from the queue until it is empty, the kernel is full or the turn's budget is spent.
+    pub(super) fn flush_some(&mut self) -> Flushed {
+        for _ in 0..CALLS_PER_TURN {
+            if self.queue.is_empty() {
+                break;
+            }
+            let Ok(fd) = self.fd() else { return Flushed::Empty };
+            match sys::send(fd, &self.queue.pieces()) {
+                Ok(count) => {
+                    self.sent += count as u64;
+                    self.queue.advance(count);
+                }
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.readiness.would_block_writer();
+                    return Flushed::WouldBlock;
+                }
+                Err(errno) => self.lose_writer(errno),
+            }
+        }
+        if !self.queue.is_empty() {
+            return Flushed::More;
+        }
+        if self.shutdown_due {
+            self.shutdown_now();
+        }
+        Flushed::Empty
+    }
+
+    /// sendmsg(2) until all of the pieces or what the kernel has room for has gone.
+    fn write(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let mut total = 0;
+        for batch in pieces.chunks(sys::MAX_PIECES) {
+            let length: usize = batch.iter().map(|piece| piece.len()).sum();
+            if length == 0 {
+                continue;
+            }
+            let sent = sys::send(self.fd()?, batch);
+            match sent {
+                Ok(count) => {
+                    self.sent += count as u64;
+                    total += count;
+                    if count < length {
+                        break;
+                    }
+                }
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if total > 0 => break,
+                Err(errno @ (Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM)) => return Err(errno),
+                Err(errno) => {
+                    self.lose_writer(errno);
+                    return Err(errno);
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// The writing half died. Input that came before is still there, so the socket stays; the
+    /// kernel gives an error out once, so it is kept for the reader.
+    fn lose_writer(&mut self, errno: Errno) {
+        self.fail(errno, Call::Write);
+        self.readiness.hear(flags::ERR);
+    }
+
+    /// Reads and drops input; tells whether some may be left.
+    pub(super) fn discard_input(&mut self) -> bool {
+        let mut scratch = [0; SCRATCH];
+        for _ in 0..CALLS_PER_TURN {
+            let Ok(fd) = self.fd() else { return false };
+            match sys::receive(fd, &mut scratch) {
+                Ok(count) if count > 0 => self.received += count as u64,
+                _ => {
+                    self.readiness.would_block_reader();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Sleeps this thread until the descriptor is ready: poll(2), begun anew after signals.
+    fn wait_for(&self, wanted: u32) -> Result<(), Errno> {
+        let fd = self.raw_fd().ok_or(Errno::BADF)?;
+        match sys::poll(&mut [PollFd::new(fd, wanted)], -1) {
+            Err(Errno::INTR) => Ok(()),
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Whatever a multiplexer can watch, and its place in one.
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use super::interest::{Interest, Mode};
+use super::listener::Listener;
+use super::multiplexer::event_bits;
+use super::readiness::Readiness;
+use super::socket::Socket;
+use crate::sys::{Errno, flags};
+
+pub(crate) enum Kind {
+    Socket(Socket),
+    Listener(Listener),
+    /// Somebody else's descriptor: watched, never read, written or closed.
+    Foreign(RawFd, Readiness),
+}
+
+/// A place in a multiplexer.
+pub(super) struct Registration {
+    /// The multiplexer's slot.
+    pub(super) multiplexer: u32,
+    pub(super) interest: Interest,
+    pub(super) mode: Mode,
+    /// The flags that the kernel watches for.
+    pub(super) armed: u32,
+    /// Whether the source stands on the ready list.
+    pub(super) listed: bool,
+    /// One-shot, and told.
+    pub(super) spent: bool,
+    /// Whether queued output of this source holds the multiplexer, and with it the process.
+    pub(super) holds: bool,
+}
+
+pub(crate) struct Source {
+    pub(super) kind: Kind,
+    pub(super) registration: Option<Registration>,
+}
+
+impl Source {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, registration: None }
+    }
+
+    pub(super) fn raw_fd(&self) -> Option<RawFd> {
+        match &self.kind {
+            Kind::Socket(socket) => socket.raw_fd(),
+            Kind::Listener(listener) => Some(listener.fd().as_raw_fd()),
+            Kind::Foreign(fd, _) => Some(*fd),
+        }
+    }
+
+    /// # Errors
+    /// EBADF for somebody else's descriptor, or one that is gone.
+    pub(super) fn own_fd(&self) -> Result<BorrowedFd<'_>, Errno> {
+        match &self.kind {
+            Kind::Socket(socket) => socket.fd(),
+            Kind::Listener(listener) => Ok(listener.fd()),
+            Kind::Foreign(..) => Err(Errno::BADF),
+        }
+    }
+
+    fn readiness(&self) -> &Readiness {
+        match &self.kind {
+            Kind::Socket(socket) => &socket.readiness,
+            Kind::Listener(listener) => &listener.readiness,
+            Kind::Foreign(_, readiness) => readiness,
+        }
+    }
+
+    pub(super) fn readiness_mut(&mut self) -> &mut Readiness {
+        match &mut self.kind {
+            Kind::Socket(socket) => &mut socket.readiness,
+            Kind::Listener(listener) => &mut listener.readiness,
+            Kind::Foreign(_, readiness) => readiness,
+        }
+    }
+
+    /// Takes in an edge; tells whether work was left over that no further edge will announce.
+    pub(super) fn hear(&mut self, flags: u32) -> bool {
+        match &mut self.kind {
+            Kind::Socket(socket) => socket.hear(flags),
+            Kind::Listener(listener) => {
+                listener.readiness.hear(flags);
+                false
+            }
+            Kind::Foreign(_, readiness) => {
+                readiness.hear(flags);
+                false
+            }
+        }
+    }
+
+    /// Whether queued output waits.
+    pub(super) fn has_output(&self) -> bool {
+        matches!(&self.kind, Kind::Socket(socket) if !socket.queue.is_empty())
+    }
+
+    /// What the owner asks for and may still be told.
+    pub(super) fn wants(&self) -> Interest {
+        let Some(registration) = &self.registration else { return Interest::NONE };
+        if registration.spent {
+            return Interest::NONE;
+        }
+        let Interest { read, write } = registration.interest;
+        match &self.kind {
+            Kind::Socket(socket) => {
+                Interest { read: read && socket.tells_read(), write: write && socket.tells_write() }
+            }
+            Kind::Listener(_) => Interest { read, write: false },
+            Kind::Foreign(..) => registration.interest,
+        }
+    }
+
+    /// The flags that epoll has to watch for now. PRI is watched for since it marks where a read
+    /// stops short; edge-triggered, it does not spin.
+    pub(super) fn needs(&self) -> u32 {
+        let Some(registration) = &self.registration else { return 0 };
+        let asked = if registration.spent { Interest::NONE } else { registration.interest };
+        let (read, write) = match &self.kind {
+            Kind::Socket(socket) => (
+                asked.read && socket.tells_read() || socket.discards(),
+                asked.write || socket.awaits_writable(),
+            ),
+            _ => (asked.read, asked.write),
+        };
+        let mut needs = flags::ET;
+        if read {
+            needs |= flags::IN | flags::RDHUP | flags::PRI;
+        }
+        if write {
+            needs |= flags::OUT;
+        }
+        needs
+    }
+
+    /// The news for the owner, 0 when there is none.
+    pub(super) fn news(&self) -> u32 {
+        let Some(registration) = &self.registration else { return 0 };
+        let readiness = self.readiness();
+        let wants = self.wants();
+        let mut bits = 0;
+        if wants.read && readiness.can_read() {
+            bits |= event_bits::READABLE;
+        }
+        if wants.write && readiness.can_write() {
+            bits |= event_bits::WRITABLE;
+        }
+        if bits == 0 && (!readiness.is_alarmed() || registration.spent || self.is_closing()) {
+            return 0;
+        }
+        for (flag, bit) in [
+            (flags::RDHUP | flags::HUP, event_bits::READ_ENDED),
+            (flags::HUP, event_bits::HANGUP),
+            (flags::ERR, event_bits::ERROR),
+        ] {
+            if readiness.heard(flag) {
+                bits |= bit;
+            }
+        }
+        bits
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(&self.kind, Kind::Socket(socket) if socket.is_closing())
+    }
+
+    /// Whether a doubt about a direction that is asked for has to be settled.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let Some(registration) = &self.registration else { return false };
+        let wants = self.wants();
+        // An edge tells writable once; a doubt about it comes from somebody asking anew.
+        self.readiness().is_doubtful(wants.read, wants.write) && !registration.spent
+    }
+
+    /// The news has been told.
+    pub(super) fn told(&mut self) {
+        let Some(registration) = &mut self.registration else { return };
+        registration.spent = registration.mode == Mode::Oneshot;
+        let level = registration.mode == Mode::Level;
+        self.readiness_mut().told(level);
+    }
+}

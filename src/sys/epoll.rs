@@ -1,0 +1,89 @@
+//! `epoll(7)`.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::Errno;
+
+/// Readiness flags; the same bits as in `poll(2)`.
+pub(crate) mod flags {
+    #![allow(clippy::cast_sign_loss, reason = "libc types bit flags as signed; EPOLLET is bit 31")]
+
+    pub(crate) const IN: u32 = libc::EPOLLIN as u32;
+    pub(crate) const PRI: u32 = libc::EPOLLPRI as u32;
+    pub(crate) const OUT: u32 = libc::EPOLLOUT as u32;
+    pub(crate) const ERR: u32 = libc::EPOLLERR as u32;
+    pub(crate) const HUP: u32 = libc::EPOLLHUP as u32;
+    pub(crate) const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+    pub(crate) const ET: u32 = libc::EPOLLET as u32;
+}
+
+/// One `struct epoll_event`: flags and the 64 bits that were registered with them.
+#[derive(Clone, Copy)]
+pub(crate) struct EpollEvent(libc::epoll_event);
+
+impl EpollEvent {
+    pub(crate) const EMPTY: Self = Self(libc::epoll_event { events: 0, u64: 0 });
+
+    pub(crate) fn flags(&self) -> u32 {
+        self.0.events
+    }
+
+    pub(crate) fn token(&self) -> u64 {
+        self.0.u64
+    }
+}
+
+/// An epoll descriptor.
+pub(crate) struct Epoll(OwnedFd);
+
+impl Epoll {
+    /// `epoll_create1(2)`.
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let fd = syscall!(epoll_create1(libc::EPOLL_CLOEXEC))?;
+        // SAFETY: the kernel has just made this descriptor, so nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// `epoll_ctl(EPOLL_CTL_ADD)`.
+    ///
+    /// # Errors
+    /// EEXIST, EPERM (a regular file), EBADF, ELOOP, ENOMEM, ENOSPC (`max_user_watches`).
+    pub(crate) fn add(&self, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_ADD, fd, flags, token)
+    }
+
+    /// `epoll_ctl(EPOLL_CTL_MOD)`. Readiness that already holds is reported anew.
+    pub(crate) fn modify(&self, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_MOD, fd, flags, token)
+    }
+
+    /// `epoll_ctl(EPOLL_CTL_DEL)`.
+    pub(crate) fn delete(&self, fd: RawFd) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
+    fn control(&self, operation: i32, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
+        let mut event = libc::epoll_event { events: flags, u64: token };
+        syscall!(epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event)).map(drop)
+    }
+
+    /// `epoll_wait(2)`: how many leading slots of `events` were filled.
+    ///
+    /// `timeout` is in milliseconds; -1 waits without end.
+    pub(crate) fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
+        let capacity = i32::try_from(events.len()).unwrap_or(i32::MAX);
+        let filled = syscall!(epoll_wait(
+            self.0.as_raw_fd(),
+            events.as_mut_ptr().cast(),
+            capacity,
+            timeout
+        ))?;
+        Ok(usize::try_from(filled).unwrap_or(0))
+    }
+}
+
+impl AsRawFd for Epoll {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

@@ -1,0 +1,83 @@
+//! `errno(3)`.
+
+use std::io;
+
+/// A kernel error number, always positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(i32);
+
+impl Errno {
+    pub(crate) const AGAIN: Self = Self(libc::EAGAIN);
+    pub(crate) const BADF: Self = Self(libc::EBADF);
+    pub(crate) const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
+    pub(crate) const EXIST: Self = Self(libc::EEXIST);
+    pub(crate) const INPROGRESS: Self = Self(libc::EINPROGRESS);
+    pub(crate) const INTR: Self = Self(libc::EINTR);
+    pub(crate) const INVAL: Self = Self(libc::EINVAL);
+    pub(crate) const NAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
+    pub(crate) const NFILE: Self = Self(libc::ENFILE);
+    pub(crate) const NOBUFS: Self = Self(libc::ENOBUFS);
+    pub(crate) const NODEV: Self = Self(libc::ENODEV);
+    pub(crate) const NOENT: Self = Self(libc::ENOENT);
+    pub(crate) const NOMEM: Self = Self(libc::ENOMEM);
+    pub(crate) const NOTCONN: Self = Self(libc::ENOTCONN);
+    pub(crate) const PROTOTYPE: Self = Self(libc::EPROTOTYPE);
+
+    /// The calling thread's `errno`.
+    pub(crate) fn last() -> Self {
+        Self(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    }
+
+    /// An error number that the kernel handed over as data, as `SO_ERROR` does; `None` for 0.
+    pub(crate) fn from_raw(number: i32) -> Option<Self> {
+        (number > 0).then_some(Self(number))
+    }
+
+    /// The number negated: how errors cross into JavaScript.
+    pub(crate) fn negated(self) -> i32 {
+        -self.0
+    }
+
+    /// Whether the process, the system or its memory is exhausted, so that a retry has to wait.
+    pub(crate) fn is_exhaustion(self) -> bool {
+        matches!(self.0, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    }
+
+    /// Errors of accept4(2) that belong to the one connection, not to the listener.
+    ///
+    /// # Notes
+    /// accept(2): Linux passes already-pending network errors on the new socket as an error code
+    /// of accept; they are to be treated like EAGAIN by retrying.
+    pub(crate) fn is_of_one_connection(self) -> bool {
+        matches!(
+            self.0,
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::EPERM
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Errno;
+
+    #[test]
+    fn zero_is_no_error() {
+        assert_eq!(Errno::from_raw(0), None);
+        assert_eq!(Errno::from_raw(libc::EAGAIN), Some(Errno::AGAIN));
+    }
+
+    #[test]
+    fn crosses_as_a_negative_number() {
+        assert_eq!(Errno::INVAL.negated(), -libc::EINVAL);
+    }
+}

@@ -1,0 +1,71 @@
+//! `getsockopt(2)` and `setsockopt(2)`.
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use super::Errno;
+
+/// `getsockopt(2)`: how many bytes of `into` the kernel filled.
+pub(crate) fn get_option(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    into: &mut [u8],
+) -> Result<usize, Errno> {
+    get_raw(fd.as_raw_fd(), level, name, into)
+}
+
+/// `setsockopt(2)`.
+pub(crate) fn set_option(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &[u8],
+) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
+    syscall!(setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), length)).map(drop)
+}
+
+/// `SO_ERROR`: the socket's pending error, which reading clears.
+pub(crate) fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
+    get_int(fd.as_raw_fd(), libc::SO_ERROR).map(Errno::from_raw)
+}
+
+/// `SO_TYPE`, checked to be a stream.
+///
+/// # Errors
+/// EBADF, ENOTSOCK; EPROTOTYPE for a socket of another type.
+pub(crate) fn check_stream(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match get_int(fd.as_raw_fd(), libc::SO_TYPE)? {
+        libc::SOCK_STREAM => Ok(()),
+        _ => Err(Errno::PROTOTYPE),
+    }
+}
+
+/// Whether the socket speaks TCP, by `SO_PROTOCOL`.
+pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get_int(fd.as_raw_fd(), libc::SO_PROTOCOL)? == libc::IPPROTO_TCP)
+}
+
+/// Whether listen(2) has been called, by `SO_ACCEPTCONN`.
+pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get_int(fd.as_raw_fd(), libc::SO_ACCEPTCONN)? != 0)
+}
+
+/// `SO_LINGER` with a time of 0: close(2) then sends RST and drops what is buffered.
+pub(crate) fn discard_on_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut value = [0; 8];
+    value[..4].copy_from_slice(&1i32.to_ne_bytes());
+    set_option(fd, libc::SOL_SOCKET, libc::SO_LINGER, &value)
+}
+
+fn get_int(fd: RawFd, name: i32) -> Result<i32, Errno> {
+    let mut value = [0; 4];
+    get_raw(fd, libc::SOL_SOCKET, name, &mut value)?;
+    Ok(i32::from_ne_bytes(value))
+}
+
+fn get_raw(fd: RawFd, level: i32, name: i32, into: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = libc::socklen_t::try_from(into.len()).map_err(|_| Errno::INVAL)?;
+    syscall!(getsockopt(fd, level, name, into.as_mut_ptr().cast(), &raw mut length))?;
+    Ok(into.len().min(usize::try_from(length).unwrap_or(0)))
+}

@@ -1,0 +1,63 @@
+//! `recv(2)` and `sendmsg(2)`.
+
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::Errno;
+
+/// The kernel's limit of pieces per call, `UIO_MAXIOV`.
+pub(crate) const MAX_PIECES: usize = 1024;
+
+/// `recv(2)`: how many bytes came; 0 is the peer's end of stream.
+///
+/// # Errors
+/// EAGAIN when nothing waits, ECONNRESET, ETIMEDOUT and whatever else befell the connection.
+pub(crate) fn receive(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
+    receive_with(fd, into, 0)
+}
+
+/// `recv(2)` with `MSG_PEEK`: the bytes stay in the kernel.
+pub(crate) fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
+    receive_with(fd, into, libc::MSG_PEEK)
+}
+
+fn receive_with(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> Result<usize, Errno> {
+    loop {
+        let received = syscall!(recv(
+            fd.as_raw_fd(),
+            into.as_mut_ptr().cast(),
+            into.len(),
+            flags | libc::MSG_DONTWAIT
+        ));
+        match received {
+            Err(Errno::INTR) => {}
+            received => return received.map(isize::unsigned_abs),
+        }
+    }
+}
+
+/// `sendmsg(2)` of one piece or several: how many bytes the kernel took.
+///
+/// # Errors
+/// EAGAIN when the kernel's buffer is full, EPIPE, ECONNRESET.
+///
+/// # Notes
+/// `MSG_NOSIGNAL` on every call: a peer that went away must not raise SIGPIPE.
+pub(crate) fn send(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and no lengths.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // IoSlice is guaranteed to have the layout of `struct iovec`; sendmsg does not write to it.
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len().min(MAX_PIECES);
+    loop {
+        let sent = syscall!(sendmsg(
+            fd.as_raw_fd(),
+            &raw const message,
+            libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT
+        ));
+        match sent {
+            Err(Errno::INTR) => {}
+            sent => return sent.map(isize::unsigned_abs),
+        }
+    }
+}

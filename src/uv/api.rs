@@ -1,0 +1,59 @@
+//! The functions of libuv that the host program exports.
+
+use std::ffi::{CStr, c_int, c_void};
+
+use crate::sys;
+
+/// `uv_loop_t`, `uv_handle_t` and `uv_poll_t`: opaque here.
+pub(crate) type Opaque = *mut c_void;
+
+pub(super) type PollCallback = extern "C" fn(Opaque, c_int, c_int);
+pub(super) type CloseCallback = extern "C" fn(Opaque);
+
+/// `UV_POLL` of `uv_handle_type`.
+const HANDLE_TYPE_POLL: c_int = 8;
+
+/// What `Poll` calls, by libuv's names.
+#[derive(Clone, Copy)]
+pub(crate) struct Api {
+    pub(super) poll_init: unsafe extern "C" fn(Opaque, Opaque, c_int) -> c_int,
+    pub(super) poll_start: unsafe extern "C" fn(Opaque, c_int, PollCallback) -> c_int,
+    pub(super) close: unsafe extern "C" fn(Opaque, CloseCallback),
+    pub(super) hold: unsafe extern "C" fn(Opaque),
+    pub(super) release: unsafe extern "C" fn(Opaque),
+    pub(super) set_data: unsafe extern "C" fn(Opaque, *mut c_void),
+    handle_size: unsafe extern "C" fn(c_int) -> usize,
+}
+
+impl Api {
+    /// Looks all functions up; `None` when the host lacks one.
+    pub(crate) fn load() -> Option<Self> {
+        // SAFETY: each symbol is libuv's function of that name, whose C signature is the field's.
+        unsafe {
+            Some(Self {
+                poll_init: function(c"uv_poll_init")?,
+                poll_start: function(c"uv_poll_start")?,
+                close: function(c"uv_close")?,
+                hold: function(c"uv_ref")?,
+                release: function(c"uv_unref")?,
+                set_data: function(c"uv_handle_set_data")?,
+                handle_size: function(c"uv_handle_size")?,
+            })
+        }
+    }
+
+    /// `uv_handle_size(UV_POLL)`, in bytes.
+    pub(super) fn poll_size(&self) -> usize {
+        // SAFETY: a pure look-up in a table of libuv's.
+        unsafe { (self.handle_size)(HANDLE_TYPE_POLL) }
+    }
+}
+
+/// # Safety
+/// `F` must be a function pointer type with the symbol's signature.
+unsafe fn function<F>(name: &CStr) -> Option<F> {
+    let address = sys::symbol(name)?;
+    // SAFETY: the caller names the function's type; pointers to functions and to data are alike
+    // on every Linux.
+    Some(unsafe { std::mem::transmute_copy(&address) })
+}
