@@ -29,7 +29,7 @@ pub(crate) struct Multiplexer {
     pub(super) ready: VecDeque<Token>,
     /// Listeners that wait for the process to have descriptors or memory again.
     pub(super) backing_off: Vec<Token>,
-    /// Sockets that were closed before and are gone now.
+    /// Sockets that were here to empty their queues, and have left.
     pub(super) farewells: VecDeque<Handle>,
     /// How many sources have queued output.
     pub(super) holds: u32,

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn an_empty_queue_keeps_no_memory() {
         let mut queue = SendQueue::new();
-        queue.push(&[IoSlice::new(&[0; 100_000])], 0);
+        queue.push(&[IoSlice::new(&vec![0; 100_000])], 0);
         queue.advance(100_000);
         assert_eq!(queue.bytes.capacity(), 0);
     }

@@ -51,7 +51,7 @@ impl RawAddress {
     /// ENAMETOOLONG for a path that does not fit `sun_path`.
     pub(super) fn new(address: &Address) -> Result<Self, Errno> {
         match address {
-            Address::Inet(SocketAddr::V4(address)) => Ok(Self::of(ipv4(address))),
+            Address::Inet(SocketAddr::V4(address)) => Ok(Self::of(ipv4(*address))),
             Address::Inet(SocketAddr::V6(address)) => Ok(Self::of(ipv6(address))),
             Address::Unix(path) => unix(path),
         }
@@ -119,7 +119,7 @@ impl RawAddress {
     }
 }
 
-fn ipv4(address: &SocketAddrV4) -> libc::sockaddr_in {
+fn ipv4(address: SocketAddrV4) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: family(libc::AF_INET),
         sin_port: address.port().to_be(),

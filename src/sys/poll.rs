@@ -16,7 +16,7 @@ impl PollFd {
     }
 
     /// What the kernel answered; ERR and HUP come unasked.
-    pub(crate) fn flags(&self) -> u32 {
+    pub(crate) fn flags(self) -> u32 {
         u32::from(self.0.revents.unsigned_abs())
     }
 }

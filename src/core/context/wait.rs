@@ -200,8 +200,7 @@ impl Context {
     fn hear(&mut self, multiplexer: Token, token: Token, heard: u32) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let left_over = source.hear(heard);
-        let gone = matches!(&source.kind, Kind::Socket(socket) if socket.is_finished());
-        if gone {
+        if source.is_done() {
             return self.bid_farewell(multiplexer, token);
         }
         let watched_in_vain =
@@ -216,14 +215,16 @@ impl Context {
         }
     }
 
-    /// A closing socket's queue has gone out.
+    /// A queue has gone out, and nothing else kept its socket here.
     fn bid_farewell(&mut self, multiplexer: Token, token: Token) {
+        self.leave(token);
         if let Some(source) = self.sources.get_mut(token)
             && let Kind::Socket(socket) = &mut source.kind
+            && socket.is_finished()
         {
             socket.make_last_words_heard();
+            self.sources.remove(token);
         }
-        self.release(token);
         if let Some(multiplexer) = self.multiplexers.get_mut(multiplexer) {
             multiplexer.farewells.push_back(token.handle());
         }

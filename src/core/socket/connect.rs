@@ -10,8 +10,7 @@ impl Socket {
     pub(crate) fn connect(&mut self, to: &Address) -> Result<(), Errno> {
         self.state = State::Connecting;
         match sys::connect(self.fd()?, to) {
-            Ok(()) => self.finish_connect(),
-            Err(Errno::INPROGRESS) => {}
+            Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => self.fail_connect(errno),
         }
         Ok(())

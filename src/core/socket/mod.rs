@@ -109,11 +109,12 @@ impl Socket {
         self.fd.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// The state in bits 0 and 1 (2 is closing), the ended halves in bit 2 (reading) and bit 3 (writing).
+    /// What is known of the state, in bits 0 and 1 (2 is closing), and the ended halves in bits 2 (reading)
+    /// and 3 (writing). A connecting socket's outcome is asked for, for the next time.
     pub(crate) fn state_bits(&mut self) -> i32 {
-        self.progress_connect();
         let ended = i32::from(self.read_ended) << 2 | i32::from(self.write_ended) << 3;
         let state = if self.is_closing() { 2 } else { self.state as i32 };
+        self.progress_connect();
         state | ended
     }
 

@@ -1,0 +1,49 @@
+import * as native from '../index.js'
+import { numericHost, port as validPort, unixPath } from './validate.js'
+
+/** An Internet address, in Node's shape. */
+export interface InetAddress {
+  readonly address: string
+  readonly family: 'IPv4' | 'IPv6'
+  readonly port: number
+}
+
+/** The address of a Unix socket; a path that begins with `\0` is abstract, an empty one says that it has none. */
+export interface UnixAddress {
+  readonly path: string
+}
+
+export type Address = InetAddress | UnixAddress
+
+/** Where to connect or bind to, checked: family 0 is Unix. */
+export type Place =
+  | { readonly family: 4 | 6; readonly address: string; readonly port: number }
+  | { readonly family: 0; readonly path: string }
+
+/** @internal Checks a numeric host and a port; `hint` says what takes a name instead. */
+export function inetPlace(host: unknown, port: unknown, hint: string): Place {
+  const family = numericHost(host, 'host', hint)
+  return { family, address: host as string, port: validPort(port, 'port') }
+}
+
+/** @internal Checks the path of a Unix socket. */
+export function unixPlace(path: unknown): Place {
+  return { family: 0, path: unixPath(path, 'path') }
+}
+
+/** @internal bind(2): 0, or an errno negated. */
+export function bind(handle: number, place: Place): number {
+  return place.family === 0 ? native.bindPath(handle, place.path) : native.bind(handle, place.address, place.port)
+}
+
+/** @internal connect(2): 0, or an errno negated. */
+export function connect(handle: number, place: Place): number {
+  return place.family === 0 ? native.connectPath(handle, place.path) : native.connect(handle, place.address, place.port)
+}
+
+/** @internal From the native form. */
+export function toAddress(found: native.NativeAddress | null): Address | undefined {
+  if (!found) return undefined
+  if (found.path !== undefined) return { path: found.path }
+  return { address: found.address!, family: found.family === 4 ? 'IPv4' : 'IPv6', port: found.port! }
+}

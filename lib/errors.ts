@@ -1,0 +1,152 @@
+import { getSystemErrorName, inspect } from 'node:util'
+
+/** What a {@link SocketError} knows besides its message and code. */
+export interface SocketErrorDetails {
+  /** The error number, negative as in Node. */
+  errno?: number
+  /** The system call that failed. */
+  syscall?: string
+  /** The IP address or the path of the Unix socket. */
+  address?: string
+  /** The port; absent for a Unix socket. */
+  port?: number
+}
+
+/** Where a call was directed to: an IP address or the path of a Unix socket. */
+export type ErrorAddress = { readonly address: string; readonly port?: number } | { readonly path: string }
+
+/** What the operating system or the state of a socket refused: the base of all socket errors. */
+export class SocketError extends Error {
+  /** The name of the errno, `'ECONNREFUSED'`, or of the state, `'ERR_SOCKET_CLOSED'`. */
+  readonly code: string
+  /** The error number, negative as in Node; absent if no system call failed. */
+  declare readonly errno?: number
+  /** The system call that failed. */
+  declare readonly syscall?: string
+  /** The IP address or the path that the call was directed to. */
+  declare readonly address?: string
+  /** The port that the call was directed to. */
+  declare readonly port?: number
+
+  static {
+    nameClass(this, 'SocketError')
+  }
+
+  constructor(message: string, code: string, details: SocketErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    Object.assign(this, details)
+  }
+}
+
+/** The socket, listener or multiplexer was closed by this program. */
+export class SocketClosedError extends SocketError {
+  static {
+    nameClass(this, 'SocketClosedError')
+  }
+
+  constructor(message = 'The socket is closed', options?: ErrorOptions) {
+    super(message, 'ERR_SOCKET_CLOSED', {}, options)
+  }
+}
+
+/** The send queue has reached its limit and takes nothing more. */
+export class SocketQueueError extends SocketError {
+  static {
+    nameClass(this, 'SocketQueueError')
+  }
+
+  constructor(message = 'The send queue is full', options?: ErrorOptions) {
+    super(message, 'ERR_SOCKET_QUEUE_FULL', {}, options)
+  }
+}
+
+/**
+ * The error of a failed system call, with the message that Node would give it: `connect ECONNREFUSED 127.0.0.1:1`.
+ *
+ * @param errno the positive error number
+ * @param note what else the reader needs, put after a colon
+ */
+export function systemError(errno: number, syscall: string, at?: ErrorAddress, note?: string): SocketError {
+  const code = getSystemErrorName(-errno)
+  const place = at === undefined ? '' : ` ${describeAddress(at)}`
+  const details: SocketErrorDetails = { errno: -errno, syscall }
+  if (at !== undefined) {
+    details.address = 'path' in at ? at.path : at.address
+    if (!('path' in at) && at.port !== undefined) details.port = at.port
+  }
+  return new SocketError(`${syscall} ${code}${place}${note === undefined ? '' : `: ${note}`}`, code, details)
+}
+
+/** ERR_INVALID_ARG_TYPE; `expected` completes "must be": `of type number`, `an instance of Uint8Array`. */
+export function invalidArgType(name: string, expected: string, value: unknown): TypeError & { code: string } {
+  return withCode(
+    new TypeError(`The "${name}" ${kindOf(name)} must be ${expected}. Received ${describeType(value)}`),
+    'ERR_INVALID_ARG_TYPE',
+  )
+}
+
+/** ERR_INVALID_ARG_VALUE; `reason` completes the sentence: `must be one of: 'r', 'w'`. */
+export function invalidArgValue(name: string, value: unknown, reason: string): TypeError & { code: string } {
+  return withCode(
+    new TypeError(`The ${kindOf(name)} '${name}' ${reason}. Received ${shorten(inspect(value), 128)}`),
+    'ERR_INVALID_ARG_VALUE',
+  )
+}
+
+/** ERR_OUT_OF_RANGE; `range` completes "It must be": `>= 0 && <= 255`. */
+export function outOfRange(name: string, range: string, value: unknown): RangeError & { code: string } {
+  return withCode(
+    new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${shorten(inspect(value), 128)}`),
+    'ERR_OUT_OF_RANGE',
+  )
+}
+
+/** ERR_SOCKET_BAD_PORT. */
+export function badPort(name: string, value: unknown): RangeError & { code: string } {
+  return withCode(
+    new RangeError(`${name} should be >= 0 and < 65536. Received ${describeType(value)}.`),
+    'ERR_SOCKET_BAD_PORT',
+  )
+}
+
+/** ERR_INVALID_STATE; the call is not possible now. */
+export function invalidState(message: string): Error & { code: string } {
+  return withCode(new Error(`Invalid state: ${message}`), 'ERR_INVALID_STATE')
+}
+
+/** On the prototype, so that the stack, written while the Error is constructed, begins with it. */
+function nameClass(errorClass: typeof SocketError | typeof SocketClosedError | typeof SocketQueueError, name: string): void {
+  Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true })
+}
+
+function withCode<E extends Error>(error: E, code: string): E & { code: string } {
+  return Object.assign(error, { code })
+}
+
+/** A port of 0 is left out, as in Node; an abstract path has `@` for NUL, as in /proc/net/unix. */
+function describeAddress(at: ErrorAddress): string {
+  if ('path' in at) return at.path.replaceAll('\0', '@')
+  return at.port === undefined || at.port === 0 ? at.address : `${at.address}:${at.port}`
+}
+
+function kindOf(name: string): 'argument' | 'property' {
+  return name.includes('.') ? 'property' : 'argument'
+}
+
+/** As Node words it: `undefined`, `function f`, `an instance of Map`, `type number (5)`. */
+function describeType(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'function') return `function ${value.name}`
+  if (typeof value === 'object') {
+    const constructor: unknown = value.constructor
+    return typeof constructor === 'function' && constructor.name !== ''
+      ? `an instance of ${constructor.name}`
+      : shorten(inspect(value, { depth: -1 }), 128)
+  }
+  return `type ${typeof value} (${shorten(inspect(value), 25)})`
+}
+
+function shorten(text: string, length: number): string {
+  return text.length > length + 3 ? `${text.slice(0, length)}...` : text
+}

@@ -1,0 +1,7 @@
+export { Listener, type ListenerOptions } from './listener.js'
+export { type SendStatus, type ShutdownHow, Socket, type SocketConnectOptions, type SocketState } from './socket.js'
+export { Multiplexer } from './multiplexer.js'
+export type { Descriptor, Event, Interest, Mode, Target } from './event.js'
+export type { Address, InetAddress, UnixAddress } from './address.js'
+export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './duplex.js'
+export { SocketClosedError, SocketError, SocketQueueError } from './errors.js'

@@ -1,0 +1,200 @@
+import { constants } from 'node:os'
+
+import * as native from '../index.js'
+import { SocketClosedError, invalidArgType, systemError } from './errors.js'
+import type { Descriptor, Event, Interest, Mode, Target } from './event.js'
+import { home } from './home.js'
+import { guard } from './leak.js'
+import { type InterestBits, Poller } from './poller.js'
+import { Source } from './source.js'
+import { integer, oneOf, timeout as validTimeout } from './validate.js'
+
+/** In the order of their native bits: read 1, write 2. */
+const INTERESTS: readonly Interest[] = ['r', 'w', 'rw']
+/** In the order of their native numbers. */
+const MODES: readonly Mode[] = ['edge', 'level', 'oneshot']
+
+/**
+ * Waits for many sockets at once: epoll(7).
+ *
+ * It empties the send queues of its sockets whenever they can be written to, and completes their graceful closes, also
+ * between waits. A socket is in one multiplexer at a time; a closed one leaves by itself.
+ */
+export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
+  readonly #poller = new Poller()
+
+  /**
+   * epoll_create1(2), with the sockets given, edge-triggered, for reading and writing.
+   *
+   * @throws SocketError EMFILE, ENFILE or ENOMEM; and as {@link add}.
+   */
+  constructor(...targets: Target[]) {
+    const poller = this.#poller
+    guard.watch(this, 'Multiplexer', 0, () => shut(poller))
+    try {
+      for (const target of targets) this.add(target)
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  /**
+   * Watches a socket, a listener or somebody else's descriptor: epoll_ctl(2). Also while a wait is pending.
+   *
+   * @throws SocketError EEXIST when it is in a multiplexer already; EPERM for what epoll cannot watch (a regular file);
+   * EBADF; ENOSPC when `fs.epoll.max_user_watches` is reached.
+   * @throws SocketClosedError when the target or the multiplexer is closed.
+   */
+  add(target: Target, interest: Interest = 'rw', mode: Mode = 'edge'): void {
+    const bits = interestBits(interest)
+    const number = MODES.indexOf(oneOf(mode, MODES, 'mode'))
+    this.#refuseClosed('add')
+    if (target instanceof Source) this.#addSource(target, bits, number)
+    else this.#addDescriptor(target, bits, number)
+  }
+
+  #addSource(source: Source, bits: InterestBits, mode: number): void {
+    if (source.handle < 0) throw new SocketClosedError('add: the target is closed')
+    if (source.poller && home().isGuest(source)) home().unwatch(source)
+    if (source.poller === this.#poller) throw inUse('this Multiplexer already; use modify()')
+    if (source.poller) throw inUse('another multiplexer (a Multiplexer, a Duplex or an iteration of its own)')
+    this.#poller.add(source, bits, mode)
+  }
+
+  #addDescriptor(target: Descriptor, bits: InterestBits, mode: number): void {
+    const fd: unknown = (target as Descriptor | null | undefined)?.fd
+    if (typeof fd !== 'number') throw invalidArgType('target', 'a Socket, a Listener or an object with a number fd', target)
+    integer(fd, 0, 2 ** 31 - 1, 'target.fd')
+    if (this.#poller.registrationOf(target)) throw inUse('this Multiplexer already; use modify()')
+    this.#poller.watch(target, bits, mode)
+  }
+
+  /**
+   * Changes what a target is watched for, asks the kernel anew, and re-arms a one-shot. What was left out is the default.
+   *
+   * @throws SocketError ENOENT when the target is not in this multiplexer.
+   */
+  modify(target: Target, interest: Interest = 'rw', mode: Mode = 'edge'): void {
+    const bits = interestBits(interest)
+    const number = MODES.indexOf(oneOf(mode, MODES, 'mode'))
+    this.#refuseClosed('modify')
+    if (target instanceof Source && target.handle < 0) throw new SocketClosedError('modify: the target is closed')
+    const registration = this.#poller.registrationOf(target)
+    if (!registration) throw stranger()
+    this.#poller.modify(registration, bits, number)
+  }
+
+  /**
+   * Lets a target go. One that is closed has left already: removing it is no error.
+   *
+   * @throws SocketError ENOENT when the target is not in this multiplexer.
+   */
+  remove(target: Target): void {
+    if (target instanceof Source && target.handle < 0) return
+    if (typeof target !== 'object' || target === null) {
+      throw invalidArgType('target', 'a Socket, a Listener or an object with a number fd', target)
+    }
+    if (this.#poller.closed) return
+    const registration = this.#poller.registrationOf(target)
+    if (!registration) throw stranger()
+    this.#poller.remove(registration)
+    if (target instanceof Source && native.queued(target.handle) > 0) home().empty(target, target.handle)
+  }
+
+  /**
+   * Waits, without blocking the thread, until there is news, or `timeout` milliseconds have passed: [] then. Also [] when
+   * woken, and when the multiplexer is closed meanwhile. At most 1,000 events at a time, first come first told.
+   *
+   * A time is rounded up to whole milliseconds, and 2^31-1 at most. **Default:** without end. While it is referenced
+   * ({@link ref}) a pending wait keeps the process alive.
+   *
+   * @throws (rejects) RangeError for a negative time or NaN; Error ERR_INVALID_STATE while another wait is pending;
+   * SocketClosedError once closed.
+   */
+  async wait(timeout?: number): Promise<Event[]> {
+    const milliseconds = validTimeout(timeout)
+    this.#refuseClosed('wait')
+    return await new Promise((resolve) => {
+      // The closure refers to `this`: a multiplexer is no garbage while it is waited for.
+      this.#poller.wait(milliseconds, (events) => {
+        void this
+        resolve(events)
+      })
+    })
+  }
+
+  /**
+   * As {@link wait}, but this thread sleeps: for workers and scripts. Signals do not shorten the time: epoll_wait(2) is
+   * begun anew with what is left.
+   */
+  waitSync(timeout?: number): Event[] {
+    const milliseconds = validTimeout(timeout)
+    this.#refuseClosed('waitSync')
+    return this.#poller.waitSync(milliseconds)
+  }
+
+  /** What is ready now: `waitSync(0)`. */
+  poll(): Event[] {
+    return this.waitSync(0)
+  }
+
+  /** Ends the pending wait, or else the next one; many calls before it are one. Harmless once closed. */
+  wake(): void {
+    this.#poller.wake()
+  }
+
+  /**
+   * Closes the epoll descriptor, and ends a pending wait with []. The targets stay open; queues that are not empty go on
+   * being sent by Node's loop. Closing twice is harmless.
+   */
+  close(): void {
+    guard.forget(this)
+    shut(this.#poller)
+  }
+
+  /** Lets a pending wait keep the process alive, as it does at first. */
+  ref(): this {
+    this.#poller.referenced = true
+    return this
+  }
+
+  /** Lets the process end although a wait is pending. Queued output still holds it. */
+  unref(): this {
+    this.#poller.referenced = false
+    return this
+  }
+
+  /** Waits again and again, until the multiplexer is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Event[], void, void> {
+    while (!this.#poller.closed) {
+      const events = await this.wait()
+      if (!this.#poller.closed) yield events
+    }
+  }
+
+  /** The same as {@link close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #refuseClosed(verb: string): void {
+    if (this.#poller.closed) throw new SocketClosedError(`${verb}: the Multiplexer is closed`)
+  }
+}
+
+function interestBits(interest: Interest): InterestBits {
+  return (INTERESTS.indexOf(oneOf(interest, INTERESTS, 'interest')) + 1) as InterestBits
+}
+
+function inUse(where: string): Error {
+  return systemError(constants.errno.EEXIST, 'epoll_ctl', undefined, `the target is in ${where}`)
+}
+
+function stranger(): Error {
+  return systemError(constants.errno.ENOENT, 'epoll_ctl', undefined, 'the target is not in this Multiplexer')
+}
+
+function shut(poller: Poller): void {
+  poller.close((source, handle) => home().empty(source, handle))
+}

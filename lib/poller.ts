@@ -1,0 +1,237 @@
+import * as native from '../index.js'
+import { invalidState, systemError } from './errors.js'
+import { type Descriptor, type Event, LEFT, Registration, type Target } from './event.js'
+import { Source, slotOf } from './source.js'
+
+/** How many events one wait tells at most. */
+export const BATCH = 1000
+
+/** Native interest bits; 0 only empties a queue. */
+export type InterestBits = 0 | 1 | 2 | 3
+
+type Deliver = (events: Event[]) => void
+
+/** A wait that has not been answered yet. */
+interface Pending {
+  readonly deliver: Deliver
+  /** On the clock of performance.now(), in milliseconds. */
+  readonly deadline: number
+}
+
+/**
+ * What a multiplexer is made of: the part that Node's loop refers to.
+ *
+ * A {@link Multiplexer} that nobody refers to is garbage although its poller is not; its finalizer then closes
+ * the poller.
+ */
+export class Poller {
+  readonly #handle: number
+  /** By the slot of the native handle. */
+  readonly #registrations: (Registration | undefined)[] = []
+  readonly #foreign = new Map<object, Registration>()
+  readonly #batch = new Int32Array(2 * BATCH)
+  readonly #bytes = new Uint8Array(this.#batch.buffer)
+  #pending: Pending | undefined
+  #timer: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
+  #woken = false
+  #closed = false
+  #referenced = true
+
+  constructor() {
+    this.#handle = check(native.openMultiplexer(() => this.#onReady()), 'epoll_create1')
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get pending(): boolean {
+    return this.#pending !== undefined
+  }
+
+  /** Whether a pending wait keeps the process alive. */
+  set referenced(referenced: boolean) {
+    this.#referenced = referenced
+    if (!this.#pending) return
+    this.#hold(referenced)
+    // A timer or immediate that was armed before is armed anew, as the new setting says.
+    this.#disarm()
+    this.#rearm()
+  }
+
+  registrationOf(target: Target, handle = target instanceof Source ? target.handle : -1): Registration | undefined {
+    if (!(target instanceof Source)) return this.#foreign.get(target)
+    const registration = this.#registrations[slotOf(handle)]
+    return registration?.target === target ? registration : undefined
+  }
+
+  /** `handle` names a source that has given its own up, and is here only to empty its queue. */
+  add(source: Source, interest: InterestBits, mode: number, handle = source.handle): void {
+    check(native.add(this.#handle, handle, interest, mode), 'epoll_ctl')
+    source.poller = this
+    this.#register(source, handle)
+  }
+
+  watch(target: Descriptor, interest: InterestBits, mode: number): void {
+    const handle = check(native.watch(this.#handle, target.fd, interest, mode), 'epoll_ctl')
+    this.#foreign.set(target, this.#register(target, handle))
+  }
+
+  #register(target: Target, handle: number): Registration {
+    const registration = new Registration(target, handle)
+    this.#registrations[slotOf(handle)] = registration
+    this.#rearm()
+    return registration
+  }
+
+  modify(registration: Registration, interest: InterestBits, mode: number): void {
+    check(native.modify(this.#handle, registration.handle, interest, mode), 'epoll_ctl')
+    this.#rearm()
+  }
+
+  remove(registration: Registration): void {
+    native.remove(this.#handle, registration.handle)
+    this.forget(registration)
+  }
+
+  /** The target has left natively: drops it here, and takes back what its event says. */
+  forget(registration: Registration): void {
+    registration.write(0)
+    const { target } = registration
+    this.#registrations[slotOf(registration.handle)] = undefined
+    if (target instanceof Source) target.left(registration.handle)
+    else this.#foreign.delete(target)
+  }
+
+  /**
+   * Calls `deliver` once, from Node's loop: with news, or with nothing when the time is up, when woken, or when closed.
+   *
+   * `timeout` is in milliseconds, -1 without end.
+   */
+  wait(timeout: number, deliver: Deliver): void {
+    this.#refuseSecondWait()
+    this.#pending = { deliver, deadline: timeout < 0 ? Infinity : performance.now() + timeout }
+    if (this.#referenced) this.#hold(true)
+    this.#rearm()
+  }
+
+  /** Sleeps this thread until there is news or the time is up. */
+  waitSync(timeout: number): Event[] {
+    this.#refuseSecondWait()
+    const deadline = performance.now() + timeout
+    let left = this.#woken ? 0 : timeout
+    for (;;) {
+      const events = this.#collect(native.wait(this.#handle, left, this.#bytes))
+      if (timeout >= 0) left = Math.max(0, Math.ceil(deadline - performance.now()))
+      if (events.length > 0 || left === 0 || this.#woken) {
+        this.#woken = false
+        return events
+      }
+    }
+  }
+
+  wake(): void {
+    if (this.#closed) return
+    this.#woken = true
+    this.#rearm()
+  }
+
+  /** Ends a pending wait with nothing; the targets leave. Those whose queues are not empty are told to `orphaned`. */
+  close(orphaned: (source: Source, handle: number) => void): void {
+    if (this.#closed) return
+    this.#closed = true
+    native.closeMultiplexer(this.#handle)
+    for (const registration of this.#registrations) {
+      if (!registration) continue
+      const { target, handle } = registration
+      registration.write(0)
+      if (target instanceof Source) {
+        target.poller = undefined
+        if (native.queued(handle) > 0) orphaned(target, handle)
+      }
+    }
+    this.#registrations.length = 0
+    this.#foreign.clear()
+    this.#finish([])
+  }
+
+  #refuseSecondWait(): void {
+    if (this.#pending) throw invalidState('A wait of this Multiplexer is pending already')
+  }
+
+  /** The epoll descriptor is readable. */
+  #onReady(): void {
+    if (this.#pending) this.#turn()
+    else this.#collect(native.service(this.#handle, this.#bytes))
+  }
+
+  /** Looks for news without sleeping, and answers the pending wait if there is any or its time is up. */
+  #turn(): void {
+    this.#disarm()
+    if (!this.#pending) return
+    const events = this.#collect(native.wait(this.#handle, 0, this.#bytes))
+    if (events.length > 0 || this.#woken || performance.now() >= this.#pending.deadline) this.#finish(events)
+    else this.#rearm()
+  }
+
+  #finish(events: Event[]): void {
+    this.#disarm()
+    this.#woken = false
+    const pending = this.#pending
+    if (!pending) return
+    this.#pending = undefined
+    if (this.#referenced) this.#hold(false)
+    pending.deliver(events)
+  }
+
+  /**
+   * Sees to it that a pending wait is answered even when no edge comes: news that is known already waits one turn
+   * of Node's loop, so that timers and other handles get theirs.
+   */
+  #rearm(): void {
+    if (!this.#pending || this.#immediate || this.#closed) return
+    const idle = this.#woken ? 0 : native.idle(this.#handle, BATCH)
+    if (idle === 0) {
+      this.#immediate = setImmediate(() => this.#turn())
+      if (!this.#referenced) this.#immediate.unref()
+      return
+    }
+    clearTimeout(this.#timer)
+    const left = Math.min(this.#pending.deadline - performance.now(), idle < 0 ? Infinity : idle)
+    if (left === Infinity) return
+    this.#timer = setTimeout(() => this.#turn(), Math.max(0, Math.ceil(left)))
+    if (!this.#referenced) this.#timer.unref()
+  }
+
+  #disarm(): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    if (this.#immediate) clearImmediate(this.#immediate)
+    this.#timer = undefined
+    this.#immediate = undefined
+  }
+
+  #hold(holds: boolean): void {
+    if (!this.#closed) native.hold(this.#handle, holds)
+  }
+
+  /** Turns the native batch into events. */
+  #collect(count: number): Event[] {
+    check(count, 'epoll_wait')
+    const events: Event[] = []
+    for (let at = 0; at < 2 * count; at += 2) {
+      const handle = this.#batch[at]!
+      const bits = this.#batch[at + 1]!
+      const registration = this.#registrations[slotOf(handle)]
+      if (registration?.handle !== handle) continue
+      if ((bits & LEFT) !== 0) this.forget(registration)
+      if (registration.write(bits)) events.push(registration)
+    }
+    return events
+  }
+}
+
+function check(result: number, syscall: string): number {
+  if (result < 0) throw systemError(-result, syscall)
+  return result
+}

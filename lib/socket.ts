@@ -1,0 +1,377 @@
+import { constants } from 'node:os'
+import { isMainThread } from 'node:worker_threads'
+
+import * as native from '../index.js'
+import { type Address, type Place, bind, connect, inetPlace, toAddress, unixPlace } from './address.js'
+import { SocketClosedError, invalidArgType, outOfRange, systemError } from './errors.js'
+import { home } from './home.js'
+import {
+  type OptionName,
+  type OptionValue,
+  SETTABLE_OPTION_NAMES,
+  type SettableOptionName,
+  type SettableOptions,
+  type SocketOptions,
+  applyOptions,
+  getOption,
+  getsockopt,
+  setOption,
+  setsockopt,
+} from './options/index.js'
+import { Source } from './source.js'
+import { type TcpInfo, info, infoInto } from './tcp-info.js'
+import { boolean, integer, oneOf, options as checkOptions } from './validate.js'
+
+/** What became of the data given to {@link Socket.send}. */
+export type SendStatus = 'sent' | 'partially-sent' | 'queued' | 'not-sent' | 'closed'
+
+/** Where a socket is in its life. */
+export type SocketState = 'connecting' | 'open' | 'closing' | 'closed'
+
+/** Which half {@link Socket.shutdown} ends. */
+export type ShutdownHow = 'read' | 'write' | 'both'
+
+/** Where {@link Socket.connect} connects to, and from where. */
+export interface SocketConnectOptions extends SocketOptions {
+  /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
+  readonly host?: string
+  /** 1 to 65535. */
+  readonly port?: number
+  /** The path of a Unix socket, instead of host and port; abstract when it begins with `\0`. */
+  readonly path?: string
+  /** The numeric address to connect from. **Default:** the kernel's choice. */
+  readonly localAddress?: string
+  /** The port to connect from. **Default:** 0, the kernel's choice. */
+  readonly localPort?: number
+}
+
+const EAGAIN = constants.errno.EAGAIN
+/** What the native side returns for an argument that is no Uint8Array. */
+const NOT_BYTES = -(2 ** 31)
+
+const STATUSES: readonly SendStatus[] = ['sent', 'partially-sent', 'queued', 'not-sent', 'closed']
+const STATES: readonly SocketState[] = ['connecting', 'open', 'closing', 'closed']
+const HOWS: readonly ShutdownHow[] = ['read', 'write', 'both']
+/** By what the native side says that a socket died of. */
+const CALLS = ['read', 'write', 'connect'] as const
+
+const CONNECT_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort', ...SETTABLE_OPTION_NAMES]
+
+let warnedOfBlocking = false
+
+/** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), sendmsg(2). */
+export class Socket extends Source {
+  /** Where it was to connect to, for the error that says that it could not. */
+  readonly #remote: Place | undefined
+  /** The native handle while the queue goes out after `close`. */
+  #closing = -1
+  /** What `close` left behind. */
+  #received = 0
+  #sent = 0
+  #blocking = false
+
+  /** @internal */
+  constructor(handle: number, remote?: Place) {
+    super(handle, 'Socket')
+    this.#remote = remote
+  }
+
+  /**
+   * Starts to connect, and never waits: socket(2), bind(2) where a local address is given, connect(2).
+   *
+   * The socket is `'connecting'` at once, and takes data to send. The outcome comes as readiness: writable when
+   * connected, an event with `error` when not; the first use of a failed socket throws the reason.
+   *
+   * @throws TypeError, RangeError for bad options.
+   * @throws SocketError of socket(2), setsockopt(2) or bind(2), such as EADDRINUSE, EADDRNOTAVAIL or EMFILE.
+   */
+  static connect(options: SocketConnectOptions): Socket {
+    checkOptions(options, CONNECT_KEYS)
+    const remote = remotePlace(options)
+    const local = localPlace(options, remote)
+    const socket = new Socket(must(native.open(remote.family), 'socket'), remote)
+    try {
+      applyOptions(socket.handle, remote.family, options, 'connect')
+      if (local) must(bind(socket.handle, local), 'bind', local)
+      must(connect(socket.handle, remote), 'connect', remote)
+    } catch (error) {
+      socket.close()
+      throw error
+    }
+    return socket
+  }
+
+  /**
+   * Takes over a connected (or connecting) stream socket, made non-blocking and close-on-exec: fcntl(2).
+   *
+   * @throws SocketError EBADF, ENOTSOCK, EPROTOTYPE (not a stream), ENOTCONN, EEXIST (this library has it already);
+   * the descriptor then stays as it was.
+   */
+  static adopt(fd: number): Socket {
+    return new Socket(must(native.adoptSocket(integer(fd, 0, 2 ** 31 - 1, 'fd')), 'adopt'))
+  }
+
+  /**
+   * Receives into `into`, without waiting: recv(2).
+   *
+   * @returns how many bytes came; 0 when the peer has ended (and `into` is not touched); null when nothing waits now.
+   * @throws SocketError why the connection ended, after all data that came before; the socket is closed then.
+   * @throws SocketClosedError once closed.
+   * @throws RangeError when `into` is empty or detached: ERR_OUT_OF_RANGE.
+   */
+  receive(into: Uint8Array): number | null {
+    const count = native.receive(this.handle, into)
+    if (count > 0) return count
+    if (count === -EAGAIN) return null
+    return this.#nothingReceived(count, into)
+  }
+
+  /** As {@link receive}, but the bytes stay: MSG_PEEK. */
+  peek(into: Uint8Array): number | null {
+    const count = native.peek(this.handle, into)
+    if (count > 0) return count
+    if (count === -EAGAIN) return null
+    return this.#nothingReceived(count, into)
+  }
+
+  #nothingReceived(count: number, into: Uint8Array): 0 {
+    if (count === NOT_BYTES) throw invalidArgType('into', 'a Uint8Array', into)
+    if (this.handle < 0) throw new SocketClosedError('receive: the socket is closed')
+    if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', into.byteLength)
+    if (count < 0) throw this.#fail(-count)
+    return 0
+  }
+
+  /**
+   * Sends without waiting: sendmsg(2), all pieces of an array in one call. What the kernel does not take is copied
+   * into the send queue, and goes out by itself. Strings are sent as UTF-8.
+   *
+   * `'sent'`, `'partially-sent'` and `'queued'` mean that the caller has nothing more to do, and may reuse its buffer.
+   * `'not-sent'`: nothing was taken, the queue is full; try again when writable. `'closed'`: nothing was taken, nothing
+   * can be sent any more.
+   *
+   * @throws SocketError why connecting failed, once; ENOBUFS or ENOMEM, with nothing taken.
+   */
+  send(data: Uint8Array | string | readonly Uint8Array[]): SendStatus {
+    const status = this.#send(data)
+    if (status === 0) return 'sent'
+    if (status > 0) {
+      if (this.poller === undefined && status < 3) home().empty(this, this.handle)
+      return STATUSES[status]!
+    }
+    if (status === NOT_BYTES) throw invalidArgType('data', 'a Uint8Array, a string or an array of Uint8Arrays', data)
+    if (this.handle < 0) return 'closed'
+    throw native.failedCall(this.handle) < 0 ? systemError(-status, 'write') : this.#fail(-status)
+  }
+
+  #send(data: Uint8Array | string | readonly Uint8Array[]): number {
+    if (typeof data === 'string') return native.send(this.handle, Buffer.from(data))
+    return Array.isArray(data) ? native.sendAll(this.handle, data as Uint8Array[]) : native.send(this.handle, data as Uint8Array)
+  }
+
+  /** Tries to empty the send queue now, in no mode waiting; tells whether it is empty. The multiplexer does so by itself. */
+  flush(): boolean {
+    const handle = this.#lastHandle
+    return handle < 0 || native.flush(handle) !== 0
+  }
+
+  /** Bytes in the send queue. */
+  get queued(): number {
+    const handle = this.#lastHandle
+    return handle < 0 ? 0 : native.queued(handle)
+  }
+
+  /** How many bytes the send queue takes; the last piece may go over. **Default:** 65536. */
+  get sendQueueLimit(): number {
+    return native.sendQueueLimit(this.#openHandle('sendQueueLimit'))
+  }
+
+  set sendQueueLimit(bytes: number) {
+    integer(bytes, 0, Number.MAX_SAFE_INTEGER, 'sendQueueLimit')
+    native.setSendQueueLimit(this.#openHandle('sendQueueLimit'), bytes)
+  }
+
+  /**
+   * Ends one half of the connection or both: shutdown(2). Writing ends after the queue has gone out, and the peer
+   * then reads its end; reading ends at once, and what still comes is dropped.
+   *
+   * @throws SocketError ENOTCONN when the connection is gone.
+   */
+  shutdown(how: ShutdownHow = 'write'): void {
+    oneOf(how, HOWS, 'how')
+    const result = native.shutdown(this.#openHandle('shutdown'), HOWS.indexOf(how))
+    if (result < 0) throw native.failedCall(this.handle) === 2 ? this.#fail(-result) : systemError(-result, 'shutdown')
+  }
+
+  /**
+   * Closes gracefully, without waiting: what is queued goes out first, and holds the process until it has.
+   * Closing twice is harmless.
+   */
+  override close(): void {
+    const { poller } = this
+    if (this.handle < 0) return
+    const registration = poller?.registrationOf(this)
+    const handle = this.surrender()
+    const closed = native.close(handle)
+    if (closed === 0) {
+      if (registration) poller?.forget(registration)
+      return
+    }
+    this.#closing = handle
+    registration?.write(0)
+    if (closed === 2) home().empty(this, handle)
+  }
+
+  /** Closes at once, by RST on TCP; what is queued is dropped: SO_LINGER 0, close(2). */
+  reset(): void {
+    const registration = this.poller?.registrationOf(this)
+    const handle = this.handle < 0 ? this.#closing : this.surrender()
+    if (handle < 0) return
+    this.#closing = -1
+    native.reset(handle)
+    if (registration) this.poller?.forget(registration)
+  }
+
+  /** Gives the handle up, and keeps the counters. */
+  protected override surrender(): number {
+    this.#received = native.bytesReceived(this.handle)
+    this.#sent = native.bytesSent(this.handle)
+    return super.surrender()
+  }
+
+  /** @internal */
+  override left(handle: number): void {
+    super.left(handle)
+    if (handle === this.#closing) this.#closing = -1
+  }
+
+  /**
+   * `'connecting'` until an event, a use or an earlier look at this property met the outcome; `'closed'` at once when
+   * connecting failed; `'closing'` while the queue goes out after {@link close}.
+   */
+  get state(): SocketState {
+    if (this.handle < 0) return this.#closing < 0 ? 'closed' : 'closing'
+    return STATES[native.state(this.handle) & 3]!
+  }
+
+  /** Whether the peer's end has been received, or reading was shut down here. */
+  get readEnded(): boolean {
+    return this.handle < 0 || (native.state(this.handle) & 4) !== 0
+  }
+
+  /** Whether nothing more is taken to be sent: shut down, closed, or broken. */
+  get writeEnded(): boolean {
+    return this.handle < 0 || (native.state(this.handle) & 8) !== 0
+  }
+
+  /**
+   * In blocking mode {@link receive} waits for some data and {@link send} for all of it to be taken: poll(2). Nothing
+   * else waits. **Default:** false. On the main thread a process warning tells, once, that Node stands still meanwhile.
+   */
+  get blocking(): boolean {
+    return this.#blocking
+  }
+
+  set blocking(blocking: boolean) {
+    boolean(blocking, 'blocking')
+    native.setBlocking(this.#openHandle('blocking'), blocking)
+    this.#blocking = blocking
+    if (blocking && isMainThread && !warnedOfBlocking) {
+      warnedOfBlocking = true
+      process.emitWarning('A blocking socket on the main thread stops everything else while it waits. Use it in a worker.', 'SocketBlockingWarning')
+    }
+  }
+
+  /** getsockname(2); undefined once closed. */
+  get localAddress(): Address | undefined {
+    return toAddress(native.localAddress(this.handle))
+  }
+
+  /** getpeername(2); undefined before connected and once closed. */
+  get remoteAddress(): Address | undefined {
+    return toAddress(native.remoteAddress(this.handle))
+  }
+
+  /** Bytes received, over the socket's life. */
+  get bytesReceived(): number {
+    return this.handle < 0 ? this.#received : native.bytesReceived(this.handle)
+  }
+
+  /** Bytes that the kernel has taken, over the socket's life; what the queue sends after {@link close} is not counted. */
+  get bytesSent(): number {
+    return this.handle < 0 ? this.#sent : native.bytesSent(this.handle)
+  }
+
+  /** Reads an option of the kernel: getsockopt(2). */
+  getOption<K extends OptionName>(name: K): OptionValue<K> {
+    return getOption(this.#openHandle('getOption'), this.#family, name)
+  }
+
+  /** Sets an option of the kernel: setsockopt(2). */
+  setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
+    setOption(this.#openHandle('setOption'), this.#family, name, value)
+  }
+
+  /** The bytes of any option: getsockopt(2). */
+  getsockopt(level: number, name: number, length?: number): Buffer {
+    return getsockopt(this.#openHandle('getsockopt'), level, name, length)
+  }
+
+  /** Sets any option; a number or boolean is an int: setsockopt(2). */
+  setsockopt(level: number, name: number, value: number | boolean | Uint8Array): void {
+    setsockopt(this.#openHandle('setsockopt'), level, name, value)
+  }
+
+  /** What the kernel knows about the TCP connection: TCP_INFO. */
+  info(): TcpInfo {
+    return info(this.#openHandle('info'))
+  }
+
+  /** As {@link info}, into the caller's array and without allocating; returns how many fields were written. */
+  infoInto(into: Float64Array): number {
+    return infoInto(this.#openHandle('infoInto'), into)
+  }
+
+  get #family(): 4 | 6 | 0 {
+    const address = this.localAddress
+    if (!address || 'path' in address) return 0
+    return address.family === 'IPv4' ? 4 : 6
+  }
+
+  /** The handle that is still good for the queue, also after `close`. */
+  get #lastHandle(): number {
+    return this.handle < 0 ? this.#closing : this.handle
+  }
+
+  #openHandle(verb: string): number {
+    if (this.handle < 0) throw new SocketClosedError(`${verb}: the socket is closed`)
+    return this.handle
+  }
+
+  /** The connection is dead: closes what is left of it, and says why. */
+  #fail(errno: number): Error {
+    const syscall = CALLS[native.failedCall(this.handle)] ?? 'read'
+    this.close()
+    return systemError(errno, syscall, syscall === 'connect' ? this.#remote : undefined)
+  }
+}
+
+function remotePlace(options: SocketConnectOptions): Place {
+  if (options.path !== undefined) {
+    if (options.port !== undefined || options.host !== undefined) throw invalidArgType('options', 'either path or host and port', options)
+    return unixPlace(options.path)
+  }
+  const place = inetPlace(options.host ?? '127.0.0.1', options.port, 'resolve it first, or use connect(), which does')
+  integer(options.port, 1, 65535, 'port')
+  return place
+}
+
+function localPlace({ localAddress, localPort }: SocketConnectOptions, remote: Place): Place | undefined {
+  if (remote.family === 0 || (localAddress === undefined && localPort === undefined)) return undefined
+  return inetPlace(localAddress ?? (remote.family === 4 ? '0.0.0.0' : '::'), localPort ?? 0, 'resolve it first')
+}
+
+function must(result: number, syscall: string, place?: Place): number {
+  if (result < 0) throw systemError(-result, syscall, place)
+  return result
+}

@@ -1,0 +1,51 @@
+import * as native from '../index.js'
+import { guard } from './leak.js'
+import type { Poller } from './poller.js'
+
+/** How many low bits of a native handle are its generation: `GENERATION_BITS` in `src/core/handle.rs`. */
+const GENERATION_BITS = 9
+
+/** The slot that a native handle names: a small integer, unique among what is open. */
+export function slotOf(handle: number): number {
+  return handle >>> GENERATION_BITS
+}
+
+/** What {@link Socket} and {@link Listener} have in common: a descriptor and a place in a multiplexer. */
+export abstract class Source {
+  /** @internal The native handle; -1 once closed. */
+  handle: number
+  /** @internal Where it is registered. */
+  poller: Poller | undefined = undefined
+
+  /** @internal */
+  protected constructor(handle: number, kind: 'Socket' | 'Listener') {
+    this.handle = handle
+    guard.watch(this, kind, handle)
+  }
+
+  /** The file descriptor, or -1 once closed. It stays this object's: close it only through {@link close}. */
+  get fd(): number {
+    return this.handle < 0 ? -1 : Math.max(-1, native.descriptor(this.handle))
+  }
+
+  /** Closes the descriptor; closing twice is harmless. */
+  abstract close(): void
+
+  /** The same as {@link close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** @internal The poller has let go of what was registered under the handle; it may still be open. */
+  left(_handle: number): void {
+    this.poller = undefined
+  }
+
+  /** @internal Gives the handle up: from here on the source is closed. */
+  protected surrender(): number {
+    const handle = this.handle
+    this.handle = -1
+    guard.forget(this)
+    return handle
+  }
+}

@@ -1,0 +1,137 @@
+import { isIP } from 'node:net'
+
+import { badPort, invalidArgType, invalidArgValue, outOfRange } from './errors.js'
+
+/** The largest timeout that epoll_wait(2) and poll(2), whose timeouts are ints, can express. */
+export const MAX_TIMEOUT = 2 ** 31 - 1
+
+/** `sizeof(sun_path)`, unix(7). */
+const PATH_SIZE = 108
+
+/** An integer from 0 to 65535. */
+export function port(value: unknown, name = 'port'): number {
+  if (!isIntegerIn(value, 0, 65535)) throw badPort(name, value)
+  return value
+}
+
+/**
+ * The family of a numeric address.
+ *
+ * @param hint what the caller of a name should use instead: `use Listener.bindHost for names`
+ */
+export function numericHost(value: unknown, name: string, hint: string): 4 | 6 {
+  const family = isIP(string(value, name))
+  if (family !== 4 && family !== 6) {
+    throw invalidArgValue(name, value, `must be a numeric IPv4 or IPv6 address; ${hint}`)
+  }
+  return family
+}
+
+/**
+ * The path of a Unix socket, whose bytes fit into `sun_path`: a pathname with the NUL that ends it,
+ * or an abstract name, which begins with NUL and is not terminated, unix(7).
+ */
+export function unixPath(value: unknown, name = 'path'): string {
+  const path = string(value, name)
+  if (path === '') throw invalidArgValue(name, value, 'must not be empty')
+  const abstract = path.startsWith('\0')
+  if (!abstract && path.includes('\0')) {
+    throw invalidArgValue(name, value, 'must contain NUL only as its first character, which makes it abstract')
+  }
+  const longest = abstract ? PATH_SIZE : PATH_SIZE - 1
+  const length = Buffer.byteLength(path)
+  if (length > longest) {
+    throw invalidArgValue(name, value, `must have at most ${longest} bytes of UTF-8 and has ${length}`)
+  }
+  return path
+}
+
+/** Milliseconds, rounded up and clamped to an int; -1, for ever, for undefined and Infinity. */
+export function timeout(value: unknown, name = 'timeout'): number {
+  if (value === undefined) return -1
+  const milliseconds = number(value, name)
+  if (!(milliseconds >= 0)) throw outOfRange(name, '>= 0', value)
+  if (milliseconds === Infinity) return -1
+  return Math.min(Math.ceil(milliseconds), MAX_TIMEOUT)
+}
+
+/** A span of time in milliseconds, rounded up to whole ones, that fits into an int. */
+export function milliseconds(value: unknown, name: string): number {
+  const span = number(value, name)
+  if (!(span >= 0 && span <= MAX_TIMEOUT)) throw outOfRange(name, `>= 0 && <= ${MAX_TIMEOUT}`, value)
+  return Math.ceil(span)
+}
+
+/** One of a few strings. */
+export function oneOf<T extends string>(value: unknown, allowed: readonly T[], name: string): T {
+  const found = allowed.find((candidate) => candidate === value)
+  if (found === undefined) {
+    throw invalidArgValue(name, value, `must be one of: ${allowed.map((word) => `'${word}'`).join(', ')}`)
+  }
+  return found
+}
+
+/** An integer from `min` to `max`. */
+export function integer(value: unknown, min: number, max: number, name: string): number {
+  const candidate = number(value, name)
+  if (!Number.isInteger(candidate)) throw outOfRange(name, 'an integer', value)
+  if (!isIntegerIn(candidate, min, max)) throw outOfRange(name, `>= ${min} && <= ${max}`, value)
+  return candidate
+}
+
+/** A boolean, and nothing that merely converts to one. */
+export function boolean(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw invalidArgType(name, 'of type boolean', value)
+  return value
+}
+
+/** A string. */
+export function string(value: unknown, name: string): string {
+  if (typeof value !== 'string') throw invalidArgType(name, 'of type string', value)
+  return value
+}
+
+/** A number, NaN included. */
+export function number(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw invalidArgType(name, 'of type number', value)
+  return value
+}
+
+/** An object whose own keys are all in `known`; another key is an error that suggests the nearest one. */
+export function options(value: unknown, known: readonly string[], name = 'options'): object {
+  if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value)
+  for (const [key, its] of Object.entries(value)) {
+    if (!known.includes(key)) throw invalidArgValue(`${name}.${key}`, its, `is not a known option${suggest(key, known)}`)
+  }
+  return value
+}
+
+/** ` (did you mean 'noDelay'?)` for the nearest of `known`, or nothing if none is near. */
+export function suggest(word: string, known: readonly string[]): string {
+  let nearest: string | undefined
+  let least = Math.max(2, Math.floor(word.length / 2)) + 1
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < least) [nearest, least] = [candidate, distance]
+  }
+  return nearest === undefined ? '' : ` (did you mean '${nearest}'?)`
+}
+
+/** Levenshtein's distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (const [line, letter] of Array.from(a).entries()) {
+    let left = line + 1
+    row = row.map((above, column) => {
+      if (column === 0) return left
+      const diagonal = row[column - 1] ?? 0
+      left = Math.min(above + 1, left + 1, diagonal + (letter === b[column - 1] ? 0 : 1))
+      return left
+    })
+  }
+  return row[b.length] ?? 0
+}
+
+function isIntegerIn(value: unknown, min: number, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+}
