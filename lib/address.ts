@@ -47,3 +47,9 @@ export function toAddress(found: native.NativeAddress | null): Address | undefin
   if (found.path !== undefined) return { path: found.path }
   return { address: found.address!, family: found.family === 4 ? 'IPv4' : 'IPv6', port: found.port! }
 }
+
+/** @internal The family of a socket's own address. */
+export function familyOf(address: Address | undefined): 4 | 6 | 0 {
+  if (!address || 'path' in address) return 0
+  return address.family === 'IPv4' ? 4 : 6
+}

@@ -5,3 +5,17 @@ export type { Descriptor, Event, Interest, Mode, Target } from './event.js'
 export type { Address, InetAddress, UnixAddress } from './address.js'
 export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './duplex.js'
 export { SocketClosedError, SocketError, SocketQueueError } from './errors.js'
+export {
+  type KeepAlive,
+  OPTION_NAMES,
+  type OptionName,
+  type OptionValue,
+  type OriginalDestination,
+  type PeerCredentials,
+  SETTABLE_OPTION_NAMES,
+  type SettableOptionName,
+  type SettableOptions,
+  type SocketOptions,
+} from './options/index.js'
+export { TCP_INFO_FIELDS, type TcpCongestionState, type TcpInfo, type TcpState } from './tcp-info.js'
+export * as constants from './constants.js'

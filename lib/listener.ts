@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { constants } from 'node:os'
 
 import * as native from '../index.js'
-import { type Address, type Place, bind, inetPlace, toAddress, unixPlace } from './address.js'
+import { type Address, type Place, bind, familyOf, inetPlace, toAddress, unixPlace } from './address.js'
 import { SocketClosedError, SocketError, invalidArgType, systemError } from './errors.js'
 import { home } from './home.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions } from './options/index.js'
@@ -59,7 +59,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     const backlog = options.backlog === undefined ? BACKLOG : integer(options.backlog, 0, 2 ** 31 - 1, 'backlog')
     if (options.fd !== undefined) return adopt(options, backlog)
     if (options.path !== undefined) return bindPlace(pathPlace(options), options, backlog)
-    if (options.host !== undefined) return bindPlace(inetPlace(options.host, options.port ?? 0, NAME_HINT), options, backlog)
+    if (options.host !== undefined) return bindPlace(inetPlace(options.host, portOf(options), NAME_HINT), options, backlog)
     return bindAnywhere(options, backlog)
   }
 
@@ -131,10 +131,14 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   }
 
   /**
-   * Connections as they come, until the listener is closed; a `break` leaves it open. It must be in no multiplexer.
+   * Connections as they come, until the listener is closed; a `break` leaves it open.
    * An exhausted process (EMFILE) ends no iteration: it goes on when there are descriptors again.
+   *
+   * @throws (rejects) SocketError EEXIST when the listener is in a multiplexer, or is being iterated already.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
+    if (this.handle < 0) return
+    home().watch(this, NONE, () => this.#arrived?.())
     try {
       while (this.handle >= 0) {
         const socket = this.#acceptUnlessExhausted()
@@ -142,8 +146,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
         else await this.#arrival()
       }
     } finally {
-      this.#hold(false)
-      if (this.handle >= 0) home().unwatch(this)
+      home().unwatch(this)
     }
   }
 
@@ -159,8 +162,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   async #arrival(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#arrived = resolve
-      if (this.poller === undefined) home().watch(this, READ, () => this.#arrived?.())
-      else home().modify(this, READ)
+      home().modify(this, READ)
       this.#hold(this.#referenced)
     })
     this.#arrived = undefined
@@ -184,7 +186,19 @@ function adopt(options: ListenerOptions, backlog: number): Listener {
   if (options.host !== undefined || options.port !== undefined || options.path !== undefined) {
     throw invalidArgType('options', 'either fd, or path, or host and port', options)
   }
-  return new Listener(must(native.adoptListener(fd, backlog), 'listen'))
+  const listener = new Listener(must(native.adoptListener(fd, backlog), 'listen'))
+  try {
+    applyOptions(listener.handle, familyOf(listener.address), options, 'open')
+    return listener
+  } catch (error) {
+    listener.close()
+    throw error
+  }
+}
+
+/** Null and the like are for the check to refuse. */
+function portOf({ port = 0 }: ListenerOptions): number {
+  return port
 }
 
 function pathPlace(options: ListenerOptions): Place {
@@ -196,7 +210,7 @@ function pathPlace(options: ListenerOptions): Place {
 
 /** `::` takes IPv4 too, unless the system has no IPv6 at all. */
 function bindAnywhere(options: ListenerOptions, backlog: number): Listener {
-  const port = options.port ?? 0
+  const port = portOf(options)
   try {
     return bindPlace(inetPlace('::', port, NAME_HINT), options, backlog)
   } catch (error) {
@@ -210,8 +224,7 @@ const WITHOUT_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 function bindPlace(place: Place, options: ListenerOptions, backlog: number): Listener {
   const listener = new Listener(must(native.open(place.family), 'socket'))
   try {
-    const defaults = place.family === 0 ? options : { reuseAddress: true, ...dualStack(place), ...options }
-    applyOptions(listener.handle, place.family, defaults, 'listen')
+    applyOptions(listener.handle, place.family, { ...options, ...defaults(place, options) }, 'listen')
     must(bind(listener.handle, place), 'bind', place)
     must(native.listen(listener.handle, backlog), 'listen', place)
     return listener
@@ -222,8 +235,9 @@ function bindPlace(place: Place, options: ListenerOptions, backlog: number): Lis
 }
 
 /** Whatever `net.ipv6.bindv6only` says, `::` means both unless the caller says otherwise. */
-function dualStack(place: Place): SocketOptions {
-  return place.family === 6 ? { ipv6Only: false } : {}
+function defaults({ family }: Place, { reuseAddress = true, ipv6Only = false }: ListenerOptions): SocketOptions {
+  if (family === 0) return {}
+  return family === 6 ? { reuseAddress, ipv6Only } : { reuseAddress }
 }
 
 function must(result: number, syscall: string, place?: Place): number {

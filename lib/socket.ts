@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 
 import * as native from '../index.js'
-import { type Address, type Place, bind, connect, inetPlace, toAddress, unixPlace } from './address.js'
+import { type Address, type Place, bind, connect, familyOf, inetPlace, toAddress, unixPlace } from './address.js'
 import { SocketClosedError, invalidArgType, outOfRange, systemError } from './errors.js'
 import { home } from './home.js'
 import {
@@ -333,9 +333,7 @@ export class Socket extends Source {
   }
 
   get #family(): 4 | 6 | 0 {
-    const address = this.localAddress
-    if (!address || 'path' in address) return 0
-    return address.family === 'IPv4' ? 4 : 6
+    return familyOf(this.localAddress)
   }
 
   /** The handle that is still good for the queue, also after `close`. */

@@ -54,8 +54,8 @@ export function setOption<Name extends SettableOptionName>(
 /**
  * Sets all the options that are given, in the kernel's order; keys that name no option are left to the caller.
  *
- * @param phase what the socket is about to do; if it is `'open'` already, an option that would come too late to have an effect is an
- * error
+ * @param phase what the socket is about to do; if it is `'open'` already, an option that would come too late to have
+ * an effect is an error: ERR_INVALID_STATE
  */
 export function applyOptions(handle: number, family: Family, options: SocketOptions, phase: Phase): void {
   for (const name of SETTABLE_OPTION_NAMES) {

@@ -26,7 +26,7 @@ const ip = <Value>(ipv4: number, ipv6: number, codec: Codec<Value>, details?: En
 const tcp = <Value>(constant: number, codec: Codec<Value>, details?: EntryDetails): SettableOption<Value> =>
   entry(kernel.IPPROTO_TCP, constant, codec, details)
 
-/** In the order in which a new socket gets them: typeOfService before priority, which it would overwrite, ip(7). */
+/** In the order in which a new socket gets them: typeOfService before priority, which it overwrites. */
 export const SETTABLE: SettableTable = {
   typeOfService,
 

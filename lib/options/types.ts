@@ -1,10 +1,18 @@
 /** When a connection that is silent gets probed, and when it is given up. */
 export interface KeepAlive {
-  /** Milliseconds of silence before the first probe, rounded up to seconds. Default: net.ipv4.tcp_keepalive_time, 2 hours. `TCP_KEEPIDLE` */
+  /**
+   * Milliseconds of silence before the first probe, rounded up to seconds. Default: net.ipv4.tcp_keepalive_time, 2
+   * hours. `TCP_KEEPIDLE`
+   */
   idle?: number
-  /** Milliseconds between probes, rounded up to seconds. Default: net.ipv4.tcp_keepalive_intvl, 75 s. `TCP_KEEPINTVL` */
+  /**
+   * Milliseconds between probes, rounded up to seconds. Default: net.ipv4.tcp_keepalive_intvl, 75 s. `TCP_KEEPINTVL`
+   */
   interval?: number
-  /** How many unanswered probes end the connection with ETIMEDOUT. Default: net.ipv4.tcp_keepalive_probes, 9. `TCP_KEEPCNT` */
+  /**
+   * How many unanswered probes end the connection with ETIMEDOUT. Default: net.ipv4.tcp_keepalive_probes, 9.
+   * `TCP_KEEPCNT`
+   */
   count?: number
 }
 
@@ -31,11 +39,14 @@ export interface OriginalDestination {
 /**
  * The options that can be set, in the kernel's order: the socket's, IP's, TCP's.
  *
- * Times are milliseconds unless a doc says otherwise. Connections inherit the options of the listener that
- * accepted them. On a Unix socket the options of IP and TCP fail with ENOTSUP, as Node calls EOPNOTSUPP.
+ * Times are milliseconds unless a doc says otherwise. An accepted TCP connection inherits what its listener has, but
+ * for priority, incomingCpu, quickAck, deferAccept and fastOpen; one of a Unix socket inherits nothing. On a Unix
+ * socket the options of IP and TCP fail with ENOTSUP, as Node calls EOPNOTSUPP.
  */
 export interface SettableOptions {
-  /** Bind to an address that earlier connections still hold in TIME_WAIT. Before bind. Default: false. `SO_REUSEADDR` */
+  /**
+   * Bind to an address that earlier connections still hold in TIME_WAIT. Before bind. Default: false. `SO_REUSEADDR`
+   */
   reuseAddress: boolean
   /** Several listeners share the connections of one address. Before bind. Default: false. `SO_REUSEPORT` */
   reusePort: boolean
@@ -59,7 +70,10 @@ export interface SettableOptions {
   keepAlive: boolean | KeepAlive
   /** Urgent data stays in the stream. Default: false. `SO_OOBINLINE` */
   oobInline: boolean
-  /** The priority of packets in the device's queue, 0 to 6; others need CAP_NET_ADMIN or CAP_NET_RAW. Default: 0. `SO_PRIORITY` */
+  /**
+   * The priority of packets in the device's queue, 0 to 6; others need CAP_NET_ADMIN or CAP_NET_RAW. Default: 0.
+   * `SO_PRIORITY`
+   */
   priority: number
   /**
    * What close(2) does with unsent data: false sends it in the background; 0 drops it and sends RST; other
@@ -69,19 +83,28 @@ export interface SettableOptions {
   linger: false | number
   /** How many bytes make the socket readable; the kernel takes 0 for 1. Default: 1. `SO_RCVLOWAT` */
   receiveLowWater: number
-  /** Use only this network device, at most 15 bytes; '' for any. Changing it needs CAP_NET_RAW. Default: ''. `SO_BINDTODEVICE` */
+  /**
+   * Use only this network device, at most 15 bytes; '' for any. Changing it needs CAP_NET_RAW. Default: ''.
+   * `SO_BINDTODEVICE`
+   */
   bindToDevice: string
   /** The mark of packets, for routing and filters. Needs CAP_NET_ADMIN or CAP_NET_RAW. Default: 0. `SO_MARK` */
   mark: number
-  /** Microseconds of busy polling; more than it has needs CAP_NET_ADMIN. Default: net.core.busy_read, 0. `SO_BUSY_POLL` */
+  /**
+   * Microseconds of busy polling; more than it has needs CAP_NET_ADMIN. Default: net.core.busy_read, 0.
+   * `SO_BUSY_POLL`
+   */
   busyPoll: number
   /** The highest sending rate in bytes a second, which the kernel paces to. Default: Infinity. `SO_MAX_PACING_RATE` */
   maxPacingRate: number
-  /** The CPU that handles the socket's packets; on reusePort listeners, the one whose packets it wants. Default: -1. `SO_INCOMING_CPU` */
+  /**
+   * The CPU that handles the socket's packets; on reusePort listeners, the one whose packets it wants. Default: -1.
+   * `SO_INCOMING_CPU`
+   */
   incomingCpu: number
   /**
    * The type of service, or traffic class, of packets: DSCP × 4; the two lowest bits, ECN, stay the kernel's.
-   * Setting it sets `priority` too, ip(7). Default: 0. `IP_TOS`, and on IPv6 also `IPV6_TCLASS`
+   * Setting it sets `priority` too, net/ipv4/ip_sockglue.c. Default: 0. `IP_TOS`, and on IPv6 also `IPV6_TCLASS`
    */
   typeOfService: number
   /** Bind to an address that does not exist, or not yet. Before bind. Default: false. `IP_FREEBIND`, `IPV6_FREEBIND` */
@@ -91,11 +114,17 @@ export interface SettableOptions {
    * Default: false. `IP_TRANSPARENT`, `IPV6_TRANSPARENT`
    */
   transparent: boolean
-  /** No IPv4 on an IPv6 socket; on an IPv4 socket bind and connect pass over it. Before bind. Default: net.ipv6.bindv6only, false. `IPV6_V6ONLY` */
+  /**
+   * No IPv4 on an IPv6 socket; on an IPv4 socket bind and connect pass over it. Before bind. Default:
+   * net.ipv6.bindv6only, false. `IPV6_V6ONLY`
+   */
   ipv6Only: boolean
   /** Send at once, without Nagle's algorithm. Default: false, but true in `listen` and `connect`. `TCP_NODELAY` */
   noDelay: boolean
-  /** The largest segment in bytes, 88 to 32767; a connected socket tells the one in use. Before listen or connect. `TCP_MAXSEG` */
+  /**
+   * The largest segment in bytes, 88 to 32767; a connected socket tells the one in use. Before listen or connect.
+   * `TCP_MAXSEG`
+   */
   maxSegment: number
   /** Hold back segments that are not full, for 200 ms at most, tcp(7). Default: false. `TCP_CORK` */
   cork: boolean
@@ -111,13 +140,25 @@ export interface SettableOptions {
   windowClamp: number
   /** Acknowledge at once; the kernel goes back to delaying by itself, tcp(7). Default: true at first. `TCP_QUICKACK` */
   quickAck: boolean
-  /** The congestion control algorithm; one that is not in net.ipv4.tcp_allowed_congestion_control needs CAP_NET_ADMIN. `TCP_CONGESTION` */
+  /**
+   * The congestion control algorithm; one that is not in net.ipv4.tcp_allowed_congestion_control needs
+   * CAP_NET_ADMIN. `TCP_CONGESTION`
+   */
   congestion: string
-  /** Milliseconds that sent data may stay unacknowledged before ETIMEDOUT; 0: the system's retries. Default: 0. `TCP_USER_TIMEOUT` */
+  /**
+   * Milliseconds that sent data may stay unacknowledged before ETIMEDOUT; 0: the system's retries. Default: 0.
+   * `TCP_USER_TIMEOUT`
+   */
   userTimeout: number
-  /** How many Fast Open requests a listener queues; has an effect if net.ipv4.tcp_fastopen has bit 2. Default: 0, off. `TCP_FASTOPEN` */
+  /**
+   * How many Fast Open requests a listener queues; has an effect if net.ipv4.tcp_fastopen has its bit 0x2. Default:
+   * 0, off. `TCP_FASTOPEN`
+   */
   fastOpen: number
-  /** Bytes of unsent data with which a socket is still writable; 0: net.ipv4.tcp_notsent_lowat. Default: 0. `TCP_NOTSENT_LOWAT` */
+  /**
+   * Bytes of unsent data with which a socket is still writable; 0: net.ipv4.tcp_notsent_lowat. Default: 0.
+   * `TCP_NOTSENT_LOWAT`
+   */
   notSentLowWater: number
   /** The first data travels in the SYN, if there is a cookie. Before connect. Default: false. `TCP_FASTOPEN_CONNECT` */
   fastOpenConnect: boolean

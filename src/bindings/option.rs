@@ -22,7 +22,6 @@ pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, into: Bytes) ->
 #[napi(ts_args_type = "handle: number, level: number, name: number, value: Uint8Array")]
 pub fn set_option(env: &Env, handle: i32, level: i32, name: i32, value: Bytes) -> i32 {
     let Some(value) = value.get() else { return NOT_BYTES };
-    let context = Environment::of(env).context();
-    let fd = context.fd(Handle::from_raw(handle));
-    status(fd.and_then(|fd| sys::set_option(fd, level, name, value)))
+    let mut context = Environment::of(env).context();
+    status(context.set_option(Handle::from_raw(handle), level, name, value))
 }

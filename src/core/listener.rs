@@ -15,22 +15,20 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     fd: OwnedFd,
     accepts_tcp: bool,
+    /// `SO_LINGER` makes close(2) of what is accepted wait.
+    pub(super) lingers: bool,
     pub(super) readiness: Readiness,
     /// When an exhausted listener is looked at again.
     pub(super) back_off: Option<Instant>,
 }
 
 impl Listener {
-    /// `listen(2)` on a bound socket of ours.
-    ///
-    /// # Errors
-    /// EADDRINUSE when another socket listens on the port.
-    pub(crate) fn new(fd: OwnedFd, backlog: i32) -> Result<Self, Errno> {
-        let accepts_tcp = start(fd.as_fd(), backlog)?;
-        Ok(Self { fd, accepts_tcp, readiness: Readiness::UNKNOWN, back_off: None })
+    /// A descriptor on which listen(2) has been called.
+    pub(super) fn new(fd: OwnedFd, accepts_tcp: bool, lingers: bool) -> Self {
+        Self { fd, accepts_tcp, lingers, readiness: Readiness::UNKNOWN, back_off: None }
     }
 
-    /// Takes over somebody's bound or listening socket.
+    /// Takes over somebody's bound or listening socket: `listen(2)`.
     ///
     /// # Errors
     /// EBADF, ENOTSOCK, EPROTOTYPE when it is no stream socket; EINVAL when it is connected. The
@@ -38,9 +36,10 @@ impl Listener {
     pub(crate) fn adopt(fd: RawFd, backlog: i32) -> Result<Self, Errno> {
         let (fd, accepts_tcp) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
-            start(fd, backlog)
+            sys::listen(fd, backlog)?;
+            sys::is_tcp(fd)
         })?;
-        Ok(Self { fd, accepts_tcp, readiness: Readiness::UNKNOWN, back_off: None })
+        Ok(Self::new(fd, accepts_tcp, false))
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -57,7 +56,9 @@ impl Listener {
             match sys::accept(self.fd()) {
                 Ok(fd) => {
                     self.readiness.took(false);
-                    return Ok(Socket::new(fd, self.accepts_tcp));
+                    let mut socket = Socket::new(fd, self.accepts_tcp);
+                    socket.lingers = self.lingers;
+                    return Ok(socket);
                 }
                 Err(errno) if errno.is_of_one_connection() => {}
                 Err(errno) => {
@@ -70,10 +71,4 @@ impl Listener {
             }
         }
     }
-}
-
-/// Listens; tells whether TCP connections will come.
-fn start(fd: BorrowedFd<'_>, backlog: i32) -> Result<bool, Errno> {
-    sys::listen(fd, backlog)?;
-    sys::is_tcp(fd)
 }

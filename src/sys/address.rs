@@ -141,13 +141,13 @@ fn ipv6(address: &SocketAddrV6) -> libc::sockaddr_in6 {
 /// unix(7): a path counts with its NUL; an abstract name is as long as its bytes.
 fn unix(path: &[u8]) -> Result<RawAddress, Errno> {
     let mut raw = libc::sockaddr_un { sun_family: family(libc::AF_UNIX), sun_path: [0; 108] };
-    if path.len() >= raw.sun_path.len() {
+    let terminator = usize::from(path.first().is_some_and(|byte| *byte != 0));
+    if path.len() + terminator > raw.sun_path.len() {
         return Err(Errno::NAMETOOLONG);
     }
     for (to, from) in raw.sun_path.iter_mut().zip(path) {
         *to = from.cast_signed();
     }
-    let terminator = usize::from(path.first().is_some_and(|byte| *byte != 0));
     let mut raw = RawAddress::of(raw);
     raw.length = socklen(PATH_OFFSET + path.len() + terminator);
     Ok(raw)
@@ -209,8 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_107_bytes_fits_and_108_do_not() {
+    fn a_path_leaves_room_for_its_nul_and_an_abstract_name_needs_none() {
         assert!(RawAddress::new(&Address::Unix(vec![b'a'; 107])).is_ok());
+        assert!(RawAddress::new(&Address::Unix(vec![0; 108])).is_ok());
         let long = RawAddress::new(&Address::Unix(vec![b'a'; 108]));
         assert_eq!(long.err(), Some(Errno::NAMETOOLONG));
     }

@@ -26,7 +26,8 @@ pub(crate) use descriptor::{adopt, is_descriptor};
 pub(crate) use epoll::{Epoll, EpollEvent, flags};
 pub(crate) use errno::Errno;
 pub(crate) use option::{
-    check_stream, discard_on_close, get_option, is_listening, is_tcp, set_option, socket_error,
+    check_stream, discard_on_close, get_option, is_listening, is_tcp, makes_close_wait,
+    send_behind_close, set_option, socket_error,
 };
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{

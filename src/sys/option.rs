@@ -53,8 +53,27 @@ pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
 
 /// `SO_LINGER` with a time of 0: close(2) then sends RST and drops what is buffered.
 pub(crate) fn discard_on_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_linger(fd, 1)
+}
+
+/// No `SO_LINGER`: close(2) returns at once, and the kernel goes on sending.
+pub(crate) fn send_behind_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_linger(fd, 0)
+}
+
+/// Whether the option makes close(2) wait, by socket(7) also where nothing else would block.
+pub(crate) fn makes_close_wait(level: i32, name: i32, value: &[u8]) -> bool {
+    let zero = |half: Option<&[u8]>| half.is_none_or(|half| half.iter().all(|byte| *byte == 0));
+    level == libc::SOL_SOCKET
+        && name == libc::SO_LINGER
+        && !zero(value.get(..4))
+        && !zero(value.get(4..8))
+}
+
+/// `struct linger`, with a time of 0 seconds.
+fn set_linger(fd: BorrowedFd<'_>, on: i32) -> Result<(), Errno> {
     let mut value = [0; 8];
-    value[..4].copy_from_slice(&1i32.to_ne_bytes());
+    value[..4].copy_from_slice(&on.to_ne_bytes());
     set_option(fd, libc::SOL_SOCKET, libc::SO_LINGER, &value)
 }
 

@@ -87,14 +87,9 @@ impl Context {
     /// Makes a listener of a bound socket, under the same handle.
     pub(crate) fn listen(&mut self, handle: Handle, backlog: i32) -> Result<(), Errno> {
         let source = self.source_mut(handle)?;
-        let Kind::Socket(socket) = &source.kind else { return Err(Errno::INVAL) };
-        // listen(2) first: a refusal leaves the socket to its owner.
-        sys::listen(socket.fd()?, backlog)?;
-        let unset = Kind::Foreign(-1, super::readiness::Readiness::UNKNOWN);
-        if let Kind::Socket(socket) = std::mem::replace(&mut source.kind, unset) {
-            let fd = socket.into_fd().ok_or(Errno::BADF)?;
-            source.kind = Kind::Listener(Listener::new(fd, backlog)?);
-        }
+        let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::INVAL) };
+        let listener = socket.listen(backlog)?;
+        source.kind = Kind::Listener(listener);
         Ok(())
     }
 
@@ -157,6 +152,26 @@ impl Context {
         Ok(bits)
     }
 
+    /// Sets a kernel option, and remembers one that would make close(2) wait: accepted
+    /// connections inherit it.
+    pub(crate) fn set_option(
+        &mut self,
+        handle: Handle,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        sys::set_option(self.fd(handle)?, level, name, value)?;
+        if sys::makes_close_wait(level, name, value) {
+            match &mut self.source_mut(handle)?.kind {
+                Kind::Socket(socket) => socket.lingers = true,
+                Kind::Listener(listener) => listener.lingers = true,
+                Kind::Foreign(..) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The descriptor of a socket or listener.
     pub(crate) fn fd(&self, handle: Handle) -> Result<BorrowedFd<'_>, Errno> {
         self.sources.by_handle(handle).ok_or(Errno::BADF)?.own_fd()
@@ -174,7 +189,7 @@ impl Context {
             if socket.close() {
                 return Ok(self.close_after_queue(token));
             }
-            socket.make_last_words_heard();
+            socket.prepare_close();
         }
         self.release(token);
         Ok(Closed::Now)

@@ -222,7 +222,7 @@ impl Context {
             && let Kind::Socket(socket) = &mut source.kind
             && socket.is_finished()
         {
-            socket.make_last_words_heard();
+            socket.prepare_close();
             self.sources.remove(token);
         }
         if let Some(multiplexer) = self.multiplexers.get_mut(multiplexer) {

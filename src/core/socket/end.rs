@@ -61,11 +61,18 @@ impl Socket {
         self.state = State::Closed;
     }
 
-    /// close(2) is next, gracefully: with input unread, tcp(7) would send RST instead of FIN, and
-    /// the peer could lose what it has not read yet.
-    pub(in crate::core) fn make_last_words_heard(&mut self) {
-        if self.state != State::Closed && self.readiness.may_hold_input() {
+    /// close(2) is next, gracefully, and must not wait. With input unread, tcp(7) would send RST
+    /// instead of FIN, and the peer could lose what it has not read yet.
+    pub(in crate::core) fn prepare_close(&mut self) {
+        if self.state == State::Closed {
+            return;
+        }
+        if self.readiness.may_hold_input() {
             self.discard_input();
+        }
+        if let (true, false, Ok(fd)) = (self.lingers, self.blocking, self.fd()) {
+            // A socket that refuses has no connection left to wait for.
+            let _ = sys::send_behind_close(fd);
         }
     }
 }

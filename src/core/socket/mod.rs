@@ -6,6 +6,7 @@ mod transfer;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use super::listener::Listener;
 use super::readiness::Readiness;
 use super::send_queue::SendQueue;
 use crate::sys::{self, Errno};
@@ -56,6 +57,8 @@ pub(crate) struct Socket {
     /// passed, since recv(2) stops at each set of them: unix(7).
     short_reads_tell: bool,
     blocking: bool,
+    /// `SO_LINGER` would make close(2) wait.
+    pub(super) lingers: bool,
     received: u64,
     sent: u64,
 }
@@ -76,6 +79,7 @@ impl Socket {
             shutdown_due: false,
             short_reads_tell: is_tcp,
             blocking: false,
+            lingers: false,
             received: 0,
             sent: 0,
         }
@@ -94,9 +98,14 @@ impl Socket {
         Ok(Self { state, ..Self::new(fd, is_tcp) })
     }
 
-    /// Gives the descriptor up: a bound socket becomes a listener.
-    pub(super) fn into_fd(self) -> Option<OwnedFd> {
-        self.fd
+    /// `listen(2)` on a bound socket, which gives its descriptor up to the listener.
+    ///
+    /// # Errors
+    /// EADDRINUSE when another socket listens on the port.
+    pub(super) fn listen(&mut self, backlog: i32) -> Result<Listener, Errno> {
+        sys::listen(self.fd()?, backlog)?;
+        let fd = self.fd.take().ok_or(Errno::BADF)?;
+        Ok(Listener::new(fd, self.short_reads_tell, self.lingers))
     }
 
     /// # Errors

@@ -1,0 +1,37 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+
+import type { ExecutionContext } from 'ava'
+
+/** Starts a program that, by its process id, is killed at the end of the test if it still runs. */
+export function start(t: ExecutionContext, command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  const child = spawn(command, args, options)
+  t.teardown(async () => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  })
+  return child
+}
+
+/** What a program said and how it ended. */
+export interface Outcome {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a module, given as its source, in a Node process of its own, from the project's root; to its end. */
+export async function runModule(t: ExecutionContext, source: string, options: SpawnOptions & { nodeArguments?: string[] } = {}): Promise<Outcome> {
+  const { nodeArguments = [], ...spawning } = options
+  const child = start(t, process.execPath, [...nodeArguments, '--input-type=module', '--eval', source], {
+    cwd: new URL('../..', import.meta.url),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...spawning,
+  })
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout!), text(child.stderr!), ended])
+  return { code, signal, stdout, stderr }
+}

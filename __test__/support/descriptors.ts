@@ -1,0 +1,34 @@
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { constants } from 'node:fs'
+
+/** What this process has open: descriptor and what it stands for, such as `socket:[1234]`. */
+export function openDescriptors(): Map<number, string> {
+  const open = new Map<number, string>()
+  for (const name of readdirSync('/proc/self/fd')) {
+    try {
+      open.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
+    } catch {
+      // The descriptor through which the directory was read is gone already.
+    }
+  }
+  return open
+}
+
+/** How many sockets this process has open. */
+export function openSocketCount(): number {
+  return [...openDescriptors().values()].filter((target) => target.startsWith('socket:')).length
+}
+
+/** Whether the descriptor is open. */
+export function isOpen(fd: number): boolean {
+  return openDescriptors().has(fd)
+}
+
+/** `O_CLOEXEC` and `O_NONBLOCK` of an open descriptor, proc_pid_fdinfo(5). */
+export function descriptorFlags(fd: number): { closeOnExec: boolean; nonBlocking: boolean } {
+  const flags = Number.parseInt(/^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '', 8)
+  return { closeOnExec: (flags & O_CLOEXEC) !== 0, nonBlocking: (flags & constants.O_NONBLOCK) !== 0 }
+}
+
+/** fcntl(2); node:fs does not name it. */
+const O_CLOEXEC = 0o2000000
