@@ -35,7 +35,7 @@ export type ShutdownHow = 'read' | 'write' | 'both'
 export interface SocketConnectOptions extends SocketOptions {
   /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
   readonly host?: string
-  /** 1 to 65535. */
+  /** 0 to 65535. */
   readonly port?: number
   /** The path of a Unix socket, instead of host and port; abstract when it begins with `\0`. */
   readonly path?: string
@@ -201,6 +201,9 @@ export class Socket extends Source {
     oneOf(how, HOWS, 'how')
     const result = native.shutdown(this.#openHandle('shutdown'), HOWS.indexOf(how))
     if (result < 0) throw native.failedCall(this.handle) === 2 ? this.#fail(-result) : systemError(-result, 'shutdown')
+    // What has to happen before a half ends, and input that is to be dropped, needs somebody to watch the socket.
+    const waits = how !== 'write' || this.queued > 0 || this.state === 'connecting'
+    if (waits && this.poller === undefined) home().empty(this, this.handle)
   }
 
   /**
@@ -356,17 +359,17 @@ export class Socket extends Source {
 
 function remotePlace(options: SocketConnectOptions): Place {
   if (options.path !== undefined) {
-    if (options.port !== undefined || options.host !== undefined) throw invalidArgType('options', 'either path or host and port', options)
+    const inet = [options.host, options.port, options.localAddress, options.localPort]
+    if (inet.some((value) => value !== undefined)) throw invalidArgType('options', 'either path, or host and port', options)
     return unixPlace(options.path)
   }
-  const place = inetPlace(options.host ?? '127.0.0.1', options.port, 'resolve it first, or use connect(), which does')
-  integer(options.port, 1, 65535, 'port')
-  return place
+  const { host = '127.0.0.1', port } = options
+  return inetPlace(host, port, 'resolve it first, as node:dns does')
 }
 
-function localPlace({ localAddress, localPort }: SocketConnectOptions, remote: Place): Place | undefined {
-  if (remote.family === 0 || (localAddress === undefined && localPort === undefined)) return undefined
-  return inetPlace(localAddress ?? (remote.family === 4 ? '0.0.0.0' : '::'), localPort ?? 0, 'resolve it first')
+function localPlace({ localAddress, localPort = 0 }: SocketConnectOptions, remote: Place): Place | undefined {
+  if (remote.family === 0 || (localAddress === undefined && localPort === 0)) return undefined
+  return inetPlace(localAddress ?? (remote.family === 4 ? '0.0.0.0' : '::'), localPort, 'resolve it first')
 }
 
 function must(result: number, syscall: string, place?: Place): number {

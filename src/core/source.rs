@@ -96,12 +96,12 @@ impl Source {
         matches!(&self.kind, Kind::Socket(socket) if !socket.queue.is_empty())
     }
 
-    /// Whether the source is here only to empty its queue, and has.
+    /// Whether the source is here only to connect and to empty its queue, and has.
     pub(super) fn is_done(&self) -> bool {
         let Kind::Socket(socket) = &self.kind else { return false };
         let unasked = |place: &Registration| place.interest == Interest::NONE;
-        socket.queue.is_empty()
-            && (socket.is_finished() || self.registration.as_ref().is_some_and(unasked))
+        let is_guest = self.registration.as_ref().is_some_and(unasked);
+        socket.is_finished() || is_guest && !socket.awaits_writable() && !socket.discards()
     }
 
     /// What the owner asks for and may still be told.

@@ -1,6 +1,8 @@
 //! All sources and multiplexers of one environment: a Node process's main thread, or a worker.
 
 mod registration;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};

@@ -83,13 +83,16 @@ impl Socket {
         if self.write_ended {
             return Ok(SendStatus::Closed);
         }
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if total == 0 {
+            return Ok(SendStatus::Sent);
+        }
         if self.blocking {
             return self.send_all(pieces);
         }
         if self.awaits_writable() {
             return Ok(self.enqueue(pieces));
         }
-        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
         match self.write(pieces) {
             Ok(count) if count == total => Ok(SendStatus::Sent),
             Ok(0) | Err(Errno::AGAIN) => Ok(self.enqueue(pieces)),
