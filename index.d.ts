@@ -120,9 +120,6 @@ export declare function sendQueueLimit(handle: number): number
 /** Empties queues and completes closes without a wait; writes only who has left. */
 export declare function service(multiplexer: number, events: Uint8Array): number
 
-/** Whether receive and send wait. */
-export declare function setBlocking(handle: number, blocking: boolean): number
-
 /** `setsockopt(2)`. */
 export declare function setOption(handle: number, level: number, name: number, value: Uint8Array): number
 
@@ -131,6 +128,9 @@ export declare function setSendQueueLimit(handle: number, limit: number): number
 
 /** `shutdown(2)`, of the writing half after the queue. How: 0 read, 1 write, 2 both. */
 export declare function shutdown(handle: number, how: number): number
+
+/** `poll(2)`: sleeps this thread until the socket can be read or written, at most `timeout` milliseconds. */
+export declare function sleepOn(handle: number, write: boolean, timeout: number): number
 
 /** 0 connecting, 1 open, 2 closing, 3 closed; plus 4 when reading has ended, 8 when writing has. */
 export declare function state(handle: number): number

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, failedCall, flush, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setBlocking, setOption, setSendQueueLimit, shutdown, state, wait, watch } = nativeBinding
+const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, failedCall, flush, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch } = nativeBinding
 export { accept }
 export { add }
 export { adoptListener }
@@ -807,10 +807,10 @@ export { send }
 export { sendAll }
 export { sendQueueLimit }
 export { service }
-export { setBlocking }
 export { setOption }
 export { setSendQueueLimit }
 export { shutdown }
+export { sleepOn }
 export { state }
 export { wait }
 export { watch }

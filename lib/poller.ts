@@ -1,7 +1,7 @@
 import * as native from '../index.js'
 import { invalidState, systemError } from './errors.js'
 import { type Descriptor, type Event, LEFT, Registration, type Target } from './event.js'
-import { Source, slotOf } from './source.js'
+import { SLICE, Source, slotOf } from './source.js'
 
 /** How many events one wait tells at most. */
 export const BATCH = 1000
@@ -119,15 +119,12 @@ export class Poller {
   /** Sleeps this thread until there is news or the time is up. */
   waitSync(timeout: number): Event[] {
     this.#refuseSecondWait()
-    const deadline = performance.now() + timeout
-    let left = this.#woken ? 0 : timeout
+    const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
+    this.#woken = false
     for (;;) {
-      const events = this.#collect(native.wait(this.#handle, left, this.#bytes))
-      if (timeout >= 0) left = Math.max(0, Math.ceil(deadline - performance.now()))
-      if (events.length > 0 || left === 0 || this.#woken) {
-        this.#woken = false
-        return events
-      }
+      const left = Math.max(0, Math.ceil(deadline - performance.now()))
+      const events = this.#collect(native.wait(this.#handle, Math.min(left, SLICE), this.#bytes))
+      if (events.length > 0 || left === 0 || performance.now() >= deadline) return events
     }
   }
 

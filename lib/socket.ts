@@ -18,7 +18,7 @@ import {
   setOption,
   setsockopt,
 } from './options/index.js'
-import { Source } from './source.js'
+import { SLICE, Source } from './source.js'
 import { type TcpInfo, info, infoInto } from './tcp-info.js'
 import { boolean, integer, oneOf, options as checkOptions } from './validate.js'
 
@@ -120,18 +120,24 @@ export class Socket extends Source {
    * @throws RangeError when `into` is empty or detached: ERR_OUT_OF_RANGE.
    */
   receive(into: Uint8Array): number | null {
-    const count = native.receive(this.handle, into)
+    let count = native.receive(this.handle, into)
+    while (count === -EAGAIN && this.#blocking) {
+      this.#sleep(false)
+      count = native.receive(this.handle, into)
+    }
     if (count > 0) return count
-    if (count === -EAGAIN) return null
-    return this.#nothingReceived(count, into)
+    return count === -EAGAIN ? null : this.#nothingReceived(count, into)
   }
 
   /** As {@link receive}, but the bytes stay: MSG_PEEK. */
   peek(into: Uint8Array): number | null {
-    const count = native.peek(this.handle, into)
+    let count = native.peek(this.handle, into)
+    while (count === -EAGAIN && this.#blocking) {
+      this.#sleep(false)
+      count = native.peek(this.handle, into)
+    }
     if (count > 0) return count
-    if (count === -EAGAIN) return null
-    return this.#nothingReceived(count, into)
+    return count === -EAGAIN ? null : this.#nothingReceived(count, into)
   }
 
   #nothingReceived(count: number, into: Uint8Array): 0 {
@@ -156,12 +162,27 @@ export class Socket extends Source {
     const status = this.#send(data)
     if (status === 0) return 'sent'
     if (status > 0) {
+      if (this.#blocking && status < 4) return this.#sendRest(status === 3 ? data : undefined)
       if (this.poller === undefined && status < 3) home().empty(this, this.handle)
       return STATUSES[status]!
     }
     if (status === NOT_BYTES) throw invalidArgType('data', 'a Uint8Array, a string or an array of Uint8Arrays', data)
     if (this.handle < 0) return 'closed'
     throw native.failedCall(this.handle) < 0 ? systemError(-status, 'write') : this.#fail(-status)
+  }
+
+  /** Blocking mode: sleeps until the queue has gone out, then sends what it had no room for. */
+  #sendRest(data: Uint8Array | string | readonly Uint8Array[] | undefined): SendStatus {
+    while (native.flush(this.handle) === 0) this.#sleep(true)
+    if (data !== undefined) return this.send(data)
+    return this.writeEnded ? 'closed' : 'sent'
+  }
+
+  /**
+   * Sleeps this thread until the socket is ready, by slices: between them V8 can end the worker.
+   */
+  #sleep(write: boolean): void {
+    native.sleepOn(this.handle, write, SLICE)
   }
 
   #send(data: Uint8Array | string | readonly Uint8Array[]): number {
@@ -277,7 +298,7 @@ export class Socket extends Source {
 
   set blocking(blocking: boolean) {
     boolean(blocking, 'blocking')
-    native.setBlocking(this.#openHandle('blocking'), blocking)
+    this.#openHandle('blocking')
     this.#blocking = blocking
     if (blocking && isMainThread && !warnedOfBlocking) {
       warnedOfBlocking = true

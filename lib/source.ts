@@ -5,6 +5,11 @@ import type { Poller } from './poller.js'
 /** How many low bits of a native handle are its generation: `GENERATION_BITS` in `src/core/handle.rs`. */
 const GENERATION_BITS = 9
 
+/**
+ * Milliseconds that a thread sleeps at a stretch: `worker.terminate()` takes effect only where JavaScript runs.
+ */
+export const SLICE = 250
+
 /** The slot that a native handle names: a small integer, unique among what is open. */
 export function slotOf(handle: number): number {
   return handle >>> GENERATION_BITS

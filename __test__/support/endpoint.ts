@@ -1,6 +1,6 @@
 import { createCipheriv, createHash } from 'node:crypto'
 
-import type { Event, Interest, Mode, Multiplexer, Socket } from 'm-socket'
+import type { Event, Interest, Mode, Multiplexer, SendStatus, Socket } from 'm-socket'
 
 /** What one end of a connection does. Lists are gone through again and again. */
 export interface Plan {
@@ -28,6 +28,9 @@ const PATIENCE = 20_000
 /** Seven bits a byte, so that any cut of it is a string too; of odd length, so that no period of a test's fits it. */
 const POOL = randomLooking(4_194_301).map((byte) => byte & 0x7f)
 
+/** After so many waits an end pauses no more: one that receives byte by byte would take minutes. */
+const MAX_PAUSED_WAITS = 100
+
 /** How many pieces of an array one send takes. */
 const GATHERED = 5
 
@@ -45,6 +48,7 @@ export class Endpoint {
   #maySend = true
   #interest: Interest = 'rw'
   #steps = 0
+  #waits = 0
 
   /** `closesAtEnd`: it says its own end by closing, after the peer's; else by shutting down. */
   constructor(socket: Socket, plan: Plan, closesAtEnd: boolean) {
@@ -76,8 +80,8 @@ export class Endpoint {
   }
 
   async pause(): Promise<void> {
-    const milliseconds = cycle(this.#plan.pauses, this.#steps)
-    if (milliseconds > 0) await new Promise((resolve) => setTimeout(resolve, milliseconds))
+    const milliseconds = cycle(this.#plan.pauses, this.#waits++)
+    if (milliseconds > 0 && this.#waits < MAX_PAUSED_WAITS) await new Promise((resolve) => setTimeout(resolve, milliseconds))
   }
 
   /** Takes an event in. Edge-triggered, the multiplexer is asked for nothing again: it has to tell again by itself. */
@@ -115,9 +119,10 @@ export class Endpoint {
       bytes += piece.length
     }
     const first = pieces[0]!
+    const before = this.socket.queued
     const status = this.socket.send(form === 'array' ? pieces : form === 'string' ? Buffer.from(first).toString('latin1') : first)
-    if (this.socket.queued >= Math.max(this.#plan.queueLimit + bytes, 1)) throw new Error(`${this.socket.queued} bytes are queued`)
-    if (status === 'closed') throw new Error('the connection broke')
+    const after = this.socket.queued
+    if (!agrees(status, bytes, before, after, this.#plan.queueLimit)) throw new Error(`${status}, with ${bytes} bytes for a queue of ${before}, now ${after}`)
     if (status === 'not-sent') {
       this.refusals++
       this.#maySend = false
@@ -168,6 +173,14 @@ function cutAt(position: number, length: number): Uint8Array {
     filled += part.length
   }
   return piece
+}
+
+/** Whether a status and the queue before and after tell the same. */
+function agrees(status: SendStatus, bytes: number, before: number, after: number, limit: number): boolean {
+  if (status === 'sent') return before === 0 && after === 0
+  if (status === 'partially-sent') return before === 0 && after > 0 && after < bytes
+  if (status === 'queued') return before < limit && after === before + bytes
+  return status === 'not-sent' && before >= limit && after === before
 }
 
 function cycle<T>(list: readonly T[], step: number): T {

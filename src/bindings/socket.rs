@@ -182,11 +182,10 @@ pub fn set_send_queue_limit(env: &Env, handle: i32, limit: i64) -> i32 {
     status(context.socket(Handle::from_raw(handle)).map(|socket| socket.set_queue_limit(limit)))
 }
 
-/// Whether receive and send wait.
+/// `poll(2)`: sleeps this thread until the socket can be read or written, at most `timeout` milliseconds.
 #[napi]
-pub fn set_blocking(env: &Env, handle: i32, blocking: bool) -> i32 {
-    let mut context = Environment::of(env).context();
-    status(context.socket(Handle::from_raw(handle)).map(|socket| socket.set_blocking(blocking)))
+pub fn sleep_on(env: &Env, handle: i32, write: bool, timeout: i32) -> i32 {
+    status(Environment::of(env).context().sleep_on(Handle::from_raw(handle), write, timeout))
 }
 
 /// Bytes received, over the socket's life.

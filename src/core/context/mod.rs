@@ -13,7 +13,7 @@ use super::multiplexer::Multiplexer;
 use super::slab::Slab;
 use super::socket::Socket;
 use super::source::{Kind, Source};
-use crate::sys::{self, Address, EpollEvent, Errno, Family, PollFd, Shutdown};
+use crate::sys::{self, Address, EpollEvent, Errno, Family, PollFd, Shutdown, flags};
 
 /// How many edges one `epoll_wait(2)` fetches.
 const EDGES_PER_WAIT: usize = 1000;
@@ -138,6 +138,17 @@ impl Context {
         self.socket(handle)?.shutdown(how)?;
         // Input that is only dropped is watched for, whatever the owner asks for.
         self.arm(token)
+    }
+
+    /// Sleeps this thread until a socket is ready, or for `timeout` milliseconds: the one thing
+    /// that waits on a socket, and only where its owner wants that.
+    pub(crate) fn sleep_on(&self, handle: Handle, write: bool, timeout: i32) -> Result<(), Errno> {
+        let wanted = if write { flags::OUT } else { flags::IN };
+        let question = PollFd::new(self.raw_fd(handle)?, wanted);
+        match sys::poll(&mut [question], timeout) {
+            Err(Errno::INTR) => Ok(()),
+            result => result,
+        }
     }
 
     /// A socket for a call that leaves its queue and its state alone.

@@ -70,7 +70,7 @@ impl Socket {
         if self.readiness.may_hold_input() {
             self.discard_input();
         }
-        if let (true, false, Ok(fd)) = (self.lingers, self.blocking, self.fd()) {
+        if let (true, Ok(fd)) = (self.lingers, self.fd()) {
             // A socket that refuses has no connection left to wait for.
             let _ = sys::send_behind_close(fd);
         }

@@ -56,7 +56,6 @@ pub(crate) struct Socket {
     /// Whether a short read tells that the kernel is empty; not so where descriptors can be
     /// passed, since recv(2) stops at each set of them: unix(7).
     short_reads_tell: bool,
-    blocking: bool,
     /// `SO_LINGER` would make close(2) wait.
     pub(super) lingers: bool,
     received: u64,
@@ -78,7 +77,6 @@ impl Socket {
             write_ended: false,
             shutdown_due: false,
             short_reads_tell: is_tcp,
-            blocking: false,
             lingers: false,
             received: 0,
             sent: 0,
@@ -161,10 +159,6 @@ impl Socket {
 
     pub(crate) fn set_queue_limit(&mut self, limit: usize) {
         self.queue.set_limit(limit);
-    }
-
-    pub(crate) fn set_blocking(&mut self, blocking: bool) {
-        self.blocking = blocking;
     }
 
     /// Whether a multiplexer may tell that this socket is readable.

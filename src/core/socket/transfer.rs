@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use super::{Call, Flushed, Socket, State};
 use crate::core::send_queue::SendStatus;
-use crate::sys::{self, Errno, PollFd, flags};
+use crate::sys::{self, Errno, flags};
 
 /// How many calls one turn spends on a socket's queue or on input that nobody reads.
 const CALLS_PER_TURN: usize = 16;
@@ -13,32 +13,29 @@ const CALLS_PER_TURN: usize = 16;
 const SCRATCH: usize = 16 * 1024;
 
 impl Socket {
-    /// Bytes into the caller's slice; 0 is the peer's end.
+    /// Bytes into the caller's slice; 0 is the peer's end, unless the slice is empty.
     ///
     /// # Errors
     /// EAGAIN when nothing waits; what the connection died of, after all that came before it.
     pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
-        if self.read_shut {
+        if self.read_shut || into.is_empty() {
             return Ok(0);
         }
         self.check_alive()?;
-        loop {
-            match sys::receive(self.fd()?, into) {
-                Ok(0) => return self.end_of_stream(),
-                Ok(count) => {
-                    self.received += count as u64;
-                    self.readiness.took(count < into.len() && self.short_reads_tell);
-                    return Ok(count);
-                }
-                Err(Errno::AGAIN) if self.blocking => self.wait_for(flags::IN)?,
-                Err(Errno::AGAIN) => {
-                    self.readiness.would_block_reader();
-                    return Err(Errno::AGAIN);
-                }
-                Err(errno) => {
-                    self.fail(errno, Call::Read);
-                    return Err(self.failure.map_or(errno, |failure| failure.errno));
-                }
+        match sys::receive(self.fd()?, into) {
+            Ok(0) => self.end_of_stream(),
+            Ok(count) => {
+                self.received += count as u64;
+                self.readiness.took(count < into.len() && self.short_reads_tell);
+                Ok(count)
+            }
+            Err(Errno::AGAIN) => {
+                self.readiness.would_block_reader();
+                Err(Errno::AGAIN)
+            }
+            Err(errno) => {
+                self.fail(errno, Call::Read);
+                Err(self.failure.map_or(errno, |failure| failure.errno))
             }
         }
     }
@@ -49,12 +46,7 @@ impl Socket {
             return Ok(0);
         }
         self.check_alive()?;
-        loop {
-            match sys::peek(self.fd()?, into) {
-                Err(Errno::AGAIN) if self.blocking => self.wait_for(flags::IN)?,
-                result => return result,
-            }
-        }
+        sys::peek(self.fd()?, into)
     }
 
     /// The end has been read. An error that a send met first is the truer reason.
@@ -87,9 +79,6 @@ impl Socket {
         if total == 0 {
             return Ok(SendStatus::Sent);
         }
-        if self.blocking {
-            return self.send_all(pieces);
-        }
         if self.awaits_writable() {
             return Ok(self.enqueue(pieces));
         }
@@ -113,19 +102,7 @@ impl Socket {
         SendStatus::Queued
     }
 
-    /// Blocking mode: everything goes through the queue, and the thread sleeps until it is empty.
-    fn send_all(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
-        self.queue.push(pieces, 0);
-        while !self.queue.is_empty() {
-            if self.state == State::Connecting || self.flush_some() == Flushed::WouldBlock {
-                self.wait_for(flags::OUT)?;
-                self.check_alive()?;
-            }
-        }
-        Ok(if self.write_ended { SendStatus::Closed } else { SendStatus::Sent })
-    }
-
-    /// Tries to empty the queue; tells whether it is empty now. Never waits, in no mode.
+    /// Tries to empty the queue; tells whether it is empty now.
     pub(crate) fn flush(&mut self) -> bool {
         self.progress_connect();
         if self.state != State::Connecting {
@@ -211,14 +188,5 @@ impl Socket {
             }
         }
         true
-    }
-
-    /// Sleeps this thread until the descriptor is ready: poll(2), begun anew after signals.
-    fn wait_for(&self, wanted: u32) -> Result<(), Errno> {
-        let fd = self.raw_fd().ok_or(Errno::BADF)?;
-        match sys::poll(&mut [PollFd::new(fd, wanted)], -1) {
-            Err(Errno::INTR) => Ok(()),
-            result => result,
-        }
     }
 }
