@@ -50,7 +50,7 @@ for (const transport of ['tcp', 'unix'] as const) {
 test.serial('all_that_was_about_64_MiB_and_more_and_queues_were_full_at_times', (t) => {
   t.log(`${(total / MIB).toFixed(1)} MiB, ${refusals} sends that found the queue full`)
   t.true(total >= 64 * MIB)
-  t.true(refusals > 100)
+  t.true(refusals > 50)
 })
 
 /** Lets both ends send and receive at once, and compares. */

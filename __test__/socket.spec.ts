@@ -624,7 +624,7 @@ interface Report {
   readonly [step: string]: unknown
 }
 
-/** Runs the worker on a connection of its own, and hands the other end to `during`; returns what the worker reports. */
+/** Runs a script of the worker's on a connection, and hands the other end to `during`; returns what the worker reports. */
 async function blockingWorker(
   t: ExecutionContext,
   script: string,
@@ -634,16 +634,13 @@ async function blockingWorker(
   const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), { workerData: { to: reach(listener), script } })
   t.teardown(() => worker.terminate())
   const words: string[] = []
-  let report: Report | undefined
-  worker.on('message', (message: string | Report) => {
-    if (typeof message === 'string') words.push(message)
-    else report = message
+  const reported = new Promise<Report>((resolve, reject) => {
+    worker.on('message', (message: string | Report) => (typeof message === 'string' ? words.push(message) : resolve(message)))
+    worker.on('error', reject)
   })
-  worker.on('error', (error) => words.push(`failed: ${error}`) && t.fail(String(error)))
-  const server = resetting(t, await acceptNext(listener))
-  await during(server, async (word) => until(() => words.includes(word)))
-  await until(() => report !== undefined)
-  return report!
+  const accompanied = acceptNext(listener).then((server) => during(resetting(t, server), (word) => until(() => words.includes(word))))
+  const [report] = await Promise.all([reported, accompanied])
+  return report
 }
 
 test('blocking_in_a_worker_receive_waits_for_data_and_for_the_end', async (t) => {

@@ -54,7 +54,7 @@ export class SocketDuplex extends Duplex {
     super({ ...options, allowHalfOpen: true, autoDestroy: true })
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
-    home().watch(socket, READ_WRITE, (event) => this.#onEvent(event))
+    home().watch(socket, READ_WRITE, { onEvent: (event) => this.#onEvent(event) })
     this.ref()
   }
 

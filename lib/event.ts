@@ -48,8 +48,16 @@ const READ_ENDED = 4
 const HANGUP = 8
 const ERROR = 16
 
-/** The bit of an event that says that its target has left the multiplexer by itself. */
+/** The target has left the multiplexer by itself. */
 export const LEFT = 32
+
+/** Who is told of a target's events instead of the caller of `wait`. */
+export interface Watcher {
+  /** There is news. The event is the watcher's until the call returns. */
+  onEvent(event: Event): void
+  /** The target has left the multiplexer by itself: its close has been completed, or its connect has failed. */
+  onLeft?(): void
+}
 
 /** A target's place in a multiplexer, and the event that is told of it. */
 export class Registration implements Event {
@@ -59,16 +67,33 @@ export class Registration implements Event {
   readEnded = false
   hangup = false
   error = false
+  #hasLeft = false
   readonly #handle: number
+  readonly #watcher: Watcher | undefined
 
-  constructor(target: Target, handle: number) {
+  constructor(target: Target, handle: number, watcher: Watcher | undefined) {
     this.target = target
     this.#handle = handle
+    this.#watcher = watcher
   }
 
   /** The native handle that the target was registered under. */
   get handle(): number {
     return this.#handle
+  }
+
+  get watcher(): Watcher | undefined {
+    return this.#watcher
+  }
+
+  /** Whether the target has left the multiplexer by itself. */
+  get hasLeft(): boolean {
+    return this.#hasLeft
+  }
+
+  /** Whether the event still says something: an earlier one of its batch may have closed the target. */
+  get isNews(): boolean {
+    return this.readable || this.writable || this.hangup || this.error
   }
 
   /** Takes in the native bits; tells whether they are news for the owner. */
@@ -78,6 +103,7 @@ export class Registration implements Event {
     this.readEnded = (bits & READ_ENDED) !== 0
     this.hangup = (bits & HANGUP) !== 0
     this.error = (bits & ERROR) !== 0
+    this.#hasLeft = (bits & LEFT) !== 0
     return (bits & ~LEFT) !== 0
   }
 }

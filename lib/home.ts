@@ -1,11 +1,9 @@
 import { constants } from 'node:os'
 
 import { SocketClosedError, systemError } from './errors.js'
-import type { Event } from './event.js'
+import type { Watcher } from './event.js'
 import { type InterestBits, Poller } from './poller.js'
 import type { Source } from './source.js'
-
-type Handler = (event: Event) => void
 
 const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex or an iteration)'
 
@@ -18,7 +16,6 @@ const EDGE = 0
  */
 class Home {
   readonly #poller = new Poller()
-  readonly #handlers = new Map<Source, Handler>()
   #holders = 0
 
   constructor() {
@@ -27,16 +24,15 @@ class Home {
   }
 
   /**
-   * Calls `handler` with each event of the source, until `unwatch` or until the source closes.
+   * Tells `watcher` of the source's events, until `unwatch` or until the source closes.
    *
    * @throws SocketClosedError; SocketError EEXIST when somebody watches the source already.
    */
-  watch(source: Source, interest: InterestBits, handler: Handler): void {
+  watch(source: Source, interest: InterestBits, watcher: Watcher): void {
     if (source.handle < 0) throw new SocketClosedError()
     if (this.isGuest(source)) this.unwatch(source)
     if (source.poller) throw systemError(constants.errno.EEXIST, 'epoll_ctl', undefined, IN_USE)
-    this.#poller.add(source, interest, EDGE, source.handle)
-    this.#handlers.set(source, handler)
+    this.#poller.add(source, interest, EDGE, source.handle, watcher)
   }
 
   modify(source: Source, interest: InterestBits): void {
@@ -45,7 +41,6 @@ class Home {
   }
 
   unwatch(source: Source): void {
-    this.#handlers.delete(source)
     const registration = this.#poller.registrationOf(source)
     if (registration) this.#poller.remove(registration)
   }
@@ -57,7 +52,7 @@ class Home {
 
   /** Whether the source is here only for its queue, and so free to go elsewhere. */
   isGuest(source: Source): boolean {
-    return source.poller === this.#poller && !this.#handlers.has(source)
+    return source.poller === this.#poller && this.#poller.registrationOf(source)?.watcher === undefined
   }
 
   /** Keeps the process alive until released as often as held. */
@@ -69,25 +64,9 @@ class Home {
     if (--this.#holders === 0) this.#poller.referenced = false
   }
 
+  /** Nobody but watchers is here, so the events themselves are nobody's. */
   #next(): void {
-    this.#poller.wait(-1, (events) => {
-      for (const event of events) this.#dispatch(event)
-      this.#next()
-    })
-  }
-
-  /** What a handler throws is an uncaught exception of its own, and not the end of the batch. */
-  #dispatch(event: Event): void {
-    const source = event.target as Source
-    const handler = this.#handlers.get(source)
-    if (source.poller !== this.#poller) this.#handlers.delete(source)
-    try {
-      handler?.(event)
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error
-      })
-    }
+    this.#poller.wait(-1, () => this.#next())
   }
 }
 

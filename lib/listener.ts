@@ -138,7 +138,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
     if (this.handle < 0) return
-    home().watch(this, NONE, () => this.#arrived?.())
+    home().watch(this, NONE, { onEvent: () => this.#arrived?.() })
     try {
       while (this.handle >= 0) {
         const socket = this.#acceptUnlessExhausted()

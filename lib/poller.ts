@@ -1,6 +1,6 @@
 import * as native from '../index.js'
 import { invalidState, systemError } from './errors.js'
-import { type Descriptor, type Event, LEFT, Registration, type Target } from './event.js'
+import { type Descriptor, type Event, LEFT, Registration, type Target, type Watcher } from './event.js'
 import { SLICE, Source, slotOf } from './source.js'
 
 /** How many events one wait tells at most. */
@@ -67,10 +67,10 @@ export class Poller {
   }
 
   /** `handle` names a source that has given its own up, and is here only to empty its queue. */
-  add(source: Source, interest: InterestBits, mode: number, handle = source.handle): void {
+  add(source: Source, interest: InterestBits, mode: number, handle = source.handle, watcher?: Watcher): void {
     check(native.add(this.#handle, handle, interest, mode), 'epoll_ctl')
     source.poller = this
-    this.#register(source, handle)
+    this.#register(source, handle, watcher)
   }
 
   watch(target: Descriptor, interest: InterestBits, mode: number): void {
@@ -78,8 +78,8 @@ export class Poller {
     this.#foreign.set(target, this.#register(target, handle))
   }
 
-  #register(target: Target, handle: number): Registration {
-    const registration = new Registration(target, handle)
+  #register(target: Target, handle: number, watcher?: Watcher): Registration {
+    const registration = new Registration(target, handle, watcher)
     this.#registrations[slotOf(handle)] = registration
     this.#rearm()
     return registration
@@ -212,19 +212,35 @@ export class Poller {
     if (!this.#closed) native.hold(this.#handle, holds)
   }
 
-  /** Turns the native batch into events. */
+  /** Turns the native batch into events, and tells the watchers theirs. */
   #collect(count: number): Event[] {
     check(count, 'epoll_wait')
     const events: Event[] = []
+    const watched: Registration[] = []
     for (let at = 0; at < 2 * count; at += 2) {
       const handle = this.#batch[at]!
       const bits = this.#batch[at + 1]!
       const registration = this.#registrations[slotOf(handle)]
       if (registration?.handle !== handle) continue
       if ((bits & LEFT) !== 0) this.forget(registration)
-      if (registration.write(bits)) events.push(registration)
+      const isNews = registration.write(bits)
+      if (registration.watcher) watched.push(registration)
+      else if (isNews) events.push(registration)
     }
+    for (const registration of watched) tell(registration, registration.watcher!)
     return events
+  }
+}
+
+/** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
+function tell(registration: Registration, watcher: Watcher): void {
+  try {
+    if (registration.isNews) watcher.onEvent(registration)
+    if (registration.hasLeft) watcher.onLeft?.()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
   }
 }
 

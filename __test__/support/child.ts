@@ -23,15 +23,28 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs a module, given as its source, in a Node process of its own, from the project's root; to its end. */
-export async function runModule(t: ExecutionContext, source: string, options: SpawnOptions & { nodeArguments?: string[] } = {}): Promise<Outcome> {
-  const { nodeArguments = [], ...spawning } = options
-  const child = start(t, process.execPath, [...nodeArguments, '--input-type=module', '--eval', source], {
+interface ModuleOptions extends SpawnOptions {
+  /** For Node itself, before the module. */
+  readonly nodeArguments?: readonly string[]
+}
+
+/** Starts a module, given as its source, in a Node process of its own, from the project's root. */
+export function startModule(t: ExecutionContext, source: string, { nodeArguments = [], ...options }: ModuleOptions = {}): ChildProcess {
+  return start(t, process.execPath, [...nodeArguments, '--input-type=module', '--eval', source], {
     cwd: new URL('../..', import.meta.url),
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...spawning,
+    ...options,
   })
+}
+
+/** Waits for a program's end; to be called as soon as it is started. */
+export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout!), text(child.stderr!), ended])
   return { code, signal, stdout, stderr }
+}
+
+/** Runs a module, given as its source, to its end. */
+export async function runModule(t: ExecutionContext, source: string, options?: ModuleOptions): Promise<Outcome> {
+  return outcomeOf(startModule(t, source, options))
 }

@@ -58,7 +58,7 @@ impl Socket {
 
     /// # Errors
     /// What a failed connect failed of.
-    fn check_alive(&mut self) -> Result<(), Errno> {
+    pub(super) fn check_alive(&mut self) -> Result<(), Errno> {
         self.progress_connect();
         match self.failure {
             Some(failure) if self.state == State::Closed => Err(failure.errno),
