@@ -144,3 +144,9 @@ export declare function wait(multiplexer: number, timeout: number, events: Uint8
 
 /** Registers somebody else's descriptor; returns a handle for it that `remove` ends. */
 export declare function watch(multiplexer: number, fd: number, interest: number, mode: number): number
+
+/**
+ * `sendmsg(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
+ * be sent any more. With `gather`, a small write only joins the queue, until `flush`.
+ */
+export declare function write(handle: number, bytes: Uint8Array, gather: boolean): number

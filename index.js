@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, failedCall, flush, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch } = nativeBinding
+const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, failedCall, flush, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch, write } = nativeBinding
 export { accept }
 export { add }
 export { adoptListener }
@@ -814,4 +814,5 @@ export { sleepOn }
 export { state }
 export { wait }
 export { watch }
+export { write }
 export const __napiBindingTarget = __napiLoadedBindingTarget

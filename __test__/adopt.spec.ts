@@ -10,12 +10,21 @@ import * as native from 'm-socket/native'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
 import { descriptorFlags, openDescriptors } from './support/descriptors.js'
-import { type Family, FAMILIES, closing, connectedPair, listening, reach, resetting } from './support/pair.js'
+import { FAMILIES, closing, connectedPair, listening, reach, resetting } from './support/pair.js'
 import { connectOutcome, receiveExactly } from './support/waiting.js'
 
 /** The descriptor of something of Node's. */
 function fdOf(owner: object): number {
   return (owner as { _handle: { fd: number } })._handle.fd
+}
+
+/** The descriptor of this process's datagram socket of a port, by its inode: proc_pid_net(5). */
+function datagramDescriptor(port: number): number {
+  const rows = readFileSync('/proc/self/net/udp', 'utf8').split('\n').map((row) => row.trim().split(/\s+/))
+  const inode = rows.find((row) => Number.parseInt(row[1]?.split(':')[1] ?? '', 16) === port)?.[9]
+  const found = [...openDescriptors()].find(([, link]) => link === `socket:[${inode}]`)
+  if (!found) throw new Error(`no datagram socket of port ${port}`)
+  return found[0]
 }
 
 /** All that the kernel tells about a descriptor's identity and flags. */
@@ -50,6 +59,17 @@ const EXAMINE = `
   const say = (facts) => console.log(JSON.stringify(facts))
   const kernel = () => ({ closeOnExec: (flags() & 0o2000000) !== 0, nonBlocking: (flags() & 0o4000) !== 0 })`
 
+/** Runs a module that examines descriptor 3; returns the facts that it says, and fails with what it complains of. */
+async function examine(t: ExecutionContext, fd: number, source: string, nodeArguments: string[] = []): Promise<unknown[]> {
+  const { code, stdout, stderr } = await runModule(t, EXAMINE + source, { stdio: ['ignore', 'pipe', 'pipe', fd], nodeArguments })
+  t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
+  return facts(stdout)
+}
+
+function facts(stdout: string): unknown[] {
+  return stdout.trimEnd().split('\n').map((line) => JSON.parse(line))
+}
+
 test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
   const child = startModule(t, `${EXAMINE}
     const socket = Socket.adopt(3)
@@ -68,7 +88,7 @@ test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
   t.is(await text(ours), 'hello from the child')
   const { code, stdout, stderr } = await ending
   t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
-  t.deepEqual(stdout.trimEnd().split('\n').map((line) => JSON.parse(line)), [
+  t.deepEqual(facts(stdout), [
     { fd: 3, state: 'open', closeOnExec: true, nonBlocking: true },
     { received: 'hello from the parent' },
   ])
@@ -77,14 +97,12 @@ test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
 for (const family of FAMILIES) {
   test(`a_connection_accepted_here_is_served_there (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
-    const ending = runModule(t, `${EXAMINE}
+    const examining = examine(t, server.fd, `
       const socket = Socket.adopt(3)
       say({ state: socket.state, status: socket.send('served'), remote: socket.remoteAddress, local: socket.localAddress })
-      socket.close()`, { stdio: ['ignore', 'pipe', 'pipe', server.fd] })
+      socket.close()`)
     t.is((await receiveExactly(client, 6)).toString(), 'served')
-    const { code, stdout } = await ending
-    t.is(code, 0)
-    t.deepEqual(JSON.parse(stdout), { state: 'open', status: 'sent', remote: client.localAddress, local: client.remoteAddress })
+    t.deepEqual(await examining, [{ state: 'open', status: 'sent', remote: client.localAddress, local: client.remoteAddress }])
   })
 
   test(`a_listener_that_listens_already_goes_on_elsewhere (${family})`, async (t) => {
@@ -130,12 +148,11 @@ test('a_socket_that_is_still_connecting_may_be_adopted', async (t) => {
   const listener = listening(t, 'IPv4', { backlog: 0 })
   await connectOutcome(resetting(t, Socket.connect(reach(listener))))
   const client = resetting(t, Socket.connect(reach(listener)))
-  const { code, stdout } = await runModule(t, `${EXAMINE}
+  const found = await examine(t, client.fd, `
     const socket = Socket.adopt(3)
     say({ state: socket.state, status: socket.send('later'), queued: socket.queued })
-    socket.reset()`, { stdio: ['ignore', 'pipe', 'inherit', client.fd] })
-  t.is(code, 0)
-  t.deepEqual(JSON.parse(stdout), { state: 'connecting', status: 'queued', queued: 5 })
+    socket.reset()`)
+  t.deepEqual(found, [{ state: 'connecting', status: 'queued', queued: 5 }])
 })
 
 // What is refused
@@ -158,8 +175,9 @@ test('a_datagram_socket_is_refused_and_stays_open', async (t) => {
   t.teardown(() => socket.close())
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
-  refused(t, fdOf(socket), ['EPROTOTYPE', 'EPROTOTYPE'])
-  socket.send('to myself', socket.address().port, '127.0.0.1')
+  const { port } = socket.address()
+  refused(t, datagramDescriptor(port), ['EPROTOTYPE', 'EPROTOTYPE'])
+  socket.send('to myself', port, '127.0.0.1')
   const [message] = (await once(socket, 'message')) as [Buffer]
   t.is(message.toString(), 'to myself')
 })
@@ -193,21 +211,16 @@ for (const family of FAMILIES) {
   })
 }
 
-/** `socket(2)` alone, as a child process gets it. */
-async function refusedUnconnected(t: ExecutionContext, family: Family): Promise<Record<string, unknown>> {
-  const handle = native.open({ IPv4: 4, IPv6: 6, unix: 0 }[family])
-  t.teardown(() => native.close(handle))
-  const { stdout } = await runModule(t, `${EXAMINE}
-    const before = flags()
-    let code
-    try { Socket.adopt(3) } catch (error) { code = error.code }
-    say({ code, unchanged: flags() === before })`, { stdio: ['ignore', 'pipe', 'inherit', native.descriptor(handle)] })
-  return JSON.parse(stdout)
-}
-
 for (const family of FAMILIES) {
   test(`a_socket_that_was_never_connected_is_refused_and_stays_open (${family})`, async (t) => {
-    t.deepEqual(await refusedUnconnected(t, family), { code: 'ENOTCONN', unchanged: true })
+    const handle = native.open({ IPv4: 4, IPv6: 6, unix: 0 }[family])
+    t.teardown(() => native.close(handle))
+    const found = await examine(t, native.descriptor(handle), `
+      const before = flags()
+      let code
+      try { Socket.adopt(3) } catch (error) { code = error.code }
+      say({ code, unchanged: flags() === before })`)
+    t.deepEqual(found, [{ code: 'ENOTCONN', unchanged: true }])
   })
 }
 
@@ -233,7 +246,7 @@ test('a_descriptor_that_a_multiplexer_watches_for_somebody_else_is_refused', asy
 
 test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
   const listener = listening(t)
-  const { stdout } = await runModule(t, `${EXAMINE}
+  const found = await examine(t, listener.fd, `
     const before = flags()
     let code
     try { Listener.bind({ fd: 3, noDelay: 'yes' }) } catch (error) { code = error.code }
@@ -242,16 +255,13 @@ test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
     say({ code, unchanged: flags() === before })
     const listener = Listener.bind({ fd: 3 })
     say(listener.address)
-    listener.close()`, { stdio: ['ignore', 'pipe', 'inherit', listener.fd], nodeArguments: ['--expose-gc'] })
-  t.deepEqual(stdout.trimEnd().split('\n').map((line) => JSON.parse(line)), [
-    { code: 'ERR_INVALID_ARG_TYPE', unchanged: true },
-    listener.address,
-  ])
+    listener.close()`, ['--expose-gc'])
+  t.deepEqual(found, [{ code: 'ERR_INVALID_ARG_TYPE', unchanged: true }, listener.address])
 })
 
 test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
   const { server } = await connectedPair(t)
-  const { stdout } = await runModule(t, `${EXAMINE}
+  const found = await examine(t, server.fd, `
     import { fstatSync, openSync } from 'node:fs'
     const socket = Socket.adopt(3)
     socket.close()
@@ -259,8 +269,8 @@ test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
     try { fstatSync(3) } catch (error) { code = error.code }
     const next = openSync('/dev/null')
     socket.close()
-    say({ code, next, open: fstatSync(next).isCharacterDevice() })`, { stdio: ['ignore', 'pipe', 'inherit', server.fd] })
-  t.deepEqual(JSON.parse(stdout), { code: 'EBADF', next: 3, open: true })
+    say({ code, next, open: fstatSync(next).isCharacterDevice() })`)
+  t.deepEqual(found, [{ code: 'EBADF', next: 3, open: true }])
 })
 
 test('descriptors_handed_to_a_child_stay_non_blocking_and_close_on_exec_here', async (t) => {

@@ -20,10 +20,10 @@ export type Place =
   | { readonly family: 4 | 6; readonly address: string; readonly port: number }
   | { readonly family: 0; readonly path: string }
 
-/** @internal Checks a numeric host and a port; `hint` says what takes a name instead. */
-export function inetPlace(host: unknown, port: unknown, hint: string): Place {
-  const family = numericHost(host, 'host', hint)
-  return { family, address: host as string, port: validPort(port, 'port') }
+/** @internal Checks a numeric host and a port, which errors call by `names`; `hint` says what takes a host's name instead. */
+export function inetPlace(host: unknown, port: unknown, hint: string, names = { host: 'host', port: 'port' }): Place {
+  const family = numericHost(host, names.host, hint)
+  return { family, address: host as string, port: validPort(port, names.port) }
 }
 
 /** @internal Checks the path of a Unix socket. */

@@ -1,5 +1,6 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
+import { Chunker } from './chunk.js'
 import { SocketClosedError, SocketQueueError, invalidArgType } from './errors.js'
 import type { Event } from './event.js'
 import { home } from './home.js'
@@ -13,6 +14,14 @@ const CHUNK = 65536
 
 /** Receives in one turn of Node's loop before others get theirs. */
 const RECEIVES_PER_TURN = 16
+
+type Done = (error?: Error | null) => void
+
+interface Write {
+  /** What the full queue did not take; undefined when it has all. */
+  readonly unsent: Buffer | Buffer[] | undefined
+  readonly done: Done
+}
 
 /** How {@link toDuplex} makes its stream. */
 export interface SocketDuplexOptions extends Pick<DuplexOptions, 'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'emitClose'> {
@@ -46,8 +55,9 @@ export class SocketDuplex extends Duplex {
   readonly #failsWhenFull: boolean
   #reading = false
   #holding = false
-  #written: (() => void) | undefined
-  #spare: Buffer | undefined
+  /** The write that is not done yet. */
+  #write: Write | undefined
+  readonly #chunker = new Chunker()
 
   /** @internal */
   constructor(socket: Socket, { whenFull = 'wait', ...options }: SocketDuplexOptions) {
@@ -60,8 +70,14 @@ export class SocketDuplex extends Duplex {
 
   #onEvent(event: Event): void {
     if (event.readable && this.#reading) this.#receive()
-    else if (event.readable) home().modify(this.socket, WRITE)
+    if (event.error && this.#isStuck) this.destroy(this.#whyClosed())
+    else if (event.readable && !this.#reading) home().modify(this.socket, WRITE)
     if (event.writable) this.#settleWrite()
+  }
+
+  /** Whether a broken connection would be noticed by nobody: a reader learns of it behind the data, by reading. */
+  get #isStuck(): boolean {
+    return !this.destroyed && (this.#write !== undefined || this.socket.state === 'closed')
   }
 
   override _read(): void {
@@ -74,7 +90,7 @@ export class SocketDuplex extends Duplex {
   #receive(): void {
     try {
       for (let turn = 0; turn < RECEIVES_PER_TURN && this.#reading; turn++) {
-        const chunk = this.#receiveChunk()
+        const chunk = this.#chunker.receive(this.socket)
         if (chunk === null) return
         if (chunk.length === 0) {
           this.#reading = false
@@ -88,24 +104,15 @@ export class SocketDuplex extends Duplex {
     }
   }
 
-  #receiveChunk(): Buffer | null {
-    const buffer = (this.#spare ??= Buffer.allocUnsafe(CHUNK))
-    const count = this.socket.receive(buffer)
-    if (count === null) return null
-    if (count < CHUNK / 2) return Buffer.from(buffer.subarray(0, count))
-    this.#spare = undefined
-    return buffer.subarray(0, count)
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#send(chunk, done)
   }
 
-  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+  override _writev(chunks: { chunk: Buffer }[], done: Done): void {
     this.#send(chunks.map(({ chunk }) => chunk), done)
   }
 
-  #send(data: Buffer | Buffer[], done: (error?: Error | null) => void): void {
+  #send(data: Buffer | Buffer[], done: Done): void {
     let status
     try {
       status = this.socket.send(data)
@@ -114,9 +121,9 @@ export class SocketDuplex extends Duplex {
     }
     if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) done()
     else if (status === 'closed') done(this.#whyClosed())
-    else if (status !== 'not-sent') this.#written = done
+    else if (status !== 'not-sent') this.#write = { unsent: undefined, done }
     else if (this.#failsWhenFull) done(new SocketQueueError())
-    else this.#written = () => this.#send(data, done)
+    else this.#write = { unsent: data, done }
   }
 
   /** The kernel keeps the reason of a broken pipe for the reader. */
@@ -133,12 +140,13 @@ export class SocketDuplex extends Duplex {
 
   /** The queue is empty. */
   #settleWrite(): void {
-    const written = this.#written
-    this.#written = undefined
-    written?.()
+    const write = this.#write
+    this.#write = undefined
+    if (write?.unsent) this.#send(write.unsent, write.done)
+    else write?.done()
   }
 
-  override _final(done: (error?: Error | null) => void): void {
+  override _final(done: Done): void {
     try {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
       done()
@@ -152,8 +160,10 @@ export class SocketDuplex extends Duplex {
     home().unwatch(this.socket)
     if (this.socket.queued > 0 && (error || !this.socket.writeEnded)) this.socket.reset()
     else this.socket.close()
-    this.#written = undefined
+    const write = this.#write
+    this.#write = undefined
     done(error)
+    write?.done(error ?? new SocketClosedError('The stream was destroyed before all was sent'))
   }
 
   /** Lets the open stream keep the process alive, as it does at first. */

@@ -3,6 +3,10 @@ export { type SendStatus, type ShutdownHow, Socket, type SocketConnectOptions, t
 export { Multiplexer } from './multiplexer.js'
 export type { Descriptor, Event, Interest, Mode, Target } from './event.js'
 export type { Address, InetAddress, UnixAddress } from './address.js'
+export { listen, type ConnectionOptions, type ListenOptions, type Server } from './server.js'
+export { connect, type ConnectAttemptError, type ConnectOptions } from './connect.js'
+export type { Connection, ReadyState } from './connection.js'
+export type { Handlers } from './handlers.js'
 export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './duplex.js'
 export { SocketClosedError, SocketError, SocketQueueError } from './errors.js'
 export {

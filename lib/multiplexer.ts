@@ -2,8 +2,9 @@ import { constants } from 'node:os'
 
 import * as native from '../index.js'
 import { SocketClosedError, invalidArgType, systemError } from './errors.js'
-import type { Descriptor, Event, Interest, Mode, Target } from './event.js'
+import type { Descriptor, Event, Interest, Mode, Registration, Target } from './event.js'
 import { home } from './home.js'
+import { Host } from './host.js'
 import { guard } from './leak.js'
 import { type InterestBits, Poller } from './poller.js'
 import { Source } from './source.js'
@@ -56,7 +57,7 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
 
   #addSource(source: Source, bits: InterestBits, mode: number): void {
     if (source.handle < 0) throw new SocketClosedError('add: the target is closed')
-    if (source.poller && home().isGuest(source)) home().unwatch(source)
+    source.poller?.dismissGuest(source)
     if (source.poller === this.#poller) throw inUse('this Multiplexer already; use modify()')
     if (source.poller) throw inUse('another multiplexer (a Multiplexer, a Duplex or an iteration of its own)')
     this.#poller.add(source, bits, mode)
@@ -64,7 +65,7 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
 
   #addDescriptor(target: Descriptor, bits: InterestBits, mode: number): void {
     const fd: unknown = (target as Descriptor | null | undefined)?.fd
-    if (typeof fd !== 'number') throw invalidArgType('target', 'a Socket, a Listener or an object with a number fd', target)
+    if (typeof fd !== 'number') throw noTarget(target)
     integer(fd, 0, 2 ** 31 - 1, 'target.fd')
     if (this.#poller.registrationOf(target)) throw inUse('this Multiplexer already; use modify()')
     this.#poller.watch(target, bits, mode)
@@ -80,9 +81,7 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
     const number = MODES.indexOf(oneOf(mode, MODES, 'mode'))
     this.#refuseClosed('modify')
     if (target instanceof Source && target.handle < 0) throw new SocketClosedError('modify: the target is closed')
-    const registration = this.#poller.registrationOf(target)
-    if (!registration) throw stranger()
-    this.#poller.modify(registration, bits, number)
+    this.#poller.modify(this.#registrationOf(target), bits, number)
   }
 
   /**
@@ -91,14 +90,8 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
    * @throws SocketError ENOENT when the target is not in this multiplexer.
    */
   remove(target: Target): void {
-    if (target instanceof Source && target.handle < 0) return
-    if (typeof target !== 'object' || target === null) {
-      throw invalidArgType('target', 'a Socket, a Listener or an object with a number fd', target)
-    }
-    if (this.#poller.closed) return
-    const registration = this.#poller.registrationOf(target)
-    if (!registration) throw stranger()
-    this.#poller.remove(registration)
+    if (this.#poller.closed || (target instanceof Source && target.handle < 0)) return
+    this.#poller.remove(this.#registrationOf(target))
     if (target instanceof Source && native.queued(target.handle) > 0) home().empty(target, target.handle)
   }
 
@@ -178,6 +171,19 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
     this.close()
   }
 
+  #registrationOf(target: Target): Registration {
+    if (typeof target !== 'object' || target === null) throw noTarget(target)
+    const registration = this.#poller.registrationOf(target)
+    if (!registration) throw stranger()
+    return registration
+  }
+
+  /** @internal Where connections live whose program runs this multiplexer. */
+  host(): Host {
+    this.#refuseClosed('listen')
+    return new Host(this.#poller)
+  }
+
   #refuseClosed(verb: string): void {
     if (this.#poller.closed) throw new SocketClosedError(`${verb}: the Multiplexer is closed`)
   }
@@ -185,6 +191,10 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
 
 function interestBits(interest: Interest): InterestBits {
   return (INTERESTS.indexOf(oneOf(interest, INTERESTS, 'interest')) + 1) as InterestBits
+}
+
+function noTarget(value: unknown): Error {
+  return invalidArgType('target', 'a Socket, a Listener or an object with a number fd', value)
 }
 
 function inUse(where: string): Error {

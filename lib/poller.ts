@@ -11,6 +11,14 @@ export type InterestBits = 0 | 1 | 2 | 3
 
 type Deliver = (events: Event[]) => void
 
+/** What has to be done when the watchers of a batch have been told. */
+export interface BatchEnd {
+  onBatchEnd(): void
+}
+
+/** Native mode number of `'edge'`. */
+const EDGE = 0
+
 /** A wait that has not been answered yet. */
 interface Pending {
   readonly deliver: Deliver
@@ -29,6 +37,9 @@ export class Poller {
   /** By the slot of the native handle. */
   readonly #registrations: (Registration | undefined)[] = []
   readonly #foreign = new Map<object, Registration>()
+  readonly #guests = new Set<Source>()
+  readonly #gatherers: BatchEnd[] = []
+  #inBatch = false
   readonly #batch = new Int32Array(2 * BATCH)
   readonly #bytes = new Uint8Array(this.#batch.buffer)
   #pending: Pending | undefined
@@ -73,6 +84,17 @@ export class Poller {
     this.#register(source, handle, watcher)
   }
 
+  /** Takes in a source only to connect it and to empty its queue: it leaves when that is done, or when somebody wants it. */
+  addGuest(source: Source, handle: number): void {
+    this.add(source, 0, EDGE, handle)
+    this.#guests.add(source)
+  }
+
+  dismissGuest(source: Source): void {
+    const registration = this.#guests.has(source) ? this.registrationOf(source) : undefined
+    if (registration) this.remove(registration)
+  }
+
   watch(target: Descriptor, interest: InterestBits, mode: number): void {
     const handle = check(native.watch(this.#handle, target.fd, interest, mode), 'epoll_ctl')
     this.#foreign.set(target, this.#register(target, handle))
@@ -100,8 +122,10 @@ export class Poller {
     registration.write(0)
     const { target } = registration
     this.#registrations[slotOf(registration.handle)] = undefined
-    if (target instanceof Source) target.left(registration.handle)
-    else this.#foreign.delete(target)
+    if (target instanceof Source) {
+      this.#guests.delete(target)
+      target.left(registration.handle)
+    } else this.#foreign.delete(target)
   }
 
   /**
@@ -227,16 +251,38 @@ export class Poller {
       if (registration.watcher) watched.push(registration)
       else if (isNews) events.push(registration)
     }
-    for (const registration of watched) tell(registration, registration.watcher!)
+    if (watched.length > 0) this.#tell(watched)
     return events
+  }
+
+  get inBatch(): boolean {
+    return this.#inBatch
+  }
+
+  atBatchEnd(gatherer: BatchEnd): void {
+    this.#gatherers.push(gatherer)
+  }
+
+  #tell(watched: Registration[]): void {
+    this.#inBatch = true
+    for (const registration of watched) tell(registration, registration.watcher!)
+    // What one does at its end may give others, or itself, more to do.
+    for (const gatherer of this.#gatherers) attempt(() => gatherer.onBatchEnd())
+    this.#gatherers.length = 0
+    this.#inBatch = false
   }
 }
 
-/** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
 function tell(registration: Registration, watcher: Watcher): void {
+  const { hasLeft } = registration
+  if (registration.isNews) attempt(() => watcher.onEvent(registration))
+  if (hasLeft) attempt(() => watcher.onLeft?.())
+}
+
+/** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
+function attempt(act: () => void): void {
   try {
-    if (registration.isNews) watcher.onEvent(registration)
-    if (registration.hasLeft) watcher.onLeft?.()
+    act()
   } catch (error) {
     queueMicrotask(() => {
       throw error

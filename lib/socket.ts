@@ -55,6 +55,10 @@ const HOWS: readonly ShutdownHow[] = ['read', 'write', 'both']
 /** By what the native side says that a socket died of. */
 const CALLS = ['read', 'write', 'connect'] as const
 
+const NAME_HINT = 'resolve names first, as node:dns does'
+/** By family: the local address that leaves the choice to the kernel. */
+const ANYWHERE = { 4: '0.0.0.0', 6: '::' } as const
+
 const CONNECT_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort', ...SETTABLE_OPTION_NAMES]
 
 let warnedOfBlocking = false
@@ -126,7 +130,7 @@ export class Socket extends Source {
       count = native.receive(this.handle, into)
     }
     if (count > 0) return count
-    return count === -EAGAIN ? null : this.#nothingReceived(count, into)
+    return count === -EAGAIN ? null : this.#nothingReceived('receive', count, into)
   }
 
   /** As {@link receive}, but the bytes stay: MSG_PEEK. */
@@ -137,12 +141,12 @@ export class Socket extends Source {
       count = native.peek(this.handle, into)
     }
     if (count > 0) return count
-    return count === -EAGAIN ? null : this.#nothingReceived(count, into)
+    return count === -EAGAIN ? null : this.#nothingReceived('peek', count, into)
   }
 
-  #nothingReceived(count: number, into: Uint8Array): 0 {
+  #nothingReceived(verb: string, count: number, into: Uint8Array): 0 {
     if (count === NOT_BYTES) throw invalidArgType('into', 'a Uint8Array', into)
-    if (this.handle < 0) throw new SocketClosedError('receive: the socket is closed')
+    this.#openHandle(verb)
     if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', into.byteLength)
     if (count < 0) throw this.#fail(-count)
     return 0
@@ -188,6 +192,12 @@ export class Socket extends Source {
   #send(data: Uint8Array | string | readonly Uint8Array[]): number {
     if (typeof data === 'string') return native.send(this.handle, Buffer.from(data))
     return Array.isArray(data) ? native.sendAll(this.handle, data as Uint8Array[]) : native.send(this.handle, data as Uint8Array)
+  }
+
+  /** @internal What there is room for, to the byte: how many bytes were taken, -1 when nothing can be sent any more. */
+  write(bytes: Uint8Array, gather: boolean): number {
+    const taken = native.write(this.handle, bytes, gather)
+    return taken < 0 ? -1 : taken
   }
 
   /** Tries to empty the send queue now, in no mode waiting; tells whether it is empty. The multiplexer does so by itself. */
@@ -385,12 +395,13 @@ function remotePlace(options: SocketConnectOptions): Place {
     return unixPlace(options.path)
   }
   const { host = '127.0.0.1', port } = options
-  return inetPlace(host, port, 'resolve it first, as node:dns does')
+  return inetPlace(host, port, NAME_HINT)
 }
 
 function localPlace({ localAddress, localPort = 0 }: SocketConnectOptions, remote: Place): Place | undefined {
   if (remote.family === 0 || (localAddress === undefined && localPort === 0)) return undefined
-  return inetPlace(localAddress ?? (remote.family === 4 ? '0.0.0.0' : '::'), localPort, 'resolve it first')
+  const address = localAddress === undefined ? ANYWHERE[remote.family] : localAddress
+  return inetPlace(address, localPort, NAME_HINT, { host: 'localAddress', port: 'localPort' })
 }
 
 function must(result: number, syscall: string, place?: Place): number {

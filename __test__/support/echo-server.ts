@@ -11,6 +11,8 @@ export class EchoServer {
   readonly failures: Error[] = []
   /** How many bytes came. */
   received = 0
+  /** How many connections there were at once, at most. */
+  peak = 0
   /** Resolves when the server has been closed. */
   readonly finished: Promise<void>
   readonly #listeners: readonly Listener[]
@@ -46,6 +48,7 @@ export class EchoServer {
       this.connections.add(socket)
       this.multiplexer.add(socket, 'r')
     }
+    this.peak = Math.max(this.peak, this.connections.size)
   }
 
   #echo(socket: Socket): void {

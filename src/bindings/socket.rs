@@ -106,6 +106,19 @@ fn send_pieces(env: &Env, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
     number(sent.map(|status| status as i32))
 }
 
+/// `sendmsg(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
+/// be sent any more. With `gather`, a small write only joins the queue, until `flush`.
+#[napi(ts_args_type = "handle: number, bytes: Uint8Array, gather: boolean")]
+pub fn write(env: &Env, handle: i32, bytes: Bytes, gather: bool) -> i32 {
+    let Some(bytes) = bytes.get() else { return NOT_BYTES };
+    let bytes = bounded(bytes);
+    let environment = Environment::of(env);
+    let handle = Handle::from_raw(handle);
+    let written = environment.context().with_socket(handle, |socket| socket.write(bytes, gather));
+    environment.update_holds();
+    count(written)
+}
+
 /// Tries to empty the queue: 1 when it is empty now.
 #[napi]
 pub fn flush(env: &Env, handle: i32) -> i32 {

@@ -53,6 +53,11 @@ impl SendQueue {
         self.bytes.len() < self.limit
     }
 
+    /// How many bytes may join before the limit is reached.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.bytes.len())
+    }
+
     /// Copies the pieces in, without the `skip` bytes at their front that have gone out already.
     pub(crate) fn push(&mut self, pieces: &[IoSlice<'_>], mut skip: usize) {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();

@@ -93,7 +93,7 @@ impl Source {
 
     /// Whether queued output waits.
     pub(super) fn has_output(&self) -> bool {
-        matches!(&self.kind, Kind::Socket(socket) if !socket.queue.is_empty())
+        matches!(&self.kind, Kind::Socket(socket) if socket.has_output())
     }
 
     /// Whether the source is here only to connect and to empty its queue, and has.

@@ -230,3 +230,40 @@ fn truth_36_a_refused_registration_is_rolled_back() -> Outcome {
     assert_eq!(rig.context.remove(rig.multiplexer, near), Err(Errno::NOENT));
     rig.watch(near, READ, Mode::Edge)
 }
+
+#[test]
+fn gathered_writes_leave_together_and_nothing_overtakes_them() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    for _ in 0..3 {
+        let taken = rig.context.with_socket(near, |socket| socket.write(b"small", true))?;
+        assert_eq!(taken, 5);
+    }
+    assert_eq!(rig.receive(far, 64), Err(Errno::AGAIN), "still gathered");
+    assert_eq!(rig.send(near, b"last")?, SendStatus::Sent);
+    assert_eq!(rig.receive(far, 64)?, 19);
+    Ok(())
+}
+
+#[test]
+fn a_write_takes_what_there_is_room_for_to_the_byte() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.context.socket(near)?.set_queue_limit(1000);
+    let mut taken = 0;
+    loop {
+        let count = rig.context.with_socket(near, |socket| socket.write(&[1; 7777], false))?;
+        taken += count;
+        if count < 7777 {
+            break;
+        }
+    }
+    assert_eq!(rig.context.socket(near)?.queue_length(), 1000);
+    let mut received = 0;
+    while received < taken {
+        received += rig.receive(far, 65536).unwrap_or(0);
+        rig.context.with_socket(near, |socket| Ok(socket.flush()))?;
+    }
+    assert_eq!(rig.receive(far, 1), Err(Errno::AGAIN));
+    Ok(())
+}

@@ -16,6 +16,7 @@ impl Socket {
         if how == Shutdown::Read || self.write_ended {
             return Ok(());
         }
+        self.send_gathered();
         self.write_ended = true;
         if self.awaits_writable() {
             self.shutdown_due = true;
@@ -47,6 +48,7 @@ impl Socket {
 
     /// Begins the graceful end; tells whether the queue has to go out first.
     pub(crate) fn close(&mut self) -> bool {
+        self.send_gathered();
         self.closing = true;
         self.write_ended = true;
         !self.queue.is_empty()

@@ -56,6 +56,8 @@ pub(crate) struct Socket {
     /// Whether a short read tells that the kernel is empty; not so where descriptors can be
     /// passed, since recv(2) stops at each set of them: unix(7).
     short_reads_tell: bool,
+    /// What is queued waits for the end of a batch, not for the kernel.
+    gathers: bool,
     /// `SO_LINGER` would make close(2) wait.
     pub(super) lingers: bool,
     received: u64,
@@ -77,6 +79,7 @@ impl Socket {
             write_ended: false,
             shutdown_due: false,
             short_reads_tell: is_tcp,
+            gathers: false,
             lingers: false,
             received: 0,
             sent: 0,
@@ -180,9 +183,14 @@ impl Socket {
         self.read_shut
     }
 
+    /// Whether output waits for the kernel to have room.
+    pub(super) fn has_output(&self) -> bool {
+        !self.queue.is_empty() && !self.gathers
+    }
+
     /// Whether the kernel's next EPOLLOUT is needed, whatever the owner asks for.
     pub(super) fn awaits_writable(&self) -> bool {
-        self.state == State::Connecting || !self.queue.is_empty()
+        self.state == State::Connecting || self.has_output()
     }
 
     /// Takes in an edge: settles a connect, empties the queue, discards what nobody will read.

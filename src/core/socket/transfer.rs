@@ -9,6 +9,9 @@ use crate::sys::{self, Errno, flags};
 /// How many calls one turn spends on a socket's queue or on input that nobody reads.
 const CALLS_PER_TURN: usize = 16;
 
+/// The largest write, in bytes, that waits for others of its batch.
+const SMALL: usize = 16 * 1024;
+
 /// Where input goes that nobody reads.
 const SCRATCH: usize = 16 * 1024;
 
@@ -79,10 +82,11 @@ impl Socket {
         if total == 0 {
             return Ok(SendStatus::Sent);
         }
+        self.send_gathered();
         if self.awaits_writable() {
             return Ok(self.enqueue(pieces));
         }
-        match self.write(pieces) {
+        match self.hand_over(pieces) {
             Ok(count) if count == total => Ok(SendStatus::Sent),
             Ok(0) | Err(Errno::AGAIN) => Ok(self.enqueue(pieces)),
             Ok(count) => {
@@ -102,17 +106,59 @@ impl Socket {
         SendStatus::Queued
     }
 
+    /// Takes as many bytes as the kernel and the queue have room for; the limit holds to the byte.
+    ///
+    /// With `gather`, small writes only join the queue until `flush`, so that those of one batch
+    /// leave in one call.
+    ///
+    /// # Errors
+    /// What a failed connect failed of; EPIPE when nothing can be sent any more.
+    pub(crate) fn write(&mut self, bytes: &[u8], gather: bool) -> Result<usize, Errno> {
+        self.check_alive()?;
+        if self.write_ended {
+            return Err(Errno::PIPE);
+        }
+        let waits = self.awaits_writable();
+        if waits || gather && bytes.len() <= SMALL && bytes.len() <= self.queue.room() {
+            self.gathers = !waits;
+            return Ok(self.enqueue_some(bytes));
+        }
+        // What has been gathered so far goes first.
+        if self.flush_some() != Flushed::Empty {
+            return Ok(self.enqueue_some(bytes));
+        }
+        let taken = match self.hand_over(&[IoSlice::new(bytes)]) {
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => 0,
+            Err(_) => return Err(Errno::PIPE),
+        };
+        Ok(taken + self.enqueue_some(bytes.get(taken..).unwrap_or_default()))
+    }
+
+    /// What follows must not overtake what a batch has gathered.
+    pub(super) fn send_gathered(&mut self) {
+        if self.gathers {
+            self.flush_some();
+        }
+    }
+
+    fn enqueue_some(&mut self, bytes: &[u8]) -> usize {
+        let (fits, _) = bytes.split_at(bytes.len().min(self.queue.room()));
+        self.queue.push(&[IoSlice::new(fits)], 0);
+        fits.len()
+    }
+
     /// Tries to empty the queue; tells whether it is empty now.
     pub(crate) fn flush(&mut self) -> bool {
         self.progress_connect();
-        if self.state != State::Connecting {
-            self.flush_some();
-        }
+        // A turn's budget that is spent leaves no edge to come: only EAGAIN does.
+        while self.state != State::Connecting && self.flush_some() == Flushed::More {}
         self.queue.is_empty()
     }
 
     /// Sends from the queue until it is empty, the kernel is full or the turn's budget is spent.
     pub(super) fn flush_some(&mut self) -> Flushed {
+        self.gathers = false;
         for _ in 0..CALLS_PER_TURN {
             if self.queue.is_empty() {
                 break;
@@ -140,7 +186,7 @@ impl Socket {
     }
 
     /// sendmsg(2) until all of the pieces or what the kernel has room for has gone.
-    fn write(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    fn hand_over(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
         let mut total = 0;
         for batch in pieces.chunks(sys::MAX_PIECES) {
             let length: usize = batch.iter().map(|piece| piece.len()).sum();

@@ -1,0 +1,48 @@
+import { invalidArgType } from './errors.js'
+import type { Socket } from './socket.js'
+import { integer } from './validate.js'
+
+/** Bytes that one recv(2) asks for. */
+const SIZE = 65536
+
+/** From here on a chunk is handed over rather than copied. */
+const LARGE = SIZE / 2
+
+/** Receives chunks: the receiver's to keep, or views of a buffer of the program's. */
+export class Chunker {
+  readonly #borrowed: Uint8Array | undefined
+  #spare: Buffer | undefined
+  #filled = false
+
+  constructor(borrowed?: Uint8Array) {
+    this.#borrowed = borrowed
+  }
+
+  /** Whether the last receive came back full, so that more may wait. */
+  get wasFilled(): boolean {
+    return this.#filled
+  }
+
+  /** What waits; empty at the peer's end, null when nothing waits. */
+  receive(socket: Socket): Buffer | null {
+    const into = this.#borrowed ?? (this.#spare ??= Buffer.allocUnsafeSlow(SIZE))
+    const count = socket.receive(into)
+    this.#filled = count === into.byteLength
+    if (count === null) return null
+    if (this.#borrowed) return Buffer.from(into.buffer, into.byteOffset, count)
+    const chunk = (into as Buffer).subarray(0, count)
+    if (count < LARGE) return Buffer.from(chunk)
+    this.#spare = undefined
+    return chunk
+  }
+}
+
+/** The bytes of what is to be written: of a string its UTF-8, else a part of the array. */
+export function bytesOf(data: Uint8Array | string, offset = 0, length?: number): Uint8Array {
+  if (typeof data === 'string') return Buffer.from(data)
+  if (!(data instanceof Uint8Array)) throw invalidArgType('data', 'a string or a Uint8Array', data)
+  if (offset === 0 && length === undefined) return data
+  integer(offset, 0, data.byteLength, 'offset')
+  const end = length === undefined ? data.byteLength : offset + integer(length, 0, data.byteLength - offset, 'length')
+  return data.subarray(offset, end)
+}

@@ -1,0 +1,47 @@
+import type { Connection } from './connection.js'
+import { invalidArgType } from './errors.js'
+import { options } from './validate.js'
+
+type Answer = void | Promise<void>
+
+/**
+ * What happens to the connections of a server or to one of a client: one set of functions for all of them.
+ *
+ * All may be left out, and all may be async. What one throws or rejects with goes to `error`, or, where there is none
+ * or where that throws too, becomes an uncaught exception; the rest of the batch goes on.
+ */
+export interface Handlers<D = undefined> {
+  /** The connection stands. */
+  open?(connection: Connection<D>): Answer
+  /** Bytes came. The chunk is the handler's to keep, unless `receiveInto` says otherwise. */
+  data?(connection: Connection<D>, chunk: Buffer): Answer
+  /** After a write that took less than it was given: there is room again. */
+  drain?(connection: Connection<D>): Answer
+  /** The peer has ended: it sends nothing more, all that it sent has been told. */
+  end?(connection: Connection<D>): Answer
+  /** The connection is gone: exactly once, and last. `error` is why, where it did not end in peace. */
+  close?(connection: Connection<D>, error?: Error): Answer
+  /** The connection broke, or a handler threw. A broken connection is closed next. */
+  error?(connection: Connection<D>, error: Error): Answer
+  /** No connection came about; the promise of `connect` is rejected after this. */
+  connectError?(connection: Connection<D>, error: Error): Answer
+  /** Nothing came or went for the time set. The connection stays open, unless this closes it. */
+  timeout?(connection: Connection<D>): Answer
+}
+
+const NAMES = ['open', 'data', 'drain', 'end', 'close', 'error', 'connectError', 'timeout'] as const
+
+/** @internal The handlers in force: `reload` puts others in their place. */
+export interface HandlerSlot<D> {
+  current: Handlers<D>
+}
+
+/** @internal */
+export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
+  const handlers = options(value, NAMES, name) as Handlers<D>
+  for (const key of NAMES) {
+    const handler: unknown = handlers[key]
+    if (handler !== undefined && typeof handler !== 'function') throw invalidArgType(`${name}.${key}`, 'a function', handler)
+  }
+  return handlers
+}

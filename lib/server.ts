@@ -1,0 +1,304 @@
+import { Chunker } from './chunk.js'
+import { Connection, type ConnectionOwner } from './connection.js'
+import { SocketError, invalidArgType } from './errors.js'
+import type { Watcher } from './event.js'
+import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
+import { home } from './home.js'
+import type { Host } from './host.js'
+import { Listener } from './listener.js'
+import { Multiplexer } from './multiplexer.js'
+import { SETTABLE_OPTION_NAMES, type SocketOptions } from './options/index.js'
+import type { Socket } from './socket.js'
+import { boolean, integer, milliseconds, options as checkOptions } from './validate.js'
+
+const NONE = 0
+const READ = 1
+
+/** How many connections one turn accepts before the others of its batch get theirs. */
+const ACCEPTS_PER_TURN = 64
+
+/** How many accepted connections wait for a `for await` before accepting pauses. */
+const ITERATION_BACKLOG = 64
+
+/** What `listen` and `connect` have in common. */
+export interface ConnectionOptions<D> extends SocketOptions {
+  /** What happens to the connections. */
+  readonly socket?: Handlers<D>
+  /** What each connection's `data` is at first. */
+  readonly data?: D
+  /** Whether our half stays open when the peer's ends. **Default:** false: `end` is answered by our end. */
+  readonly allowHalfOpen?: boolean
+  /** Milliseconds of silence until the `timeout` handler is called, again and again; 0 never. **Default:** 0. */
+  readonly idleTimeout?: number
+  /** Bytes that wait in the queue of each connection at most. **Default:** 65536. */
+  readonly highWaterMark?: number
+  /** Chunks are then views of this array, good only until the `data` handler returns. **Default:** chunks to keep. */
+  readonly receiveInto?: Uint8Array
+  /** A multiplexer that the program waits for itself. **Default:** this thread's own, run by Node's loop. */
+  readonly multiplexer?: Multiplexer
+}
+
+/** Where and how {@link listen} listens. */
+export interface ListenOptions<D> extends ConnectionOptions<D> {
+  /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
+  readonly hostname?: string
+  /** 0 to 65535; 0 lets the kernel pick one. **Default:** 0. */
+  readonly port?: number
+  /** The path of a Unix socket instead; abstract when it begins with `\0`. */
+  readonly unix?: string
+  /** A listening descriptor to take over instead. */
+  readonly fd?: number
+  /** How many connections may wait to be accepted. **Default:** 511. */
+  readonly backlog?: number
+  /** At so many connections accepting pauses: more wait in the kernel's backlog. **Default:** no limit. */
+  readonly maxConnections?: number
+}
+
+/** @internal */
+export const CONNECTION_KEYS = ['socket', 'data', 'allowHalfOpen', 'idleTimeout', 'highWaterMark', 'receiveInto', 'multiplexer', ...SETTABLE_OPTION_NAMES]
+const KEYS = [...CONNECTION_KEYS, 'hostname', 'port', 'unix', 'fd', 'backlog', 'maxConnections']
+
+/**
+ * Listens, and gives the connections to handlers. The port is known when it returns.
+ *
+ * TCP_NODELAY is on unless `noDelay: false`.
+ *
+ * @throws TypeError, RangeError for bad options; a name as hostname says to use `Listener.bindHost`.
+ * @throws SocketError EADDRINUSE and the like, as `Listener.bind`.
+ */
+export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
+  checkOptions(options, KEYS)
+  return new Server(options, bind(options))
+}
+
+/** @internal The checked options that connections live by. */
+export function ownership<D>(options: ConnectionOptions<D>): Omit<ConnectionOwner<D>, 'closed'> & { highWaterMark: number } {
+  const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0, highWaterMark = 65536 } = options
+  if (receiveInto !== undefined && !(receiveInto instanceof Uint8Array && receiveInto.byteLength > 0)) {
+    throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
+  }
+  if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {
+    throw invalidArgType('options.multiplexer', 'a Multiplexer', multiplexer)
+  }
+  return {
+    host: multiplexer ? multiplexer.host() : home(),
+    handlers: { current: checkHandlers<D>(options.socket ?? {}, 'options.socket') },
+    chunker: new Chunker(receiveInto),
+    allowHalfOpen: boolean(allowHalfOpen, 'options.allowHalfOpen'),
+    idleTimeout: milliseconds(idleTimeout, 'options.idleTimeout'),
+    highWaterMark: integer(highWaterMark, 0, Number.MAX_SAFE_INTEGER, 'options.highWaterMark'),
+  }
+}
+
+/** What listens: made by {@link listen}. */
+export class Server<D = undefined> implements Watcher, ConnectionOwner<D>, AsyncIterable<Connection<D>>, Disposable, AsyncDisposable {
+  /** @internal */
+  readonly host: Host
+  /** @internal */
+  readonly handlers: HandlerSlot<D>
+  /** @internal */
+  readonly chunker: Chunker
+  /** @internal */
+  readonly allowHalfOpen: boolean
+  /** @internal */
+  readonly idleTimeout: number
+  readonly #listener: Listener
+  readonly #data: D
+  readonly #highWaterMark: number
+  readonly #maxConnections: number
+  readonly #connections = new Set<Connection<D>>()
+  readonly #accepted: Connection<D>[] = []
+  #iterating = false
+  #arrived: (() => void) | undefined
+  #emptied: (() => void)[] = []
+  #paused = false
+  #holding = false
+
+  /** @internal */
+  constructor(options: ListenOptions<D>, listener: Listener) {
+    this.#listener = listener
+    try {
+      const { host, handlers, chunker, allowHalfOpen, idleTimeout, highWaterMark } = ownership(options)
+      this.host = host
+      this.handlers = handlers
+      this.chunker = chunker
+      this.allowHalfOpen = allowHalfOpen
+      this.idleTimeout = idleTimeout
+      this.#highWaterMark = highWaterMark
+      this.#data = options.data as D
+      const { maxConnections } = options
+      this.#maxConnections = maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
+      this.host.watch(listener, READ, this)
+      this.ref()
+    } catch (error) {
+      listener.close()
+      throw error
+    }
+  }
+
+  /** The listening socket's address; undefined once stopped. */
+  get address(): Listener['address'] {
+    return this.#listener.address
+  }
+
+  /** The port; undefined on a Unix socket and once stopped. */
+  get port(): number | undefined {
+    const address = this.address
+    return address && 'port' in address ? address.port : undefined
+  }
+
+  /** The numeric address listened on; undefined on a Unix socket and once stopped. */
+  get hostname(): string | undefined {
+    const address = this.address
+    return address && 'address' in address ? address.address : undefined
+  }
+
+  /** The path listened on; undefined on TCP and once stopped. */
+  get unix(): string | undefined {
+    const address = this.address
+    return address && 'path' in address ? address.path : undefined
+  }
+
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Stops accepting, at once; connections that nobody accepted are reset. With `closeActive` the open ones are terminated. */
+  stop(closeActive = false): void {
+    this.#listener.close()
+    this.unref()
+    this.#arrived?.()
+    if (closeActive) for (const connection of this.#connections) connection.terminate()
+  }
+
+  /**
+   * Stops accepting, ends all connections, and waits until the peers have ended too; after `timeout` milliseconds what is
+   * left is terminated. **Default:** no such limit.
+   */
+  async close({ timeout }: { timeout?: number } = {}): Promise<void> {
+    const limit = timeout === undefined ? undefined : milliseconds(timeout, 'timeout')
+    this.stop()
+    for (const connection of this.#connections) connection.end()
+    if (this.#connections.size === 0) return
+    const timer = limit === undefined ? undefined : setTimeout(() => this.stop(true), limit)
+    await new Promise<void>((resolve) => this.#emptied.push(resolve))
+    clearTimeout(timer)
+  }
+
+  /** Puts other handlers in the place of those in force, for all connections, open ones too. */
+  reload({ socket }: { socket: Handlers<D> }): void {
+    this.handlers.current = checkHandlers<D>(socket, 'socket')
+  }
+
+  /** Lets the server keep the process alive while it listens, as it does at first. */
+  ref(): this {
+    if (!this.#holding && this.#listener.fd >= 0) {
+      this.#holding = true
+      this.host.hold()
+    }
+    return this
+  }
+
+  /** Lets the process end although the server listens. */
+  unref(): this {
+    if (this.#holding) {
+      this.#holding = false
+      this.host.release()
+    }
+    return this
+  }
+
+  /** Connections as they are accepted, until the server is stopped; accepting pauses while 64 wait for the loop. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Connection<D>, void, void> {
+    this.#iterating = true
+    try {
+      for (;;) {
+        const connection = this.#accepted.shift()
+        this.#watchFor()
+        if (connection) yield connection
+        else if (this.#listener.fd < 0) return
+        else await new Promise<void>((resolve) => (this.#arrived = resolve))
+      }
+    } finally {
+      this.#iterating = false
+      this.#accepted.length = 0
+      this.#watchFor()
+    }
+  }
+
+  /** The same as `stop(true)`, for `using`. */
+  [Symbol.dispose](): void {
+    this.stop(true)
+  }
+
+  /** The same as {@link close}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal Somebody waits to be accepted. */
+  onEvent(): void {
+    for (let turn = 0; turn < ACCEPTS_PER_TURN && !this.#isFull; turn++) {
+      const socket = this.#accept()
+      if (!socket) return
+      this.#admit(socket)
+    }
+    this.#watchFor()
+  }
+
+  /** An exhausted process leaves those who wait in the backlog; the multiplexer tells of them again. */
+  #accept(): Socket | null {
+    try {
+      return this.#listener.fd < 0 ? null : this.#listener.accept()
+    } catch (error) {
+      if (error instanceof SocketError) return null
+      throw error
+    }
+  }
+
+  #admit(socket: Socket): void {
+    socket.sendQueueLimit = this.#highWaterMark
+    const connection = new Connection<D>(this, this.#data)
+    this.#connections.add(connection)
+    if (this.#iterating) this.#accepted.push(connection)
+    connection.attach(socket)
+    this.#arrived?.()
+  }
+
+  /** @internal */
+  closed(connection: Connection<D>): void {
+    this.#connections.delete(connection)
+    this.#watchFor()
+    if (this.#connections.size > 0) return
+    for (const resolve of this.#emptied) this.host.defer(resolve)
+    this.#emptied = []
+  }
+
+  get #isFull(): boolean {
+    return this.#connections.size >= this.#maxConnections || this.#accepted.length >= ITERATION_BACKLOG
+  }
+
+  #watchFor(): void {
+    if (this.#paused === this.#isFull || this.#listener.fd < 0) return
+    this.#paused = this.#isFull
+    this.host.modify(this.#listener, this.#paused ? NONE : READ)
+  }
+}
+
+function bind<D>(options: ListenOptions<D>): Listener {
+  const { hostname, port, unix, fd, backlog } = options
+  const place = {
+    ...(hostname === undefined ? {} : { host: hostname === 'localhost' ? '127.0.0.1' : hostname }),
+    ...(port === undefined ? {} : { port }),
+    ...(unix === undefined ? {} : { path: unix }),
+    ...(fd === undefined ? {} : { fd }),
+    ...(backlog === undefined ? {} : { backlog }),
+  }
+  return Listener.bind({ ...(unix === undefined ? { noDelay: true } : {}), ...socketOptions(options), ...place })
+}
+
+/** @internal Only what is an option of the kernel's. */
+export function socketOptions(options: SocketOptions): SocketOptions {
+  return Object.fromEntries(SETTABLE_OPTION_NAMES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]))
+}
