@@ -48,6 +48,9 @@ export declare function connectPath(handle: number, path: string): number
 /** The descriptor of a socket or listener. */
 export declare function descriptor(handle: number): number
 
+/** Gives an adopted listener's descriptor back, open. */
+export declare function disown(handle: number): number
+
 /** The call that the socket died of: 0 read, 1 write, 2 connect; -1 while it has not. */
 export declare function failedCall(handle: number): number
 

@@ -260,7 +260,7 @@ test('what_is_received_into_is_a_uint8array', async (t) => {
 
 test('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_goes_out', async (t) => {
   const { client, server } = await connectedPair(t)
-  const arrays = [[1, 2], ['text'], [bytes, 'text'], [bytes, undefined], [bytes, new Uint16Array(1)], [[bytes]], [, bytes]]
+  const arrays = [[1, 2], ['text'], [bytes, 'text'], [bytes, undefined], [bytes, new Uint16Array(1)], [[bytes]], Object.assign([], { 1: bytes })]
   for (const [data, came] of [...NO_BYTES, ...arrays.map((array) => [array, 'an instance of Array'])] as [unknown, string][]) {
     refuses(t, () => client.send(wrong(data)), [
       TypeError,

@@ -363,6 +363,28 @@ test('the_process_is_held_until_what_was_sent_while_connecting_is_out', async (t
   t.deepEqual(await exited, [0, null])
 })
 
+for (const verb of ['send', 'receive'] as const) {
+  test(`in_blocking_mode_${verb}_waits_for_the_outcome_and_throws_why_it_failed`, async (t) => {
+    const listener = await busyListener(t)
+    const { port } = listener.address as InetAddress
+    const socket = resetting(t, Socket.connect(reach(listener)))
+    t.is(socket.state, 'connecting')
+    // The SYN was dropped; the next one, a second later, meets nobody.
+    listener.close()
+    socket.blocking = true
+    const use = (): unknown => (verb === 'send' ? socket.send('x') : socket.receive(byte))
+    t.throws(use, { instanceOf: SocketError, code: 'ECONNREFUSED', message: `connect ECONNREFUSED 127.0.0.1:${port}` })
+    t.is(socket.state, 'closed')
+    t.is(socket.send('x'), 'closed')
+  })
+}
+
+test('port_0_is_a_place_where_nobody_listens', async (t) => {
+  const socket = resetting(t, Socket.connect({ port: 0 }))
+  t.is(await connectOutcome(socket), 'closed')
+  t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1' })
+})
+
 test('options_are_set_before_connecting', async (t) => {
   const listener = listening(t)
   const socket = resetting(t, Socket.connect({ ...reach(listener), noDelay: true, synCount: 2, keepAlive: true }))

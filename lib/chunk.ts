@@ -37,12 +37,21 @@ export class Chunker {
   }
 }
 
-/** The bytes of what is to be written: of a string its UTF-8, else a part of the array. */
-export function bytesOf(data: Uint8Array | string, offset = 0, length?: number): Uint8Array {
+/** What can be written: a string is sent as UTF-8, of a view its bytes. */
+export type Writable = string | ArrayBufferView | ArrayBuffer
+
+/** The bytes of what is to be written, or a part of them; of a string always all. */
+export function bytesOf(data: Writable, offset = 0, length?: number): Uint8Array {
   if (typeof data === 'string') return Buffer.from(data)
-  if (!(data instanceof Uint8Array)) throw invalidArgType('data', 'a string or a Uint8Array', data)
-  if (offset === 0 && length === undefined) return data
-  integer(offset, 0, data.byteLength, 'offset')
-  const end = length === undefined ? data.byteLength : offset + integer(length, 0, data.byteLength - offset, 'length')
-  return data.subarray(offset, end)
+  const bytes = data instanceof Uint8Array ? data : viewOf(data)
+  if (offset === 0 && length === undefined) return bytes
+  integer(offset, 0, bytes.byteLength, 'offset')
+  const end = length === undefined ? bytes.byteLength : offset + integer(length, 0, bytes.byteLength - offset, 'length')
+  return bytes.subarray(offset, end)
+}
+
+function viewOf(data: ArrayBufferView | ArrayBuffer): Uint8Array {
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  if (data instanceof ArrayBuffer) return new Uint8Array(data)
+  throw invalidArgType('data', 'a string, an ArrayBuffer or a view of one', data)
 }

@@ -1,11 +1,12 @@
 import type { Address } from './address.js'
 import type { Event, Watcher } from './event.js'
-import type { Handlers, HandlerSlot } from './handlers.js'
+import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
 import type { Host } from './host.js'
+import type { Server } from './server.js'
 import type { Socket } from './socket.js'
 import { type Timed, now, wheel } from './wheel.js'
 import { integer, milliseconds, oneOf } from './validate.js'
-import { type Chunker, bytesOf } from './chunk.js'
+import { type Chunker, type Writable, bytesOf } from './chunk.js'
 
 const READ = 1
 const WRITE = 2
@@ -24,6 +25,7 @@ export interface ConnectionOwner<D> {
   readonly chunker: Chunker
   readonly allowHalfOpen: boolean
   readonly idleTimeout: number
+  readonly server?: Server<D>
   closed(connection: Connection<D>): void
 }
 
@@ -73,12 +75,12 @@ export class Connection<D = undefined> implements Watcher, Timed, Disposable {
    *
    * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
    */
-  write(data: Uint8Array | string, offset?: number, length?: number): number {
+  write(data: Writable, offset?: number, length?: number): number {
     return this.#write(bytesOf(data, offset, length), this.#owner.host.inBatch)
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
-  tryWrite(data: Uint8Array | string, offset?: number, length?: number): number {
+  tryWrite(data: Writable, offset?: number, length?: number): number {
     const bytes = bytesOf(data, offset, length)
     const socket = this.#socket
     if (!socket || socket.writeEnded) return -1
@@ -128,7 +130,7 @@ export class Connection<D = undefined> implements Watcher, Timed, Disposable {
    *
    * @returns the bytes of `data`; -1 when our half has ended already.
    */
-  end(data?: Uint8Array | string, offset?: number, length?: number): number {
+  end(data?: Writable, offset?: number, length?: number): number {
     const socket = this.#socket
     if (!socket || socket.writeEnded) return -1
     let taken = 0
@@ -177,8 +179,8 @@ export class Connection<D = undefined> implements Watcher, Timed, Disposable {
   }
 
   /**
-   * Has the `timeout` handler called when nothing has come or gone for so many milliseconds, again and again; 0 never.
-   * It is told up to 100 ms late.
+   * Closes the connection when nothing has come or gone for so many milliseconds, up to 100 ms late; 0 never. The
+   * `timeout` handler is called first, and keeps the connection by sending something or by setting a time anew.
    */
   timeout(ms: number): this {
     this.#idle = milliseconds(ms, 'ms')
@@ -238,6 +240,10 @@ export class Connection<D = undefined> implements Watcher, Timed, Disposable {
     return hostOf(this.#socket?.localAddress)
   }
 
+  get localFamily(): 'IPv4' | 'IPv6' | undefined {
+    return familyNameOf(this.#socket?.localAddress)
+  }
+
   get localPort(): number | undefined {
     return portOf(this.#socket?.localAddress)
   }
@@ -246,8 +252,22 @@ export class Connection<D = undefined> implements Watcher, Timed, Disposable {
     return hostOf(this.#socket?.remoteAddress)
   }
 
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return familyNameOf(this.#socket?.remoteAddress)
+  }
+
   get remotePort(): number | undefined {
     return portOf(this.#socket?.remoteAddress)
+  }
+
+  /** The server that accepted it; undefined on a client's. */
+  get listener(): Server<D> | undefined {
+    return this.#owner.server
+  }
+
+  /** Puts other handlers in the place of those in force, for all connections of the same server. */
+  reload({ socket }: { socket: Handlers<D> }): void {
+    this.#owner.handlers.current = checkHandlers<D>(socket, 'socket')
   }
 
   /** The same as {@link terminate}, for `using`. */
@@ -270,11 +290,14 @@ export class Connection<D = undefined> implements Watcher, Timed, Disposable {
     this.#finish()
   }
 
-  /** @internal */
+  /** @internal Closes, unless the handler sets another time, or sends something. */
   onTimeout(): void {
-    this.deadline = now() + this.#idle
-    wheel.watch(this)
+    const { deadline } = this
     this.#call(this.#handlers.timeout)
+    if (this.#closed) return
+    if (this.deadline !== deadline) return wheel.watch(this)
+    this.#socket?.close()
+    this.#finish()
   }
 
   /** @internal No connection came about. */
@@ -375,4 +398,8 @@ function hostOf(address: Address | undefined): string | undefined {
 
 function portOf(address: Address | undefined): number | undefined {
   return address && 'port' in address ? address.port : undefined
+}
+
+function familyNameOf(address: Address | undefined): 'IPv4' | 'IPv6' | undefined {
+  return address && 'family' in address ? address.family : undefined
 }

@@ -88,19 +88,24 @@ export class SocketDuplex extends Duplex {
 
   /** Receives until the reader has enough, nothing waits or the turn is over; the multiplexer then tells again. */
   #receive(): void {
-    try {
-      for (let turn = 0; turn < RECEIVES_PER_TURN && this.#reading; turn++) {
-        const chunk = this.#chunker.receive(this.socket)
-        if (chunk === null) return
-        if (chunk.length === 0) {
-          this.#reading = false
-          this.push(null)
-        } else if (!this.push(chunk)) {
-          this.#reading = false
-        }
+    for (let turn = 0; turn < RECEIVES_PER_TURN && this.#reading; turn++) {
+      const chunk = this.#receiveChunk()
+      if (chunk === null) return
+      if (chunk.length === 0) {
+        this.#reading = false
+        this.push(null)
+      } else if (!this.push(chunk)) {
+        this.#reading = false
       }
+    }
+  }
+
+  #receiveChunk(): Buffer | null {
+    try {
+      return this.#chunker.receive(this.socket)
     } catch (error) {
       this.destroy(error as Error)
+      return null
     }
   }
 

@@ -25,7 +25,7 @@ export interface Handlers<D = undefined> {
   error?(connection: Connection<D>, error: Error): Answer
   /** No connection came about; the promise of `connect` is rejected after this. */
   connectError?(connection: Connection<D>, error: Error): Answer
-  /** Nothing came or went for the time set. The connection stays open, unless this closes it. */
+  /** Nothing came or went for the time set. The connection is closed next, unless this sends something or sets a time anew. */
   timeout?(connection: Connection<D>): Answer
 }
 

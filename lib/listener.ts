@@ -191,7 +191,7 @@ function adopt(options: ListenerOptions, backlog: number): Listener {
     applyOptions(listener.handle, familyOf(listener.address), options, 'open')
     return listener
   } catch (error) {
-    listener.close()
+    native.disown(listener.surrender())
     throw error
   }
 }

@@ -28,7 +28,7 @@ export interface ConnectionOptions<D> extends SocketOptions {
   readonly data?: D
   /** Whether our half stays open when the peer's ends. **Default:** false: `end` is answered by our end. */
   readonly allowHalfOpen?: boolean
-  /** Milliseconds of silence until the `timeout` handler is called, again and again; 0 never. **Default:** 0. */
+  /** Milliseconds of silence until a connection is closed, after its `timeout` handler was called; 0 never. **Default:** 0. */
   readonly idleTimeout?: number
   /** Bytes that wait in the queue of each connection at most. **Default:** 65536. */
   readonly highWaterMark?: number
@@ -103,7 +103,10 @@ export class Server<D = undefined> implements Watcher, ConnectionOwner<D>, Async
   /** @internal */
   readonly idleTimeout: number
   readonly #listener: Listener
-  readonly #data: D
+  /** @internal */
+  readonly server = this
+  /** What each connection's `data` is at first. */
+  readonly data: D
   readonly #highWaterMark: number
   readonly #maxConnections: number
   readonly #connections = new Set<Connection<D>>()
@@ -125,7 +128,7 @@ export class Server<D = undefined> implements Watcher, ConnectionOwner<D>, Async
       this.allowHalfOpen = allowHalfOpen
       this.idleTimeout = idleTimeout
       this.#highWaterMark = highWaterMark
-      this.#data = options.data as D
+      this.data = options.data as D
       const { maxConnections } = options
       this.#maxConnections = maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
       this.host.watch(listener, READ, this)
@@ -259,7 +262,7 @@ export class Server<D = undefined> implements Watcher, ConnectionOwner<D>, Async
 
   #admit(socket: Socket): void {
     socket.sendQueueLimit = this.#highWaterMark
-    const connection = new Connection<D>(this, this.#data)
+    const connection = new Connection<D>(this, this.data)
     this.#connections.add(connection)
     if (this.#iterating) this.#accepted.push(connection)
     connection.attach(socket)

@@ -55,6 +55,8 @@ const HOWS: readonly ShutdownHow[] = ['read', 'write', 'both']
 /** By what the native side says that a socket died of. */
 const CALLS = ['read', 'write', 'connect'] as const
 
+const NOTHING = new Uint8Array(0)
+
 const NAME_HINT = 'resolve names first, as node:dns does'
 /** By family: the local address that leaves the choice to the kernel. */
 const ANYWHERE = { 4: '0.0.0.0', 6: '::' } as const
@@ -175,11 +177,13 @@ export class Socket extends Source {
     throw native.failedCall(this.handle) < 0 ? systemError(-status, 'write') : this.#fail(-status)
   }
 
-  /** Blocking mode: sleeps until the queue has gone out, then sends what it had no room for. */
-  #sendRest(data: Uint8Array | string | readonly Uint8Array[] | undefined): SendStatus {
+  /**
+   * Blocking mode: sleeps until the queue has gone out, then sends what it had no room for; of nothing, `send` still
+   * tells what became of the connection.
+   */
+  #sendRest(data: Uint8Array | string | readonly Uint8Array[] = NOTHING): SendStatus {
     while (native.flush(this.handle) === 0) this.#sleep(true)
-    if (data !== undefined) return this.send(data)
-    return this.writeEnded ? 'closed' : 'sent'
+    return this.send(data)
   }
 
   /**
@@ -266,8 +270,8 @@ export class Socket extends Source {
     if (registration) this.poller?.forget(registration)
   }
 
-  /** Gives the handle up, and keeps the counters. */
-  protected override surrender(): number {
+  /** @internal Keeps the counters. */
+  override surrender(): number {
     this.#received = native.bytesReceived(this.handle)
     this.#sent = native.bytesSent(this.handle)
     return super.surrender()
@@ -280,8 +284,7 @@ export class Socket extends Source {
   }
 
   /**
-   * `'connecting'` until an event, a use or an earlier look at this property met the outcome; `'closed'` at once when
-   * connecting failed; `'closing'` while the queue goes out after {@link close}.
+   * `'connecting'` until an event, a use or an earlier look at this property met the outcome; `'closing'` while the queue goes out after {@link close}.
    */
   get state(): SocketState {
     if (this.handle < 0) return this.#closing < 0 ? 'closed' : 'closing'

@@ -47,7 +47,7 @@ export abstract class Source {
   }
 
   /** @internal Gives the handle up: from here on the source is closed. */
-  protected surrender(): number {
+  surrender(): number {
     const handle = this.handle
     this.handle = -1
     guard.forget(this)

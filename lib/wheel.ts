@@ -71,7 +71,6 @@ class Wheel {
     if (next !== Infinity) this.#arm(next)
     for (const timed of due) timed.bucket = 0
     for (const timed of due) {
-      if (timed.bucket !== 0) continue
       if (timed.deadline <= time) timed.onTimeout()
       else this.watch(timed)
     }

@@ -19,6 +19,12 @@ pub fn adopt_listener(env: &Env, fd: i32, backlog: i32) -> i32 {
     number(Environment::of(env).context().adopt_listener(fd, backlog).map(Handle::raw))
 }
 
+/// Gives an adopted listener's descriptor back, open.
+#[napi]
+pub fn disown(env: &Env, handle: i32) -> i32 {
+    status(Environment::of(env).context().disown(Handle::from_raw(handle)))
+}
+
 /// `accept4(2)`: the next connection's handle; -EAGAIN when nobody waits.
 #[napi]
 pub fn accept(env: &Env, handle: i32) -> i32 {

@@ -1,6 +1,6 @@
 //! One listening socket.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::readiness::Readiness;
@@ -40,6 +40,11 @@ impl Listener {
             sys::is_tcp(fd)
         })?;
         Ok(Self::new(fd, accepts_tcp, false))
+    }
+
+    /// Lets go of the descriptor without closing it.
+    pub(super) fn disown(self) {
+        let _ = self.fd.into_raw_fd();
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

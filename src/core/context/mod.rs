@@ -111,8 +111,7 @@ impl Context {
     }
 
     pub(crate) fn connect(&mut self, handle: Handle, to: &Address) -> Result<(), Errno> {
-        self.socket(handle)?.connect(to)?;
-        self.settle_failure(handle)
+        self.socket(handle)?.connect(to)
     }
 
     /// Runs `act` on a socket, and then keeps its registration in step with what became of it.
@@ -212,6 +211,16 @@ impl Context {
         let watched = self.sources.get(token).is_some_and(|source| source.registration.is_some());
         self.refresh(token);
         if watched { Closed::AfterQueue } else { Closed::Unwatched }
+    }
+
+    /// Gives an adopted listener back to whoever handed its descriptor in.
+    pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.leave(token);
+        if let Some(Kind::Listener(listener)) = self.sources.remove(token).map(|it| it.kind) {
+            listener.disown();
+        }
+        Ok(())
     }
 
     /// At once, by RST.

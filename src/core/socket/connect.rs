@@ -11,7 +11,7 @@ impl Socket {
         self.state = State::Connecting;
         match sys::connect(self.fd()?, to) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
-            Err(errno) => self.fail_connect(errno),
+            Err(errno) => self.fail(errno, Call::Connect),
         }
         Ok(())
     }
@@ -31,6 +31,9 @@ impl Socket {
     /// connect(2): writable, `SO_ERROR` 0 and a peer's name together mean connected. A socket on
     /// which connect has not got anywhere reports OUT|HUP, and has no peer.
     pub(super) fn finish_connect(&mut self) {
+        if let Some(failure) = self.failure {
+            return self.fail_connect(failure.errno);
+        }
         let outcome = self.fd().and_then(|fd| match sys::socket_error(fd)? {
             Some(errno) => Err(errno),
             None => sys::remote_address(fd),
