@@ -1,10 +1,10 @@
 import type { Address } from './address.js'
-import type { Event, Watcher } from './event.js'
+import type { Event } from './event.js'
 import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
 import type { Host } from './host.js'
 import type { Server } from './server.js'
 import type { Socket } from './socket.js'
-import { type Timed, now, wheel } from './wheel.js'
+import { now, wheel } from './wheel.js'
 import { integer, milliseconds, oneOf } from './validate.js'
 import { type Chunker, type Writable, bytesOf } from './chunk.js'
 
@@ -30,7 +30,7 @@ export interface ConnectionOwner<D> {
 }
 
 /** A socket with handlers: made by `listen` and `connect`. */
-export class Connection<D = undefined> implements Watcher, Timed, Disposable {
+export class Connection<D = undefined> implements Disposable {
   /** Whatever the program wants to keep with the connection. */
   data: D
   /** @internal */

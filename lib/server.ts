@@ -1,7 +1,6 @@
 import { Chunker } from './chunk.js'
 import { Connection, type ConnectionOwner } from './connection.js'
 import { SocketError, invalidArgType } from './errors.js'
-import type { Watcher } from './event.js'
 import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
 import { home } from './home.js'
 import type { Host } from './host.js'
@@ -91,7 +90,7 @@ export function ownership<D>(options: ConnectionOptions<D>): Omit<ConnectionOwne
 }
 
 /** What listens: made by {@link listen}. */
-export class Server<D = undefined> implements Watcher, ConnectionOwner<D>, AsyncIterable<Connection<D>>, Disposable, AsyncDisposable {
+export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disposable, AsyncDisposable {
   /** @internal */
   readonly host: Host
   /** @internal */

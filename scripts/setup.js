@@ -1,0 +1,47 @@
+// Sets up what is missing: the npm packages, the addon with its loader and typings, and dist/. `--force` builds anew.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import process from 'node:process'
+
+const force = process.argv.includes('--force')
+
+process.chdir(new URL('..', import.meta.url).pathname)
+
+if (newest('package-lock.json') > newest('node_modules/.package-lock.json')) {
+  run('npm packages', 'npm', ['ci', '--no-audit', '--no-fund'])
+}
+if (force || newest('src', 'Cargo.toml', 'Cargo.lock', 'build.rs') > newest(...addons())) {
+  if (spawnSync('cargo', ['--version']).error) stop('cargo is missing: install Rust 1.88 or later, as rustup.rs tells')
+  run('addon', process.execPath, ['node_modules/@napi-rs/cli/dist/cli.js', 'build', '--platform', '--esm', '--release'])
+}
+if (force || newest('lib', 'tsconfig.json', 'index.d.ts') > newest('dist/index.js')) {
+  rmSync('dist', { recursive: true, force: true })
+  run('dist', process.execPath, ['node_modules/typescript/bin/tsc'])
+}
+
+function addons() {
+  return readdirSync('.').filter((name) => name.endsWith('.node'))
+}
+
+/** When any of the paths was changed last; 0 when one of them is missing, or none is given. */
+function newest(...paths) {
+  const times = paths.map((path) => {
+    if (!existsSync(path)) return 0
+    const status = statSync(path)
+    return status.isDirectory() ? newest(...readdirSync(path).map((name) => `${path}/${name}`)) : status.mtimeMs
+  })
+  return times.includes(0) ? 0 : Math.max(0, ...times)
+}
+
+/** Runs quietly: what a tool prints is shown only when it fails. */
+function run(what, command, args) {
+  process.stderr.write(`setting up: ${what}\n`)
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26 })
+  if (status !== 0) stop(`${stdout}${stderr}setting up failed: ${what}`)
+}
+
+function stop(message) {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
