@@ -3,16 +3,21 @@ import { numericHost, port as validPort, unixPath } from './validate.js'
 
 /** An Internet address, in Node's shape. */
 export interface InetAddress {
+  /** Numeric, with its zone where it has one (`fe80::1%2`). */
   readonly address: string
+  /** ip(7) or ipv6(7). */
   readonly family: 'IPv4' | 'IPv6'
+  /** 0 to 65535. */
   readonly port: number
 }
 
 /** The address of a Unix socket; a path that begins with `\0` is abstract, an empty one says that it has none. */
 export interface UnixAddress {
+  /** At most 107 bytes of UTF-8; an abstract name 108, its `\0` included. */
   readonly path: string
 }
 
+/** Where a socket is bound or connected to. */
 export type Address = InetAddress | UnixAddress
 
 /** Where to connect or bind to, checked: family 0 is Unix. */

@@ -33,8 +33,11 @@ export interface ConnectOptions<D> extends ConnectionOptions<D> {
 
 /** Why one address could not be connected to. */
 export interface ConnectAttemptError extends Error {
+  /** `'ECONNREFUSED'` and the like. */
   readonly code?: string
+  /** The numeric address or the path that was tried. */
   readonly address?: string
+  /** The port that was tried. */
   readonly port?: number
   /** Milliseconds from the attempt's start to its failure. */
   readonly elapsed: number

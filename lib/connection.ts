@@ -172,6 +172,7 @@ export class Connection<D = undefined> implements Disposable {
     return this
   }
 
+  /** Receives again, what waits in the kernel first. */
   resume(): this {
     this.#paused = false
     this.#watchFor()
@@ -220,6 +221,7 @@ export class Connection<D = undefined> implements Disposable {
     return this
   }
 
+  /** Where the connection is in its life. */
   get readyState(): ReadyState {
     if (this.#closed) return 0
     if (!this.#socket) return 2
@@ -236,26 +238,32 @@ export class Connection<D = undefined> implements Disposable {
     return this.#socket?.bytesSent ?? 0
   }
 
+  /** Our numeric address, or our path; undefined once closed. getsockname(2). */
   get localAddress(): string | undefined {
     return hostOf(this.#socket?.localAddress)
   }
 
+  /** The family of our address; undefined on a Unix socket and once closed. */
   get localFamily(): 'IPv4' | 'IPv6' | undefined {
     return familyNameOf(this.#socket?.localAddress)
   }
 
+  /** Our port; undefined on a Unix socket and once closed. */
   get localPort(): number | undefined {
     return portOf(this.#socket?.localAddress)
   }
 
+  /** The peer's numeric address, or its path; undefined once closed. getpeername(2). */
   get remoteAddress(): string | undefined {
     return hostOf(this.#socket?.remoteAddress)
   }
 
+  /** The family of the peer's address; undefined on a Unix socket and once closed. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
     return familyNameOf(this.#socket?.remoteAddress)
   }
 
+  /** The peer's port; undefined on a Unix socket and once closed. */
   get remotePort(): number | undefined {
     return portOf(this.#socket?.remoteAddress)
   }

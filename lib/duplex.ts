@@ -80,6 +80,7 @@ export class SocketDuplex extends Duplex {
     return !this.destroyed && (this.#write !== undefined || this.socket.state === 'closed')
   }
 
+  /** @internal */
   override _read(): void {
     if (this.#reading) return
     this.#reading = true
@@ -109,10 +110,12 @@ export class SocketDuplex extends Duplex {
     }
   }
 
+  /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#send(chunk, done)
   }
 
+  /** @internal */
   override _writev(chunks: { chunk: Buffer }[], done: Done): void {
     this.#send(chunks.map(({ chunk }) => chunk), done)
   }
@@ -151,6 +154,7 @@ export class SocketDuplex extends Duplex {
     else write?.done()
   }
 
+  /** @internal */
   override _final(done: Done): void {
     try {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
@@ -160,6 +164,7 @@ export class SocketDuplex extends Duplex {
     }
   }
 
+  /** @internal */
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.unref()
     home().unwatch(this.socket)

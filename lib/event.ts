@@ -2,6 +2,7 @@ import type { Source } from './source.js'
 
 /** Somebody else's descriptor (an eventfd, a pipe, a serial line): watched, never read, written or closed. */
 export interface Descriptor {
+  /** Its number, open for as long as it is watched. */
   readonly fd: number
 }
 

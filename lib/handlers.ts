@@ -2,7 +2,8 @@ import type { Connection } from './connection.js'
 import { invalidArgType } from './errors.js'
 import { options } from './validate.js'
 
-type Answer = void | Promise<void>
+/** What a handler returns: nothing, or a promise of it. */
+export type Answer = void | Promise<void>
 
 /**
  * What happens to the connections of a server or to one of a client: one set of functions for all of them.

@@ -6,9 +6,11 @@ export type { Address, InetAddress, UnixAddress } from './address.js'
 export { listen, type ConnectionOptions, type ListenOptions, type Server } from './server.js'
 export { connect, type ConnectAttemptError, type ConnectOptions } from './connect.js'
 export type { Connection, ReadyState } from './connection.js'
-export type { Handlers } from './handlers.js'
+export type { Answer, Handlers } from './handlers.js'
+export type { Writable } from './chunk.js'
+export type { Source } from './source.js'
 export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './duplex.js'
-export { SocketClosedError, SocketError, SocketQueueError } from './errors.js'
+export { SocketClosedError, SocketError, type SocketErrorDetails, SocketQueueError } from './errors.js'
 export {
   type KeepAlive,
   OPTION_NAMES,
@@ -16,6 +18,7 @@ export {
   type OptionValue,
   type OriginalDestination,
   type PeerCredentials,
+  type ReadonlyOptions,
   SETTABLE_OPTION_NAMES,
   type SettableOptionName,
   type SettableOptions,

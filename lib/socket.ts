@@ -221,6 +221,7 @@ export class Socket extends Source {
     return native.sendQueueLimit(this.#openHandle('sendQueueLimit'))
   }
 
+  /** Takes effect with the next send; what is queued stays. */
   set sendQueueLimit(bytes: number) {
     integer(bytes, 0, Number.MAX_SAFE_INTEGER, 'sendQueueLimit')
     native.setSendQueueLimit(this.#openHandle('sendQueueLimit'), bytes)
@@ -309,6 +310,7 @@ export class Socket extends Source {
     return this.#blocking
   }
 
+  /** Takes effect with the next call. */
   set blocking(blocking: boolean) {
     boolean(blocking, 'blocking')
     this.#openHandle('blocking')

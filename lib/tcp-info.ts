@@ -3,7 +3,7 @@ import { IPPROTO_TCP, TCP_INFO } from './constants.js'
 import { invalidArgType } from './errors.js'
 import { optionError } from './options/raw.js'
 
-const STATES = [
+const STATES: readonly TcpState[] = [
   'established',
   'syn-sent',
   'syn-received',
@@ -15,15 +15,26 @@ const STATES = [
   'last-ack',
   'listen',
   'closing',
-] as const
+]
 
-const CONGESTION_STATES = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const
+const CONGESTION_STATES: readonly TcpCongestionState[] = ['open', 'disorder', 'cwr', 'recovery', 'loss']
 
 /** A state of RFC 793. */
-export type TcpState = (typeof STATES)[number]
+export type TcpState =
+  | 'established'
+  | 'syn-sent'
+  | 'syn-received'
+  | 'fin-wait-1'
+  | 'fin-wait-2'
+  | 'time-wait'
+  | 'closed'
+  | 'close-wait'
+  | 'last-ack'
+  | 'listen'
+  | 'closing'
 
 /** What the congestion control does: nothing special, or which kind of trouble it sees. */
-export type TcpCongestionState = (typeof CONGESTION_STATES)[number]
+export type TcpCongestionState = 'open' | 'disorder' | 'cwr' | 'recovery' | 'loss'
 
 /**
  * `struct tcp_info` of linux/tcp.h, up to Linux 6.7; of its fields only two that the kernel never fills are left out.
@@ -216,7 +227,7 @@ const FIELDS: readonly Field[] = [
   ['totalRtoTime', 244, 4],
 ]
 
-/** The names of the fields in the order in which {@link infoInto} writes them. */
+/** The names of the fields in the order in which `Socket.infoInto` writes them. */
 export const TCP_INFO_FIELDS: readonly (keyof TcpInfo)[] = FIELDS.map(([name]) => name)
 
 const bytes = new Uint8Array(248)

@@ -1,0 +1,50 @@
+import test from 'ava'
+
+import { runFixture } from './support/fixture.js'
+
+interface Footprint {
+  readonly descriptors: number
+  readonly rss: number
+  readonly heap: number
+  readonly external: number
+}
+
+/**
+ * What 100,000 connections may leave behind, in bytes. Measured: 0.1 MB of heap and 1 MB of memory in all, as much after
+ * 10,000 connections as after 100,000. The bounds leave room for the moods of V8's collector and of malloc, and yet are
+ * below what a single object or native record forgotten for each connection would come to.
+ */
+const LEFT_OF_HEAP = 3_000_000
+const LEFT_OF_MEMORY = 20_000_000
+
+test.serial('100000_connections_opened_and_closed_leave_no_descriptor_and_no_memory', async (t) => {
+  const { code, stdout, stderr } = await runFixture(t, 'churn.ts', 10_000, 100_000)
+  t.is(code, 0, stderr)
+  const { before, after, seconds, echoed } = JSON.parse(stdout) as { before: Footprint; after: Footprint; seconds: number; echoed: number }
+  const grown = (what: keyof Footprint): number => after[what] - before[what]
+  const megabytes = (what: keyof Footprint): string => `${(grown(what) / 1e6).toFixed(2)} MB of ${what}`
+  t.log(`${seconds.toFixed(1)} s; grown by ${megabytes('rss')}, ${megabytes('heap')}, ${megabytes('external')}`)
+  t.is(echoed, 110_000)
+  t.is(after.descriptors, before.descriptors)
+  t.true(grown('heap') < LEFT_OF_HEAP)
+  t.true(grown('external') < LEFT_OF_HEAP)
+  t.true(grown('rss') < LEFT_OF_MEMORY)
+})
+
+test.serial('what_is_forgotten_is_closed_once_and_warned_of_and_what_is_held_is_not', async (t) => {
+  const each = 100
+  const { code, stdout, stderr } = await runFixture(t, 'dropped.ts', each)
+  t.is(code, 0, stderr)
+  t.deepEqual(JSON.parse(stdout), {
+    // A listener, a multiplexer, and three connections.
+    opened: 8 * each,
+    // What the living multiplexer watches.
+    forgotten: {
+      left: each,
+      alive: each,
+      warnings: { 'SocketLeakWarning: A Socket': 5 * each, 'SocketLeakWarning: A Listener': each, 'SocketLeakWarning: A Multiplexer': each },
+    },
+    released: { left: 0, alive: 0, warnings: { 'SocketLeakWarning: A Socket': each } },
+    queue: { sent: 8_000_000, received: 8_000_000, left: 0, warnings: { 'SocketLeakWarning: A Socket': 1 } },
+  })
+})
