@@ -51,8 +51,8 @@ export declare function descriptor(handle: number): number
 /** Gives an adopted listener's descriptor back, open. */
 export declare function disown(handle: number): number
 
-/** The call that the socket died of: 0 read, 1 write, 2 connect; -1 while it has not. */
-export declare function failedCall(handle: number): number
+/** What the socket died of: the errno plus 65536 times the call (0 read, 1 write, 2 connect); -1 while it has not. */
+export declare function failure(handle: number): number
 
 /** Tries to empty the queue: 1 when it is empty now. */
 export declare function flush(handle: number): number

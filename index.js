@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, disown, failedCall, flush, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch, write } = nativeBinding
+const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch, write } = nativeBinding
 export { accept }
 export { add }
 export { adoptListener }
@@ -788,7 +788,7 @@ export { connect }
 export { connectPath }
 export { descriptor }
 export { disown }
-export { failedCall }
+export { failure }
 export { flush }
 export { getOption }
 export { hold }

@@ -174,7 +174,7 @@ export class Socket extends Source {
     }
     if (status === NOT_BYTES) throw invalidArgType('data', 'a Uint8Array, a string or an array of Uint8Arrays', data)
     if (this.handle < 0) return 'closed'
-    throw native.failedCall(this.handle) < 0 ? systemError(-status, 'write') : this.#fail(-status)
+    throw native.failure(this.handle) < 0 ? systemError(-status, 'write') : this.#fail(-status)
   }
 
   /**
@@ -236,7 +236,7 @@ export class Socket extends Source {
   shutdown(how: ShutdownHow = 'write'): void {
     oneOf(how, HOWS, 'how')
     const result = native.shutdown(this.#openHandle('shutdown'), HOWS.indexOf(how))
-    if (result < 0) throw native.failedCall(this.handle) === 2 ? this.#fail(-result) : systemError(-result, 'shutdown')
+    if (result < 0) throw native.failure(this.handle) < 0 ? systemError(-result, 'shutdown') : this.#fail(-result)
     // What has to happen before a half ends, and input that is to be dropped, needs somebody to watch the socket.
     const waits = how !== 'write' || this.queued > 0 || this.state === 'connecting'
     if (waits && this.poller === undefined) home().empty(this, this.handle)
@@ -387,9 +387,10 @@ export class Socket extends Source {
 
   /** The connection is dead: closes what is left of it, and says why. */
   #fail(errno: number): Error {
-    const syscall = CALLS[native.failedCall(this.handle)] ?? 'read'
+    const failure = native.failure(this.handle)
+    const syscall = CALLS[failure >> 16] ?? 'read'
     this.close()
-    return systemError(errno, syscall, syscall === 'connect' ? this.#remote : undefined)
+    return systemError(failure < 0 ? errno : failure & 0xffff, syscall, syscall === 'connect' ? this.#remote : undefined)
   }
 }
 

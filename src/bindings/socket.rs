@@ -165,12 +165,12 @@ pub fn state(env: &Env, handle: i32) -> i32 {
     number(Environment::of(env).context().state_bits(Handle::from_raw(handle)))
 }
 
-/// The call that the socket died of: 0 read, 1 write, 2 connect; -1 while it has not.
+/// What the socket died of: the errno plus 65536 times the call (0 read, 1 write, 2 connect); -1 while it has not.
 #[napi]
-pub fn failed_call(env: &Env, handle: i32) -> i32 {
+pub fn failure(env: &Env, handle: i32) -> i32 {
     let mut context = Environment::of(env).context();
     let failure = context.socket(Handle::from_raw(handle)).map(|socket| socket.failure());
-    failure.ok().flatten().map_or(-1, |(call, _)| call as i32)
+    failure.ok().flatten().map_or(-1, |(call, errno)| ((call as i32) << 16) - errno.negated())
 }
 
 /// Bytes in the queue.

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 
 use super::{Closed, Context};
 use crate::core::multiplexer::{Event, event_bits};
+use crate::core::socket::Call;
 use crate::core::{Handle, Interest, Mode, SendStatus};
 use crate::sys::{Address, Errno, Family, Shutdown};
 
@@ -197,7 +198,9 @@ fn a_refused_connect_is_told_once_and_leaves() -> Outcome {
         matches!(told.as_slice(), [(handle, bits)] if *handle == near && bits & expected == expected)
     );
     assert_eq!(rig.context.raw_fd(near), Err(Errno::BADF));
-    assert_eq!(rig.receive(near, 1), Err(Errno::CONNREFUSED));
+    assert_eq!(rig.receive(near, 1), Err(Errno::NOTCONN));
+    let failure = rig.context.socket(near)?.failure();
+    assert!(matches!(failure, Some((Call::Connect, Errno::CONNREFUSED))));
     assert_eq!(rig.told(0)?, []);
     Ok(())
 }

@@ -7,7 +7,7 @@ impl Socket {
     /// Ends one half or both: reading at once, writing after the queue.
     ///
     /// # Errors
-    /// ENOTCONN when there is no connection any more; what a failed connect failed of.
+    /// ENOTCONN when there is no connection any more, or never was.
     pub(crate) fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
         self.check_alive()?;
         if how != Shutdown::Write {

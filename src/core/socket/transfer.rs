@@ -60,19 +60,17 @@ impl Socket {
     }
 
     /// # Errors
-    /// What a failed connect failed of.
+    /// ENOTCONN after a failed connect. Its own errno is kept apart: connect(2) says EAGAIN of a full
+    /// Unix backlog, which here means would-block.
     pub(super) fn check_alive(&mut self) -> Result<(), Errno> {
         self.progress_connect();
-        match self.failure {
-            Some(failure) if self.state == State::Closed => Err(failure.errno),
-            _ => Ok(()),
-        }
+        if self.state == State::Closed { Err(Errno::NOTCONN) } else { Ok(()) }
     }
 
     /// Hands the pieces to the kernel, and to the queue what it does not take: all or nothing.
     ///
     /// # Errors
-    /// What a failed connect failed of; ENOBUFS and ENOMEM, with nothing taken.
+    /// ENOTCONN after a failed connect; ENOBUFS and ENOMEM, with nothing taken.
     pub(crate) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
         self.check_alive()?;
         if self.write_ended {
@@ -112,7 +110,7 @@ impl Socket {
     /// leave in one call.
     ///
     /// # Errors
-    /// What a failed connect failed of; EPIPE when nothing can be sent any more.
+    /// ENOTCONN after a failed connect; EPIPE when nothing can be sent any more.
     pub(crate) fn write(&mut self, bytes: &[u8], gather: bool) -> Result<usize, Errno> {
         self.check_alive()?;
         if self.write_ended {

@@ -1,0 +1,77 @@
+import test from 'ava'
+import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
+
+import { run } from '../support/fixture.js'
+import { abstractName } from '../support/unix.js'
+import { closing, listening, reach, resetting } from '../support/pair.js'
+import { testWith } from '../support/peers.js'
+import { connectOutcome, until } from '../support/waiting.js'
+
+test('truth 18: a_socket_is_connected_when_it_is_writable_without_error_and_has_a_peer', async (t) => {
+  const listener = listening(t)
+  const socket = resetting(t, Socket.connect(reach(listener)))
+  t.is(socket.state, 'connecting')
+  using multiplexer = new Multiplexer(socket)
+  const [event] = await multiplexer.wait(5000)
+  t.true(event!.writable)
+  t.false(event!.hangup || event!.error)
+  t.is(socket.state, 'open')
+  t.deepEqual(socket.remoteAddress, listener.address)
+})
+
+test('truth 18: a_path_that_is_not_there_is_no_connection_though_its_socket_reports_writable', async (t) => {
+  const socket = resetting(t, Socket.connect({ path: abstractName() }))
+  t.is(socket.state, 'connecting')
+  using multiplexer = new Multiplexer(socket)
+  const [event] = await multiplexer.wait(5000)
+  t.true(event!.error)
+  t.is(socket.state, 'closed')
+  t.throws(() => socket.send('x'), { instanceOf: SocketError, code: 'ECONNREFUSED' })
+})
+
+testWith(['strace'], 'truth 19: a_connect_that_a_signal_interrupts_goes_on_and_is_not_called_again', async (t) => {
+  const source = `
+    import { Listener, Multiplexer, Socket } from 'm-socket'
+    const listener = Listener.bind({ host: '127.0.0.1' })
+    const socket = Socket.connect({ host: '127.0.0.1', port: listener.address.port })
+    console.log(socket.state)
+    socket.close()
+    process.exit()`
+  const node = [process.execPath, '--input-type=module', '--eval', source]
+  const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=connect', '-e', 'inject=connect:error=EINTR', ...node], {
+    cwd: new URL('../..', import.meta.url),
+  })
+  t.is(code, 0, stderr)
+  t.is(stdout, 'connecting\n')
+  t.is(stderr.split('connect(').length - 1, 1)
+})
+
+test('truth 19: a_socket_that_failed_to_connect_is_thrown_away', async (t) => {
+  const listener = listening(t)
+  const place = reach(listener)
+  listener.close()
+  const socket = resetting(t, Socket.connect(place))
+  t.is(await connectOutcome(socket), 'closed')
+  t.is(socket.fd, -1)
+})
+
+test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
+  const path = abstractName()
+  const listener = closing(t, Listener.bind({ path, backlog: 1 }))
+  const sockets = Array.from({ length: 4 }, () => resetting(t, Socket.connect({ path })))
+  const outcomes = await Promise.all(sockets.map(connectOutcome))
+  t.deepEqual(outcomes.slice(0, 2), ['open', 'open'])
+  t.is(outcomes[3], 'closed')
+  t.throws(() => sockets[3]!.receive(Buffer.alloc(1)), { instanceOf: SocketError, code: 'EAGAIN', message: /^connect EAGAIN/ })
+  t.truthy(listener.accept())
+})
+
+test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
+  const listener = listening(t)
+  const { port } = reach(listener) as { port: number }
+  listener.close()
+  const socket = resetting(t, Socket.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port, reuseAddress: true }))
+  await until(() => socket.state !== 'connecting', socket)
+  t.is(socket.state, 'closed')
+  t.throws(() => socket.receive(Buffer.alloc(1)), { instanceOf: SocketError, code: 'ECONNREFUSED', message: /^connect ECONNREFUSED/ })
+})

@@ -1,0 +1,195 @@
+import { once } from 'node:events'
+
+import test from 'ava'
+import { Multiplexer, SocketError, toDuplex } from 'm-socket'
+
+import { start } from '../support/child.js'
+import { FAMILIES, connectedPair, fill, listening, narrowPair, resetting } from '../support/pair.js'
+import { testWith } from '../support/peers.js'
+import { acceptNext, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
+
+test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.shutdown('write')
+  using multiplexer = new Multiplexer(server)
+  await waitUntil(multiplexer, () => server.readEnded, () => void server.receive(Buffer.alloc(8)))
+  t.is(server.state, 'open')
+  t.is(server.send('still'), 'sent')
+  multiplexer.remove(server)
+  t.is((await receiveExactly(client, 5)).toString(), 'still')
+})
+
+for (const mode of ['edge', 'level'] as const) {
+  test(`truth 22: a_full_send_buffer_after_the_peers_fin_does_not_spin (${mode})`, async (t) => {
+    const { client, server } = await narrowPair(t)
+    client.shutdown('write')
+    await until(() => server.receive(Buffer.alloc(8)) === 0, server)
+    fill(server)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, 'rw', mode)
+    let reports = 0
+    const end = performance.now() + 200
+    while (performance.now() < end) reports += (await multiplexer.wait(20)).length
+    t.true(reports <= 2, `${reports} reports of nothing`)
+  })
+}
+
+test('truth 22: both_fins_are_a_hang_up', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.shutdown('write')
+  server.shutdown('write')
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  const [event] = await multiplexer.wait(5000)
+  t.true(event!.hangup && event!.readEnded && event!.readable)
+  t.false(event!.error)
+})
+
+for (const interest of ['r', 'w', 'rw'] as const) {
+  test(`truth 23: a_reset_comes_unasked_and_after_the_data (${interest})`, async (t) => {
+    const { client, server } = await connectedPair(t)
+    client.send('last words')
+    await until(() => server.peek(Buffer.alloc(16)) === 10, server)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, interest)
+    client.reset()
+    await waitUntil(multiplexer, () => t.context === true, (events) => {
+      if (events.some(({ error, hangup }) => error && hangup)) t.context = true
+    })
+    const buffer = Buffer.alloc(16)
+    t.is(server.receive(buffer), 10)
+    t.is(buffer.toString('latin1', 0, 10), 'last words')
+    t.throws(() => server.receive(buffer), { instanceOf: SocketError, code: 'ECONNRESET', message: 'read ECONNRESET' })
+    t.is(server.state, 'closed')
+  })
+}
+
+test('truth 23: a_send_that_meets_the_reset_first_costs_the_reader_nothing', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.send('last words')
+  await until(() => server.peek(Buffer.alloc(16)) === 10, server)
+  client.reset()
+  await until(() => server.send('x') === 'closed')
+  const buffer = Buffer.alloc(16)
+  t.is(server.receive(buffer), 10)
+  t.throws(() => server.receive(buffer), { instanceOf: SocketError, code: 'ECONNRESET' })
+})
+
+test('truth 24: would_block_after_an_event_is_a_value', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.send('x')
+  using multiplexer = new Multiplexer(server)
+  await waitUntil(multiplexer, () => server.receive(Buffer.alloc(8)) === 1)
+  t.is(server.receive(Buffer.alloc(8)), null)
+  t.is(server.state, 'open')
+})
+
+test('truth 25: modify_with_unread_data_reports_it_anew', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'w')
+  await multiplexer.wait(5000)
+  client.send('x')
+  await until(() => server.peek(Buffer.alloc(1)) === 1)
+  t.deepEqual(await multiplexer.wait(50), [], 'paused')
+  multiplexer.modify(server, 'r')
+  const [event] = await multiplexer.wait(5000)
+  t.true(event!.readable)
+})
+
+for (const family of FAMILIES) {
+  test(`truth 26: oneshot_is_silent_until_modified (${family})`, async (t) => {
+    const { client, server } = await connectedPair(t, family)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, 'r', 'oneshot')
+    client.send('x')
+    t.is((await multiplexer.wait(5000)).length, 1)
+    client.send('y')
+    t.deepEqual(await multiplexer.wait(50), [])
+    multiplexer.modify(server, 'r', 'oneshot')
+    t.is((await multiplexer.wait(5000)).length, 1)
+    t.deepEqual(await multiplexer.wait(50), [])
+  })
+}
+
+test('truth 26: queued_output_goes_out_though_a_oneshot_is_spent', async (t) => {
+  const { client, server } = await narrowPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'oneshot')
+  client.send('x')
+  t.is((await multiplexer.wait(5000)).length, 1)
+  const sent = fill(server)
+  const received = receiveExactly(client, sent)
+  await waitUntil(multiplexer, () => server.queued === 0)
+  t.is((await received).length, sent)
+})
+
+for (const mode of ['edge', 'level', 'oneshot'] as const) {
+  testWith(['python3'], `truth 27: an_urgent_byte_neither_spins_nor_hides_what_follows (${mode})`, async (t) => {
+    const listener = listening(t)
+    const { port } = listener.address as { port: number }
+    const peer = start(t, 'python3', ['-c', `
+import socket, sys
+s = socket.create_connection(('127.0.0.1', ${port}))
+s.send(b'abc'); s.send(b'!', socket.MSG_OOB); s.send(b'def')
+print('sent', flush=True); sys.stdin.readline(); s.close()`], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const server = resetting(t, await acceptNext(listener))
+    await once(peer.stdout!, 'data')
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, 'r', mode)
+    const buffer = Buffer.alloc(64)
+    let text = ''
+    let waits = 0
+    await waitUntil(multiplexer, () => text === 'abcdef', (events) => {
+      for (const { readable } of events) {
+        waits++
+        const count = readable ? server.receive(buffer) : null
+        if (count !== null) text += buffer.toString('latin1', 0, count)
+      }
+      if (mode === 'oneshot') multiplexer.modify(server, 'r', mode)
+    })
+    t.true(waits < 10, `${waits} reports`)
+    t.is((await multiplexer.wait(50)).length, 0, 'and then there is nothing to report')
+    peer.stdin!.write('\n')
+  })
+}
+
+test('truth 28: what_comes_after_a_local_shutdown_for_reading_is_discarded', async (t) => {
+  const { client, server } = await narrowPair(t)
+  using multiplexer = new Multiplexer(server)
+  server.shutdown('read')
+  t.is(server.receive(Buffer.alloc(8)), 0)
+  const total = 2_000_000
+  client.sendQueueLimit = total
+  client.send(Buffer.alloc(total))
+  await until(() => client.queued === 0)
+  let reports = 0
+  for (let turn = 0; turn < 5; turn++) reports += (await multiplexer.wait(10)).filter(({ readable }) => readable).length
+  t.is(reports, 0)
+  t.is(server.receive(Buffer.alloc(8)), 0)
+  t.is(server.send('we still talk'), 'sent')
+  t.is((await receiveExactly(client, 13)).toString(), 'we still talk')
+})
+
+test('truth 28: nobody_has_to_watch_for_it_to_be_discarded', async (t) => {
+  const { client, server } = await narrowPair(t)
+  server.shutdown('read')
+  client.sendQueueLimit = 1_000_000
+  client.send(Buffer.alloc(1_000_000))
+  await until(() => client.queued === 0)
+  server.shutdown('write')
+  t.is((await receiveToEnd(client)).length, 0)
+})
+
+test('truth 23: a_stream_that_nobody_reads_keeps_what_came_before_the_reset', async (t) => {
+  const { client, server } = await connectedPair(t)
+  const stream = toDuplex(server)
+  client.send('last words')
+  await until(() => server.peek(Buffer.alloc(16)) === 10)
+  client.reset()
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const [error] = (await once(stream, 'error').catch((thrown: Error) => [thrown])) as [NodeJS.ErrnoException]
+  t.is(Buffer.concat(chunks).toString(), 'last words')
+  t.is(error.code, 'ECONNRESET')
+})

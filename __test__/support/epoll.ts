@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs'
+
+import { Multiplexer } from 'm-socket'
+
+import { openDescriptors } from './descriptors.js'
+
+/** A new multiplexer, and its epoll descriptor. */
+export function multiplexerAndDescriptor(): { multiplexer: Multiplexer; epoll: number } {
+  const before = openDescriptors()
+  const multiplexer = new Multiplexer()
+  const opened = [...openDescriptors()].filter(([fd, link]) => link === 'anon_inode:[eventpoll]' && before.get(fd) !== link)
+  if (opened.length !== 1) throw new Error(`${opened.length} new epoll descriptors instead of one`)
+  return { multiplexer, epoll: opened[0]![0] }
+}
+
+/** What an epoll descriptor watches, by the numbers that were registered: proc_pid_fdinfo(5). */
+export function watchedBy(epoll: number): number[] {
+  return [...readFileSync(`/proc/self/fdinfo/${epoll}`, 'utf8').matchAll(/^tfd:\s*(\d+)/gm)].map(([, fd]) => Number(fd))
+}

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import type { ExecutionContext } from 'ava'
+
+import { type Outcome, outcomeOf, start } from './child.js'
+import { temporaryDirectory } from './unix.js'
+
+/** How a traced program ended, and the lines of the trace. */
+export interface Traced extends Outcome {
+  readonly calls: readonly string[]
+}
+
+/**
+ * Runs a module, given as its source, under strace(1), whose fault injection makes system calls fail that hardly ever do:
+ * `accept4:error=ECONNABORTED:when=1+2`.
+ */
+export async function straced(t: ExecutionContext, source: string, trace: string, ...injections: readonly string[]): Promise<Traced> {
+  const log = join(temporaryDirectory(t), 'calls')
+  const faults = injections.flatMap((injection) => ['-e', `inject=${injection}`])
+  const program = [process.execPath, '--expose-gc', '--input-type=module', '--eval', source]
+  const child = start(t, 'strace', ['-f', '-qq', '-o', log, '-e', `trace=${trace}`, '-e', 'signal=none', ...faults, ...program], {
+    cwd: new URL('../..', import.meta.url),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const outcome = await outcomeOf(child)
+  return { ...outcome, calls: readFileSync(log, 'utf8').trimEnd().split('\n') }
+}
