@@ -271,6 +271,19 @@ test('data_and_a_reset_at_once_deliver_both', async (t) => {
   t.is(received, 'last words')
 })
 
+test('an_end_after_a_reset_leaves_the_reason_to_the_reader', async (t) => {
+  const { duplex, peer } = await connected(t)
+  let received = ''
+  peer.send('last words')
+  peer.reset()
+  await turns(5)
+  duplex.end()
+  await once(duplex, 'finish')
+  duplex.on('data', (chunk: Buffer) => (received += chunk.toString()))
+  t.is((await failure(duplex)).code, 'ECONNRESET')
+  t.is(received, 'last words')
+})
+
 test('a_writer_learns_of_a_reset', async (t) => {
   const { duplex, peer } = await connected(t)
   peer.reset()

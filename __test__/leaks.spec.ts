@@ -1,6 +1,6 @@
 import test from 'ava'
 
-import { runFixture } from './support/fixture.js'
+import { fixtureArguments, run, runFixture } from './support/fixture.js'
 
 interface Footprint {
   readonly descriptors: number
@@ -10,21 +10,24 @@ interface Footprint {
 }
 
 /**
- * What 100,000 connections may leave behind, in bytes. Measured: 0.1 MB of heap and 1 MB of memory in all, as much after
- * 10,000 connections as after 100,000. The bounds leave room for the moods of V8's collector and of malloc, and yet are
- * below what a single object or native record forgotten for each connection would come to.
+ * What 100,000 connections may leave behind, in bytes. Measured on Node 20 to 26: up to 0.2 MB of heap, where one object
+ * forgotten for each connection would be 5 MB at least; of memory in all, up to 13 MB, all of it within the first tens of
+ * thousands however many follow. A native record that is forgotten keeps its descriptor, and these are counted one by one.
  */
 const LEFT_OF_HEAP = 3_000_000
-const LEFT_OF_MEMORY = 20_000_000
+const LEFT_OF_MEMORY = 24_000_000
+
+/** V8 sizes its young generation by the load, up to far more than what is measured here. */
+const SMALL_YOUNG_GENERATION = '--max-semi-space-size=4'
 
 test.serial('100000_connections_opened_and_closed_leave_no_descriptor_and_no_memory', async (t) => {
-  const { code, stdout, stderr } = await runFixture(t, 'churn.ts', 10_000, 100_000)
+  const { code, stdout, stderr } = await run(t, process.execPath, [SMALL_YOUNG_GENERATION, ...fixtureArguments('churn.ts', 20_000, 100_000)])
   t.is(code, 0, stderr)
   const { before, after, seconds, echoed } = JSON.parse(stdout) as { before: Footprint; after: Footprint; seconds: number; echoed: number }
   const grown = (what: keyof Footprint): number => after[what] - before[what]
   const megabytes = (what: keyof Footprint): string => `${(grown(what) / 1e6).toFixed(2)} MB of ${what}`
   t.log(`${seconds.toFixed(1)} s; grown by ${megabytes('rss')}, ${megabytes('heap')}, ${megabytes('external')}`)
-  t.is(echoed, 110_000)
+  t.is(echoed, 120_000)
   t.is(after.descriptors, before.descriptors)
   t.true(grown('heap') < LEFT_OF_HEAP)
   t.true(grown('external') < LEFT_OF_HEAP)

@@ -1,7 +1,7 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Chunker } from './chunk.js'
-import { SocketClosedError, SocketQueueError, invalidArgType } from './errors.js'
+import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from './errors.js'
 import type { Event } from './event.js'
 import { home } from './home.js'
 import { Socket } from './socket.js'
@@ -160,7 +160,8 @@ export class SocketDuplex extends Duplex {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
       done()
     } catch (error) {
-      done(error as Error)
+      // ENOTCONN: the peer has reset it. The reader learns so, behind what came before; as in node:net.
+      done((error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
     }
   }
 

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { constants } from 'node:os'
+import { setImmediate as turn } from 'node:timers/promises'
 
 import * as native from '../index.js'
 import { type Address, type Place, bind, familyOf, inetPlace, toAddress, unixPlace } from './address.js'
@@ -28,6 +29,8 @@ const EAGAIN = constants.errno.EAGAIN
 const KEYS = ['host', 'port', 'path', 'fd', 'backlog', ...SETTABLE_OPTION_NAMES]
 /** Node's own. */
 const BACKLOG = 511
+/** How many connections an iteration accepts before others get their turn. */
+const ACCEPTS_PER_TURN = 64
 /** Node's hint for the name-taking sibling. */
 const NAME_HINT = 'use Listener.bindHost for names'
 
@@ -140,7 +143,9 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     if (this.handle < 0) return
     home().watch(this, NONE, { onEvent: () => this.#arrived?.() })
     try {
-      while (this.handle >= 0) {
+      for (let accepts = 0; this.handle >= 0; accepts++) {
+        // Microtasks alone, in a flood of connections, would leave nobody else a turn.
+        if (accepts % ACCEPTS_PER_TURN === ACCEPTS_PER_TURN - 1) await turn()
         const socket = this.#acceptUnlessExhausted()
         if (socket) yield socket
         else await this.#arrival()

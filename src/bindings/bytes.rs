@@ -3,7 +3,7 @@
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
 
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
-use napi::{ValueType, sys};
+use napi::{ValueType, check_status, sys};
 
 /// What a call gets for an argument that is no `Uint8Array`.
 pub(super) const NOT_BYTES: i32 = i32::MIN;
@@ -61,3 +61,53 @@ impl TypeName for Bytes {
 }
 
 impl ValidateNapiValue for Bytes {}
+
+/// The byte arrays of a JavaScript array; `None` inside when one of its elements is none.
+pub struct Pieces(Option<Vec<Bytes>>);
+
+impl Pieces {
+    pub(super) fn get(&self) -> Option<&[Bytes]> {
+        self.0.as_deref()
+    }
+}
+
+impl FromNapiValue for Pieces {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        let mut length = 0;
+        // SAFETY: napi-rs calls this with a live environment and value.
+        let status = unsafe { sys::napi_get_array_length(env, value, &raw mut length) };
+        if status != sys::Status::napi_ok {
+            // A proxy of an array, which Node-API does not take for one.
+            return Ok(Self(None));
+        }
+        // An element may be a getter, which may take another's memory away: the engine is asked
+        // for addresses only when it has run them all.
+        let mut elements = Vec::new();
+        for index in 0..length {
+            let (mut element, mut is_array) = (null_mut(), false);
+            // SAFETY: as above; the element lives as long as the call's handle scope.
+            check_status!(unsafe { sys::napi_get_element(env, value, index, &raw mut element) })?;
+            // SAFETY: as above.
+            unsafe { sys::napi_is_typedarray(env, element, &raw mut is_array) };
+            if !is_array {
+                return Ok(Self(None));
+            }
+            elements.push(element);
+        }
+        // SAFETY: as above.
+        let pieces = elements.into_iter().map(|it| unsafe { Bytes::from_napi_value(env, it) });
+        pieces.collect::<Result<Vec<_>>>().map(|pieces| Self(Some(pieces)))
+    }
+}
+
+impl TypeName for Pieces {
+    fn type_name() -> &'static str {
+        "Uint8Array[]"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+impl ValidateNapiValue for Pieces {}

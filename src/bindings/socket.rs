@@ -6,7 +6,7 @@ use napi::bindgen_prelude::Env;
 use napi_derive::napi;
 
 use super::address::{JsAddress, numeric, unix};
-use super::bytes::{Bytes, NOT_BYTES};
+use super::bytes::{Bytes, NOT_BYTES, Pieces};
 use super::environment::Environment;
 use super::{count, number, status};
 use crate::core::{Closed, Handle, SendStatus};
@@ -90,7 +90,8 @@ pub fn send(env: &Env, handle: i32, bytes: Bytes) -> i32 {
 
 /// As `send`, of several pieces at once.
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
-pub fn send_all(env: &Env, handle: i32, pieces: Vec<Bytes>) -> i32 {
+pub fn send_all(env: &Env, handle: i32, pieces: Pieces) -> i32 {
+    let Some(pieces) = pieces.get() else { return NOT_BYTES };
     let pieces: Option<Vec<_>> =
         pieces.iter().map(|piece| piece.get().map(|bytes| IoSlice::new(bytes))).collect();
     pieces.map_or(NOT_BYTES, |pieces| send_pieces(env, handle, &pieces))

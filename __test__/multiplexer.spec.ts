@@ -1,0 +1,284 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+
+import test from 'ava'
+import { type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
+
+import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
+import { freePath } from './support/unix.js'
+import { receiveExactly, until, waitUntil } from './support/waiting.js'
+
+const buffer = Buffer.alloc(65536)
+
+test('its_sockets_are_watched_edge_triggered_for_reading_and_writing', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer(client, server)
+  const events = await multiplexer.wait(5000)
+  t.deepEqual(new Set(events.map(({ target }) => target)), new Set([client, server]))
+  t.true(events.every(({ readable, writable }) => writable && !readable))
+  t.deepEqual(multiplexer.poll(), [], 'writable is reported once')
+})
+
+test('an_event_has_the_very_target_and_the_flags_of_the_interface', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  const [event] = await multiplexer.wait(5000)
+  t.is(event!.target, server)
+  t.deepEqual({ ...event }, { target: server, readable: true, writable: false, readEnded: false, hangup: false, error: false })
+})
+
+for (const mode of ['edge', 'level'] as const satisfies readonly Mode[]) {
+  for (const family of FAMILIES) {
+    test(`${mode}_reports_reading_until_drained_to_the_byte (${family})`, async (t) => {
+      const { client, server } = await connectedPair(t, family)
+      using multiplexer = new Multiplexer()
+      multiplexer.add(server, 'r', mode)
+      client.send(Buffer.alloc(10))
+      for (let left = 10; left > 0; left -= 2) {
+        t.true((await multiplexer.wait(5000))[0]?.readable, `${left} left`)
+        t.is(server.receive(buffer.subarray(0, 2)), 2)
+      }
+      t.deepEqual(multiplexer.poll(), [])
+      client.send('again')
+      t.true((await multiplexer.wait(5000))[0]?.readable)
+    })
+  }
+}
+
+test('edge_reports_writing_when_it_becomes_possible_and_level_for_as_long_as_it_is', async (t) => {
+  for (const [mode, reports] of [['edge', 1], ['level', 3]] as const) {
+    const { client } = await connectedPair(t)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(client, 'w', mode)
+    let seen = 0
+    for (let turn = 0; turn < 3; turn++) seen += (await multiplexer.wait(20)).length
+    t.is(seen, reports, mode)
+  }
+})
+
+for (const mode of ['edge', 'level', 'oneshot'] as const satisfies readonly Mode[]) {
+  test(`writable_is_reported_when_the_queue_has_gone_out (${mode})`, async (t) => {
+    const { client, server } = await narrowPair(t)
+    using multiplexer = new Multiplexer()
+    const sent = fill(client)
+    multiplexer.add(client, 'w', mode)
+    t.deepEqual(await multiplexer.wait(30), [], 'the peer does not read')
+    const received = receiveExactly(server, sent)
+    const [event] = await multiplexer.wait(5000)
+    t.true(event!.writable)
+    t.is(client.queued, 0)
+    t.is((await received).length, sent)
+  })
+}
+
+test('interest_says_which_directions_are_reported', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.send('x')
+  await until(() => server.peek(buffer) === 1)
+  const expected: Record<Interest, [boolean, boolean]> = { r: [true, false], w: [false, true], rw: [true, true] }
+  for (const [interest, [readable, writable]] of Object.entries(expected)) {
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, interest as Interest)
+    const [event] = await multiplexer.wait(5000)
+    t.deepEqual([event!.readable, event!.writable], [readable, writable], interest)
+  }
+})
+
+test('modify_changes_interest_and_mode_and_defaults_to_what_add_does', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'oneshot')
+  multiplexer.modify(server, 'w', 'level')
+  t.true((await multiplexer.wait(5000))[0]?.writable)
+  t.true((await multiplexer.wait(5000))[0]?.writable)
+  client.send('x')
+  multiplexer.modify(server)
+  const [event] = await multiplexer.wait(5000)
+  t.true(event!.readable && event!.writable)
+  t.is(server.receive(buffer), 1)
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('a_target_is_in_one_multiplexer_at_a_time', async (t) => {
+  const { server } = await connectedPair(t)
+  using one = new Multiplexer(server)
+  using other = new Multiplexer()
+  t.throws(() => one.add(server), { instanceOf: SocketError, code: 'EEXIST', message: /this Multiplexer already; use modify/ })
+  t.throws(() => other.add(server), { instanceOf: SocketError, code: 'EEXIST', message: /another multiplexer/ })
+  t.throws(() => other.remove(server), { instanceOf: SocketError, code: 'ENOENT' })
+  t.throws(() => other.modify(server), { instanceOf: SocketError, code: 'ENOENT' })
+  one.remove(server)
+  other.add(server)
+  t.is((await other.wait(5000))[0]?.target, server)
+})
+
+test('a_closed_socket_leaves_by_itself_and_removing_it_is_no_error', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer(server, client)
+  await multiplexer.wait(5000)
+  server.close()
+  t.notThrows(() => multiplexer.remove(server))
+  t.throws(() => multiplexer.add(server), { instanceOf: SocketClosedError })
+  const events = await multiplexer.wait(5000)
+  t.deepEqual(events.map(({ target }) => target), [client], 'only the peer has news of it')
+})
+
+test('waitSync_and_poll_report_as_wait_does', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  t.deepEqual(multiplexer.poll(), [])
+  t.deepEqual(multiplexer.waitSync(10), [])
+  client.send('x')
+  t.is(multiplexer.waitSync()[0]?.target, server)
+  t.is(multiplexer.poll()[0]?.target, server)
+  server.receive(buffer)
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('a_synchronous_loop_empties_queues_and_completes_closes', async (t) => {
+  const { client, server } = await narrowPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  multiplexer.add(client, 'r')
+  server.sendQueueLimit = 1e7
+  server.send(Buffer.alloc(1_000_000))
+  server.close()
+  t.is(server.state, 'closing')
+  let received = 0
+  const end = performance.now() + 20_000
+  while (!client.readEnded && performance.now() < end) {
+    for (const event of multiplexer.waitSync(100)) if (event.readable) received += client.receive(buffer) ?? 0
+  }
+  t.is(received, 1_000_000)
+  t.is(server.state, 'closed')
+})
+
+test('wait_resolves_with_nothing_when_the_time_is_up', async (t) => {
+  using multiplexer = new Multiplexer()
+  const began = performance.now()
+  t.deepEqual(await multiplexer.wait(30), [])
+  // Node's timers count whole milliseconds of a clock that is read once a turn.
+  t.true(performance.now() - began >= 28)
+  t.deepEqual(await multiplexer.wait(0), [])
+})
+
+test('it_can_be_iterated_until_it_is_closed', async (t) => {
+  const { client, server } = await connectedPair(t)
+  const multiplexer = closing(t, new Multiplexer())
+  multiplexer.add(server, 'r')
+  client.send('x')
+  let batches = 0
+  for await (const events of multiplexer) {
+    t.is(events[0]?.target, server)
+    server.receive(buffer)
+    if (++batches === 3) multiplexer.close()
+    else client.send('x')
+  }
+  t.is(batches, 3)
+})
+
+test('closing_it_leaves_its_sockets_open_and_their_queues_going_out', async (t) => {
+  const { client, server } = await narrowPair(t)
+  const multiplexer = new Multiplexer(server)
+  const sent = fill(server)
+  multiplexer.close()
+  multiplexer.close()
+  t.is(server.state, 'open')
+  t.is((await receiveExactly(client, sent)).length, sent)
+  t.throws(() => multiplexer.add(server), { instanceOf: SocketClosedError })
+  t.throws(() => multiplexer.poll(), { instanceOf: SocketClosedError })
+})
+
+test('using_closes_it', async (t) => {
+  let closed: Multiplexer
+  {
+    using multiplexer = new Multiplexer()
+    closed = multiplexer
+  }
+  await t.throwsAsync(closed.wait(), { instanceOf: SocketClosedError })
+})
+
+test('a_fifo_of_somebody_elses_can_be_watched', async (t) => {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(fd))
+  for (const mode of ['edge', 'level'] as const) {
+    using multiplexer = new Multiplexer()
+    const target = { fd, name: 'mine' }
+    multiplexer.add(target, 'r', mode)
+    t.deepEqual(multiplexer.poll(), [])
+    writeSync(fd, 'abc')
+    t.is((await multiplexer.wait(5000))[0]?.target, target)
+    t.true((await multiplexer.wait(5000))[0]?.readable, 'nobody has read it')
+    readSync(fd, buffer, 0, 3, null)
+    t.deepEqual(multiplexer.poll(), [])
+    t.throws(() => multiplexer.add(target), { instanceOf: SocketError, code: 'EEXIST' })
+    t.throws(() => multiplexer.add({ fd }), { instanceOf: SocketError, code: 'EEXIST' })
+    multiplexer.modify(target, 'rw', mode)
+    t.true((await multiplexer.wait(5000))[0]?.writable)
+    multiplexer.remove(target)
+    t.throws(() => multiplexer.remove(target), { instanceOf: SocketError, code: 'ENOENT' })
+  }
+})
+
+test('somebody_elses_descriptor_that_is_closed_meanwhile_does_no_harm', async (t) => {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  using multiplexer = new Multiplexer()
+  const target = { fd }
+  multiplexer.add(target, 'r')
+  writeSync(fd, 'x')
+  closeSync(fd)
+  t.deepEqual(await multiplexer.wait(20), [])
+  t.notThrows(() => multiplexer.remove(target))
+})
+
+test('what_epoll_cannot_watch_is_refused', (t) => {
+  using multiplexer = new Multiplexer()
+  const fd = openSync(import.meta.filename, 'r')
+  t.teardown(() => closeSync(fd))
+  t.throws(() => multiplexer.add({ fd }), { instanceOf: SocketError, code: 'EPERM', message: /^epoll_ctl EPERM/ })
+  t.throws(() => multiplexer.add({ fd: 999_999 }), { instanceOf: SocketError, code: 'EBADF' })
+})
+
+test('many_sockets_come_and_go_without_a_trace', async (t) => {
+  const listener = listening(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(listener, 'r')
+  let accepted = 0
+  for (let round = 0; round < 200; round++) {
+    const client = resetting(t, Socket.connect(reach(listener)))
+    multiplexer.add(client)
+    await waitUntil(multiplexer, () => accepted > round, () => {
+      const server = listener.accept()
+      if (!server) return
+      accepted++
+      multiplexer.add(server)
+      server.reset()
+    })
+    client.reset()
+  }
+  t.is(accepted, 200)
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('an_always_ready_socket_keeps_nobody_elses_turn', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.send('never read')
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'level')
+  let immediates = 0
+  const tick = () => setImmediate(() => ++immediates < 20 && tick())
+  tick()
+  let waits = 0
+  while (immediates < 20 && waits < 10_000) {
+    t.is((await multiplexer.wait()).length, 1)
+    waits++
+  }
+  t.is(immediates, 20)
+})
