@@ -120,6 +120,8 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
   /**
    * As {@link wait}, but this thread sleeps: for workers and scripts. Signals do not shorten the time: epoll_wait(2) is
    * begun anew with what is left.
+   *
+   * @throws as {@link wait}; and Error ERR_INVALID_STATE in a handler that is being told of an event of this multiplexer.
    */
   waitSync(timeout?: number): Event[] {
     const milliseconds = validTimeout(timeout)

@@ -143,6 +143,7 @@ export class Poller {
   /** Sleeps this thread until there is news or the time is up. */
   waitSync(timeout: number): Event[] {
     this.#refuseSecondWait()
+    if (this.#inBatch) throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
     this.#woken = false
     for (;;) {

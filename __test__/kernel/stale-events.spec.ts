@@ -1,12 +1,18 @@
-import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 
-import test from 'ava'
-import { type Event, Multiplexer, Socket, toDuplex } from 'm-socket'
+import test, { type ExecutionContext } from 'ava'
+import { type Event, Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
 
-import { connectedPair, listening, reach, resetting } from '../support/pair.js'
+import { crowd } from '../support/crowd.js'
+import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
+import { turn } from '../support/idleness.js'
+import { closing, connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
 import { openDescriptors } from '../support/descriptors.js'
 import { start } from '../support/child.js'
-import { until } from '../support/waiting.js'
+import { saidOf, targetsOf } from '../support/saying.js'
+import { freePath, temporaryDirectory } from '../support/unix.js'
+import { connectOutcome, receiveToEnd, until } from '../support/waiting.js'
 
 /** Waits until one batch holds the news of all targets. */
 async function batchOf(multiplexer: Multiplexer, targets: readonly Socket[]): Promise<Event[]> {
@@ -72,7 +78,7 @@ test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled
   using multiplexer = new Multiplexer(...servers)
   const events = await batchOf(multiplexer, servers)
   const before = events.map(({ target }) => target)
-  for (const { target } of [...events]) {
+  for (const { target } of events) {
     ;(target as Socket).close()
     const newcomer = resetting(t, Socket.connect(reach(listener)))
     multiplexer.add(newcomer)
@@ -97,3 +103,203 @@ test('truth 9: a_duplicate_elsewhere_keeps_no_registration_alive', async (t) => 
   t.deepEqual(await multiplexer.wait(50), [])
   t.is(child.exitCode, null)
 })
+
+const CROWD = 60
+const [FORTY_SEVENTH, THIRTEENTH] = [46, 12]
+
+/** How a socket takes back what a batch still has to say of it. */
+const WAYS: [string, (socket: Socket, multiplexer: Multiplexer) => void][] = [
+  ['close', (socket) => socket.close()],
+  ['reset', (socket) => socket.reset()],
+  ['remove', (socket, multiplexer) => multiplexer.remove(socket)],
+]
+
+for (const [way, leave] of WAYS) {
+  test(`truth 6: event_47_of_a_batch_takes_back_that_of_a_socket_that_comes_later_in_it (${way})`, async (t) => {
+    const pairs = crowd(t, CROWD)
+    using multiplexer = new Multiplexer()
+    for (const { server } of pairs) multiplexer.add(server, 'r')
+    // Whoever has news first is told of first: socket 13 comes last.
+    for (const pair of [...pairs.toSpliced(THIRTEENTH, 1), pairs[THIRTEENTH]!]) pair.client.send('x')
+    const events = await multiplexer.wait(5000)
+    t.is(events.length, CROWD)
+    const doomed = pairs[THIRTEENTH]!.server
+    t.is(targetsOf(events).indexOf(doomed), CROWD - 1)
+    const handled = new Set<unknown>()
+    for (const [index, event] of events.entries()) {
+      if (index === FORTY_SEVENTH) leave(doomed, multiplexer)
+      if (!event.readable) continue
+      handled.add(event.target)
+      t.is((event.target as Socket).receive(new Uint8Array(10)), 1)
+    }
+    t.false(handled.has(doomed))
+    t.is(handled.size, CROWD - 1)
+    t.is(saidOf(doomed, events), '')
+    t.deepEqual(multiplexer.poll(), [])
+  })
+}
+
+/** Two sockets with news in one batch, and a connection that waits to be accepted. */
+async function batchOfTwo(t: ExecutionContext): Promise<{ events: Event[]; first: Socket; later: Socket; next: () => Socket; multiplexer: Multiplexer }> {
+  const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
+  const pairs = crowd(t, 2)
+  const multiplexer = closing(t, new Multiplexer())
+  for (const { client, server } of pairs) {
+    multiplexer.add(server, 'r')
+    client.send('for the old one')
+  }
+  const events = await batchOf(multiplexer, pairs.map(({ server }) => server))
+  const [first, later] = targetsOf(events) as [Socket, Socket]
+  const next = (): Socket => {
+    resetting(t, Socket.connect(reach(listener)))
+    return resetting(t, listener.accept()!)
+  }
+  return { events, first, later, next, multiplexer }
+}
+
+test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events', async (t) => {
+  const { events, first, later, next, multiplexer } = await batchOfTwo(t)
+  const { fd } = later
+  later.close()
+  let heir = next()
+  while (heir.fd < fd) heir = next()
+  // The peer of a connection takes a number before the connection does.
+  for (let more = 0; heir.fd !== fd && more < 3; more++) {
+    const { fd: taken } = heir
+    heir.close()
+    heir = next()
+    t.not(taken, fd)
+  }
+  multiplexer.add(heir, 'r')
+  t.deepEqual(targetsOf(events), [first, later])
+  t.is(saidOf(later, events), '')
+  t.is(saidOf(heir, events), undefined)
+  t.deepEqual(targetsOf(multiplexer.poll()), [first])
+  t.is(heir.receive(new Uint8Array(100)), null)
+})
+
+test.serial('truth 8: a_slot_that_is_used_a_thousand_times_within_a_batch_confuses_nobody', async (t) => {
+  const { events, later, next, multiplexer } = await batchOfTwo(t)
+  const streams: ReturnType<typeof toDuplex>[] = []
+  t.teardown(() => streams.map((stream) => stream.destroy()))
+  later.close()
+  // More often than a handle has generations.
+  for (let use = 0; use < 1100; use++) {
+    const socket = next()
+    multiplexer.add(socket, 'r')
+    socket.close()
+  }
+  const heir = next()
+  multiplexer.add(heir, 'r')
+  t.is(saidOf(later, events), '')
+  t.is(later.state, 'closed')
+  t.is(later.fd, -1)
+  t.throws(() => later.receive(new Uint8Array(1)), { code: 'ERR_SOCKET_CLOSED' })
+  t.is(later.send('x'), 'closed')
+  later.close()
+  t.not(heir.fd, -1)
+  t.is(saidOf(heir, multiplexer.poll()), undefined)
+})
+
+test.serial('truth 8: streams_that_come_and_go_within_a_batch_confuse_nobody', async (t) => {
+  const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
+  const next = (): Socket => {
+    resetting(t, Socket.connect(reach(listener)))
+    return listener.accept()!
+  }
+  const pairs = crowd(t, 2)
+  const streams = pairs.map(({ server }) => toDuplex(server))
+  let heir: ReturnType<typeof toDuplex> | undefined
+  let told = 0
+  let heard = 0
+  for (const [index, stream] of streams.entries()) {
+    stream.on('data', () => {
+      told++
+      if (told > 1) return
+      streams[1 - index]!.destroy()
+      for (let use = 0; use < 1100; use++) toDuplex(next()).destroy()
+      heir = toDuplex(next()).on('data', () => heard++)
+    })
+  }
+  await turn()
+  for (const { client } of pairs) client.send('x')
+  await until(() => heir !== undefined)
+  await until(() => streams.filter(({ destroyed }) => destroyed).length === 1)
+  t.deepEqual([told, heard], [1, 0])
+  for (const stream of [...streams, heir!]) stream.destroy()
+})
+
+/** Lets a child process have a duplicate of a descriptor, for as long as the test lasts. */
+async function duplicate(t: ExecutionContext, fd: number): Promise<void> {
+  const child = start(t, 'cat', [], { stdio: ['pipe', 'ignore', 'ignore', fd] })
+  await once(child, 'spawn')
+}
+
+for (const [way, leave] of WAYS) {
+  test.serial(`truth 9: nothing_stays_registered_although_a_duplicate_lives (${way})`, async (t) => {
+    const { client, server } = await connectedPair(t)
+    const { multiplexer, epoll } = multiplexerAndDescriptor()
+    closing(t, multiplexer).add(server)
+    t.deepEqual(watchedBy(epoll), [server.fd])
+    await duplicate(t, server.fd)
+    leave(server, multiplexer)
+    t.deepEqual(watchedBy(epoll), [])
+    client.send('x')
+    t.deepEqual(await multiplexer.wait(30), [])
+  })
+}
+
+test.serial('truth 9: a_close_behind_a_queue_leaves_nothing_registered_either', async (t) => {
+  const { client, server } = await narrowPair(t)
+  const { multiplexer, epoll } = multiplexerAndDescriptor()
+  closing(t, multiplexer).add(server)
+  await duplicate(t, server.fd)
+  while (server.queued === 0) server.send(new Uint8Array(4096))
+  server.close()
+  t.is(server.state, 'closing')
+  const { length } = watchedBy(epoll)
+  t.is(length, 1)
+  client.receive(new Uint8Array(1))
+  // The end does not come while the duplicate lives: the state does.
+  const into = new Uint8Array(65536)
+  await until(() => {
+    client.receive(into)
+    return server.state === 'closed'
+  })
+  t.deepEqual(watchedBy(epoll), [])
+})
+
+test.serial('truth 9: a_listener_a_failed_connect_and_a_strangers_descriptor_leave_nothing_registered', async (t) => {
+  const { multiplexer, epoll } = multiplexerAndDescriptor()
+  closing(t, multiplexer)
+  const listener = listening(t)
+  multiplexer.add(listener, 'r')
+  const [listenerFd, to] = [listener.fd, reach(listener)]
+  await duplicate(t, listenerFd)
+  listener.close()
+  t.false(watchedBy(epoll).includes(listenerFd))
+
+  // The duplicate of the listener would still accept.
+  const refused = Socket.connect({ port: (to as { port: number }).port, host: '127.0.0.2' })
+  resetting(t, refused)
+  multiplexer.add(refused)
+  const { fd } = refused
+  t.true(watchedBy(epoll).includes(fd))
+  await duplicate(t, fd)
+  t.is(await outcomeIn(multiplexer, refused), 'closed')
+  t.false(watchedBy(epoll).includes(fd))
+
+  const fifo = `${temporaryDirectory(t)}/fifo`
+  await once(start(t, 'mkfifo', [fifo]), 'exit')
+  const target = { fd: openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK) }
+  t.teardown(() => closeSync(target.fd))
+  multiplexer.add(target, 'r')
+  t.true(watchedBy(epoll).includes(target.fd))
+  multiplexer.remove(target)
+  t.deepEqual(watchedBy(epoll), [])
+})
+
+async function outcomeIn(multiplexer: Multiplexer, socket: Socket): Promise<string> {
+  while (socket.state === 'connecting') await multiplexer.wait(10)
+  return socket.state
+}
