@@ -5,6 +5,7 @@ import { run } from '../support/fixture.js'
 import { abstractName } from '../support/unix.js'
 import { closing, listening, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { straced } from '../support/strace.js'
 import { connectOutcome, until } from '../support/waiting.js'
 
 test('truth 18: a_socket_is_connected_when_it_is_writable_without_error_and_has_a_peer', async (t) => {
@@ -74,4 +75,35 @@ test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
   await until(() => socket.state !== 'connecting', socket)
   t.is(socket.state, 'closed')
   t.throws(() => socket.receive(Buffer.alloc(1)), { instanceOf: SocketError, code: 'ECONNREFUSED', message: /^connect ECONNREFUSED/ })
+})
+
+testWith(['strace', 'python3'], 'truth 18: a_fresh_socket_is_neither_connected_nor_closed_and_truth_19_its_interrupted_connect_goes_on', async (t) => {
+  // The injected EINTR keeps connect(2) from the kernel, so the socket is as fresh as can be: it reports OUT|HUP. What
+  // the kernel would do in the background, another process then does to the same open socket.
+  const { code, stdout, stderr, calls } = await straced(t, `
+    import { spawnSync } from 'node:child_process'
+    import { Listener, Multiplexer, Socket } from 'm-socket'
+    const listener = Listener.bind({ host: '127.0.0.1' })
+    const { port } = listener.address
+    const said = []
+    const client = Socket.connect({ port })
+    const multiplexer = new Multiplexer(client)
+    const cpu = process.cpuUsage()
+    said.push((await multiplexer.wait(300)).length)
+    const { user, system } = process.cpuUsage(cpu)
+    said.push(user + system < 150_000, client.state, client.remoteAddress === undefined, client.send('queued'))
+    const program = 'import socket; socket.socket(fileno=3).connect_ex(("127.0.0.1", ' + port + '))'
+    const { status } = spawnSync('python3', ['-c', program], { stdio: ['ignore', 'ignore', 'inherit', client.fd] })
+    said.push(status)
+    while (client.queued > 0) await multiplexer.wait(50)
+    said.push(client.state, client.remoteAddress.port === port)
+    const server = listener.accept()
+    const into = Buffer.alloc(10)
+    while (server.peek(into) !== 6) await new Promise((resolve) => setTimeout(resolve, 1))
+    said.push(into.toString('latin1', 0, 6))
+    console.log(JSON.stringify(said))
+    process.exit()`, 'connect', 'connect:error=EINTR:when=1')
+  t.is(code, 0, stderr)
+  t.deepEqual(JSON.parse(stdout), [0, true, 'connecting', true, 'queued', 0, 'open', true, 'queued'])
+  t.is(calls.filter((call) => call.includes('EINTR')).length, 1, calls.join('\n'))
 })

@@ -1,14 +1,16 @@
 import { spawnSync } from 'node:child_process'
+import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 
-import test from 'ava'
-import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
+import test, { type ExecutionContext } from 'ava'
+import { Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { outcomeOf, start, startModule } from '../support/child.js'
 import { descriptorFlags, isOpen, openDescriptors } from '../support/descriptors.js'
 import { connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { straced } from '../support/strace.js'
 import { acceptNext, until } from '../support/waiting.js'
 
 test('truth 10: descriptors_are_close_on_exec_and_nonblocking_from_birth', async (t) => {
@@ -70,3 +72,107 @@ test('truth 13: a_peer_that_went_away_raises_no_signal', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 20))
   t.is(signals, 0)
 })
+
+/** Opens one of everything, sends by all ways there are, and closes all of it. */
+const USING_ALL = `
+  import { once } from 'node:events'
+  import { Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
+  for (const place of [{ host: '127.0.0.1' }, { host: '::1' }, { path: '\\0m-socket-truth-10-' + process.pid }]) {
+    const listener = Listener.bind(place)
+    const { address, port, path } = listener.address
+    const to = path === undefined ? { host: address, port } : { path }
+    const multiplexer = new Multiplexer()
+    multiplexer.add(listener, 'r')
+    const client = Socket.connect(to)
+    await multiplexer.wait()
+    const server = listener.accept()
+    client.send('x')
+    client.send([Buffer.from('x'), Buffer.from('y')])
+    while (server.queued === 0) server.send(new Uint8Array(65536))
+    const end = server.queued
+    const into = new Uint8Array(65536)
+    multiplexer.add(server)
+    while (server.queued > 0) { client.receive(into); multiplexer.poll() }
+    multiplexer.remove(server)
+    const duplex = toDuplex(client)
+    duplex.resume().end('z')
+    server.close()
+    await once(duplex, 'close')
+    multiplexer.close()
+    listener.close()
+  }`
+
+testWith(['strace'], 'truth 10: no_descriptor_is_made_without_its_flags_not_even_for_a_moment', async (t) => {
+  const { code, stderr, calls } = await straced(t, USING_ALL, 'socket,accept,accept4,epoll_create,epoll_create1,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl')
+  t.is(code, 0, stderr)
+  const made = (name: string): string[] => calls.filter((call) => call.startsWith(`${name}(`))
+  t.is(made('socket').length, 6)
+  t.is(made('accept4').filter((call) => !call.includes('EAGAIN')).length, 3)
+  for (const call of [...made('socket'), ...made('accept4')]) t.regex(call, /SOCK_CLOEXEC\|SOCK_NONBLOCK|SOCK_NONBLOCK\|SOCK_CLOEXEC/)
+  t.true(made('epoll_create1').length >= 5, 'three of ours, that of the streams, and those of Node')
+  for (const call of made('epoll_create1')) t.true(call.includes('EPOLL_CLOEXEC'), call)
+  t.deepEqual(['accept', 'epoll_create', 'pipe', 'eventfd', 'dup'].flatMap(made), [])
+})
+
+testWith(['strace'], 'truth 13: every_send_forbids_the_signal', async (t) => {
+  const { code, stderr, calls } = await straced(t, USING_ALL, 'sendto,sendmsg,sendmmsg,sendfile,splice')
+  t.is(code, 0, stderr)
+  const sends = calls.filter((call) => /^(sendto|sendmsg|sendmmsg)\(/.test(call))
+  t.true(sends.length >= 12)
+  t.deepEqual(sends.filter((call) => !call.includes('MSG_NOSIGNAL')), [])
+  t.deepEqual(calls.filter((call) => /^(sendfile|splice)\(/.test(call)), [])
+})
+
+test('truth 11: a_datagram_socket_is_refused_and_stays_open', async (t) => {
+  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1')
+  t.teardown(() => socket.close())
+  await once(socket, 'listening')
+  const { fd } = (socket as unknown as Record<symbol, { handle: { fd: number } }>)[stateOf(socket)]!.handle
+  t.throws(() => Socket.adopt(fd), { instanceOf: SocketError, code: 'EPROTOTYPE' })
+  t.throws(() => Listener.bind({ fd }), { instanceOf: SocketError, code: 'EPROTOTYPE' })
+  t.true(isOpen(fd))
+  const received = once(socket, 'message')
+  socket.send('still works', socket.address().port, '127.0.0.1')
+  t.is(String((await received)[0]), 'still works')
+})
+
+/** Where node:dgram keeps its handle. */
+function stateOf(socket: object): symbol {
+  return Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === 'state symbol')!
+}
+
+/** Writes until nothing can be written any more. */
+async function sendUntilClosed(socket: Socket): Promise<void> {
+  await until(() => socket.send('x') === 'closed')
+}
+
+for (const [way, send] of Object.entries({
+  async send(_: ExecutionContext, socket: Socket) {
+    await sendUntilClosed(socket)
+  },
+  async pieces(_: ExecutionContext, socket: Socket) {
+    await until(() => socket.send([Buffer.from('x'), Buffer.from('y')]) === 'closed')
+  },
+  async stream(_: ExecutionContext, socket: Socket) {
+    const duplex = toDuplex(socket)
+    const failed = once(duplex, 'error').catch((error: Error) => [error])
+    const writer = setInterval(() => duplex.write('x'), 1)
+    await failed
+    clearInterval(writer)
+  },
+})) {
+  test.serial(`truth 13: a_broken_pipe_raises_no_signal (${way})`, async (t) => {
+    let signals = 0
+    const count = (): void => void signals++
+    process.on('SIGPIPE', count)
+    t.teardown(() => process.off('SIGPIPE', count))
+    // On a Unix socket whose peer is gone the first send fails with EPIPE; TCP says ECONNRESET before that.
+    const { client, server } = await connectedPair(t, 'unix')
+    server.close()
+    await send(t, client)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    t.is(signals, 0)
+    process.kill(process.pid, 'SIGPIPE')
+    await until(() => signals === 1)
+  })
+}

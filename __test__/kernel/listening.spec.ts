@@ -4,6 +4,7 @@ import { Multiplexer, Socket } from 'm-socket'
 import { run } from '../support/fixture.js'
 import { listening, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { straced } from '../support/strace.js'
 
 const ROOT = new URL('../..', import.meta.url)
 
@@ -83,3 +84,82 @@ for (const [how, wait] of [['wait', 'await multiplexer.wait()'], ['waitSync', 'm
   })
 }
 
+for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
+  testWith(['strace'], `truth 15: an_exhausted_listener_throws_and_is_told_of_again (${error})`, async (t) => {
+    const { code, stdout, stderr } = await straced(t, `
+      import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
+      const listener = Listener.bind({ host: '127.0.0.1' })
+      const client = Socket.connect({ port: listener.address.port })
+      const multiplexer = new Multiplexer()
+      multiplexer.add(listener, 'r')
+      const said = []
+      const look = (events) => {
+        for (const { target } of events) {
+          try { said.push(target.accept() === null ? 'nobody' : 'accepted') }
+          catch (error) { said.push(error instanceof SocketError && error.syscall + ' ' + error.code) }
+        }
+      }
+      look(await multiplexer.wait())
+      // It rests: the connection still waits, and no edge will tell of it.
+      look(multiplexer.poll())
+      said.push('rests')
+      look(await multiplexer.wait())
+      look(multiplexer.waitSync())
+      console.log(said.join(', '))
+      process.exit()`, 'accept4', `accept4:error=${error}:when=1..2`)
+    t.is(code, 0, stderr)
+    t.is(stdout, `accept4 ${error}, rests, accept4 ${error}, accepted\n`)
+  })
+}
+
+test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async (t) => {
+  const source = `
+    import { Listener, Socket } from 'm-socket'
+    import { closeSync, openSync } from 'node:fs'
+    const listener = Listener.bind({ host: '127.0.0.1' })
+    const clients = Array.from({ length: 4 }, () => Socket.connect({ host: '127.0.0.1', port: listener.address.port }))
+    const taken = []
+    let accepted = 0
+    const done = (async () => {
+      for await (const socket of listener) if (++accepted === clients.length) return
+    })()
+    try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+    // Who was accepted before is still on the way to the loop.
+    await new Promise((resolve) => setImmediate(resolve))
+    const early = accepted
+    const cpu = process.cpuUsage()
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    const { user, system } = process.cpuUsage(cpu)
+    const held = accepted
+    for (const fd of taken) closeSync(fd)
+    await done
+    console.log(JSON.stringify({ late: held - early, accepted, cpu: (user + system) / 1000 }))
+    process.exit()`
+  const command = `ulimit -n 64; exec "$0" --input-type=module --eval "$1"`
+  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, source], { cwd: ROOT })
+  t.is(code, 0, stderr)
+  const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
+  t.is(late, 0, 'nobody can be accepted meanwhile')
+  t.is(accepted, 4)
+  t.true(cpu < 250, `${cpu} ms of work in 500`)
+})
+
+testWith(['strace'], 'truth 15: an_exhausted_listener_that_is_rearmed_rests_all_the_same', async (t) => {
+  const { code, stdout, stderr, calls } = await straced(t, `
+    import { Listener, Multiplexer, Socket } from 'm-socket'
+    const listener = Listener.bind({ host: '127.0.0.1' })
+    const client = Socket.connect({ port: listener.address.port })
+    const multiplexer = new Multiplexer()
+    multiplexer.add(listener, 'r', 'oneshot')
+    let accepted = null
+    while (!accepted) {
+      await multiplexer.wait()
+      try { accepted = listener.accept() } catch {}
+      multiplexer.modify(listener, 'r', 'oneshot')
+    }
+    console.log('accepted')
+    process.exit()`, 'accept4', 'accept4:error=EMFILE:when=1..3')
+  t.is(code, 0, stderr)
+  t.is(stdout, 'accepted\n')
+  t.is(calls.length, 4, calls.join('\n'))
+})

@@ -1,11 +1,15 @@
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
-import test from 'ava'
-import { Multiplexer, SocketError, toDuplex } from 'm-socket'
+import test, { type ExecutionContext } from 'ava'
+import { type InetAddress, type Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { FAMILIES, connectedPair, fill, listening, narrowPair, resetting } from '../support/pair.js'
+import { asleepDuring } from '../support/idleness.js'
+import { FAMILIES, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { inherited, runPython } from '../support/python.js'
+import { saidOf } from '../support/saying.js'
 import { acceptNext, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
@@ -192,4 +196,162 @@ test('truth 23: a_stream_that_nobody_reads_keeps_what_came_before_the_reset', as
   const [error] = (await once(stream, 'error').catch((thrown: Error) => [thrown])) as [NodeJS.ErrnoException]
   t.is(Buffer.concat(chunks).toString(), 'last words')
   t.is(error.code, 'ECONNRESET')
+})
+
+test('truth 22: what_the_kernel_says_of_each_end_is_told_as_such', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.shutdown()
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded', 'no hang-up')
+  multiplexer.modify(server, 'rw')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable writable readEnded', 'and it can still be written to')
+  server.shutdown()
+  await until(() => server.info().state === 'close')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded hangup')
+})
+
+for (const interest of ['r', 'w', 'rw'] as const) {
+  test.serial(`truth 22: waiting_for_a_peer_that_has_ended_and_reads_nothing_is_sleep (${interest})`, async (t) => {
+    const { client, server } = await narrowPair(t)
+    client.shutdown()
+    await until(() => server.receive(new Uint8Array(1)) === 0, server)
+    fill(server)
+    for (const mode of ['edge', 'level', 'oneshot'] as const) {
+      using multiplexer = new Multiplexer()
+      multiplexer.add(server, interest, mode)
+      t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [], mode)
+    }
+  })
+}
+
+test('truth 23: a_spent_oneshot_learns_of_the_reset_when_it_is_rearmed_or_read', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'oneshot')
+  client.send('last words')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  client.reset()
+  await until(() => server.info().state === 'close')
+  t.deepEqual(await multiplexer.wait(30), [])
+  multiplexer.modify(server, 'r', 'oneshot')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded hangup error')
+  const into = Buffer.alloc(100)
+  t.is(server.receive(into), 10)
+  t.throws(() => server.receive(into), { code: 'ECONNRESET' })
+})
+
+// Another process has the same open socket, and takes what our event is about.
+
+testWith(['python3'], 'truth 24: data_that_somebody_else_takes_after_the_event_would_block', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('stolen')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(runPython(`import socket; print(${inherited()}.recv(100).decode(), end='')`, server.fd), 'stolen')
+  t.is(server.receive(new Uint8Array(1)), null)
+  t.deepEqual(await multiplexer.wait(30), [])
+  client.send('x')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+})
+
+testWith(['python3'], 'truth 24: data_that_somebody_else_takes_before_the_event_is_not_told_of_forever', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('stolen')
+  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  runPython(`import socket; ${inherited()}.recv(100)`, server.fd)
+  t.deepEqual(await multiplexer.wait(30), [], 'what was told is asked for again before it is repeated')
+})
+
+testWith(['python3'], 'truth 24: a_connection_that_somebody_else_accepts_after_the_event_would_block', async (t) => {
+  const listener = listening(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(listener, 'r')
+  resetting(t, Socket.connect(reach(listener)))
+  t.is(saidOf(listener, await multiplexer.wait(5000)), 'readable')
+  runPython(`import socket; ${inherited()}.accept()`, listener.fd)
+  t.is(listener.accept(), null)
+  t.deepEqual(await multiplexer.wait(30), [])
+})
+
+test('truth 24: a_batch_may_tell_of_what_an_earlier_event_of_it_has_used_up', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  const [event] = await multiplexer.wait(5000)
+  t.is(server.receive(new Uint8Array(10)), 1)
+  t.true(event!.readable, 'it is a hint, and stands')
+  t.is(server.receive(new Uint8Array(10)), null)
+})
+
+for (const mode of ['edge', 'level', 'oneshot'] as const) {
+  test(`truth 25: unread_data_is_told_of_again_after_each_modify (${mode})`, async (t) => {
+    const { client, server } = await connectedPair(t)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, 'r', mode)
+    client.send('x')
+    t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+    for (let pause = 0; pause < 3; pause++) {
+      multiplexer.modify(server, 'w', 'edge')
+      for (let wait = 0; wait < 3; wait++) t.not(saidOf(server, await multiplexer.wait(20)), 'readable', 'paused')
+      multiplexer.modify(server, 'r', mode)
+      t.is(saidOf(server, await multiplexer.wait(5000)), 'readable', 'resumed')
+    }
+  })
+}
+
+testWith(['python3'], 'truth 27: an_urgent_byte_alone_is_no_news_and_costs_nothing', async (t) => {
+  const listener = listening(t)
+  const { server, peer } = await urgently(t, listener, `peer.send(b'!', socket.MSG_OOB)`)
+  for (const mode of ['edge', 'level'] as const) {
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, 'r', mode)
+    t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [], mode)
+    t.is(server.receive(new Uint8Array(10)), null)
+  }
+  peer.stdin!.end()
+  t.is((await receiveToEnd(server)).length, 0)
+})
+
+for (const [oobInline, expected] of [[false, 'abcdefghi'], [true, 'abc!def?ghi']] as const) {
+  testWith(['python3'], `truth 27: nothing_between_urgent_bytes_is_lost_to_reads_that_stop_at_their_marks (${oobInline ? 'in line' : 'out of band'})`, async (t) => {
+    const listener = listening(t, 'IPv4', { oobInline })
+    const { server, peer } = await urgently(t, listener, `
+for data, urgent in ((b'abc', b'!'), (b'def', b'?')): peer.send(data); peer.send(urgent, socket.MSG_OOB)
+peer.send(b'ghi')`)
+    peer.stdin!.end()
+    t.is((await receiveToEnd(server)).toString('latin1'), expected)
+  })
+}
+
+/** A connection from a program that does something urgent, says so, and ends when its input does. */
+async function urgently(t: ExecutionContext, listener: Listener, source: string): Promise<{ server: Socket; peer: ChildProcess }> {
+  const { port } = listener.address as InetAddress
+  const peer = start(t, 'python3', ['-c', `
+import socket, sys
+peer = socket.create_connection(('127.0.0.1', ${port}))
+${source}
+print('done', flush=True)
+sys.stdin.read()`], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const server = resetting(t, await acceptNext(listener))
+  await once(peer.stdout!, 'data')
+  return { server, peer }
+}
+
+test.serial('truth 28: what_is_discarded_is_no_news_and_costs_nothing', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'level')
+  server.shutdown('read')
+  t.true(server.readEnded)
+  client.send('too late')
+  t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [])
+  t.is(server.receive(new Uint8Array(10)), 0)
+  client.reset()
+  await until(() => server.info().state === 'close')
+  t.regex(saidOf(server, await multiplexer.wait(5000)) ?? '', /error/)
 })

@@ -13,13 +13,13 @@ export interface Traced extends Outcome {
 
 /**
  * Runs a module, given as its source, under strace(1), whose fault injection makes system calls fail that hardly ever do:
- * `accept4:error=ECONNABORTED:when=1+2`.
+ * `accept4:error=ECONNABORTED:when=1+2`. Only the main thread is traced.
  */
 export async function straced(t: ExecutionContext, source: string, trace: string, ...injections: readonly string[]): Promise<Traced> {
   const log = join(temporaryDirectory(t), 'calls')
   const faults = injections.flatMap((injection) => ['-e', `inject=${injection}`])
   const program = [process.execPath, '--expose-gc', '--input-type=module', '--eval', source]
-  const child = start(t, 'strace', ['-f', '-qq', '-o', log, '-e', `trace=${trace}`, '-e', 'signal=none', ...faults, ...program], {
+  const child = start(t, 'strace', ['-qq', '-o', log, '-e', `trace=${trace}`, '-e', 'signal=none', ...faults, ...program], {
     cwd: new URL('../..', import.meta.url),
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -110,6 +110,12 @@ impl Readiness {
         self.write = Knowledge::Waiting;
     }
 
+    /// The kernel spoke of a socket whose connect has not got anywhere: its OUT|HUP means nothing.
+    pub(crate) fn forget(&mut self) {
+        *self =
+            Self { read: Knowledge::Waiting, write: Knowledge::Waiting, flags: 0, alarm: false };
+    }
+
     /// Bytes were taken. `short` says that fewer came than there was room for.
     ///
     /// # Notes

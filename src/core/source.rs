@@ -1,6 +1,7 @@
 //! Whatever a multiplexer can watch, and its place in one.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Instant;
 
 use super::interest::{Interest, Mode};
 use super::listener::Listener;
@@ -167,6 +168,12 @@ impl Source {
             }
         }
         bits
+    }
+
+    /// Whether an exhausted listener is to be left alone for now.
+    pub(super) fn backs_off(&self) -> bool {
+        let Kind::Listener(listener) = &self.kind else { return false };
+        listener.back_off.is_some_and(|end| end > Instant::now())
     }
 
     fn is_closing(&self) -> bool {

@@ -121,7 +121,10 @@ impl Context {
             place.mode = mode;
             place.spent = false;
         }
-        source.readiness_mut().doubt();
+        // Whoever backs off would only meet the same limit: it is looked at again in its time.
+        if !source.backs_off() {
+            source.readiness_mut().doubt();
+        }
         self.arm(token)?;
         self.list(token);
         Ok(())

@@ -41,7 +41,7 @@ impl Socket {
         match outcome {
             Ok(peer) if self.is_own_peer(&peer) => self.fail_connect(Errno::CONNREFUSED),
             Ok(_) => self.state = State::Open,
-            Err(Errno::NOTCONN) => self.readiness.would_block_writer(),
+            Err(Errno::NOTCONN) => self.readiness.forget(),
             Err(errno) => self.fail_connect(errno),
         }
         if self.state == State::Open && self.queue.is_empty() && self.shutdown_due {
