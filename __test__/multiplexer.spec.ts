@@ -1,10 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
 
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
+import { start } from './support/child.js'
+import { crowd } from './support/crowd.js'
+import { turn } from './support/idleness.js'
 import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
+import { said, saidOf, targetsOf } from './support/saying.js'
 import { freePath } from './support/unix.js'
 import { receiveExactly, until, waitUntil } from './support/waiting.js'
 
@@ -281,4 +285,216 @@ test('an_always_ready_socket_keeps_nobody_elses_turn', async (t) => {
     waits++
   }
   t.is(immediates, 20)
+})
+
+// Events and batches
+
+test('an_event_is_written_anew_by_the_next_wait_and_by_the_end_of_its_target', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  const [first] = await multiplexer.wait(5000)
+  const [second] = await multiplexer.wait(5000)
+  t.is(first, second, 'nothing is allocated for what is told again')
+  t.is(said(first!), 'readable')
+  multiplexer.remove(server)
+  t.is(said(first!), '')
+  multiplexer.add(server, 'r')
+  const [third] = await multiplexer.wait(5000)
+  t.is(said(third!), 'readable')
+  t.is(said(first!), '', 'a place that was left is told of no more')
+  multiplexer.close()
+  t.is(said(third!), '')
+})
+
+test('who_leaves_and_comes_back_within_a_batch_is_told_of_anew', async (t) => {
+  const pairs = crowd(t, 3)
+  using multiplexer = new Multiplexer()
+  for (const { client, server } of pairs) {
+    client.send('x')
+    multiplexer.add(server, 'r')
+  }
+  const servers = pairs.map(({ server }) => server)
+  const events = multiplexer.poll()
+  t.deepEqual(targetsOf(events), servers)
+  const [first, second, third] = servers as [Socket, Socket, Socket]
+  multiplexer.remove(second)
+  multiplexer.add(second, 'w')
+  multiplexer.modify(third, 'r', 'oneshot')
+  t.deepEqual(events.map(said), ['readable', '', 'readable'])
+  t.is(new Set(targetsOf(multiplexer.poll())).size, 3)
+  const next = multiplexer.poll()
+  t.is(saidOf(first, next), 'readable')
+  t.is(saidOf(second, next), undefined)
+  t.is(saidOf(third, next), undefined)
+})
+
+test('first_come_is_first_told', async (t) => {
+  const pairs = crowd(t, 20)
+  using multiplexer = new Multiplexer()
+  for (const { server } of pairs) multiplexer.add(server, 'r')
+  const order = pairs.map((_, index) => pairs[(index * 7) % pairs.length]!)
+  for (const { client } of order) client.send('x')
+  t.deepEqual(targetsOf(multiplexer.poll()).map((target) => order.findIndex(({ server }) => server === target)), order.map((_, index) => index))
+})
+
+test('breaking_out_of_an_iteration_leaves_the_multiplexer_open', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  for await (const events of multiplexer) {
+    t.is(saidOf(server, events), 'readable')
+    break
+  }
+  await t.throwsAsync(async () => {
+    for await (const events of multiplexer) throw new Error(`${events.length} events`)
+  }, { message: '1 events' })
+  t.is(saidOf(server, multiplexer.poll()), 'readable')
+})
+
+test('closing_it_in_the_midst_of_an_iteration_ends_it_also_from_outside', async (t) => {
+  const multiplexer = new Multiplexer()
+  let batches = 0
+  const ended = (async () => {
+    for await (const _ of multiplexer) batches++
+  })()
+  multiplexer.wake()
+  await turn()
+  await turn()
+  t.is(batches, 1, 'a wake is a batch of nothing')
+  multiplexer.close()
+  await ended
+  t.is(batches, 1)
+})
+
+// Fairness towards Node
+
+for (const mode of ['edge', 'level'] as const) {
+  test.serial(`whoever_waits_again_and_again_for_a_crowd_that_is_always_ready_starves_no_timer (${mode})`, async (t) => {
+    const pairs = crowd(t, 1200)
+    using multiplexer = new Multiplexer()
+    for (const { client, server } of pairs) {
+      client.send('never read')
+      multiplexer.add(server, 'rw', mode)
+    }
+    const fired: Record<string, number> = { timeout: 0, interval: 0, immediate: 0, io: 0 }
+    setTimeout(() => fired['timeout']!++, 1)
+    const interval = setInterval(() => fired['interval']!++, 1)
+    t.teardown(() => clearInterval(interval))
+    const other = await connectedPair(t)
+    using others = new Multiplexer()
+    others.add(other.server, 'r')
+    void others.wait().then(() => fired['io']!++)
+    other.client.send('x')
+    const end = performance.now() + 20_000
+    const enough = (): boolean => fired['timeout'] === 1 && fired['interval']! >= 5 && fired['immediate']! >= 5 && fired['io'] === 1
+    let events = 0
+    while (!enough() && performance.now() < end) {
+      setImmediate(() => fired['immediate']!++)
+      events += (await multiplexer.wait()).length
+    }
+    t.true(enough(), JSON.stringify(fired))
+    t.true(events > 1000)
+  })
+}
+
+// Somebody else's descriptors
+
+/** A FIFO, open here for reading alone, without waiting for a writer. */
+function fifo(t: ExecutionContext): { path: string; target: { fd: number } } {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(fd))
+  return { path, target: { fd } }
+}
+
+test('what_another_process_writes_into_a_pipe_is_told_of_and_so_is_its_end', async (t) => {
+  const { path, target } = fifo(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(target, 'r')
+  const writer = start(t, 'sh', ['-c', `exec > '${path}'; printf hello; read line; printf bye`], { stdio: ['pipe', 'ignore', 'inherit'] })
+  const into = Buffer.alloc(100)
+  let text = ''
+  let ended = false
+  await waitUntil(multiplexer, () => ended, (events) => {
+    for (const event of events) {
+      t.is(event.target, target)
+      if (event.readable && text !== 'hellobye') {
+        text += into.toString('latin1', 0, readSync(target.fd, into))
+        if (text === 'hello') writer.stdin!.write('\n')
+      }
+      ended = event.hangup && text === 'hellobye'
+    }
+  })
+  t.is(readSync(target.fd, into), 0)
+})
+
+test('the_other_end_of_a_pipe_is_told_of_as_writable_until_it_is_full', async (t) => {
+  const { path, target } = fifo(t)
+  const end = { fd: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK) }
+  t.teardown(() => closeSync(end.fd))
+  using multiplexer = new Multiplexer()
+  multiplexer.add(end, 'w', 'level')
+  for (let wait = 0; wait < 3; wait++) t.is(saidOf(end, multiplexer.poll()), 'writable')
+  t.throws(() => {
+    for (;;) writeSync(end.fd, buffer)
+  }, { code: 'EAGAIN' })
+  t.deepEqual(multiplexer.poll(), [])
+  let taken = 0
+  while (taken < 65536) taken += readSync(target.fd, buffer)
+  t.is(saidOf(end, await multiplexer.wait(5000)), 'writable')
+})
+
+test('a_oneshot_of_somebody_elses_is_silent_until_modified', async (t) => {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const target = { fd: openSync(path, constants.O_RDWR | constants.O_NONBLOCK) }
+  t.teardown(() => closeSync(target.fd))
+  using multiplexer = new Multiplexer()
+  multiplexer.add(target, 'r', 'oneshot')
+  writeSync(target.fd, 'x')
+  t.is(saidOf(target, await multiplexer.wait(5000)), 'readable')
+  writeSync(target.fd, 'y')
+  t.deepEqual(multiplexer.poll(), [])
+  multiplexer.modify(target, 'r', 'oneshot')
+  t.is(saidOf(target, await multiplexer.wait(5000)), 'readable')
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('a_descriptor_is_watched_by_two_multiplexers_at_once_and_closed_by_neither', async (t) => {
+  const { path, target } = fifo(t)
+  const end = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(end))
+  using one = new Multiplexer()
+  const other = new Multiplexer()
+  one.add(target, 'r')
+  other.add(target, 'r')
+  writeSync(end, 'x')
+  t.is(saidOf(target, one.poll()), 'readable')
+  t.is(saidOf(target, other.poll()), 'readable')
+  other.close()
+  t.is(saidOf(target, one.poll()), 'readable')
+  t.is(readSync(target.fd, buffer), 1)
+})
+
+test('a_pipe_that_is_full_of_news_stays_watched_when_others_come_and_go', async (t) => {
+  const { path, target } = fifo(t)
+  const end = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(end))
+  const pairs = crowd(t, 50)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(target, 'r')
+  writeSync(end, 'x')
+  for (const { client, server } of pairs) {
+    multiplexer.add(server, 'r')
+    client.send('x')
+    const events = multiplexer.poll()
+    t.is(saidOf(target, events), 'readable')
+    t.is(saidOf(server, events), 'readable')
+    server.close()
+  }
+  t.deepEqual(targetsOf(multiplexer.poll()), [target])
 })
