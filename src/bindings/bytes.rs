@@ -13,14 +13,19 @@ pub(super) const NOT_BYTES: i32 = i32::MIN;
 /// Anything else than a `Uint8Array` becomes `None` inside, so that TypeScript makes the error.
 pub struct Bytes(Option<*mut [u8]>);
 
+// In both: the engine gave address and length during this very call, and no JavaScript runs before it
+// returns, so the memory neither moves nor shrinks nor goes away. A SharedArrayBuffer may change under
+// our eyes: its bytes go to and come from the kernel as they are, and nothing is concluded from them.
 impl Bytes {
-    /// The bytes, for the length of the call.
-    #[allow(clippy::mut_from_ref, reason = "the argument is the only way to the bytes")]
-    pub(super) fn get(&self) -> Option<&mut [u8]> {
-        // SAFETY: the engine gave address and length during this very call, and no JavaScript
-        // runs before it returns, so the memory neither moves nor shrinks nor goes away. A
-        // SharedArrayBuffer may change under our eyes: its bytes go to and come from the kernel
-        // as they are, and nothing is concluded from their values.
+    /// The bytes, to be read during the call.
+    pub(super) fn get(&self) -> Option<&[u8]> {
+        // SAFETY: as above; several arguments may be the same array, and are only read then.
+        self.0.map(|bytes| unsafe { &*bytes })
+    }
+
+    /// The bytes, to be written during the call, which has no other argument of this kind.
+    pub(super) fn get_mut(&mut self) -> Option<&mut [u8]> {
+        // SAFETY: as above; the argument is the only way to the bytes.
         self.0.map(|bytes| unsafe { &mut *bytes })
     }
 }

@@ -93,8 +93,8 @@ pub fn remove(env: &Env, multiplexer: i32, handle: i32) -> i32 {
 /// of each event as int32 pairs; returns how many. The bits: 1 readable, 2 writable, 4 read ended,
 /// 8 hang-up, 16 error, 32 has left the multiplexer.
 #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array")]
-pub fn wait(env: &Env, multiplexer: i32, timeout: i32, events: Bytes) -> i32 {
-    let Some(events) = events.get() else { return NOT_BYTES };
+pub fn wait(env: &Env, multiplexer: i32, timeout: i32, mut events: Bytes) -> i32 {
+    let Some(events) = events.get_mut() else { return NOT_BYTES };
     let environment = Environment::of(env);
     let limit = events.len() / EVENT_SIZE;
     let tell = teller(events);
@@ -105,8 +105,8 @@ pub fn wait(env: &Env, multiplexer: i32, timeout: i32, events: Bytes) -> i32 {
 
 /// Empties queues and completes closes without a wait; writes only who has left.
 #[napi(ts_args_type = "multiplexer: number, events: Uint8Array")]
-pub fn service(env: &Env, multiplexer: i32, events: Bytes) -> i32 {
-    let Some(events) = events.get() else { return NOT_BYTES };
+pub fn service(env: &Env, multiplexer: i32, mut events: Bytes) -> i32 {
+    let Some(events) = events.get_mut() else { return NOT_BYTES };
     let environment = Environment::of(env);
     let limit = events.len() / EVENT_SIZE;
     let told = environment.context().service(Handle::from_raw(multiplexer), limit, teller(events));

@@ -11,8 +11,8 @@ use crate::sys;
 
 /// `getsockopt(2)`: how many bytes of `into` the kernel filled.
 #[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
-pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, into: Bytes) -> i32 {
-    let Some(into) = into.get() else { return NOT_BYTES };
+pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, mut into: Bytes) -> i32 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES };
     let context = Environment::of(env).context();
     let fd = context.fd(Handle::from_raw(handle));
     count(fd.and_then(|fd| sys::get_option(fd, level, name, into)))

@@ -59,8 +59,8 @@ pub fn connect_path(env: &Env, handle: i32, path: String) -> i32 {
 
 /// `recv(2)` into the array; -EAGAIN when nothing waits, 0 at the peer's end.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
-pub fn receive(env: &Env, handle: i32, into: Bytes) -> i32 {
-    let Some(into) = into.get() else { return NOT_BYTES };
+pub fn receive(env: &Env, handle: i32, mut into: Bytes) -> i32 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES };
     let mut context = Environment::of(env).context();
     let into = bounded(into);
     count(context.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
@@ -68,16 +68,18 @@ pub fn receive(env: &Env, handle: i32, into: Bytes) -> i32 {
 
 /// As `receive`, but the bytes stay: `MSG_PEEK`.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
-pub fn peek(env: &Env, handle: i32, into: Bytes) -> i32 {
-    let Some(into) = into.get() else { return NOT_BYTES };
+pub fn peek(env: &Env, handle: i32, mut into: Bytes) -> i32 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES };
     let mut context = Environment::of(env).context();
     let into = bounded(into);
     count(context.with_socket(Handle::from_raw(handle), |socket| socket.peek(into)))
 }
 
-/// recv(2) takes at most 2^31 bytes at a time, and the count has to fit an int.
+/// The kernel moves at most 2^31 bytes at a time, and the count has to fit an int.
+const MAX_LENGTH: usize = 1 << 30;
+
 fn bounded(into: &mut [u8]) -> &mut [u8] {
-    let length = into.len().min(1 << 30);
+    let length = into.len().min(MAX_LENGTH);
     into.split_at_mut(length).0
 }
 
@@ -92,8 +94,7 @@ pub fn send(env: &Env, handle: i32, bytes: Bytes) -> i32 {
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
 pub fn send_all(env: &Env, handle: i32, pieces: Pieces) -> i32 {
     let Some(pieces) = pieces.get() else { return NOT_BYTES };
-    let pieces: Option<Vec<_>> =
-        pieces.iter().map(|piece| piece.get().map(|bytes| IoSlice::new(bytes))).collect();
+    let pieces: Option<Vec<_>> = pieces.iter().map(|piece| piece.get().map(IoSlice::new)).collect();
     pieces.map_or(NOT_BYTES, |pieces| send_pieces(env, handle, &pieces))
 }
 
@@ -112,7 +113,7 @@ fn send_pieces(env: &Env, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
 #[napi(ts_args_type = "handle: number, bytes: Uint8Array, gather: boolean")]
 pub fn write(env: &Env, handle: i32, bytes: Bytes, gather: bool) -> i32 {
     let Some(bytes) = bytes.get() else { return NOT_BYTES };
-    let bytes = bounded(bytes);
+    let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));
     let environment = Environment::of(env);
     let handle = Handle::from_raw(handle);
     let written = environment.context().with_socket(handle, |socket| socket.write(bytes, gather));
