@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants as files, openSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 
 import test, { type ExecutionContext } from 'ava'
 import { type Event, Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
+import * as native from 'm-socket/native'
 
 import { crowd } from '../support/crowd.js'
 import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
@@ -175,6 +177,22 @@ test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_
   t.is(heir.receive(new Uint8Array(100)), null)
 })
 
+test.serial('truth 7: a_raw_handle_of_what_was_closed_names_nothing_although_its_slot_has_a_new_owner', (t) => {
+  const slotOf = (handle: number): number => handle >>> 9
+  const old = native.open(4)
+  t.is(native.close(old), 0)
+  const opened: number[] = []
+  t.teardown(() => opened.map(native.close))
+  do opened.push(native.open(4))
+  while (slotOf(opened.at(-1)!) !== slotOf(old) && opened.length < 5000)
+  t.is(slotOf(opened.at(-1)!), slotOf(old))
+  t.not(opened.at(-1), old)
+  t.is(native.descriptor(old), -constants.errno.EBADF)
+  t.is(native.receive(old, new Uint8Array(1)), -constants.errno.EBADF)
+  t.is(native.close(old), -constants.errno.EBADF)
+  t.true(native.descriptor(opened.at(-1)!) >= 0)
+})
+
 test.serial('truth 8: a_slot_that_is_used_a_thousand_times_within_a_batch_confuses_nobody', async (t) => {
   const { events, later, listener, multiplexer } = await batchOfTwo(t)
   later.close()
@@ -280,7 +298,7 @@ test.serial('truth 9: a_listener_a_failed_connect_and_a_strangers_descriptor_lea
 
   const fifo = `${temporaryDirectory(t)}/fifo`
   await once(start(t, 'mkfifo', [fifo]), 'exit')
-  const target = { fd: openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK) }
+  const target = { fd: openSync(fifo, files.O_RDWR | files.O_NONBLOCK) }
   t.teardown(() => closeSync(target.fd))
   multiplexer.add(target, 'r')
   t.true(watchedBy(epoll).includes(target.fd))
