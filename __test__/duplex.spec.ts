@@ -410,7 +410,7 @@ test('a_socket_that_somebody_has_already_is_refused_and_stays_his', async (t) =>
 
 test('what_is_no_open_socket_is_refused', async (t) => {
   for (const wrong of [null, undefined, 3, {}, listening(t)]) {
-    t.throws(() => toDuplex(wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE', message: /"socket".*a Socket/ })
+    t.throws(() => toDuplex(wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE', message: /"source".*a Socket or a Connection/ })
   }
   const { server } = await connectedPair(t)
   server.close()

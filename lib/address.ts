@@ -58,3 +58,18 @@ export function familyOf(address: Address | undefined): 4 | 6 | 0 {
   if (!address || 'path' in address) return 0
   return address.family === 'IPv4' ? 4 : 6
 }
+
+/** @internal A numeric address, or a path. */
+export function hostOf(address: Address | undefined): string | undefined {
+  return address && ('path' in address ? address.path : address.address)
+}
+
+/** @internal Undefined on a Unix socket. */
+export function portOf(address: Address | undefined): number | undefined {
+  return address && 'port' in address ? address.port : undefined
+}
+
+/** @internal Undefined on a Unix socket. */
+export function familyNameOf(address: Address | undefined): InetAddress['family'] | undefined {
+  return address && 'family' in address ? address.family : undefined
+}

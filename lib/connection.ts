@@ -1,12 +1,14 @@
-import type { Address } from './address.js'
+import { type Chunker, type Writable, bytesOf } from './chunk.js'
+import { Endpoints } from './endpoints.js'
+import { SocketClosedError, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
-import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
+import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers } from './handlers.js'
 import type { Host } from './host.js'
+import { Reader } from './reader.js'
 import type { Server } from './server.js'
 import type { Socket } from './socket.js'
-import { now, wheel } from './wheel.js'
 import { integer, milliseconds, oneOf } from './validate.js'
-import { type Chunker, type Writable, bytesOf } from './chunk.js'
+import { now, wheel } from './wheel.js'
 
 const READ = 1
 const WRITE = 2
@@ -29,8 +31,18 @@ export interface ConnectionOwner<D> {
   closed(connection: Connection<D>): void
 }
 
+/** @internal What makes something else of a connection: a Duplex, web streams. */
+export interface Adapter {
+  /** There is room, after a write that took less than it was given. */
+  onDrain?(): void
+  /** The connection is gone. */
+  onClose?(error?: Error): void
+  /** Our half is to end, behind what the adapter has still to send. */
+  end?(): void
+}
+
 /** A socket with handlers: made by `listen` and `connect`. */
-export class Connection<D = undefined> implements Disposable {
+export class Connection<D = undefined> extends Endpoints implements AsyncIterable<Buffer>, Disposable {
   /** Whatever the program wants to keep with the connection. */
   data: D
   /** @internal */
@@ -42,12 +54,19 @@ export class Connection<D = undefined> implements Disposable {
   #idle: number
   #wantsDrain = false
   #paused = false
+  /** Input waits in the kernel that nobody wants yet. */
+  #inputWaits = false
   #gathering = false
+  #corks = 0
+  #metEnd = false
   #closed = false
   #holding = false
+  #reader: Reader | undefined
+  #adapter: Adapter | undefined
 
   /** @internal */
   constructor(owner: ConnectionOwner<D>, data: D) {
+    super()
     this.#owner = owner
     this.data = data
     this.#idle = owner.idleTimeout
@@ -62,8 +81,7 @@ export class Connection<D = undefined> implements Disposable {
     this.#call(this.#handlers.open)
   }
 
-  /** The socket beneath, with its options, `info()` and the like; undefined until connected. Its life is the connection's. */
-  get socket(): Socket | undefined {
+  override get socket(): Socket | undefined {
     return this.#socket
   }
 
@@ -76,7 +94,7 @@ export class Connection<D = undefined> implements Disposable {
    * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
    */
   write(data: Writable, offset?: number, length?: number): number {
-    return this.#write(bytesOf(data, offset, length), this.#owner.host.inBatch)
+    return this.#write(bytesOf(data, offset, length), this.#corks > 0 || this.#owner.host.inBatch)
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
@@ -94,13 +112,29 @@ export class Connection<D = undefined> implements Disposable {
     }
   }
 
+  /**
+   * Gathers the small writes that `writes` makes: they leave together when it returns, in one call.
+   *
+   * Handlers need it only to have them leave before their batch ends.
+   *
+   * @returns what `writes` returns.
+   */
+  cork<T>(writes: () => T): T {
+    this.#corks++
+    try {
+      return writes()
+    } finally {
+      if (--this.#corks === 0) this.flush()
+    }
+  }
+
   #write(bytes: Uint8Array, gather: boolean): number {
     const socket = this.#socket
     if (!socket || this.#closed) return -1
     const taken = socket.write(bytes, gather)
     if (taken < 0) return -1
     this.#touch()
-    if (gather && !this.#gathering) {
+    if (gather && !this.#gathering && this.#corks === 0) {
       this.#gathering = true
       this.#owner.host.atBatchEnd(this)
     }
@@ -133,17 +167,17 @@ export class Connection<D = undefined> implements Disposable {
   end(data?: Writable, offset?: number, length?: number): number {
     const socket = this.#socket
     if (!socket || socket.writeEnded) return -1
-    let taken = 0
-    if (data !== undefined) {
-      const bytes = bytesOf(data, offset, length)
-      taken = this.#write(bytes, false)
-      if (taken >= 0 && taken < bytes.byteLength) {
-        socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-        taken += Math.max(0, socket.write(bytes.subarray(taken), false))
-      }
-    }
-    this.shutdown()
+    const taken = data === undefined ? 0 : this.#writeWhole(socket, bytesOf(data, offset, length))
+    if (this.#adapter?.end) this.#adapter.end()
+    else this.shutdown()
     return taken
+  }
+
+  #writeWhole(socket: Socket, bytes: Uint8Array): number {
+    const taken = this.#write(bytes, false)
+    if (taken < 0 || taken === bytes.byteLength) return taken
+    socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
+    return taken + Math.max(0, socket.write(bytes.subarray(taken), false))
   }
 
   /** Ends one half: `'write'` as {@link end}; `'read'` (Bun's `true`) drops what still comes. */
@@ -156,6 +190,7 @@ export class Connection<D = undefined> implements Disposable {
     } catch (error) {
       return this.#break(error as Error)
     }
+    this.#watchFor()
     this.#closeIfEnded()
   }
 
@@ -163,6 +198,38 @@ export class Connection<D = undefined> implements Disposable {
   terminate(): void {
     this.#socket?.reset()
     this.#finish()
+  }
+
+  /**
+   * The next bytes: how many came into `into`, null at the peer's end.
+   *
+   * From the first `read` (or `for await`, or adapter) on, `data` and `end` are not called any more. Where there is no
+   * `data` handler, what comes before waits in the kernel.
+   *
+   * @throws (rejects) TypeError for what is no Uint8Array, RangeError for an empty one; Error ERR_INVALID_STATE while
+   * another read waits; SocketClosedError once closed; SocketError why the connection broke.
+   */
+  async read(into: Uint8Array): Promise<number | null> {
+    if (!(into instanceof Uint8Array)) throw invalidArgType('into', 'a Uint8Array', into)
+    if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', 0)
+    return (await this.#read((socket) => socket.receive(into))) || null
+  }
+
+  /** Chunks as they come, to the peer's end. Leaving the loop leaves the connection open. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
+    const { chunker } = this.#owner
+    for (;;) {
+      const chunk = await this.#read((socket) => chunker.receive(socket))
+      if (chunk.length === 0) return
+      yield chunk
+    }
+  }
+
+  #read<T>(receive: (socket: Socket) => T | null): Promise<T> {
+    if (!this.#socket || this.#closed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
+    const answer = (this.#reader ??= new Reader()).read(receive)
+    if (this.#wantsInput) this.#receive(this.#socket)
+    return answer
   }
 
   /** Receives no more until {@link resume}; the peer then meets a full window. */
@@ -228,46 +295,6 @@ export class Connection<D = undefined> implements Disposable {
     return this.#socket.writeEnded ? -2 : 1
   }
 
-  /** Bytes received. */
-  get bytesRead(): number {
-    return this.#socket?.bytesReceived ?? 0
-  }
-
-  /** Bytes that the kernel has taken. */
-  get bytesWritten(): number {
-    return this.#socket?.bytesSent ?? 0
-  }
-
-  /** Our numeric address, or our path; undefined once closed. getsockname(2). */
-  get localAddress(): string | undefined {
-    return hostOf(this.#socket?.localAddress)
-  }
-
-  /** The family of our address; undefined on a Unix socket and once closed. */
-  get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return familyNameOf(this.#socket?.localAddress)
-  }
-
-  /** Our port; undefined on a Unix socket and once closed. */
-  get localPort(): number | undefined {
-    return portOf(this.#socket?.localAddress)
-  }
-
-  /** The peer's numeric address, or its path; undefined once closed. getpeername(2). */
-  get remoteAddress(): string | undefined {
-    return hostOf(this.#socket?.remoteAddress)
-  }
-
-  /** The family of the peer's address; undefined on a Unix socket and once closed. */
-  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return familyNameOf(this.#socket?.remoteAddress)
-  }
-
-  /** The peer's port; undefined on a Unix socket and once closed. */
-  get remotePort(): number | undefined {
-    return portOf(this.#socket?.remoteAddress)
-  }
-
   /** The server that accepted it; undefined on a client's. */
   get listener(): Server<D> | undefined {
     return this.#owner.server
@@ -275,7 +302,10 @@ export class Connection<D = undefined> implements Disposable {
 
   /** Puts other handlers in the place of those in force, for all connections of the same server. */
   reload({ socket }: { socket: Handlers<D> }): void {
-    this.#owner.handlers.current = checkHandlers<D>(socket, 'socket')
+    const { handlers, server } = this.#owner
+    if (server) return server.reload({ socket })
+    handlers.current = checkHandlers<D>(socket, 'socket')
+    this.onReload()
   }
 
   /** The same as {@link terminate}, for `using`. */
@@ -283,13 +313,44 @@ export class Connection<D = undefined> implements Disposable {
     this.terminate()
   }
 
+  /** @internal There are other handlers: one for `data`, perhaps. */
+  onReload(): void {
+    this.#watchFor()
+  }
+
+  /** @internal The program uses the connection through `adapter` from here on. */
+  adapt(adapter: Adapter, verb: string): Socket {
+    if (!this.#socket || this.#closed) throw new SocketClosedError(`${verb}: the connection is not open`)
+    if (this.#adapter || this.#reader?.isWaiting) throw invalidState(`${verb}: the connection is being read already`)
+    this.#adapter = adapter
+    this.#reader ??= new Reader()
+    return this.#socket
+  }
+
+  /** @internal Gives the socket to an adapter that watches it itself, and tells of its end by {@link onSurrenderedClosed}. */
+  surrender(adapter: Adapter, verb: string): Socket {
+    const socket = this.adapt(adapter, verb)
+    this.timeout(0).unref()
+    this.#owner.host.unwatch(socket)
+    return socket
+  }
+
+  /** @internal */
+  onSurrenderedClosed(error?: Error): void {
+    this.#finish(error)
+  }
+
   /** @internal */
   onEvent(event: Event): void {
-    if (event.readable && !this.#paused) this.#receive()
+    if (event.readable || event.error) {
+      if (this.#wantsInput) this.#receive(this.#socket!)
+      else this.#look(this.#socket!)
+    }
     if (event.writable && this.#wantsDrain && !this.#closed) {
       this.#wantsDrain = false
       this.#watchFor()
       this.#call(this.#handlers.drain)
+      this.#adapter?.onDrain?.()
     }
   }
 
@@ -311,33 +372,76 @@ export class Connection<D = undefined> implements Disposable {
   /** @internal No connection came about. */
   fail(error: Error): void {
     this.#closed = true
-    const { connectError } = this.#handlers
-    if (connectError) this.#call(connectError, error)
+    this.#call(this.#handlers.connectError, error)
   }
 
   get #handlers(): Handlers<D> {
     return this.#owner.handlers.current
   }
 
-  #receive(): void {
-    const socket = this.#socket!
+  /** Whether what comes is to be received now. */
+  get #wantsInput(): boolean {
+    if (this.#paused) return false
+    if (this.#reader) return this.#reader.isWaiting
+    return this.#handlers.data !== undefined || this.#dropsInput
+  }
+
+  /** A server that has ended its half without having read anything is not going to. */
+  get #dropsInput(): boolean {
+    return this.#owner.server !== undefined && this.#socket!.writeEnded
+  }
+
+  #receive(socket: Socket): void {
+    try {
+      if (this.#reader) this.#readOn(this.#reader, socket)
+      else this.#receiveChunks(socket)
+    } catch (error) {
+      this.#break(error as Error)
+    }
+  }
+
+  #readOn(reader: Reader, socket: Socket): void {
+    reader.receive(socket)
+    this.#touch()
+    this.#watchFor()
+    // Whoever awaits the end may still answer it before our half ends too.
+    if (socket.readEnded) setImmediate(() => this.#answerEnd())
+  }
+
+  #receiveChunks(socket: Socket): void {
+    const { chunker } = this.#owner
     for (let turn = 0; turn < RECEIVES_PER_TURN; turn++) {
-      let chunk: Buffer | null
-      try {
-        chunk = this.#owner.chunker.receive(socket)
-      } catch (error) {
-        return this.#break(error as Error)
-      }
+      const chunk = chunker.receive(socket)
       if (chunk === null) return
       if (chunk.length === 0) return this.#meetEnd()
       this.#touch()
       this.#call(this.#handlers.data, chunk)
-      if (this.#closed || this.#paused || !this.#owner.chunker.wasFilled) return
+      if (this.#closed || !this.#wantsInput || !chunker.wasFilled) return
+    }
+  }
+
+  /** Input that nobody wants yet stays where it is; an end or a reset with nothing before it is told. */
+  #look(socket: Socket): void {
+    try {
+      const waiting = socket.peek(PROBE)
+      if (waiting === 0 && !this.#paused && !this.#reader) return this.#receiveChunks(socket)
+      if (waiting === null) return
+      this.#inputWaits = true
+      this.#watchFor()
+    } catch (error) {
+      this.#break(error as Error)
     }
   }
 
   #meetEnd(): void {
+    if (this.#metEnd) return
+    this.#metEnd = true
     this.#call(this.#handlers.end)
+    this.#answerEnd()
+  }
+
+  /** The peer has ended its half: so do we, unless we may go on. */
+  #answerEnd(): void {
     if (this.#closed) return
     if (!this.#owner.allowHalfOpen) this.end()
     this.#closeIfEnded()
@@ -353,8 +457,8 @@ export class Connection<D = undefined> implements Disposable {
 
   #break(error: Error): void {
     if (this.#closed) return
-    const { error: handler } = this.#handlers
-    if (handler) this.#call(handler, error)
+    this.#reader?.fail(error)
+    this.#call(this.#handlers.error, error)
     this.#socket?.close()
     this.#finish(error)
   }
@@ -364,14 +468,19 @@ export class Connection<D = undefined> implements Disposable {
     this.#closed = true
     wheel.forget(this)
     this.unref()
+    this.#reader?.fail(error)
     this.#owner.closed(this)
     // Never inside another handler of this connection: close comes last.
-    this.#owner.host.defer(() => this.#call(this.#handlers.close, error))
+    this.#owner.host.defer(() => {
+      this.#call(this.#handlers.close, error)
+      this.#adapter?.onClose?.(error)
+    })
   }
 
   #watchFor(): void {
     if (!this.#socket || this.#closed) return
-    const read = !this.#paused
+    if (this.#wantsInput) this.#inputWaits = false
+    const read = this.#wantsInput || !(this.#paused || this.#inputWaits)
     this.#owner.host.modify(this.#socket, read ? (this.#wantsDrain ? READ_WRITE : READ) : WRITE)
   }
 
@@ -381,33 +490,11 @@ export class Connection<D = undefined> implements Disposable {
     if (this.bucket === 0) wheel.watch(this)
   }
 
-  #call<A extends unknown[]>(handler: ((connection: Connection<D>, ...rest: A) => void | Promise<void>) | undefined, ...rest: A): void {
-    if (!handler) return
-    try {
-      const answer = handler.call(this.#handlers, this, ...rest)
-      if (answer !== undefined) answer.catch((error: unknown) => this.#handlerFailed(error, handler))
-    } catch (error) {
-      this.#handlerFailed(error, handler)
-    }
-  }
-
-  #handlerFailed(error: unknown, handler: unknown): void {
-    const { error: report } = this.#handlers
-    if (report && handler !== report) this.#call(report, error as Error)
-    else queueMicrotask(() => { throw error })
+  #call<A extends unknown[]>(handler: ((connection: Connection<D>, ...rest: A) => Answer) | undefined, ...rest: A): void {
+    if (handler) callHandler(this.#handlers, handler, this, ...rest)
   }
 }
 
 const HALVES = ['read', 'write', 'both'] as const
 
-function hostOf(address: Address | undefined): string | undefined {
-  return address && ('path' in address ? address.path : address.address)
-}
-
-function portOf(address: Address | undefined): number | undefined {
-  return address && 'port' in address ? address.port : undefined
-}
-
-function familyNameOf(address: Address | undefined): 'IPv4' | 'IPv6' | undefined {
-  return address && 'family' in address ? address.family : undefined
-}
+const PROBE = new Uint8Array(1)

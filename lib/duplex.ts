@@ -1,6 +1,7 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Chunker } from './chunk.js'
+import { Connection } from './connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from './errors.js'
 import type { Event } from './event.js'
 import { home } from './home.js'
@@ -35,17 +36,29 @@ export interface SocketDuplexOptions extends Pick<DuplexOptions, 'highWaterMark'
 }
 
 /**
- * Node's stream over a socket: for node:tls, node:http and all that takes a Duplex.
+ * Node's stream over a socket or a connection: for node:tls, node:http and all that takes a Duplex.
  *
  * Reading stops when the reader does, and the kernel's window then tells the peer; a write is done when the kernel has
  * it. Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
- * The socket must be in no multiplexer, and is read and written by the stream alone from here on.
+ * A socket must be in no multiplexer. The stream alone reads and writes from here on; of a connection's handlers only
+ * `close` is called still.
  *
  * Destroying it with bytes still unsent resets the connection, so that the peer cannot take a part for the whole.
+ *
+ * @throws TypeError for what is neither; SocketError EEXIST for a socket in a multiplexer; SocketClosedError; Error
+ * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already.
  */
-export function toDuplex(socket: Socket, options: SocketDuplexOptions = {}): SocketDuplex {
-  if (!(socket instanceof Socket)) throw invalidArgType('socket', 'a Socket', socket)
-  return new SocketDuplex(socket, options)
+export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuplexOptions = {}): SocketDuplex {
+  if (source instanceof Connection) return overConnection(source, options)
+  if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
+  return new SocketDuplex(source, options)
+}
+
+function overConnection<D>(connection: Connection<D>, options: SocketDuplexOptions): SocketDuplex {
+  const adapter = { end: () => void duplex.end(), onClose: () => void duplex.destroy() }
+  const socket = connection.surrender(adapter, 'toDuplex')
+  const duplex = new SocketDuplex(socket, options, (error) => connection.onSurrenderedClosed(error))
+  return duplex
 }
 
 /** A stream made by {@link toDuplex}. */
@@ -58,12 +71,14 @@ export class SocketDuplex extends Duplex {
   /** The write that is not done yet. */
   #write: Write | undefined
   readonly #chunker = new Chunker()
+  readonly #onClosed: (error?: Error) => void
 
   /** @internal */
-  constructor(socket: Socket, { whenFull = 'wait', ...options }: SocketDuplexOptions) {
+  constructor(socket: Socket, { whenFull = 'wait', ...options }: SocketDuplexOptions, onClosed: (error?: Error) => void = () => {}) {
     super({ ...options, allowHalfOpen: true, autoDestroy: true })
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
+    this.#onClosed = onClosed
     home().watch(socket, READ_WRITE, { onEvent: (event) => this.#onEvent(event) })
     this.ref()
   }
@@ -173,6 +188,7 @@ export class SocketDuplex extends Duplex {
     else this.socket.close()
     const write = this.#write
     this.#write = undefined
+    this.#onClosed(error ?? undefined)
     done(error)
     write?.done(error ?? new SocketClosedError('The stream was destroyed before all was sent'))
   }

@@ -46,3 +46,31 @@ export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
   }
   return handlers
 }
+
+/** @internal Calls one of `handlers`, and tells its `error` of what it throws or rejects with. */
+export function callHandler<D, A extends unknown[]>(
+  handlers: Handlers<D>,
+  handler: ((connection: Connection<D>, ...rest: A) => Answer) | undefined,
+  connection: Connection<D>,
+  ...rest: A
+): void {
+  if (!handler) return
+  try {
+    const answer = handler.call(handlers, connection, ...rest)
+    if (answer !== undefined) watchAnswer(answer, handlers, handler, connection)
+  } catch (error) {
+    handlerFailed(error, handlers, handler, connection)
+  }
+}
+
+/** Only a promise is an answer: `data: (c, chunk) => c.write(chunk)` returns a number. */
+function watchAnswer<D>(answer: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {
+  if (typeof (answer as PromiseLike<void> | null)?.then !== 'function') return
+  ;(answer as PromiseLike<void>).then(undefined, (error: unknown) => handlerFailed(error, handlers, handler, connection))
+}
+
+function handlerFailed<D>(error: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {
+  const { error: report } = handlers
+  if (report && handler !== report) callHandler(handlers, report, connection, error as Error)
+  else queueMicrotask(() => { throw error })
+}

@@ -3,13 +3,14 @@ export { type SendStatus, type ShutdownHow, Socket, type SocketConnectOptions, t
 export { Multiplexer } from './multiplexer.js'
 export type { Descriptor, Event, Interest, Mode, Target } from './event.js'
 export type { Address, InetAddress, UnixAddress } from './address.js'
-export { listen, type ConnectionOptions, type ListenOptions, type Server } from './server.js'
+export { listen, type ConnectionOptions, type ListenOptions, Server } from './server.js'
 export { connect, type ConnectAttemptError, type ConnectOptions } from './connect.js'
-export type { Connection, ReadyState } from './connection.js'
+export { Connection, type ReadyState } from './connection.js'
 export type { Answer, Handlers } from './handlers.js'
 export type { Writable } from './chunk.js'
 export type { Source } from './source.js'
 export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './duplex.js'
+export { type SocketInfo, type WebStreams, toWeb } from './web.js'
 export { SocketClosedError, SocketError, type SocketErrorDetails, SocketQueueError } from './errors.js'
 export {
   type KeepAlive,

@@ -191,6 +191,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   /** Puts other handlers in the place of those in force, for all connections, open ones too. */
   reload({ socket }: { socket: Handlers<D> }): void {
     this.handlers.current = checkHandlers<D>(socket, 'socket')
+    for (const connection of this.#connections) connection.onReload()
   }
 
   /** Lets the server keep the process alive while it listens, as it does at first. */

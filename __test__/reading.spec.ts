@@ -1,0 +1,223 @@
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+
+import test, { type ExecutionContext } from 'ava'
+import { type Connection, type Handlers, type ListenOptions, type Server, SocketClosedError, connect, listen, toDuplex } from 'm-socket'
+
+/** A server and one connection to it, both terminated at the end of the test. */
+async function connected(
+  t: ExecutionContext,
+  server: Handlers | Omit<ListenOptions<undefined>, 'port' | 'hostname'> = {},
+  client: Handlers = {},
+): Promise<{ accepted: Connection; connection: Connection; server: Server }> {
+  const options = 'socket' in server || 'highWaterMark' in server ? server : { socket: server as Handlers }
+  const listening = listen({ hostname: '127.0.0.1', port: 0, ...options })
+  t.teardown(() => listening.stop(true))
+  const next = listening[Symbol.asyncIterator]().next()
+  const connection = await connect({ hostname: '127.0.0.1', port: listening.port!, socket: client })
+  t.teardown(() => connection.terminate())
+  return { accepted: (await next).value!, connection, server: listening }
+}
+
+test('read_gives_what_comes_and_null_at_the_end', async (t) => {
+  const { accepted, connection } = await connected(t)
+  connection.write('hello')
+  const into = Buffer.alloc(16)
+  t.is(await accepted.read(into), 5)
+  t.is(into.toString('utf8', 0, 5), 'hello')
+  const later = accepted.read(into)
+  connection.end('!')
+  t.is(await later, 1)
+  t.is(await accepted.read(into), null)
+  t.is(await accepted.read(into), null)
+})
+
+test('what_comes_before_anybody_reads_waits_in_the_kernel', async (t) => {
+  const { accepted, connection } = await connected(t)
+  connection.write('early')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  t.is(accepted.bytesRead, 0)
+  const into = Buffer.alloc(16)
+  t.is(await accepted.read(into), 5)
+})
+
+test('once_read_a_connection_calls_data_and_end_no_more_but_close', async (t) => {
+  const calls: string[] = []
+  const closed = resolvers<number>()
+  const { accepted, connection } = await connected(t, {
+    data: () => void calls.push('data'),
+    end: () => void calls.push('end'),
+    close: () => closed.resolve(calls.push('close')),
+  })
+  const read = accepted.read(Buffer.alloc(1))
+  connection.end('xy')
+  t.is(await read, 1)
+  t.is(await accepted.read(Buffer.alloc(1)), 1)
+  t.is(await accepted.read(Buffer.alloc(1)), null)
+  await closed.promise
+  t.deepEqual(calls, ['close'])
+})
+
+test('who_awaits_the_end_can_still_answer_it', async (t) => {
+  const { accepted, connection } = await connected(t)
+  const answer = text(connection)
+  connection.end('question')
+  let question = ''
+  for await (const chunk of accepted) question += chunk.toString()
+  t.is(accepted.write(`${question}?`), 9)
+  t.is(await answer, 'question?')
+})
+
+test('a_read_tells_data_before_the_reset_and_then_the_reset', async (t) => {
+  const { accepted, connection } = await connected(t)
+  connection.tryWrite('last words')
+  connection.terminate()
+  const into = Buffer.alloc(100)
+  t.is(await accepted.read(into), 10)
+  await t.throwsAsync(accepted.read(into), { code: 'ECONNRESET' })
+  await t.throwsAsync(accepted.read(into), { instanceOf: SocketClosedError })
+})
+
+test('a_pending_read_is_rejected_when_the_connection_is_terminated_here', async (t) => {
+  const { accepted } = await connected(t)
+  const read = accepted.read(Buffer.alloc(1))
+  accepted.terminate()
+  await t.throwsAsync(read, { instanceOf: SocketClosedError })
+})
+
+test('bad_reads_are_refused', async (t) => {
+  const { accepted } = await connected(t)
+  await t.throwsAsync(accepted.read('into' as never), { code: 'ERR_INVALID_ARG_TYPE' })
+  await t.throwsAsync(accepted.read(Buffer.alloc(0)), { code: 'ERR_OUT_OF_RANGE' })
+  const pending = accepted.read(Buffer.alloc(1))
+  await t.throwsAsync(accepted.read(Buffer.alloc(1)), { code: 'ERR_INVALID_STATE' })
+  t.throws(() => toDuplex(accepted), { code: 'ERR_INVALID_STATE' })
+  accepted.terminate()
+  await t.throwsAsync(pending)
+  t.throws(() => toDuplex(accepted), { instanceOf: SocketClosedError })
+})
+
+test('iterating_meets_a_pause_and_a_resume', async (t) => {
+  const { accepted, connection } = await connected(t)
+  accepted.pause()
+  const read = accepted.read(Buffer.alloc(8))
+  connection.write('later')
+  t.is(await Promise.race([read, new Promise((resolve) => setTimeout(resolve, 20, 'nothing'))]), 'nothing')
+  accepted.resume()
+  t.is(await read, 5)
+})
+
+test('a_server_that_ended_without_reading_drops_what_comes_and_closes', async (t) => {
+  const closed = resolvers<Error | undefined>()
+  const listening = listen({
+    hostname: '127.0.0.1',
+    socket: { open: (it) => void it.end('bye'), close: (_, error) => closed.resolve(error) },
+  })
+  t.teardown(() => listening.stop(true))
+  const client = await connect({ hostname: '127.0.0.1', port: listening.port! })
+  client.end(Buffer.alloc(100_000))
+  t.is(await text(client), 'bye')
+  t.is(await closed.promise, undefined)
+  t.is(listening.connections, 0)
+})
+
+test('without_a_data_handler_the_peers_end_is_told_nevertheless', async (t) => {
+  const ended = resolvers()
+  const { connection } = await connected(t, { end: () => ended.resolve() })
+  connection.end()
+  await t.notThrowsAsync(ended.promise)
+})
+
+test('truth 23: a_paused_connection_without_input_learns_of_a_reset_at_once', async (t) => {
+  const broken = resolvers<Error>()
+  const { accepted, connection } = await connected(t, { data: () => {}, error: (_, error) => broken.resolve(error) })
+  accepted.pause()
+  connection.terminate()
+  t.is(((await broken.promise) as NodeJS.ErrnoException).code, 'ECONNRESET')
+})
+
+test('truth 23: a_paused_connection_with_input_learns_of_a_reset_behind_it', async (t) => {
+  const calls: string[] = []
+  const closed = resolvers()
+  const { accepted, connection } = await connected(t, {
+    data: (_, chunk) => void calls.push(chunk.toString()),
+    error: (_, error) => void calls.push((error as NodeJS.ErrnoException).code!),
+    close: () => closed.resolve(),
+  })
+  accepted.pause()
+  connection.tryWrite('data')
+  connection.terminate()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  t.deepEqual(calls, [])
+  accepted.resume()
+  await closed.promise
+  t.deepEqual(calls, ['data', 'ECONNRESET'])
+})
+
+test('corked_writes_leave_together_when_the_outermost_cork_ends', async (t) => {
+  const { accepted, connection } = await connected(t)
+  const returned = connection.cork(() => {
+    connection.write('a')
+    connection.cork(() => connection.write('b'))
+    t.is(connection.bytesWritten, 0)
+    return connection.write('c')
+  })
+  t.is(returned, 1)
+  t.is(connection.bytesWritten, 3)
+  const into = Buffer.alloc(8)
+  t.is(await accepted.read(into), 3)
+  t.throws(() => connection.cork(() => { connection.write('d'); throw new RangeError('mine') }), { instanceOf: RangeError })
+  t.is(await accepted.read(into), 1)
+})
+
+test('a_duplex_over_a_connection_takes_it_over_and_tells_its_close', async (t) => {
+  const calls: string[] = []
+  const closed = resolvers<Error | undefined>()
+  const { accepted, connection, server } = await connected(t, {
+    data: () => void calls.push('data'),
+    end: () => void calls.push('end'),
+    close: (_, error) => closed.resolve(error),
+  })
+  const stream = toDuplex(accepted)
+  t.is(stream.socket, accepted.socket!)
+  t.throws(() => toDuplex(accepted), { code: 'ERR_INVALID_STATE' })
+  stream.pipe(stream)
+  connection.end('through the stream')
+  t.is(await text(connection), 'through the stream')
+  t.is(await closed.promise, undefined)
+  t.deepEqual(calls, [])
+  t.is(server.connections, 0)
+})
+
+test('a_server_that_closes_ends_and_stops_the_duplexes_over_its_connections', async (t) => {
+  const { accepted, connection, server } = await connected(t)
+  const stream = toDuplex(accepted)
+  stream.resume()
+  const closing = server.close()
+  t.is(await text(connection), '')
+  await closing
+  t.true(stream.writableEnded)
+
+  const other = await connected(t)
+  const idle = toDuplex(other.accepted)
+  other.server.stop(true)
+  await once(idle, 'close')
+  t.is(other.server.connections, 0)
+  await t.throwsAsync(other.connection.read(Buffer.alloc(1)), { code: 'ECONNRESET' })
+})
+
+test('an_error_of_the_stream_is_the_reason_that_close_is_told', async (t) => {
+  const closed = resolvers<Error | undefined>()
+  const { accepted } = await connected(t, { close: (_, error) => closed.resolve(error) })
+  const stream = toDuplex(accepted)
+  stream.on('error', () => {})
+  stream.destroy(new RangeError('enough'))
+  t.true((await closed.promise) instanceof RangeError)
+})
+
+/** Promise.withResolvers, which Node 20 has not. */
+function resolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void
+  const promise = new Promise<T>((settle) => (resolve = settle))
+  return { promise, resolve }
+}
