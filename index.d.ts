@@ -57,6 +57,9 @@ export declare function failure(handle: number): number
 /** Tries to empty the queue: 1 when it is empty now. */
 export declare function flush(handle: number): number
 
+/** Sends what `write` has gathered, of all sockets: one `send(2)` each; returns of how many. */
+export declare function flushGathered(): number
+
 /** `getsockopt(2)`: how many bytes of `into` the kernel filled. */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
 
@@ -111,10 +114,10 @@ export declare function remove(multiplexer: number, handle: number): number
 /** `close(2)` at once, by RST. */
 export declare function reset(handle: number): number
 
-/** `sendmsg(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed. */
+/** `send(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed. */
 export declare function send(handle: number, bytes: Uint8Array): number
 
-/** As `send`, of several pieces at once. */
+/** As `send`, of several pieces at once: `sendmsg(2)`. */
 export declare function sendAll(handle: number, pieces: readonly Uint8Array[]): number
 
 /** The queue's limit in bytes. */
@@ -149,7 +152,7 @@ export declare function wait(multiplexer: number, timeout: number, events: Uint8
 export declare function watch(multiplexer: number, fd: number, interest: number, mode: number): number
 
 /**
- * `sendmsg(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
- * be sent any more. With `gather`, a small write only joins the queue, until `flush`.
+ * `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
+ * be sent any more. With `gather`, a small write only joins the queue, until `flush` or `flushGathered`.
  */
 export declare function write(handle: number, bytes: Uint8Array, gather: boolean): number

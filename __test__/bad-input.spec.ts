@@ -501,7 +501,7 @@ test('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) => {
 
 test('a_duplex_is_made_of_a_socket', async (t) => {
   for (const value of [undefined, null, {}, 5]) {
-    refuses(t, () => toDuplex(wrong(value)), [TypeError, 'ERR_INVALID_ARG_TYPE', /"socket" argument must be a Socket\. Received/])
+    refuses(t, () => toDuplex(wrong(value)), [TypeError, 'ERR_INVALID_ARG_TYPE', /"source" argument must be a Socket or a Connection\. Received/])
   }
   const { client } = await connectedPair(t)
   client.close()

@@ -1,3 +1,6 @@
+// The global `Buffer` is a getter of Node's.
+import { Buffer } from 'node:buffer'
+
 import { invalidArgType } from './errors.js'
 import type { Socket } from './socket.js'
 import { integer } from './validate.js'
@@ -11,6 +14,7 @@ const LARGE = SIZE / 2
 /** Receives chunks: the receiver's to keep, or views of a buffer of the program's. */
 export class Chunker {
   readonly #borrowed: Uint8Array | undefined
+  #view: Buffer | undefined
   #spare: Buffer | undefined
   #filled = false
 
@@ -29,11 +33,17 @@ export class Chunker {
     const count = socket.receive(into)
     this.#filled = count === into.byteLength
     if (count === null) return null
-    if (this.#borrowed) return Buffer.from(into.buffer, into.byteOffset, count)
+    if (this.#borrowed) return this.#viewOf(into, count)
     const chunk = (into as Buffer).subarray(0, count)
     if (count < LARGE) return Buffer.from(chunk)
     this.#spare = undefined
     return chunk
+  }
+
+  /** Chunks of one length are one view: nobody keeps a borrowed one. */
+  #viewOf(into: Uint8Array, count: number): Buffer {
+    if (this.#view?.length !== count) this.#view = Buffer.from(into.buffer, into.byteOffset, count)
+    return this.#view
   }
 }
 

@@ -56,7 +56,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   #paused = false
   /** Input waits in the kernel that nobody wants yet. */
   #inputWaits = false
-  #gathering = false
   #corks = 0
   #metEnd = false
   #closed = false
@@ -78,7 +77,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     this.#owner.host.watch(socket, READ, this)
     this.ref()
     this.#touch()
-    this.#call(this.#handlers.open)
+    this.#call(this.#handlers().open)
   }
 
   override get socket(): Socket | undefined {
@@ -134,10 +133,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     const taken = socket.write(bytes, gather)
     if (taken < 0) return -1
     this.#touch()
-    if (gather && !this.#gathering && this.#corks === 0) {
-      this.#gathering = true
-      this.#owner.host.atBatchEnd(this)
-    }
     if (taken < bytes.byteLength) this.#awaitDrain()
     return taken
   }
@@ -146,12 +141,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     if (this.#wantsDrain) return
     this.#wantsDrain = true
     this.#watchFor()
-  }
-
-  /** @internal */
-  onBatchEnd(): void {
-    this.#gathering = false
-    this.flush()
   }
 
   /** Tries to send what is queued now; tells whether nothing is left. */
@@ -228,7 +217,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   #read<T>(receive: (socket: Socket) => T | null): Promise<T> {
     if (!this.#socket || this.#closed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
     const answer = (this.#reader ??= new Reader()).read(receive)
-    if (this.#wantsInput) this.#receive(this.#socket)
+    if (this.#wantsInput()) this.#receive(this.#socket)
     return answer
   }
 
@@ -343,13 +332,13 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   /** @internal */
   onEvent(event: Event): void {
     if (event.readable || event.error) {
-      if (this.#wantsInput) this.#receive(this.#socket!)
+      if (this.#wantsInput()) this.#receive(this.#socket!)
       else this.#look(this.#socket!)
     }
     if (event.writable && this.#wantsDrain && !this.#closed) {
       this.#wantsDrain = false
       this.#watchFor()
-      this.#call(this.#handlers.drain)
+      this.#call(this.#handlers().drain)
       this.#adapter?.onDrain?.()
     }
   }
@@ -362,7 +351,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   /** @internal Closes, unless the handler sets another time, or sends something. */
   onTimeout(): void {
     const { deadline } = this
-    this.#call(this.#handlers.timeout)
+    this.#call(this.#handlers().timeout)
     if (this.#closed) return
     if (this.deadline !== deadline) return wheel.watch(this)
     this.#socket?.close()
@@ -372,22 +361,22 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   /** @internal No connection came about. */
   fail(error: Error): void {
     this.#closed = true
-    this.#call(this.#handlers.connectError, error)
+    this.#call(this.#handlers().connectError, error)
   }
 
-  get #handlers(): Handlers<D> {
+  #handlers(): Handlers<D> {
     return this.#owner.handlers.current
   }
 
   /** Whether what comes is to be received now. */
-  get #wantsInput(): boolean {
+  #wantsInput(): boolean {
     if (this.#paused) return false
     if (this.#reader) return this.#reader.isWaiting
-    return this.#handlers.data !== undefined || this.#dropsInput
+    return this.#handlers().data !== undefined || this.#dropsInput()
   }
 
   /** A server that has ended its half without having read anything is not going to. */
-  get #dropsInput(): boolean {
+  #dropsInput(): boolean {
     return this.#owner.server !== undefined && this.#socket!.writeEnded
   }
 
@@ -415,8 +404,8 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
       if (chunk === null) return
       if (chunk.length === 0) return this.#meetEnd()
       this.#touch()
-      this.#call(this.#handlers.data, chunk)
-      if (this.#closed || !this.#wantsInput || !chunker.wasFilled) return
+      this.#call(this.#handlers().data, chunk)
+      if (this.#closed || !this.#wantsInput() || !chunker.wasFilled) return
     }
   }
 
@@ -436,7 +425,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   #meetEnd(): void {
     if (this.#metEnd) return
     this.#metEnd = true
-    this.#call(this.#handlers.end)
+    this.#call(this.#handlers().end)
     this.#answerEnd()
   }
 
@@ -458,7 +447,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   #break(error: Error): void {
     if (this.#closed) return
     this.#reader?.fail(error)
-    this.#call(this.#handlers.error, error)
+    this.#call(this.#handlers().error, error)
     this.#socket?.close()
     this.#finish(error)
   }
@@ -472,15 +461,15 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     this.#owner.closed(this)
     // Never inside another handler of this connection: close comes last.
     this.#owner.host.defer(() => {
-      this.#call(this.#handlers.close, error)
+      this.#call(this.#handlers().close, error)
       this.#adapter?.onClose?.(error)
     })
   }
 
   #watchFor(): void {
     if (!this.#socket || this.#closed) return
-    if (this.#wantsInput) this.#inputWaits = false
-    const read = this.#wantsInput || !(this.#paused || this.#inputWaits)
+    if (this.#wantsInput()) this.#inputWaits = false
+    const read = this.#wantsInput() || !(this.#paused || this.#inputWaits)
     this.#owner.host.modify(this.#socket, read ? (this.#wantsDrain ? READ_WRITE : READ) : WRITE)
   }
 
@@ -491,7 +480,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   }
 
   #call<A extends unknown[]>(handler: ((connection: Connection<D>, ...rest: A) => Answer) | undefined, ...rest: A): void {
-    if (handler) callHandler(this.#handlers, handler, this, ...rest)
+    if (handler) callHandler(this.#handlers(), handler, this, ...rest)
   }
 }
 

@@ -85,13 +85,13 @@ export class SocketDuplex extends Duplex {
 
   #onEvent(event: Event): void {
     if (event.readable && this.#reading) this.#receive()
-    if (event.error && this.#isStuck) this.destroy(this.#whyClosed())
+    if (event.error && this.#isStuck()) this.destroy(this.#whyClosed())
     else if (event.readable && !this.#reading) home().modify(this.socket, WRITE)
     if (event.writable) this.#settleWrite()
   }
 
   /** Whether a broken connection would be noticed by nobody: a reader learns of it behind the data, by reading. */
-  get #isStuck(): boolean {
+  #isStuck(): boolean {
     return !this.destroyed && (this.#write !== undefined || this.socket.state === 'closed')
   }
 

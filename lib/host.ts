@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketClosedError, systemError } from './errors.js'
 import type { Watcher } from './event.js'
-import type { BatchEnd, InterestBits, Poller } from './poller.js'
+import type { InterestBits, Poller } from './poller.js'
 import type { Source } from './source.js'
 
 const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex, a connection or an iteration)'
@@ -45,14 +45,9 @@ export class Host {
     return this.poller.inBatch
   }
 
-  /** Calls `onBatchEnd` once, when all watchers of the running batch have been told. */
-  atBatchEnd(gatherer: BatchEnd): void {
-    this.poller.atBatchEnd(gatherer)
-  }
-
   /** Calls back when all watchers of the running batch have been told; soon, when none runs. */
   defer(callback: () => void): void {
-    if (this.inBatch) this.poller.atBatchEnd({ onBatchEnd: callback })
+    if (this.inBatch) this.poller.atBatchEnd(callback)
     else queueMicrotask(callback)
   }
 

@@ -9,12 +9,14 @@ export const BATCH = 1000
 /** Native interest bits; 0 only empties a queue. */
 export type InterestBits = 0 | 1 | 2 | 3
 
-type Deliver = (events: Event[]) => void
+/** From so many events on, it pays to look again before Node's loop does: its own epoll_wait(2) on ours is dearer. */
+const BUSY = 2
 
-/** What has to be done when the watchers of a batch have been told. */
-export interface BatchEnd {
-  onBatchEnd(): void
-}
+/** After so many looks or events other handles of Node's loop get their turn. */
+const LOOKS_PER_TURN = 4
+const EVENTS_PER_TURN = 256
+
+type Deliver = (events: Event[]) => void
 
 /** Native mode number of `'edge'`. */
 const EDGE = 0
@@ -38,7 +40,8 @@ export class Poller {
   readonly #registrations: (Registration | undefined)[] = []
   readonly #foreign = new Map<object, Registration>()
   readonly #guests = new Set<Source>()
-  readonly #gatherers: BatchEnd[] = []
+  /** What waits until the watchers of a batch have been told. */
+  readonly #deferred: (() => void)[] = []
   #inBatch = false
   readonly #batch = new Int32Array(2 * BATCH)
   readonly #bytes = new Uint8Array(this.#batch.buffer)
@@ -192,9 +195,19 @@ export class Poller {
   #turn(): void {
     this.#disarm()
     if (!this.#pending) return
-    const events = this.#collect(native.wait(this.#handle, 0, this.#bytes))
-    if (events.length > 0 || this.#woken || performance.now() >= this.#pending.deadline) this.#finish(events)
+    const events = this.#look()
+    if (events.length > 0 || this.#woken || isOver(this.#pending.deadline)) this.#finish(events)
     else this.#rearm()
+  }
+
+  /** What has happened; where only watchers are told, what happened meanwhile too, some times over. */
+  #look(): Event[] {
+    for (let looks = 1, told = 0; ; looks++) {
+      const count = native.wait(this.#handle, 0, this.#bytes)
+      const events = this.#collect(count)
+      told += count
+      if (events.length > 0 || count < BUSY || told >= EVENTS_PER_TURN || looks === LOOKS_PER_TURN) return events
+    }
   }
 
   #finish(events: Event[]): void {
@@ -220,8 +233,9 @@ export class Poller {
       return
     }
     clearTimeout(this.#timer)
-    const left = Math.min(this.#pending.deadline - performance.now(), idle < 0 ? Infinity : idle)
-    if (left === Infinity) return
+    const { deadline } = this.#pending
+    if (deadline === Infinity && idle < 0) return
+    const left = Math.min(deadline - performance.now(), idle < 0 ? Infinity : idle)
     this.#timer = setTimeout(() => this.#turn(), Math.max(0, Math.ceil(left)))
     if (!this.#referenced) this.#timer.unref()
   }
@@ -256,39 +270,54 @@ export class Poller {
     return events
   }
 
+  /** Whether watchers are being told of a batch right now. */
   get inBatch(): boolean {
     return this.#inBatch
   }
 
-  atBatchEnd(gatherer: BatchEnd): void {
-    this.#gatherers.push(gatherer)
+  /** Calls back when all watchers of the running batch have been told. */
+  atBatchEnd(callback: () => void): void {
+    this.#deferred.push(callback)
   }
 
   #tell(watched: Registration[]): void {
     this.#inBatch = true
     for (const registration of watched) tell(registration, registration.watcher!)
     // What one does at its end may give others, or itself, more to do.
-    for (const gatherer of this.#gatherers) attempt(() => gatherer.onBatchEnd())
-    this.#gatherers.length = 0
+    for (const callback of this.#deferred) attempt(callback)
+    if (this.#deferred.length > 0) this.#deferred.length = 0
     this.#inBatch = false
+    native.flushGathered()
   }
 }
 
+/** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
 function tell(registration: Registration, watcher: Watcher): void {
   const { hasLeft } = registration
-  if (registration.isNews) attempt(() => watcher.onEvent(registration))
+  try {
+    if (registration.isNews) watcher.onEvent(registration)
+  } catch (error) {
+    throwLater(error)
+  }
   if (hasLeft) attempt(() => watcher.onLeft?.())
 }
 
-/** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
 function attempt(act: () => void): void {
   try {
     act()
   } catch (error) {
-    queueMicrotask(() => {
-      throw error
-    })
+    throwLater(error)
   }
+}
+
+function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}
+
+function isOver(deadline: number): boolean {
+  return deadline !== Infinity && performance.now() >= deadline
 }
 
 function check(result: number, syscall: string): number {

@@ -242,7 +242,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   /** @internal Somebody waits to be accepted. */
   onEvent(): void {
-    for (let turn = 0; turn < ACCEPTS_PER_TURN && !this.#isFull; turn++) {
+    for (let turn = 0; turn < ACCEPTS_PER_TURN && !this.#isFull(); turn++) {
       const socket = this.#accept()
       if (!socket) return
       this.#admit(socket)
@@ -278,13 +278,13 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.#emptied = []
   }
 
-  get #isFull(): boolean {
+  #isFull(): boolean {
     return this.#connections.size >= this.#maxConnections || this.#accepted.length >= ITERATION_BACKLOG
   }
 
   #watchFor(): void {
-    if (this.#paused === this.#isFull || this.#listener.fd < 0) return
-    this.#paused = this.#isFull
+    if (this.#paused === this.#isFull() || this.#listener.fd < 0) return
+    this.#paused = this.#isFull()
     this.host.modify(this.#listener, this.#paused ? NONE : READ)
   }
 }

@@ -65,7 +65,7 @@ const CONNECT_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort', ...SE
 
 let warnedOfBlocking = false
 
-/** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), sendmsg(2). */
+/** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), send(2). */
 export class Socket extends Source {
   /** Where it was to connect to, for the error that says that it could not. */
   readonly #remote: Place | undefined
@@ -155,7 +155,7 @@ export class Socket extends Source {
   }
 
   /**
-   * Sends without waiting: sendmsg(2), all pieces of an array in one call. What the kernel does not take is copied
+   * Sends without waiting: send(2), or sendmsg(2) for all pieces of an array in one call. What the kernel does not take is copied
    * into the send queue, and goes out by itself. Strings are sent as UTF-8.
    *
    * `'sent'`, `'partially-sent'` and `'queued'` mean that the caller has nothing more to do, and may reuse its buffer.
@@ -206,13 +206,13 @@ export class Socket extends Source {
 
   /** Tries to empty the send queue now, in no mode waiting; tells whether it is empty. The multiplexer does so by itself. */
   flush(): boolean {
-    const handle = this.#lastHandle
+    const handle = this.#lastHandle()
     return handle < 0 || native.flush(handle) !== 0
   }
 
   /** Bytes in the send queue. */
   get queued(): number {
-    const handle = this.#lastHandle
+    const handle = this.#lastHandle()
     return handle < 0 ? 0 : native.queued(handle)
   }
 
@@ -343,12 +343,12 @@ export class Socket extends Source {
 
   /** Reads an option of the kernel: getsockopt(2). */
   getOption<K extends OptionName>(name: K): OptionValue<K> {
-    return getOption(this.#openHandle('getOption'), this.#family, name)
+    return getOption(this.#openHandle('getOption'), this.#family(), name)
   }
 
   /** Sets an option of the kernel: setsockopt(2). */
   setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
-    setOption(this.#openHandle('setOption'), this.#family, name, value)
+    setOption(this.#openHandle('setOption'), this.#family(), name, value)
   }
 
   /** The bytes of any option: getsockopt(2). */
@@ -371,12 +371,12 @@ export class Socket extends Source {
     return infoInto(this.#openHandle('infoInto'), into)
   }
 
-  get #family(): 4 | 6 | 0 {
+  #family(): 4 | 6 | 0 {
     return familyOf(this.localAddress)
   }
 
   /** The handle that is still good for the queue, also after `close`. */
-  get #lastHandle(): number {
+  #lastHandle(): number {
     return this.handle < 0 ? this.#closing : this.handle
   }
 

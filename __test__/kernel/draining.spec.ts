@@ -182,7 +182,8 @@ test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (handle
   await flood(t, { port: server.port! })
   const steps = await openedPerTurn(() => opened)
   t.is(opened, CROWD)
-  t.true(Math.max(...steps) <= 128, `${steps}`)
+  // A turn of Node's loop is up to 4 looks of 64 connections.
+  t.true(Math.max(...steps) <= 256, `${steps}`)
 })
 
 test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (iteration)', async (t) => {

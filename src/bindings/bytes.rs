@@ -17,6 +17,9 @@ pub struct Bytes(Option<*mut [u8]>);
 // returns, so the memory neither moves nor shrinks nor goes away. A SharedArrayBuffer may change under
 // our eyes: its bytes go to and come from the kernel as they are, and nothing is concluded from them.
 impl Bytes {
+    /// No `Uint8Array`.
+    pub(super) const NONE: Self = Self(None);
+
     /// The bytes, to be read during the call.
     pub(super) fn get(&self) -> Option<&[u8]> {
         // SAFETY: as above; several arguments may be the same array, and are only read then.

@@ -7,11 +7,13 @@ use std::os::fd::RawFd;
 use std::ptr::null_mut;
 use std::rc::{Rc, Weak};
 
+use napi::JsValue;
 use napi::bindgen_prelude::{Env, Object, Result};
 use napi::{check_status, sys};
 use napi_derive::napi;
 
 use super::callback::Callback;
+use super::lean;
 use crate::core::{Context, Handle};
 use crate::uv;
 
@@ -103,7 +105,7 @@ impl Environment {
 
 /// Gives each environment that loads the addon a state of its own.
 #[napi(module_exports)]
-pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
+pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
     let environment = Box::into_raw(Box::new(Environment {
         context: RefCell::new(Context::new()),
         watches: RefCell::new(HashMap::new()),
@@ -115,7 +117,9 @@ pub fn init(_exports: Object<'_>, env: Env) -> Result<()> {
     // SAFETY: hooks run before the instance data is freed.
     check_status!(unsafe {
         sys::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
-    })
+    })?;
+    // SAFETY: the instance data outlives every call.
+    unsafe { lean::replace(env.raw(), exports.raw(), environment) }
 }
 
 /// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open.

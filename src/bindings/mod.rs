@@ -14,6 +14,7 @@ mod address;
 mod bytes;
 mod callback;
 mod environment;
+mod lean;
 mod listener;
 mod multiplexer;
 mod option;

@@ -93,9 +93,17 @@ pub fn remove(env: &Env, multiplexer: i32, handle: i32) -> i32 {
 /// of each event as int32 pairs; returns how many. The bits: 1 readable, 2 writable, 4 read ended,
 /// 8 hang-up, 16 error, 32 has left the multiplexer.
 #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array")]
-pub fn wait(env: &Env, multiplexer: i32, timeout: i32, mut events: Bytes) -> i32 {
+pub fn wait(env: &Env, multiplexer: i32, timeout: i32, events: Bytes) -> i32 {
+    wait_for(Environment::of(env), multiplexer, timeout, events)
+}
+
+pub(super) fn wait_for(
+    environment: &Environment,
+    multiplexer: i32,
+    timeout: i32,
+    mut events: Bytes,
+) -> i32 {
     let Some(events) = events.get_mut() else { return NOT_BYTES };
-    let environment = Environment::of(env);
     let limit = events.len() / EVENT_SIZE;
     let tell = teller(events);
     let told = environment.context().wait(Handle::from_raw(multiplexer), timeout, limit, tell);
@@ -116,15 +124,23 @@ pub fn service(env: &Env, multiplexer: i32, mut events: Bytes) -> i32 {
 
 /// Milliseconds that a wait could sleep now: 0 when there is news, -1 without end.
 #[napi]
-pub fn idle(env: &Env, multiplexer: i32, limit: u32) -> i32 {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    number(Environment::of(env).context().idle(Handle::from_raw(multiplexer), limit))
+pub fn idle(env: &Env, multiplexer: i32, limit: i32) -> i32 {
+    idle_time(Environment::of(env), multiplexer, limit)
+}
+
+pub(super) fn idle_time(environment: &Environment, multiplexer: i32, limit: i32) -> i32 {
+    let limit = usize::try_from(limit).unwrap_or(0);
+    number(environment.context().idle(Handle::from_raw(multiplexer), limit))
 }
 
 /// Whether a pending wait keeps the process alive.
 #[napi]
 pub fn hold(env: &Env, multiplexer: i32, holds: bool) {
-    Environment::of(env).await_for(Handle::from_raw(multiplexer), holds);
+    hold_for(Environment::of(env), multiplexer, holds);
+}
+
+pub(super) fn hold_for(environment: &Environment, multiplexer: i32, holds: bool) {
+    environment.await_for(Handle::from_raw(multiplexer), holds);
 }
 
 fn teller(events: &mut [u8]) -> impl FnMut(Event) {

@@ -59,9 +59,13 @@ pub fn connect_path(env: &Env, handle: i32, path: String) -> i32 {
 
 /// `recv(2)` into the array; -EAGAIN when nothing waits, 0 at the peer's end.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
-pub fn receive(env: &Env, handle: i32, mut into: Bytes) -> i32 {
+pub fn receive(env: &Env, handle: i32, into: Bytes) -> i32 {
+    receive_into(Environment::of(env), handle, into)
+}
+
+pub(super) fn receive_into(environment: &Environment, handle: i32, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let mut context = Environment::of(env).context();
+    let mut context = environment.context();
     let into = bounded(into);
     count(context.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
 }
@@ -83,23 +87,26 @@ fn bounded(into: &mut [u8]) -> &mut [u8] {
     into.split_at_mut(length).0
 }
 
-/// `sendmsg(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed.
+/// `send(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed.
 #[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
 pub fn send(env: &Env, handle: i32, bytes: Bytes) -> i32 {
-    let Some(bytes) = bytes.get() else { return NOT_BYTES };
-    send_pieces(env, handle, &[IoSlice::new(bytes)])
+    send_bytes(Environment::of(env), handle, &bytes)
 }
 
-/// As `send`, of several pieces at once.
+pub(super) fn send_bytes(environment: &Environment, handle: i32, bytes: &Bytes) -> i32 {
+    let Some(bytes) = bytes.get() else { return NOT_BYTES };
+    send_pieces(environment, handle, &[IoSlice::new(bytes)])
+}
+
+/// As `send`, of several pieces at once: `sendmsg(2)`.
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
 pub fn send_all(env: &Env, handle: i32, pieces: Pieces) -> i32 {
     let Some(pieces) = pieces.get() else { return NOT_BYTES };
     let pieces: Option<Vec<_>> = pieces.iter().map(|piece| piece.get().map(IoSlice::new)).collect();
-    pieces.map_or(NOT_BYTES, |pieces| send_pieces(env, handle, &pieces))
+    pieces.map_or(NOT_BYTES, |pieces| send_pieces(Environment::of(env), handle, &pieces))
 }
 
-fn send_pieces(env: &Env, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
-    let environment = Environment::of(env);
+fn send_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
     let handle = Handle::from_raw(handle);
     let sent = environment.context().with_socket(handle, |socket| socket.send(pieces));
     if sent != Ok(SendStatus::Sent) {
@@ -108,15 +115,22 @@ fn send_pieces(env: &Env, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
     number(sent.map(|status| status as i32))
 }
 
-/// `sendmsg(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
-/// be sent any more. With `gather`, a small write only joins the queue, until `flush`.
+/// `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
+/// be sent any more. With `gather`, a small write only joins the queue, until `flush` or `flushGathered`.
 #[napi(ts_args_type = "handle: number, bytes: Uint8Array, gather: boolean")]
 pub fn write(env: &Env, handle: i32, bytes: Bytes, gather: bool) -> i32 {
+    write_bytes(Environment::of(env), handle, &bytes, gather)
+}
+
+pub(super) fn write_bytes(
+    environment: &Environment,
+    handle: i32,
+    bytes: &Bytes,
+    gather: bool,
+) -> i32 {
     let Some(bytes) = bytes.get() else { return NOT_BYTES };
     let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));
-    let environment = Environment::of(env);
-    let handle = Handle::from_raw(handle);
-    let written = environment.context().with_socket(handle, |socket| socket.write(bytes, gather));
+    let written = environment.context().write(Handle::from_raw(handle), bytes, gather);
     environment.update_holds();
     count(written)
 }
@@ -124,11 +138,26 @@ pub fn write(env: &Env, handle: i32, bytes: Bytes, gather: bool) -> i32 {
 /// Tries to empty the queue: 1 when it is empty now.
 #[napi]
 pub fn flush(env: &Env, handle: i32) -> i32 {
-    let environment = Environment::of(env);
-    let flushed =
-        environment.context().with_socket(Handle::from_raw(handle), |socket| Ok(socket.flush()));
+    flush_queue(Environment::of(env), handle)
+}
+
+pub(super) fn flush_queue(environment: &Environment, handle: i32) -> i32 {
+    let handle = Handle::from_raw(handle);
+    let flushed = environment.context().with_socket(handle, |socket| Ok(socket.flush()));
     environment.update_holds();
     number(flushed)
+}
+
+/// Sends what `write` has gathered, of all sockets: one `send(2)` each; returns of how many.
+#[napi]
+pub fn flush_gathered(env: &Env) -> i32 {
+    flush_all(Environment::of(env))
+}
+
+pub(super) fn flush_all(environment: &Environment) -> i32 {
+    let flushed = environment.context().flush_gathered();
+    environment.update_holds();
+    count(Ok(flushed))
 }
 
 /// `shutdown(2)`, of the writing half after the queue. How: 0 read, 1 write, 2 both.

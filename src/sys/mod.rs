@@ -35,4 +35,4 @@ pub(crate) use socket::{
     socket,
 };
 pub(crate) use symbol::symbol;
-pub(crate) use transfer::{MAX_PIECES, peek, receive, send};
+pub(crate) use transfer::{MAX_PIECES, peek, receive, send_pieces};

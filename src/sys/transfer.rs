@@ -1,4 +1,4 @@
-//! `recv(2)` and `sendmsg(2)`.
+//! `recv(2)`, `send(2)` and `sendmsg(2)`.
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -36,28 +36,42 @@ fn receive_with(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> Result<usize
     }
 }
 
-/// `sendmsg(2)` of one piece or several: how many bytes the kernel took.
+/// `send(2)`: how many bytes the kernel took.
 ///
 /// # Errors
 /// EAGAIN when the kernel's buffer is full, EPIPE, ECONNRESET.
 ///
 /// # Notes
 /// `MSG_NOSIGNAL` on every call: a peer that went away must not raise SIGPIPE.
-pub(crate) fn send(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and no lengths.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    // IoSlice is guaranteed to have the layout of `struct iovec`; sendmsg does not write to it.
-    message.msg_iov = pieces.as_ptr().cast_mut().cast();
-    message.msg_iovlen = pieces.len().min(MAX_PIECES);
+fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     loop {
-        let sent = syscall!(sendmsg(
-            fd.as_raw_fd(),
-            &raw const message,
-            libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT
-        ));
+        let sent = syscall!(send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), SEND_FLAGS));
         match sent {
             Err(Errno::INTR) => {}
             sent => return sent.map(isize::unsigned_abs),
         }
     }
 }
+
+/// `sendmsg(2)`: as [`send`], of several pieces; of one it is `send`, which costs the kernel less.
+pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    match pieces {
+        [piece] => return send(fd, piece),
+        [piece, rest] if rest.is_empty() => return send(fd, piece),
+        _ => {}
+    }
+    // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and no lengths.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // IoSlice is guaranteed to have the layout of `struct iovec`; sendmsg does not write to it.
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len().min(MAX_PIECES);
+    loop {
+        let sent = syscall!(sendmsg(fd.as_raw_fd(), &raw const message, SEND_FLAGS));
+        match sent {
+            Err(Errno::INTR) => {}
+            sent => return sent.map(isize::unsigned_abs),
+        }
+    }
+}
+
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;

@@ -25,6 +25,8 @@ pub(crate) struct Context {
     hold_changes: Vec<Handle>,
     edges: Vec<EpollEvent>,
     questions: Vec<(Token, PollFd)>,
+    /// Sockets whose small writes wait for the end of a batch.
+    gathered: Vec<Token>,
 }
 
 /// What became of a source that its owner has closed.
@@ -45,6 +47,7 @@ impl Context {
             hold_changes: Vec::new(),
             edges: vec![EpollEvent::EMPTY; EDGES_PER_WAIT],
             questions: Vec::new(),
+            gathered: Vec::new(),
         }
     }
 
@@ -129,6 +132,39 @@ impl Context {
             self.refresh(token);
         }
         result
+    }
+
+    /// Takes what there is room for. Gathered, it waits for a flush.
+    pub(crate) fn write(
+        &mut self,
+        handle: Handle,
+        bytes: &[u8],
+        gather: bool,
+    ) -> Result<usize, Errno> {
+        let token = self.token(handle)?;
+        let gathered_before = self.gathers(token);
+        let written = self.with_socket(handle, |socket| socket.write(bytes, gather));
+        if !gathered_before && self.gathers(token) {
+            self.gathered.push(token);
+        }
+        written
+    }
+
+    fn gathers(&self, token: Token) -> bool {
+        matches!(self.sources.get(token).map(|it| &it.kind), Some(Kind::Socket(it)) if it.gathers())
+    }
+
+    /// Sends what has been gathered; tells of how many sockets.
+    pub(crate) fn flush_gathered(&mut self) -> usize {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        let count = gathered.len();
+        for token in gathered.drain(..) {
+            if self.gathers(token) {
+                let _ = self.with_socket(token.handle(), |socket| Ok(socket.flush()));
+            }
+        }
+        self.gathered = gathered;
+        count
     }
 
     /// Ends one half or both: reading at once, writing after the queue.

@@ -188,6 +188,11 @@ impl Socket {
         !self.queue.is_empty() && !self.gathers
     }
 
+    /// Whether output waits for the end of a batch.
+    pub(super) fn gathers(&self) -> bool {
+        self.gathers && !self.queue.is_empty()
+    }
+
     /// Whether the kernel's next EPOLLOUT is needed, whatever the owner asks for.
     pub(super) fn awaits_writable(&self) -> bool {
         self.state == State::Connecting || self.has_output()

@@ -162,7 +162,7 @@ impl Socket {
                 break;
             }
             let Ok(fd) = self.fd() else { return Flushed::Empty };
-            match sys::send(fd, &self.queue.pieces()) {
+            match sys::send_pieces(fd, &self.queue.pieces()) {
                 Ok(count) => {
                     self.sent += count as u64;
                     self.queue.advance(count);
@@ -183,7 +183,7 @@ impl Socket {
         Flushed::Empty
     }
 
-    /// sendmsg(2) until all of the pieces or what the kernel has room for has gone.
+    /// send(2) or sendmsg(2) until all of the pieces or what the kernel has room for has gone.
     fn hand_over(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
         let mut total = 0;
         for batch in pieces.chunks(sys::MAX_PIECES) {
@@ -191,7 +191,7 @@ impl Socket {
             if length == 0 {
                 continue;
             }
-            let sent = sys::send(self.fd()?, batch);
+            let sent = sys::send_pieces(self.fd()?, batch);
             match sent {
                 Ok(count) => {
                     self.sent += count as u64;
