@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path'
 import test, { type Implementation } from 'ava'
 
 /** Programs of other people that tests talk to or look through. */
-export type Peer = 'curl' | 'nc' | 'openssl' | 'python3' | 'socat' | 'strace'
+export type Peer = 'curl' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace'
 
 /**
  * Declares a serial test that needs other people's programs. Where one is absent the test is skipped, and its title says

@@ -1,0 +1,47 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+import type { ExecutionContext } from 'ava'
+
+import { type Outcome, outcomeOf, start } from './child.js'
+
+export type ExampleName = 'chat' | 'echo' | 'lines' | 'reconnect' | 'redis'
+
+/** Where a test wants a server to listen. */
+export const ANYWHERE = ['--host', '127.0.0.1', '--port', '0'] as const
+
+export interface RunningExample {
+  readonly child: ChildProcess
+  readonly outcome: Promise<Outcome>
+}
+
+/** Node 26 warns of how the loader registers itself, which is no word of the example's. */
+const LOADER = ['--disable-warning=DEP0205', '--import', '@oxc-node/core/register']
+
+/** Runs a program of `examples/`. */
+export function runExample(t: ExecutionContext, name: ExampleName, args: readonly string[], env: Record<string, string> = {}): RunningExample {
+  const path = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url))
+  const child = start(t, process.execPath, [...LOADER, path, ...args], { env: { ...process.env, ...env } })
+  return { child, outcome: outcomeOf(child) }
+}
+
+/** Starts a server of `examples/`; resolves with its port once it says that it listens. */
+export async function startServer(
+  t: ExecutionContext,
+  name: ExampleName,
+  args: readonly string[] = ANYWHERE,
+  env: Record<string, string> = {},
+): Promise<RunningExample & { port: number; line: string }> {
+  const { child, outcome } = runExample(t, name, args, env)
+  const [line] = (await once(child.stdout!, 'data')) as [Buffer]
+  const port = Number(/^Listening on \S+ port (\d+)/.exec(line.toString())?.[1])
+  return { child, outcome, port, line: line.toString() }
+}
+
+/** Ends a server as Ctrl-C does, and fails when it does not end well. */
+export async function interrupt(t: ExecutionContext, { child, outcome }: RunningExample): Promise<void> {
+  child.kill('SIGINT')
+  const { code, signal, stderr } = await outcome
+  t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
+}

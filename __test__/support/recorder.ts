@@ -1,0 +1,25 @@
+import type { ExecutionContext } from 'ava'
+import { type Connection, type Server, listen } from 'm-socket'
+
+/** A server that keeps what it hears, stopped at the end of the test. */
+export class Recorder {
+  readonly server: Server
+  readonly chunks: Buffer[] = []
+  readonly connections: Connection[] = []
+
+  constructor(t: ExecutionContext, hostname: string, port = 0) {
+    this.server = listen({
+      hostname,
+      port,
+      socket: {
+        open: (connection) => void this.connections.push(connection),
+        data: (_, chunk) => void this.chunks.push(chunk),
+      },
+    })
+    t.teardown(() => this.server.stop(true))
+  }
+
+  get heard(): string {
+    return Buffer.concat(this.chunks).toString()
+  }
+}

@@ -1,0 +1,59 @@
+// RESP2, the protocol of Redis: answers into bytes.
+
+const RETURN = 0x0d
+const NEWLINE = 0x0a
+/** Bytes kept for answers; more are got when needed, and given back. */
+const SIZE = 131072
+
+/** Answers, gathered one behind the other. As to `private`, see `CommandParser`. */
+export class Answers {
+  private bytes = Buffer.allocUnsafeSlow(SIZE)
+  private end = 0
+
+  get length(): number {
+    return this.end
+  }
+
+  /** `+OK`, `-ERR …`, `:1` and the like; one line, of ASCII. */
+  line(line: string): void {
+    this.reserve(line.length + 2)
+    // A line is a few characters: shorter than the way into Node and back.
+    for (let at = 0; at < line.length; at++) this.bytes[this.end++] = line.charCodeAt(at)
+    this.endLine()
+  }
+
+  /** Bytes, any; `null` for what does not exist. */
+  bulk(value: Buffer | null): void {
+    if (!value) return this.line('$-1')
+    this.line(`$${value.length}`)
+    this.reserve(value.length + 2)
+    this.bytes.set(value, this.end)
+    this.end += value.length
+    this.endLine()
+  }
+
+  array(values: readonly Buffer[]): void {
+    this.line(`*${values.length}`)
+    for (const value of values) this.bulk(value)
+  }
+
+  /** All there is, good until the next answer is gathered. */
+  take(): Buffer {
+    const taken = this.bytes.subarray(0, this.end)
+    this.end = 0
+    if (this.bytes.length > SIZE) this.bytes = Buffer.allocUnsafeSlow(SIZE)
+    return taken
+  }
+
+  private endLine(): void {
+    this.bytes[this.end++] = RETURN
+    this.bytes[this.end++] = NEWLINE
+  }
+
+  private reserve(more: number): void {
+    if (this.end + more <= this.bytes.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.end + more, 2 * this.bytes.length))
+    this.bytes.copy(larger, 0, 0, this.end)
+    this.bytes = larger
+  }
+}

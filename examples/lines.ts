@@ -1,0 +1,94 @@
+// A line protocol, one answer a line: TIME, ECHO text, SUM 1 2 3, HELP, QUIT. Try: nc 127.0.0.1 5002
+
+import { type Connection, listen } from 'm-socket'
+
+import { LineSplitter } from './line-splitter.js'
+import { serve } from './program.js'
+
+/** Bytes of a line. */
+const LIMIT = 1024
+/** Milliseconds that a silent client stays. */
+const IDLE = 300_000
+
+interface Session {
+  readonly lines: LineSplitter
+  /** Answers that there was no room for. */
+  unsent: Buffer
+}
+
+const commands: ReadonlyMap<string, (text: string) => string> = new Map([
+  ['TIME', () => new Date().toISOString()],
+  ['ECHO', (text) => text],
+  ['SUM', sum],
+  ['HELP', () => [...commands.keys()].join(' ')],
+  ['QUIT', () => 'bye'],
+])
+
+serve('lines', 5002, (place) =>
+  listen<Session>({
+    ...place,
+    idleTimeout: IDLE,
+    socket: {
+      open(connection) {
+        connection.data = { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
+      },
+      data(connection, chunk) {
+        // Nothing is heard after QUIT, even if it comes.
+        if (connection.readyState === 1) hear(connection, chunk)
+      },
+      drain(connection) {
+        if (send(connection, connection.data.unsent)) connection.resume()
+      },
+    },
+  }),
+)
+
+/** Answers all lines of a chunk with one write. */
+function hear(connection: Connection<Session>, chunk: Buffer): void {
+  let answers = ''
+  for (const line of connection.data.lines.push(chunk)) {
+    answers += `${answer(line)}\n`
+    if (line !== null && isQuit(line)) {
+      connection.end(answers)
+      return
+    }
+  }
+  // Whoever sends and does not read is not listened to until it has read: what waits here is bounded by one chunk.
+  if (answers !== '' && !send(connection, Buffer.from(answers))) connection.pause()
+}
+
+/** Whether all has been taken; the rest waits for `drain`. */
+function send(connection: Connection<Session>, bytes: Buffer): boolean {
+  const taken = connection.write(bytes)
+  connection.data.unsent = bytes.subarray(Math.max(0, taken))
+  return taken === bytes.length
+}
+
+function answer(line: string | null): string {
+  if (line === null) return `ERROR a line has at most ${LIMIT} bytes`
+  const [name, text] = parse(line)
+  const command = commands.get(name)
+  if (!command) return 'ERROR unknown command, try HELP'
+  try {
+    return `OK ${command(text)}`
+  } catch (error) {
+    return `ERROR ${(error as Error).message}`
+  }
+}
+
+function isQuit(line: string): boolean {
+  return parse(line)[0] === 'QUIT'
+}
+
+/** The command, in capitals, and what follows the first space. */
+function parse(line: string): [name: string, text: string] {
+  const [name = ''] = line.split(' ', 1)
+  return [name.toUpperCase(), line.slice(name.length + 1)]
+}
+
+function sum(text: string): string {
+  const words = text.split(' ').filter((word) => word !== '')
+  const total = words.reduce((sofar, word) => sofar + Number(word), 0)
+  if (!Number.isFinite(total)) throw new RangeError('SUM takes numbers')
+  return String(total)
+}
