@@ -4,11 +4,11 @@ import { SocketClosedError, invalidArgType, invalidState, outOfRange } from './e
 import type { Event } from './event.js'
 import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers } from './handlers.js'
 import type { Host } from './host.js'
+import { IdleTimer } from './idle-timer.js'
 import { Reader } from './reader.js'
 import type { Server } from './server.js'
 import type { Socket } from './socket.js'
 import { integer, milliseconds, oneOf } from './validate.js'
-import { now, wheel } from './wheel.js'
 
 const READ = 1
 const WRITE = 2
@@ -45,13 +45,9 @@ export interface Adapter {
 export class Connection<D = undefined> extends Endpoints implements AsyncIterable<Buffer>, Disposable {
   /** Whatever the program wants to keep with the connection. */
   data: D
-  /** @internal */
-  deadline = Infinity
-  /** @internal */
-  bucket = 0
   readonly #owner: ConnectionOwner<D>
   #socket: Socket | undefined
-  #idle: number
+  #idle: IdleTimer | undefined
   #wantsDrain = false
   #paused = false
   /** Input waits in the kernel that nobody wants yet. */
@@ -68,7 +64,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     super()
     this.#owner = owner
     this.data = data
-    this.#idle = owner.idleTimeout
   }
 
   /** @internal The connection stands. */
@@ -76,7 +71,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     this.#socket = socket
     this.#owner.host.watch(socket, READ, this)
     this.ref()
-    this.#touch()
+    this.timeout(this.#owner.idleTimeout)
     this.#call(this.#handlers().open)
   }
 
@@ -132,7 +127,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     if (!socket || this.#closed) return -1
     const taken = socket.write(bytes, gather)
     if (taken < 0) return -1
-    this.#touch()
+    this.#idle?.touch()
     if (taken < bytes.byteLength) this.#awaitDrain()
     return taken
   }
@@ -240,10 +235,9 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
    * `timeout` handler is called first, and keeps the connection by sending something or by setting a time anew.
    */
   timeout(ms: number): this {
-    this.#idle = milliseconds(ms, 'ms')
-    this.deadline = Infinity
-    wheel.forget(this)
-    this.#touch()
+    const span = milliseconds(ms, 'ms')
+    this.#idle?.stop()
+    this.#idle = span === 0 || this.#closed ? undefined : new IdleTimer(span, (timer) => this.#onIdle(timer))
     return this
   }
 
@@ -348,16 +342,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     this.#finish()
   }
 
-  /** @internal Closes, unless the handler sets another time, or sends something. */
-  onTimeout(): void {
-    const { deadline } = this
-    this.#call(this.#handlers().timeout)
-    if (this.#closed) return
-    if (this.deadline !== deadline) return wheel.watch(this)
-    this.#socket?.close()
-    this.#finish()
-  }
-
   /** @internal No connection came about. */
   fail(error: Error): void {
     this.#closed = true
@@ -366,6 +350,15 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
 
   #handlers(): Handlers<D> {
     return this.#owner.handlers.current
+  }
+
+  /** Closes, unless the handler sets another time, or sends something. */
+  #onIdle(timer: IdleTimer): void {
+    const { deadline } = timer
+    this.#call(this.#handlers().timeout)
+    if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
+    this.#socket?.close()
+    this.#finish()
   }
 
   /** Whether what comes is to be received now. */
@@ -391,7 +384,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
 
   #readOn(reader: Reader, socket: Socket): void {
     reader.receive(socket)
-    this.#touch()
+    this.#idle?.touch()
     this.#watchFor()
     // Whoever awaits the end may still answer it before our half ends too.
     if (socket.readEnded) setImmediate(() => this.#answerEnd())
@@ -403,7 +396,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
       const chunk = chunker.receive(socket)
       if (chunk === null) return
       if (chunk.length === 0) return this.#meetEnd()
-      this.#touch()
+      this.#idle?.touch()
       this.#call(this.#handlers().data, chunk)
       if (this.#closed || !this.#wantsInput() || !chunker.wasFilled) return
     }
@@ -455,7 +448,7 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   #finish(error?: Error): void {
     if (this.#closed) return
     this.#closed = true
-    wheel.forget(this)
+    this.#idle?.stop()
     this.unref()
     this.#reader?.fail(error)
     this.#owner.closed(this)
@@ -471,12 +464,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     if (this.#wantsInput()) this.#inputWaits = false
     const read = this.#wantsInput() || !(this.#paused || this.#inputWaits)
     this.#owner.host.modify(this.#socket, read ? (this.#wantsDrain ? READ_WRITE : READ) : WRITE)
-  }
-
-  #touch(): void {
-    if (this.#idle === 0) return
-    this.deadline = now() + this.#idle
-    if (this.bucket === 0) wheel.watch(this)
   }
 
   #call<A extends unknown[]>(handler: ((connection: Connection<D>, ...rest: A) => Answer) | undefined, ...rest: A): void {

@@ -1,14 +1,10 @@
 import { debuglog } from 'node:util'
 
-import * as native from '../index.js'
+/** What an owner that is gone has left, and where it was opened. */
+class Traced<T> {
+  readonly stack = new Error('opened here').stack
 
-type Kind = 'Socket' | 'Listener' | 'Multiplexer'
-
-interface Remains {
-  readonly kind: Kind
-  readonly handle: number
-  readonly stack: string | undefined
-  readonly finish: (handle: number) => void
+  constructor(readonly what: T) {}
 }
 
 const tracing = debuglog('m-socket')
@@ -18,27 +14,31 @@ const tracing = debuglog('m-socket')
  *
  * Callbacks of a FinalizationRegistry run as tasks of their own, so they may run JavaScript.
  */
-class Guard {
-  readonly #registry = new FinalizationRegistry<Remains>((remains) => {
-    remains.finish(remains.handle)
-    warn(remains)
-  })
+export class Guard<T> {
+  readonly #kind: string
+  readonly #finish: (what: T) => void
+  readonly #registry = new FinalizationRegistry<T | Traced<T>>((remains) => this.#close(remains))
 
-  watch(owner: object, kind: Kind, handle: number, finish: (handle: number) => void = native.close): void {
-    const stack = tracing.enabled ? new Error('opened here').stack : undefined
-    this.#registry.register(owner, { kind, handle, stack, finish }, owner)
+  /** `finish` closes what an owner of this kind has left. */
+  constructor(kind: 'Socket' | 'Listener' | 'Multiplexer', finish: (what: T) => void) {
+    this.#kind = kind
+    this.#finish = finish
+  }
+
+  watch(owner: object, what: T): void {
+    this.#registry.register(owner, tracing.enabled ? new Traced(what) : what, owner)
   }
 
   forget(owner: object): void {
     this.#registry.unregister(owner)
   }
-}
 
-function warn({ kind, stack }: Remains): void {
-  process.emitWarning(`A ${kind} was garbage-collected while open; it has been closed. Call close(), or declare it with \`using\`.`, {
-    type: 'SocketLeakWarning',
-    detail: stack ?? 'Run with NODE_DEBUG=m-socket to see where it was opened.',
-  })
+  #close(remains: T | Traced<T>): void {
+    const isTraced = remains instanceof Traced
+    this.#finish(isTraced ? remains.what : remains)
+    process.emitWarning(`A ${this.#kind} was garbage-collected while open; it has been closed. Call close(), or declare it with \`using\`.`, {
+      type: 'SocketLeakWarning',
+      detail: isTraced ? remains.stack : 'Run with NODE_DEBUG=m-socket to see where it was opened.',
+    })
+  }
 }
-
-export const guard = new Guard()

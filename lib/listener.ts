@@ -6,6 +6,7 @@ import * as native from '../index.js'
 import { type Address, type Place, bind, familyOf, inetPlace, toAddress, unixPlace } from './address.js'
 import { SocketClosedError, SocketError, invalidArgType, systemError } from './errors.js'
 import { home } from './home.js'
+import { Guard } from './leak.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions } from './options/index.js'
 import { Socket } from './socket.js'
 import { Source } from './source.js'
@@ -34,6 +35,8 @@ const ACCEPTS_PER_TURN = 64
 /** Node's hint for the name-taking sibling. */
 const NAME_HINT = 'use Listener.bindHost for names'
 
+const guard = new Guard<number>('Listener', native.close)
+
 const NONE = 0
 const READ = 1
 
@@ -46,7 +49,13 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
 
   /** @internal */
   constructor(handle: number) {
-    super(handle, 'Listener')
+    super(handle)
+    this.guarded()
+  }
+
+  /** @internal */
+  protected override get guard(): Guard<number> {
+    return guard
   }
 
   /**
@@ -97,6 +106,11 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    * @throws SocketClosedError once closed.
    */
   accept(): Socket | null {
+    return this.take()?.guarded() ?? null
+  }
+
+  /** @internal As {@link accept}, for who refers to the socket from now on. */
+  take(): Socket | null {
     const handle = native.accept(this.handle)
     if (handle >= 0) return new Socket(handle)
     if (handle === -EAGAIN) return null

@@ -5,7 +5,7 @@ import { SocketClosedError, invalidArgType, systemError } from './errors.js'
 import type { Descriptor, Event, Interest, Mode, Registration, Target } from './event.js'
 import { home } from './home.js'
 import { Host } from './host.js'
-import { guard } from './leak.js'
+import { Guard } from './leak.js'
 import { type InterestBits, Poller } from './poller.js'
 import { Source } from './source.js'
 import { integer, oneOf, timeout as validTimeout } from './validate.js'
@@ -31,7 +31,7 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
    */
   constructor(...targets: Target[]) {
     const poller = this.#poller
-    guard.watch(this, 'Multiplexer', 0, () => shut(poller))
+    guard.watch(this, poller)
     try {
       for (const target of targets) this.add(target)
     } catch (error) {
@@ -190,6 +190,8 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
     if (this.#poller.closed) throw new SocketClosedError(`${verb}: the Multiplexer is closed`)
   }
 }
+
+const guard = new Guard<Poller>('Multiplexer', shut)
 
 function interestBits(interest: Interest): InterestBits {
   return (INTERESTS.indexOf(oneOf(interest, INTERESTS, 'interest')) + 1) as InterestBits

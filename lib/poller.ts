@@ -83,7 +83,7 @@ export class Poller {
   /** `handle` names a source that has given its own up, and is here only to empty its queue. */
   add(source: Source, interest: InterestBits, mode: number, handle = source.handle, watcher?: Watcher): void {
     check(native.add(this.#handle, handle, interest, mode), 'epoll_ctl')
-    source.poller = this
+    source.enter(this)
     this.#register(source, handle, watcher)
   }
 
@@ -172,7 +172,7 @@ export class Poller {
       const { target, handle } = registration
       registration.write(0)
       if (target instanceof Source) {
-        target.poller = undefined
+        target.left(handle)
         if (native.queued(handle) > 0) orphaned(target, handle)
       }
     }

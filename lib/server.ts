@@ -253,7 +253,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   /** An exhausted process leaves those who wait in the backlog; the multiplexer tells of them again. */
   #accept(): Socket | null {
     try {
-      return this.#listener.fd < 0 ? null : this.#listener.accept()
+      return this.#listener.fd < 0 ? null : this.#listener.take()
     } catch (error) {
       if (error instanceof SocketError) return null
       throw error

@@ -5,6 +5,7 @@ import * as native from '../index.js'
 import { type Address, type Place, bind, connect, familyOf, inetPlace, toAddress, unixPlace } from './address.js'
 import { SocketClosedError, invalidArgType, outOfRange, systemError } from './errors.js'
 import { home } from './home.js'
+import { Guard } from './leak.js'
 import {
   type OptionName,
   type OptionValue,
@@ -63,6 +64,8 @@ const ANYWHERE = { 4: '0.0.0.0', 6: '::' } as const
 
 const CONNECT_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort', ...SETTABLE_OPTION_NAMES]
 
+const guard = new Guard<number>('Socket', native.close)
+
 let warnedOfBlocking = false
 
 /** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), send(2). */
@@ -78,8 +81,13 @@ export class Socket extends Source {
 
   /** @internal */
   constructor(handle: number, remote?: Place) {
-    super(handle, 'Socket')
+    super(handle)
     this.#remote = remote
+  }
+
+  /** @internal */
+  protected override get guard(): Guard<number> {
+    return guard
   }
 
   /**
@@ -95,7 +103,7 @@ export class Socket extends Source {
     checkOptions(options, CONNECT_KEYS)
     const remote = remotePlace(options)
     const local = localPlace(options, remote)
-    const socket = new Socket(must(native.open(remote.family), 'socket'), remote)
+    const socket = new Socket(must(native.open(remote.family), 'socket'), remote).guarded()
     try {
       applyOptions(socket.handle, remote.family, options, 'connect')
       if (local) must(bind(socket.handle, local), 'bind', local)
@@ -114,7 +122,7 @@ export class Socket extends Source {
    * the descriptor then stays as it was.
    */
   static adopt(fd: number): Socket {
-    return new Socket(must(native.adoptSocket(integer(fd, 0, 2 ** 31 - 1, 'fd')), 'adopt'))
+    return new Socket(must(native.adoptSocket(integer(fd, 0, 2 ** 31 - 1, 'fd')), 'adopt')).guarded()
   }
 
   /**

@@ -1,5 +1,5 @@
 import * as native from '../index.js'
-import { guard } from './leak.js'
+import type { Guard } from './leak.js'
 import type { Poller } from './poller.js'
 
 /** How many low bits of a native handle are its generation: `GENERATION_BITS` in `src/core/handle.rs`. */
@@ -19,13 +19,34 @@ export function slotOf(handle: number): number {
 export abstract class Source {
   /** @internal The native handle; -1 once closed. */
   handle: number
-  /** @internal Where it is registered. */
-  poller: Poller | undefined = undefined
+  #poller: Poller | undefined = undefined
+  #guarded = false
 
   /** @internal */
-  protected constructor(handle: number, kind: 'Socket' | 'Listener') {
+  protected constructor(handle: number) {
     this.handle = handle
-    guard.watch(this, kind, handle)
+  }
+
+  /** @internal Closes it, should nobody refer to it any more while it is open. */
+  protected abstract get guard(): Guard<number>
+
+  /** @internal Where it is registered: there somebody refers to it, so that it needs no guard. */
+  get poller(): Poller | undefined {
+    return this.#poller
+  }
+
+  /** @internal */
+  enter(poller: Poller): void {
+    this.#poller = poller
+    if (this.#guarded) this.guard.forget(this)
+    this.#guarded = false
+  }
+
+  /** @internal Has it closed when it becomes garbage. */
+  guarded(): this {
+    this.#guarded = true
+    this.guard.watch(this, this.handle)
+    return this
   }
 
   /** The file descriptor, or -1 once closed. It stays this object's: close it only through {@link close}. */
@@ -43,14 +64,16 @@ export abstract class Source {
 
   /** @internal The poller has let go of what was registered under the handle; it may still be open. */
   left(_handle: number): void {
-    this.poller = undefined
+    this.#poller = undefined
+    if (this.handle >= 0) this.guarded()
   }
 
   /** @internal Gives the handle up: from here on the source is closed. */
   surrender(): number {
     const handle = this.handle
+    if (this.#guarded) this.guard.forget(this)
+    this.#guarded = false
     this.handle = -1
-    guard.forget(this)
     return handle
   }
 }
