@@ -133,6 +133,11 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     this.#arrived?.()
   }
 
+  /** @internal Gives an adopted descriptor back, open. */
+  disown(): void {
+    native.disown(this.surrender())
+  }
+
   /** Lets a pending iteration keep the process alive, as it does at first. */
   ref(): this {
     this.#referenced = true
@@ -210,7 +215,7 @@ function adopt(options: ListenerOptions, backlog: number): Listener {
     applyOptions(listener.handle, familyOf(listener.address), options, 'open')
     return listener
   } catch (error) {
-    native.disown(listener.surrender())
+    listener.disown()
     throw error
   }
 }

@@ -67,11 +67,24 @@ const KEYS = [...CONNECTION_KEYS, 'hostname', 'port', 'unix', 'fd', 'backlog', '
  */
 export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
   checkOptions(options, KEYS)
-  return new Server(options, bind(options))
+  const owned = ownership<D>(options)
+  const { maxConnections } = options
+  const most = maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
+  const listener = bind(options)
+  try {
+    return new Server(listener, owned, most, options.data as D)
+  } catch (error) {
+    if (options.fd === undefined) listener.close()
+    else listener.disown()
+    throw error
+  }
 }
 
+/** @internal */
+export type Ownership<D> = Omit<ConnectionOwner<D>, 'closed' | 'server'> & { readonly highWaterMark: number }
+
 /** @internal The checked options that connections live by. */
-export function ownership<D>(options: ConnectionOptions<D>): Omit<ConnectionOwner<D>, 'closed'> & { highWaterMark: number } {
+export function ownership<D>(options: ConnectionOptions<D>): Ownership<D> {
   const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0, highWaterMark = 65536 } = options
   if (receiveInto !== undefined && !(receiveInto instanceof Uint8Array && receiveInto.byteLength > 0)) {
     throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
@@ -110,32 +123,26 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   readonly #maxConnections: number
   readonly #connections = new Set<Connection<D>>()
   readonly #accepted: Connection<D>[] = []
-  #iterating = false
-  #arrived: (() => void) | undefined
+  /** How many loops iterate, and those that wait for a connection. */
+  #loops = 0
+  #waiting: (() => void)[] = []
   #emptied: (() => void)[] = []
   #paused = false
   #holding = false
 
   /** @internal */
-  constructor(options: ListenOptions<D>, listener: Listener) {
+  constructor(listener: Listener, owned: Ownership<D>, maxConnections: number, data: D) {
     this.#listener = listener
-    try {
-      const { host, handlers, chunker, allowHalfOpen, idleTimeout, highWaterMark } = ownership(options)
-      this.host = host
-      this.handlers = handlers
-      this.chunker = chunker
-      this.allowHalfOpen = allowHalfOpen
-      this.idleTimeout = idleTimeout
-      this.#highWaterMark = highWaterMark
-      this.data = options.data as D
-      const { maxConnections } = options
-      this.#maxConnections = maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
-      this.host.watch(listener, READ, this)
-      this.ref()
-    } catch (error) {
-      listener.close()
-      throw error
-    }
+    this.host = owned.host
+    this.handlers = owned.handlers
+    this.chunker = owned.chunker
+    this.allowHalfOpen = owned.allowHalfOpen
+    this.idleTimeout = owned.idleTimeout
+    this.#highWaterMark = owned.highWaterMark
+    this.#maxConnections = maxConnections
+    this.data = data
+    this.host.watch(listener, READ, this)
+    this.ref()
   }
 
   /** The listening socket's address; undefined once stopped. */
@@ -170,7 +177,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   stop(closeActive = false): void {
     this.#listener.close()
     this.unref()
-    this.#arrived?.()
+    this.#wakeLoops()
     if (closeActive) for (const connection of this.#connections) connection.terminate()
   }
 
@@ -212,22 +219,28 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     return this
   }
 
-  /** Connections as they are accepted, until the server is stopped; accepting pauses while 64 wait for the loop. */
+  /**
+   * Connections as they are accepted, until the server is stopped; accepting pauses while 64 wait for the loop. Several loops
+   * share them.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Connection<D>, void, void> {
-    this.#iterating = true
+    this.#loops++
     try {
       for (;;) {
         const connection = this.#accepted.shift()
         this.#watchFor()
         if (connection) yield connection
         else if (this.#listener.fd < 0) return
-        else await new Promise<void>((resolve) => (this.#arrived = resolve))
+        else await new Promise<void>((resolve) => this.#waiting.push(resolve))
       }
     } finally {
-      this.#iterating = false
-      this.#accepted.length = 0
+      if (--this.#loops === 0) this.#accepted.length = 0
       this.#watchFor()
     }
+  }
+
+  #wakeLoops(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   /** The same as `stop(true)`, for `using`. */
@@ -264,9 +277,9 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     socket.sendQueueLimit = this.#highWaterMark
     const connection = new Connection<D>(this, this.data)
     this.#connections.add(connection)
-    if (this.#iterating) this.#accepted.push(connection)
+    if (this.#loops > 0) this.#accepted.push(connection)
     connection.attach(socket)
-    this.#arrived?.()
+    if (this.#waiting.length > 0) this.#wakeLoops()
   }
 
   /** @internal */

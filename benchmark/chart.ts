@@ -1,0 +1,130 @@
+// Draws the charts that the README shows, light and dark, from the JSON of a run: node … benchmark/chart.ts [results.json]
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+import type { Results } from './results.js'
+
+interface Bar {
+  readonly label: string
+  readonly value: number
+  readonly ours: boolean
+  /** The part of the value in a lighter shade, behind it: system time. */
+  readonly rest?: number
+}
+
+interface Chart {
+  readonly title: string
+  readonly unit: string
+  readonly bars: readonly Bar[]
+  /** What the two shades are. */
+  readonly legend?: readonly [string, string]
+}
+
+interface Theme {
+  readonly text: string
+  readonly faint: string
+  readonly ours: string
+  readonly others: string
+}
+
+const THEMES: Record<'light' | 'dark', Theme> = {
+  light: { text: '#1f2328', faint: '#59636e', ours: '#0969da', others: '#8c959f' },
+  dark: { text: '#f0f6fc', faint: '#9198a1', ours: '#4493f8', others: '#656c76' },
+}
+
+const LABELS: Record<string, string> = {
+  bare: 'bare epoll loop',
+  'wait-sync': 'm-socket waitSync',
+  multiplexer: 'm-socket wait',
+  handlers: 'm-socket handlers',
+  borrowed: 'm-socket receiveInto',
+  duplex: 'm-socket toDuplex',
+  net: 'node:net',
+  bun: 'Bun',
+  deno: 'Deno',
+}
+
+const OURS = new Set(['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex'])
+
+const WIDTH = 640
+const LEFT = 160
+const RIGHT = 90
+const ROW = 26
+
+export function draw({ title, unit, bars, legend }: Chart, { text, faint, ours, others }: Theme): string {
+  const largest = Math.max(...bars.map(({ value }) => value))
+  const scale = (value: number): number => Math.round((value / largest) * (WIDTH - LEFT - RIGHT))
+  const rows = bars.map(({ label, value, rest = 0, ours: isOurs }, at) => {
+    const y = 52 + at * ROW
+    const fill = isOurs ? ours : others
+    const first = scale(value - rest)
+    return [
+      `<text x="${LEFT - 8}" y="${y + 13}" text-anchor="end" fill="${text}">${label}</text>`,
+      `<rect x="${LEFT}" y="${y}" width="${first}" height="18" fill="${fill}"/>`,
+      ...(rest > 0 ? [`<rect x="${LEFT + first}" y="${y}" width="${scale(value) - first}" height="18" fill="${fill}" fill-opacity="0.5"/>`] : []),
+      `<text x="${LEFT + scale(value) + 8}" y="${y + 13}" fill="${faint}">${figure(value, unit)} ${unit}</text>`,
+    ].join('\n')
+  })
+  const key = legend ? ` (full shade: ${legend[0]}, half shade: ${legend[1]})` : ''
+  const height = 60 + bars.length * ROW
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" font-family="system-ui, sans-serif" font-size="13">`,
+    `<title>${title}</title>`,
+    `<text x="12" y="22" font-size="15" font-weight="bold" fill="${text}">${title}</text>`,
+    `<text x="12" y="40" font-size="12" fill="${faint}">Shorter is better${key}.</text>`,
+    ...rows,
+    '</svg>\n',
+  ].join('\n')
+}
+
+function figure(value: number, unit: string): string {
+  return unit === 'B' ? Math.round(value).toLocaleString('en') : value.toFixed(1)
+}
+
+/** What can be drawn of a run, by file name. */
+export function charts({ timed, memory }: Results): Record<string, Chart> {
+  const echo = timed['echo-64x50']
+  const made: Record<string, Chart> = {}
+  if (echo) {
+    const bars = drawn(Object.keys(echo)).map((name) => ({ ...named(name), value: echo[name]!.cpu.median, rest: echo[name]!.system }))
+    made['cpu-per-echo'] = { title: 'Server CPU per echo of 64 bytes, 50 connections', unit: 'µs', bars, legend: ['user time', 'system time'] }
+  }
+  const [first] = Object.values(memory)
+  if (first) {
+    // Deno's program holds a buffer for each connection: its bar would leave no room for the others.
+    const bars = drawn(Object.keys(memory)).filter((name) => name !== 'deno').map((name) => ({ ...named(name), value: memory[name]!.collected }))
+    made['memory-per-connection'] = { title: `Resident memory per idle connection, ${first.connections.toLocaleString('en')} connections`, unit: 'B', bars }
+  }
+  return made
+}
+
+function drawn(names: readonly string[]): string[] {
+  return names.filter((name) => name in LABELS)
+}
+
+function named(name: string): { label: string; ours: boolean } {
+  return { label: LABELS[name]!, ours: OURS.has(name) }
+}
+
+const folder = fileURLToPath(new URL('../docs/charts', import.meta.url))
+
+/** Writes `docs/charts/NAME-light.svg` and `-dark.svg`. */
+export function write(results: Results): string[] {
+  mkdirSync(folder, { recursive: true })
+  return Object.entries(charts(results)).flatMap(([name, chart]) =>
+    (['light', 'dark'] as const).map((theme) => {
+      const file = `${folder}/${name}-${theme}.svg`
+      writeFileSync(file, draw(chart, THEMES[theme]))
+      return file
+    }),
+  )
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const results = new URL('results/', import.meta.url).pathname
+  const file = process.argv[2] ?? ['full.json', 'short.json'].map((name) => results + name).find((path) => existsSync(path))
+  if (!file) throw new Error('there are no results yet: npm run bench')
+  console.log(write(JSON.parse(readFileSync(file, 'utf8')) as Results).join('\n'))
+}

@@ -1,0 +1,110 @@
+// Figures that noise does not touch: system calls, heap bytes, resident bytes.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+
+import { Child } from './child.js'
+import type { Contender } from './contenders.js'
+import { onLoadCore } from './cores.js'
+import { residentOf } from './cpu.js'
+import { type Server, load, start } from './measure.js'
+import { LOAD } from './native.js'
+
+export interface Syscalls {
+  readonly perEcho: number
+  /** The commonest, per echo. */
+  readonly calls: Readonly<Record<string, number>>
+}
+
+/** strace(1) counts the calls of all threads, between the first and the last of the echoes. */
+export async function syscalls(contender: Contender, connections: number): Promise<Syscalls> {
+  const operations = 5 * connections + 5000
+  const args = ['echo', '--connections', String(connections), '--warmup', String(2 * operations), '--operations', String(operations)]
+  const folder = mkdtempSync(`${tmpdir()}/m-socket-bench-`)
+  const server = await start(contender, 'echo')
+  try {
+    const summary = await load(server, args, async (go) => {
+      const strace = new Child(['strace', '-f', '-c', '-o', `${folder}/summary`, '-p', String(server.child.pid)])
+      await strace.complaint('attached')
+      await go()
+      strace.interrupt()
+      await strace.end()
+      return readFileSync(`${folder}/summary`, 'utf8')
+    })
+    return countedOf(summary, operations)
+  } finally {
+    await server.child.end()
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** A line has: % of time, seconds, microseconds a call, calls, perhaps errors, name. */
+export function countedOf(summary: string, operations: number): Syscalls {
+  const rows = [...summary.matchAll(/^ *[\d.]+ +[\d.]+ +\d+ +(\d+) (?: *\d+)? +(\w+)$/gm)].filter(([, , name]) => name !== 'total')
+  const counts = rows.map(([, count, name]) => [name!, Number(count) / operations] as const).sort((a, b) => b[1] - a[1])
+  return {
+    perEcho: counts.reduce((sum, [, count]) => sum + count, 0),
+    calls: Object.fromEntries(counts.filter(([, count]) => count >= 0.0005)),
+  }
+}
+
+/** A young generation so large that none of these runs fills it: nothing is collected meanwhile. */
+const NO_COLLECTION = ['--min-semi-space-size=64', '--max-semi-space-size=64']
+
+/** Bytes that are allocated on the JavaScript heap per echo: the difference between runs of N and 3 N, so that what a run costs as such is left out. */
+export async function heapBytes(contender: Contender): Promise<number> {
+  const operations = 5000
+  const server = await start(contender, 'echo', NO_COLLECTION)
+  try {
+    const first = await grown(server, operations, 30_000)
+    const second = await grown(server, 3 * operations, 5000)
+    return (second - first) / (2 * operations)
+  } finally {
+    await server.child.end()
+  }
+}
+
+async function grown(server: Server, operations: number, warmup: number): Promise<number> {
+  const args = ['echo', '--connections', '50', '--warmup', String(warmup), '--operations', String(operations)]
+  return await load(server, args, async (go) => {
+    const before = await server.child.ask<{ heapUsed: number }>('gc')
+    await go()
+    const after = await server.child.ask<{ heapUsed: number }>('usage')
+    return after.heapUsed - before.heapUsed
+  })
+}
+
+/** As many as a limit of 20,000 descriptors has room for. */
+const IDLE = 15_000
+
+export interface Memory {
+  readonly connections: number
+  /** Resident bytes per idle connection as they are. */
+  readonly raw: number
+  /** The same after a collection. */
+  readonly collected: number
+}
+
+export async function memory(contender: Contender): Promise<Memory> {
+  const server = await start(contender, 'echo')
+  try {
+    await load(server, ['echo', '--connections', '50', '--operations', '5000'], (go) => go())
+    await collect(contender, server)
+    const before = residentOf(server.child.pid)
+    const holder = new Child(onLoadCore([LOAD, 'idle', '--connections', String(IDLE), '--port', server.port]))
+    await holder.line()
+    const raw = residentOf(server.child.pid)
+    await collect(contender, server)
+    const collected = residentOf(server.child.pid)
+    const { errors, firstError } = await holder.ask<{ errors: number; firstError: string }>('')
+    await holder.end()
+    if (errors > 0) throw new Error(firstError)
+    return { connections: IDLE, raw: (raw - before) / IDLE, collected: (collected - before) / IDLE }
+  } finally {
+    await server.child.end()
+  }
+}
+
+async function collect({ runtime }: Contender, { child }: Server): Promise<void> {
+  if (runtime !== 'native') await child.ask('gc')
+}

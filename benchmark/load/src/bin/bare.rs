@@ -1,0 +1,169 @@
+//! The bare loop that all others are compared with: epoll_wait(2), recv(2) into one buffer, send(2).
+//!
+//! Prints `port N`; at SIGTERM or the end of stdin one line of JSON: its own user and system microseconds, how many
+//! connections it has accepted and how many bytes have come.
+
+use std::io::{Result, Write, stdout};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use load::sys::{self, EDGE, ENDS, Epoll, Event, IN, OUT, RDHUP};
+
+const HELP: &str = "bare [echo | sink | accept]
+
+  echo    what comes goes back
+  sink    what comes is counted; the peer's end is answered with the count in decimal
+  accept  what connects is counted, and closed at once";
+
+const LISTENER: u64 = u64::MAX;
+const STDIN: u64 = u64::MAX - 1;
+
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Echo,
+    Sink,
+    Accept,
+}
+
+#[derive(Default)]
+struct Connection {
+    socket: Option<OwnedFd>,
+    /// What the kernel has not taken yet.
+    rest: Vec<u8>,
+    received: u64,
+}
+
+struct Server {
+    mode: Mode,
+    epoll: Epoll,
+    listener: OwnedFd,
+    /// By descriptor.
+    connections: Vec<Connection>,
+    accepted: u64,
+    received: u64,
+}
+
+extern "C" fn on_signal(_: i32) {
+    ENDED.store(true, Ordering::Relaxed);
+}
+
+fn main() -> Result<()> {
+    let mut mode = Mode::Echo;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "echo" => mode = Mode::Echo,
+            "sink" => mode = Mode::Sink,
+            "accept" => mode = Mode::Accept,
+            _ => {
+                println!("{HELP}");
+                return Ok(());
+            }
+        }
+    }
+    // SAFETY: the handler only stores to an atomic.
+    unsafe { libc::signal(libc::SIGTERM, on_signal as *const () as usize) };
+    sys::raise_limit();
+    let (listener, port) = sys::listen(4096)?;
+    let epoll = Epoll::new()?;
+    epoll.add(listener.as_raw_fd(), IN, LISTENER)?;
+    // A stdin that is a file or /dev/null cannot be watched, and is not needed.
+    let _ = epoll.add(0, IN, STDIN);
+    println!("port {port}");
+    stdout().flush()?;
+    let mut server =
+        Server { mode, epoll, listener, connections: Vec::new(), accepted: 0, received: 0 };
+    server.run()?;
+    let (user, system) = sys::usage();
+    println!(
+        "{{\"user\":{user},\"system\":{system},\"accepted\":{},\"bytes\":{}}}",
+        server.accepted, server.received
+    );
+    Ok(())
+}
+
+impl Server {
+    fn run(&mut self) -> Result<()> {
+        let mut events = vec![Event { events: 0, u64: 0 }; 1024];
+        let mut buffer = vec![0; 65_536];
+        while !ENDED.load(Ordering::Relaxed) {
+            let count = self.epoll.wait(&mut events, None)?;
+            for event in &events[..count] {
+                match event.u64 {
+                    LISTENER => self.accept()?,
+                    STDIN => {
+                        if matches!(sys::receive_any(0, &mut buffer), Ok(0) | Err(_)) {
+                            return Ok(());
+                        }
+                    }
+                    fd => {
+                        if self.serve(fd as usize, event.events, &mut buffer).is_err() {
+                            self.connections[fd as usize] = Connection::default();
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        while let Some(socket) = sys::accept(&self.listener)? {
+            self.accepted += 1;
+            if self.mode == Mode::Accept {
+                continue;
+            }
+            let fd = socket.as_raw_fd() as usize;
+            self.epoll.add(fd as RawFd, IN | OUT | RDHUP | EDGE, fd as u64)?;
+            if self.connections.len() <= fd {
+                self.connections.resize_with(fd + 1, Connection::default);
+            }
+            self.connections[fd] = Connection { socket: Some(socket), ..Connection::default() };
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn serve(&mut self, fd: usize, flags: u32, buffer: &mut [u8]) -> Result<()> {
+        let connection = &mut self.connections[fd];
+        if connection.socket.is_none() {
+            return Ok(());
+        }
+        if !connection.rest.is_empty() && !connection.flush(fd as RawFd)? {
+            return Ok(());
+        }
+        loop {
+            let Some(count) = sys::receive(fd as RawFd, buffer)? else { return Ok(()) };
+            if count == 0 {
+                if self.mode == Mode::Sink {
+                    sys::send(fd as RawFd, connection.received.to_string().as_bytes())?;
+                }
+                *connection = Connection::default();
+                return Ok(());
+            }
+            self.received += count as u64;
+            connection.received += count as u64;
+            if self.mode == Mode::Echo {
+                let sent = sys::send(fd as RawFd, &buffer[..count])?.unwrap_or(0);
+                if sent < count {
+                    connection.rest.extend_from_slice(&buffer[sent..count]);
+                    return Ok(());
+                }
+            }
+            // Edge-triggered: after a short read the kernel tells of what comes next, unless the end came with it.
+            if count < buffer.len() && flags & ENDS == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Whether nothing is left to send.
+    fn flush(&mut self, fd: RawFd) -> Result<bool> {
+        let sent = sys::send(fd, &self.rest)?.unwrap_or(0);
+        self.rest.drain(..sent);
+        Ok(self.rest.is_empty())
+    }
+}

@@ -1,0 +1,229 @@
+//! The system calls, each with an `io::Result`.
+
+use std::io::{Error, Result};
+use std::mem::{size_of, zeroed};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+pub const IN: u32 = libc::EPOLLIN as u32;
+pub const OUT: u32 = libc::EPOLLOUT as u32;
+pub const EDGE: u32 = libc::EPOLLET as u32;
+pub const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+/// The peer has ended, or the connection is broken: after these a short read is not the last one.
+pub const ENDS: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+
+pub type Event = libc::epoll_event;
+
+fn check(result: isize) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::last_os_error())
+}
+
+/// Would-block as `None`.
+fn attempt(result: isize) -> Result<Option<usize>> {
+    match check(result) {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn address(ip: Ipv4Addr, port: u16) -> libc::sockaddr_in {
+    // SAFETY: all zeroes is a valid sockaddr_in.
+    let mut address: libc::sockaddr_in = unsafe { zeroed() };
+    address.sin_family = libc::AF_INET as u16;
+    address.sin_port = port.to_be();
+    address.sin_addr.s_addr = u32::from(ip).to_be();
+    address
+}
+
+fn set(fd: RawFd, level: i32, name: i32, value: i32) -> Result<()> {
+    // SAFETY: the value is an int that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(fd, level, name, (&raw const value).cast(), size_of::<i32>() as u32)
+    };
+    check(result as isize).map(drop)
+}
+
+fn stream(flags: i32) -> Result<OwnedFd> {
+    // SAFETY: socket(2) takes no pointer; a descriptor that it returns is nobody else's.
+    let fd = check(unsafe {
+        libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0)
+    } as isize)?;
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// A TCP socket with TCP_NODELAY, connected or connecting to 127.0.0.1 from `source`.
+///
+/// # Notes
+/// IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect(2), which may take one that another
+/// destination uses; without it a source address runs out of ports in bind(2).
+pub fn connect(port: u16, source: Ipv4Addr, blocking: bool) -> Result<OwnedFd> {
+    let socket = stream(if blocking { 0 } else { libc::SOCK_NONBLOCK })?;
+    let fd = socket.as_raw_fd();
+    set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
+    let (from, to) = (address(source, 0), address(Ipv4Addr::LOCALHOST, port));
+    let length = size_of::<libc::sockaddr_in>() as u32;
+    // SAFETY: both addresses outlive the calls, and have the length that is given.
+    check(unsafe { libc::bind(fd, (&raw const from).cast(), length) } as isize)?;
+    match check(unsafe { libc::connect(fd, (&raw const to).cast(), length) } as isize) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+/// A listening TCP socket of 127.0.0.1, and its port.
+pub fn listen(backlog: i32) -> Result<(OwnedFd, u16)> {
+    let socket = stream(libc::SOCK_NONBLOCK)?;
+    let fd = socket.as_raw_fd();
+    let mut here = address(Ipv4Addr::LOCALHOST, 0);
+    let mut length = size_of::<libc::sockaddr_in>() as u32;
+    // SAFETY: the address outlives the calls, and getsockname(2) writes no more than `length` bytes of it.
+    check(unsafe { libc::bind(fd, (&raw const here).cast(), length) } as isize)?;
+    check(unsafe { libc::listen(fd, backlog) } as isize)?;
+    check(unsafe { libc::getsockname(fd, (&raw mut here).cast(), &raw mut length) } as isize)?;
+    Ok((socket, u16::from_be(here.sin_port)))
+}
+
+/// accept4(2), with TCP_NODELAY; `None` when nobody waits.
+pub fn accept(listener: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: null asks for no address; a descriptor that is returned is nobody else's.
+    let result = unsafe {
+        libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)
+    };
+    let Some(fd) = attempt(result as isize)? else { return Ok(None) };
+    let socket = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    Ok(Some(socket))
+}
+
+pub fn set_nonblocking(fd: RawFd) -> Result<()> {
+    // SAFETY: F_SETFL takes an int.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) } as isize).map(drop)
+}
+
+/// How many bytes came, 0 at the peer's end, `None` when nothing waits.
+#[inline]
+pub fn receive(fd: RawFd, into: &mut [u8]) -> Result<Option<usize>> {
+    // SAFETY: the kernel writes within the slice.
+    attempt(unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), 0) })
+}
+
+/// read(2), of what need not be a socket.
+pub fn receive_any(fd: RawFd, into: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes within the slice.
+    check(unsafe { libc::read(fd, into.as_mut_ptr().cast(), into.len()) })
+}
+
+/// How many bytes the kernel took; `None` when it takes none.
+#[inline]
+pub fn send(fd: RawFd, bytes: &[u8]) -> Result<Option<usize>> {
+    // SAFETY: the kernel reads within the slice.
+    attempt(unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
+}
+
+pub fn end(fd: RawFd) -> Result<()> {
+    // SAFETY: shutdown(2) takes no pointer.
+    check(unsafe { libc::shutdown(fd, libc::SHUT_WR) } as isize).map(drop)
+}
+
+/// What made a connection fail: SO_ERROR.
+pub fn failure(fd: RawFd) -> Result<()> {
+    let (mut code, mut length) = (0_i32, size_of::<i32>() as u32);
+    // SAFETY: the kernel writes an int.
+    check(unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut code).cast(),
+            &raw mut length,
+        )
+    } as isize)?;
+    if code == 0 { Ok(()) } else { Err(Error::from_raw_os_error(code)) }
+}
+
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub fn new() -> Result<Self> {
+        // SAFETY: epoll_create1(2) takes no pointer; the descriptor is nobody else's.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } as isize)?;
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
+    }
+
+    pub fn add(&self, fd: RawFd, events: u32, key: u64) -> Result<()> {
+        let mut event = Event { events, u64: key };
+        // SAFETY: the event outlives the call.
+        check(unsafe {
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
+        } as isize)
+        .map(drop)
+    }
+
+    /// How many events there are; 0 when the time is up, or a signal came. `None` waits without end.
+    #[inline]
+    pub fn wait(&self, events: &mut [Event], timeout: Option<Duration>) -> Result<usize> {
+        let Some(timeout) = timeout else {
+            // SAFETY: the kernel writes at most as many events as the slice has.
+            let result = unsafe {
+                libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, -1)
+            };
+            return interrupted(result as isize);
+        };
+        // epoll_wait(2) rounds to milliseconds; epoll_pwait2(2), since Linux 5.11, does not.
+        let time = libc::timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        // SAFETY: as above; the time outlives the call, and a null mask leaves the signals alone.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.0.as_raw_fd(),
+                events.as_mut_ptr(),
+                events.len() as i32,
+                &raw const time,
+                0_usize,
+                0_usize,
+            )
+        };
+        interrupted(result as isize)
+    }
+}
+
+fn interrupted(result: isize) -> Result<usize> {
+    match check(result) {
+        Err(error) if error.raw_os_error() == Some(libc::EINTR) => Ok(0),
+        result => result,
+    }
+}
+
+/// User and system time of this process so far, in microseconds.
+pub fn usage() -> (i64, i64) {
+    // SAFETY: all zeroes is a valid rusage, which the kernel writes.
+    let mut usage: libc::rusage = unsafe { zeroed() };
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
+    (micros(usage.ru_utime), micros(usage.ru_stime))
+}
+
+/// As many descriptors as the hard limit allows: the soft one is 1,024 often.
+pub fn raise_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes and reads one rlimit.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
+/// Sleeps end when they are to: the kernel may add 50 us to each otherwise (prctl(2), PR_SET_TIMERSLACK).
+pub fn sleep_exactly() {
+    // SAFETY: PR_SET_TIMERSLACK takes a number of nanoseconds.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
+}

@@ -1,0 +1,73 @@
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+
+import type { Contender } from './contenders.js'
+import { COUNTED, WORKLOADS } from './workloads.js'
+
+const HELP = `npm run bench -- [options]
+
+  --full          all workloads and contenders, and the charts of docs/charts; installs Bun and Deno into
+                  .cache when they are missing
+  --only NAMES    only these workloads, counted figures and contenders, as echo-64x50,memory,handlers,net;
+                  the bare loop always takes part
+  --rounds N      samples of each workload and contender (5)
+  --out FILE      where the JSON goes (benchmark/results/short.json, full.json, or partial.json with --only)
+  --list          the names`
+
+export interface Options {
+  readonly full: boolean
+  readonly rounds: number
+  readonly out: string
+  readonly only: readonly string[]
+  readonly list: boolean
+  /** Neither --full nor --only: under 3 minutes. */
+  readonly quick: boolean
+}
+
+export function options(): Options {
+  const { values } = parseArgs({
+    options: {
+      full: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      out: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(HELP)
+    process.exit()
+  }
+  const { full } = values
+  const rounds = Number(values.rounds ?? 5)
+  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError(`--rounds has to be a whole number from 1 on, not ${values.rounds}`)
+  const only = values.only?.split(',').filter(Boolean) ?? []
+  const file = only.length > 0 ? 'partial' : full ? 'full' : 'short'
+  return { full, quick: !full && only.length === 0, rounds, only, list: values.list, out: values.out ?? new URL(`results/${file}.json`, import.meta.url).pathname }
+}
+
+/** What takes part. */
+export interface Plan {
+  readonly contenders: readonly Contender[]
+  readonly workloads: typeof WORKLOADS
+  readonly counted: typeof COUNTED[number][]
+}
+
+export function plan({ full, only }: Options, present: readonly Contender[]): Plan {
+  const known = [...present, ...WORKLOADS].map(({ name }) => name)
+  for (const name of only) {
+    if (!known.includes(name) && !COUNTED.some((counted) => counted === name)) throw new RangeError(`--only: nothing is named ${name}; --list tells the names`)
+  }
+  const chosen = <T>(all: readonly T[], nameOf: (item: T) => string, usual: (item: T) => boolean, named: boolean): T[] => {
+    const picked = all.filter((item) => only.includes(nameOf(item)))
+    return picked.length > 0 || named ? picked : all.filter(usual)
+  }
+  const named = [...WORKLOADS.map(({ name }) => name), ...COUNTED].some((name) => only.includes(name))
+  const contenders = chosen(present, ({ name }) => name, ({ short }) => full || short, false)
+  return {
+    contenders: present.filter((contender) => contender.name === 'bare' || contenders.includes(contender)),
+    workloads: chosen(WORKLOADS, ({ name }) => name, ({ short }) => full || short, named),
+    counted: chosen(COUNTED, (name) => name, () => true, named),
+  }
+}

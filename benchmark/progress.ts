@@ -1,0 +1,32 @@
+import process from 'node:process'
+
+/** One line that is written over, on a terminal; elsewhere one line each time something new begins. */
+export class Progress {
+  #total: number
+  readonly #begun = performance.now()
+  readonly #terminal = process.stderr.isTTY
+  #done = 0
+  #heading = ''
+
+  constructor(total: number) {
+    this.#total = total
+  }
+
+  step(heading: string, detail: string): void {
+    this.#done++
+    const seconds = Math.round((performance.now() - this.#begun) / 1000)
+    const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+    if (this.#terminal) process.stderr.write(`\r\x1b[K${time}  ${this.#done}/${this.#total}  ${heading}  ${detail}`)
+    else if (heading !== this.#heading) process.stderr.write(`${time}  ${this.#done}/${this.#total}  ${heading}\n`)
+    this.#heading = heading
+  }
+
+  /** So many steps are left out. */
+  skip(count: number): void {
+    this.#total -= count
+  }
+
+  end(): void {
+    if (this.#terminal) process.stderr.write('\r\x1b[K')
+  }
+}

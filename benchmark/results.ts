@@ -1,0 +1,65 @@
+// What a run gives: the shape of the JSON.
+
+import type { Memory, Syscalls } from './counted.js'
+import type { Sample } from './measure.js'
+import { type Spread, median, spreadOf, sum } from './statistics.js'
+
+/** Whom the others are compared with, where they took part. */
+export const REFERENCES = ['bare', 'net', 'bun'] as const
+export type Reference = (typeof REFERENCES)[number]
+
+export interface Timed {
+  /** Microseconds of server CPU per unit. */
+  readonly cpu: Spread
+  /** Its parts, told apart by the kernel's timer tick: exact to some hundredths of a microsecond in long runs only. */
+  readonly user: number
+  readonly system: number
+  /** Medians of the paired ratios: each sample to the reference's of the same round. */
+  readonly ratio: Partial<Record<Reference, Spread>>
+  /** The paired ratios to the control load. */
+  readonly control?: Spread
+  readonly perSecond: number
+  readonly p50: number
+  readonly p99: number
+  readonly loadCpu: number | undefined
+  readonly samples: readonly Sample[]
+}
+
+export interface Results {
+  readonly date: string
+  readonly machine: Readonly<Record<string, string | number | boolean>>
+  readonly contenders: Readonly<Record<string, string>>
+  readonly skipped: readonly string[]
+  readonly failures: string[]
+  readonly timed: Record<string, Record<string, Timed>>
+  /** By contender and number of connections. */
+  readonly syscalls: Record<string, Record<string, Syscalls>>
+  readonly heap: Record<string, number>
+  readonly memory: Record<string, Memory>
+}
+
+export function summary(samples: readonly Sample[], references: Partial<Record<Reference, readonly Sample[]>>): Timed {
+  const cpu = spreadOf(samples.map((sample) => sample.cpu))
+  const user = sum(samples.map(({ ticks }) => ticks.user))
+  const share = user / (user + sum(samples.map(({ ticks }) => ticks.system)) || 1)
+  const ratio: Timed['ratio'] = {}
+  for (const name of REFERENCES) {
+    const pairs = samples.flatMap((sample, round) => {
+      const other = references[name]?.[round]
+      return other ? [sample.cpu / other.cpu] : []
+    })
+    if (pairs.length > 0) ratio[name] = spreadOf(pairs)
+  }
+  return {
+    cpu,
+    user: cpu.median * share,
+    system: cpu.median * (1 - share),
+    ratio,
+    ...(samples[0]!.control === undefined ? {} : { control: spreadOf(samples.map(({ cpu, control }) => cpu / control!)) }),
+    perSecond: median(samples.map(({ perSecond }) => perSecond)),
+    p50: median(samples.map(({ latency }) => latency.p50)),
+    p99: median(samples.map(({ latency }) => latency.p99)),
+    loadCpu: samples[0]!.loadCpu === undefined ? undefined : median(samples.map(({ loadCpu }) => loadCpu!)),
+    samples,
+  }
+}

@@ -1,0 +1,150 @@
+// Measures what a server costs with m-socket, with a bare epoll loop, and with what a user would pick instead.
+
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, relative } from 'node:path'
+import process from 'node:process'
+
+import { write } from './chart.js'
+import { type Contender, contenders } from './contenders.js'
+import { heapBytes, memory, syscalls } from './counted.js'
+import { machine } from './machine.js'
+import { type Sample, type Server, sample, start } from './measure.js'
+import { build } from './native.js'
+import { options, plan } from './options.js'
+import { Progress } from './progress.js'
+import { hasRedisBenchmark } from './redis.js'
+import { type Results, summary } from './results.js'
+import { print } from './table.js'
+import { COUNTED, WORKLOADS, type Workload } from './workloads.js'
+
+/** On a busy machine the short run makes do with so many rounds, once a workload has taken so many milliseconds. */
+const QUICK_ROUNDS = 3
+const QUICK_TIME = 25_000
+
+const given = orExplain(options)
+orExplain(build)
+const { present, absent } = contenders(given.full)
+if (given.list) {
+  list()
+  process.exit()
+}
+const { contenders: running, counted, ...planned } = orExplain(() => plan(given, present))
+const workloads = planned.workloads.filter(({ mode }) => mode !== 'redis' || hasRedisBenchmark)
+const hasStrace = spawnSync('strace', ['-V']).error === undefined
+
+const results: Results = {
+  date: new Date().toISOString(),
+  machine: machine(),
+  contenders: Object.fromEntries(running.map(({ name, title }) => [name, title])),
+  skipped: [...absent, ...(counted.includes('syscalls') && !hasStrace ? ['syscalls: strace is missing'] : []), ...(workloads.length < planned.workloads.length ? ['redis: redis-benchmark is missing'] : [])],
+  failures: [],
+  timed: {},
+  syscalls: {},
+  heap: {},
+  memory: {},
+}
+
+/** Whose JavaScript heap can be kept from being collected, and so measured. */
+const withHeap = running.filter(({ runtime }) => runtime === 'node')
+const crowds = given.full ? [50, 1000] : [1000]
+const steps = {
+  syscalls: hasStrace ? running.length * crowds.length : 0,
+  heap: withHeap.length,
+  memory: running.length,
+}
+const timedSteps = workloads.map((workload) => takingPart(workload).length * given.rounds)
+const progress = new Progress([...timedSteps, ...counted.map((name) => steps[name])].reduce((total, count) => total + count, 0))
+
+for (const workload of workloads) await time(workload)
+if (counted.includes('syscalls') && hasStrace) {
+  for (const contender of running) {
+    for (const crowd of crowds) {
+      await attempt('system calls', contender, async () => {
+        ;(results.syscalls[contender.name] ??= {})[crowd] = await syscalls(contender, crowd)
+      })
+    }
+  }
+}
+if (counted.includes('heap')) {
+  for (const contender of withHeap) await attempt('heap bytes', contender, async () => void (results.heap[contender.name] = await heapBytes(contender)))
+}
+if (counted.includes('memory')) {
+  for (const contender of running) await attempt('idle memory', contender, async () => void (results.memory[contender.name] = await memory(contender)))
+}
+progress.end()
+
+print(results)
+mkdirSync(dirname(given.out), { recursive: true })
+writeFileSync(given.out, `${JSON.stringify(results, rounded, 1)}\n`)
+const charts = given.full && given.only.length === 0 ? write(results) : []
+for (const file of [given.out, ...charts]) console.log(`written: ${relative(process.cwd(), file)}`)
+if (results.failures.length > 0) process.exitCode = 1
+
+function takingPart({ only }: Workload): readonly Contender[] {
+  return only ? running.filter(({ name }) => only.includes(name)) : running
+}
+
+/** What the user can set right is told in one sentence. */
+function orExplain<T>(act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`)
+    process.exit(2)
+  }
+}
+
+/** All servers run at once, and are loaded in turn: A B C, A B C. */
+async function time(workload: Workload): Promise<void> {
+  const servers = new Map<Contender, Server>()
+  const samples: Record<string, Sample[]> = {}
+  const { warmup } = workload
+  const amount = given.full ? workload.amount.full : workload.amount.short
+  const begun = performance.now()
+  for (let round = 1; round <= given.rounds; round++) {
+    if (given.quick && round > QUICK_ROUNDS && performance.now() - begun > QUICK_TIME) {
+      progress.skip((given.rounds - round + 1) * takingPart(workload).length)
+      break
+    }
+    for (const contender of takingPart(workload)) {
+      await attempt(workload.name, contender, async () => {
+        if (round === 1) servers.set(contender, await start(contender, workload.mode))
+        const server = servers.get(contender)
+        if (!server) return
+        try {
+          ;(samples[contender.name] ??= []).push(await sample(server, workload, amount, round === 1 ? warmup : warmup / 10))
+        } catch (error) {
+          servers.delete(contender)
+          delete samples[contender.name]
+          await server.child.end()
+          throw error
+        }
+      }, `round ${round} of ${given.rounds}`)
+    }
+  }
+  await Promise.all([...servers.values()].map(({ child }) => child.end()))
+  results.timed[workload.name] = Object.fromEntries(Object.entries(samples).map(([name, own]) => [name, summary(own, samples)]))
+}
+
+/** More digits would be noise. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
+}
+
+/** A contender that fails is named, and the others go on. */
+async function attempt(what: string, { name }: Contender, act: () => Promise<void>, detail = ''): Promise<void> {
+  progress.step(what, `${name} ${detail}`)
+  try {
+    await act()
+  } catch (error) {
+    results.failures.push(`${what}, ${name}: ${(error as Error).message}`)
+  }
+}
+
+function list(): void {
+  for (const { name, title, short } of WORKLOADS) console.log(`${name.padEnd(14)}${title}${short ? '' : ' (--full)'}`)
+  console.log(`${COUNTED.join(', ')}\n`)
+  for (const { name, title, short } of present) console.log(`${name.padEnd(14)}${title}${short ? '' : ' (--full)'}`)
+  for (const name of absent) console.log(`skipped: ${name}`)
+}

@@ -1,0 +1,16 @@
+// Node's stream over our connections. --pipe: by pipe().
+
+import { listen, toDuplex } from 'm-socket'
+
+import { announce } from './support/control.js'
+import { serve } from './support/stream.js'
+
+const server = listen({
+  hostname: '127.0.0.1',
+  port: 0,
+  backlog: 4096,
+  allowHalfOpen: true,
+  socket: { open: (connection) => serve(toDuplex(connection)) },
+})
+
+announce(server.port!)

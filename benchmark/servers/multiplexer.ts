@@ -1,0 +1,8 @@
+// The model, beside everything else that Node's loop does.
+
+import { announce } from './support/control.js'
+import { multiplexer, port, serve } from './support/model.js'
+
+announce(port)
+
+for await (const events of multiplexer) for (const event of events) serve(event)
