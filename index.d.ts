@@ -102,8 +102,8 @@ export declare function peek(handle: number, into: Uint8Array): number
 /** Bytes in the queue. */
 export declare function queued(handle: number): number
 
-/** `recv(2)` into the array; -EAGAIN when nothing waits, 0 at the peer's end. */
-export declare function receive(handle: number, into: Uint8Array): number
+/** `recv(2)` into the array, or into a part of it; -EAGAIN when nothing waits, 0 at the peer's end. */
+export declare function receive(handle: number, into: Uint8Array, offset?: number, length?: number): number
 
 /** `getpeername(2)`; null when there is none. */
 export declare function remoteAddress(handle: number): NativeAddress | null
@@ -115,7 +115,7 @@ export declare function remove(multiplexer: number, handle: number): number
 export declare function reset(handle: number): number
 
 /** `send(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed. */
-export declare function send(handle: number, bytes: Uint8Array): number
+export declare function send(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
 
 /** As `send`, of several pieces at once: `sendmsg(2)`. */
 export declare function sendAll(handle: number, pieces: readonly Uint8Array[]): number
@@ -155,4 +155,4 @@ export declare function watch(multiplexer: number, fd: number, interest: number,
  * `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
  * be sent any more. With `gather`, a small write only joins the queue, until `flush` or `flushGathered`.
  */
-export declare function write(handle: number, bytes: Uint8Array, gather: boolean): number
+export declare function write(handle: number, bytes: Uint8Array, gather: boolean, offset?: number, length?: number): number

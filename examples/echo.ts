@@ -71,7 +71,7 @@ function serve({ target: socket, readable, writable }: Event<Socket>): void {
     if (count === 0) return part(socket)
     totals.received += count
     // What the kernel does not take is queued; until it has gone out, no more is read from this peer.
-    if (socket.send(buffer.subarray(0, count)) !== 'sent') multiplexer.modify(socket, 'w')
+    if (socket.send(buffer, 0, count) !== 'sent') multiplexer.modify(socket, 'w')
   } catch (error) {
     if (!(error instanceof SocketError)) throw error
     part(socket)

@@ -3,19 +3,24 @@ import { Buffer } from 'node:buffer'
 
 import { invalidArgType } from './errors.js'
 import type { Socket } from './socket.js'
-import { integer } from './validate.js'
+import { partLength } from './validate.js'
 
-/** Bytes that one recv(2) asks for. */
-const SIZE = 65536
+/** Bytes of a slab: chunks are parts of it, so that one that is kept keeps a slab. */
+const SMALL_SLAB = 8192
+const LARGE_SLAB = 65536
 
-/** From here on a chunk is handed over rather than copied. */
-const LARGE = SIZE / 2
+/** A chunk of so many bytes is followed by one from a large slab. */
+const LARGE = 2048
+
+/** Each chunk begins at a multiple of it, as Node's own do. */
+const ALIGNMENT = 8
 
 /** Receives chunks: the receiver's to keep, or views of a buffer of the program's. */
 export class Chunker {
   readonly #borrowed: Uint8Array | undefined
   #view: Buffer | undefined
-  #spare: Buffer | undefined
+  #slab = NOTHING
+  #used = 0
   #filled = false
 
   constructor(borrowed?: Uint8Array) {
@@ -29,39 +34,53 @@ export class Chunker {
 
   /** What waits; empty at the peer's end, null when nothing waits. */
   receive(socket: Socket): Buffer | null {
-    const into = this.#borrowed ?? (this.#spare ??= Buffer.allocUnsafeSlow(SIZE))
-    const count = socket.receive(into)
-    this.#filled = count === into.byteLength
-    if (count === null) return null
-    if (this.#borrowed) return this.#viewOf(into, count)
-    const chunk = (into as Buffer).subarray(0, count)
-    if (count < LARGE) return Buffer.from(chunk)
-    this.#spare = undefined
+    if (this.#borrowed) return this.#borrow(socket, this.#borrowed)
+    if (this.#slab === NOTHING) this.#renew(SMALL_SLAB)
+    const room = this.#slab.length - this.#used
+    const count = socket.receive(this.#slab, this.#used, room)
+    this.#filled = count === room
+    return count === null ? null : this.#cut(count)
+  }
+
+  /** A chunk of what has just been received. */
+  #cut(count: number): Buffer {
+    const chunk = this.#slab.subarray(this.#used, this.#used + count)
+    this.#used += Math.ceil(count / ALIGNMENT) * ALIGNMENT
+    const size = count < LARGE ? SMALL_SLAB : LARGE_SLAB
+    if (this.#slab.length - this.#used < size / 4 || size > this.#slab.length) this.#renew(size)
     return chunk
   }
 
+  #renew(size: number): void {
+    this.#slab = Buffer.allocUnsafeSlow(size)
+    this.#used = 0
+  }
+
   /** Chunks of one length are one view: nobody keeps a borrowed one. */
-  #viewOf(into: Uint8Array, count: number): Buffer {
+  #borrow(socket: Socket, into: Uint8Array): Buffer | null {
+    const count = socket.receive(into)
+    this.#filled = count === into.byteLength
+    if (count === null) return null
     if (this.#view?.length !== count) this.#view = Buffer.from(into.buffer, into.byteOffset, count)
     return this.#view
   }
 }
 
+const NOTHING = Buffer.alloc(0)
+
 /** What can be written: a string is sent as UTF-8, of a view its bytes. */
 export type Writable = string | ArrayBufferView | ArrayBuffer
 
-/** The bytes of what is to be written, or a part of them; of a string always all. */
-export function bytesOf(data: Writable, offset = 0, length?: number): Uint8Array {
+/** The bytes of what is to be written. */
+export function bytesOf(data: Writable): Uint8Array {
   if (typeof data === 'string') return Buffer.from(data)
-  const bytes = data instanceof Uint8Array ? data : viewOf(data)
-  if (offset === 0 && length === undefined) return bytes
-  integer(offset, 0, bytes.byteLength, 'offset')
-  const end = length === undefined ? bytes.byteLength : offset + integer(length, 0, bytes.byteLength - offset, 'length')
-  return bytes.subarray(offset, end)
-}
-
-function viewOf(data: ArrayBufferView | ArrayBuffer): Uint8Array {
+  if (data instanceof Uint8Array) return data
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   if (data instanceof ArrayBuffer) return new Uint8Array(data)
   throw invalidArgType('data', 'a string, an ArrayBuffer or a view of one', data)
+}
+
+/** How many of the bytes are to be written; of a string always all. */
+export function lengthOf(data: Writable, bytes: Uint8Array, offset: number | undefined, length: number | undefined): number {
+  return typeof data === 'string' || (offset === undefined && length === undefined) ? bytes.byteLength : partLength(bytes, offset, length)
 }

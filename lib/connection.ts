@@ -1,4 +1,4 @@
-import { type Chunker, type Writable, bytesOf } from './chunk.js'
+import { type Chunker, type Writable, bytesOf, lengthOf } from './chunk.js'
 import { Endpoints } from './endpoints.js'
 import { SocketClosedError, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
@@ -88,22 +88,29 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
    * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
    */
   write(data: Writable, offset?: number, length?: number): number {
-    return this.#write(bytesOf(data, offset, length), this.#corks > 0 || this.#owner.host.inBatch)
+    const bytes = bytesOf(data)
+    return this.#write(bytes, this.#corks > 0 || this.#owner.host.inBatch, offset, lengthOf(data, bytes, offset, length))
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
   tryWrite(data: Writable, offset?: number, length?: number): number {
-    const bytes = bytesOf(data, offset, length)
+    const bytes = bytesOf(data)
+    const count = lengthOf(data, bytes, offset, length)
     const socket = this.#socket
     if (!socket || socket.writeEnded) return -1
     const limit = socket.sendQueueLimit
-    if (!socket.flush()) return 0
     socket.sendQueueLimit = 0
     try {
-      return socket.write(bytes, false)
+      // What waits in the queue goes first.
+      return socket.flush() ? this.#write(bytes, false, offset, count) : this.#refuse()
     } finally {
       if (socket.handle >= 0) socket.sendQueueLimit = limit
     }
+  }
+
+  #refuse(): 0 {
+    this.#awaitDrain()
+    return 0
   }
 
   /**
@@ -122,13 +129,13 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     }
   }
 
-  #write(bytes: Uint8Array, gather: boolean): number {
+  #write(bytes: Uint8Array, gather: boolean, offset: number | undefined, length: number): number {
     const socket = this.#socket
     if (!socket || this.#closed) return -1
-    const taken = socket.write(bytes, gather)
+    const taken = socket.write(bytes, gather, offset, length)
     if (taken < 0) return -1
     this.#idle?.touch()
-    if (taken < bytes.byteLength) this.#awaitDrain()
+    if (taken < length) this.#awaitDrain()
     return taken
   }
 
@@ -151,17 +158,19 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   end(data?: Writable, offset?: number, length?: number): number {
     const socket = this.#socket
     if (!socket || socket.writeEnded) return -1
-    const taken = data === undefined ? 0 : this.#writeWhole(socket, bytesOf(data, offset, length))
+    const taken = data === undefined ? 0 : this.#writeWhole(socket, data, offset, length)
     if (this.#adapter?.end) this.#adapter.end()
     else this.shutdown()
     return taken
   }
 
-  #writeWhole(socket: Socket, bytes: Uint8Array): number {
-    const taken = this.#write(bytes, false)
-    if (taken < 0 || taken === bytes.byteLength) return taken
+  #writeWhole(socket: Socket, data: Writable, offset = 0, length?: number): number {
+    const bytes = bytesOf(data)
+    const count = lengthOf(data, bytes, offset, length)
+    const taken = this.#write(bytes, false, offset, count)
+    if (taken < 0 || taken === count) return taken
     socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-    return taken + Math.max(0, socket.write(bytes.subarray(taken), false))
+    return taken + Math.max(0, socket.write(bytes, false, offset + taken, count - taken))
   }
 
   /** Ends one half: `'write'` as {@link end}; `'read'` (Bun's `true`) drops what still comes. */

@@ -68,7 +68,6 @@ export class Registration implements Event {
   readEnded = false
   hangup = false
   error = false
-  #hasLeft = false
   readonly #handle: number
   readonly #watcher: Watcher | undefined
 
@@ -87,16 +86,6 @@ export class Registration implements Event {
     return this.#watcher
   }
 
-  /** Whether the target has left the multiplexer by itself. */
-  get hasLeft(): boolean {
-    return this.#hasLeft
-  }
-
-  /** Whether the event still says something: an earlier one of its batch may have closed the target. */
-  get isNews(): boolean {
-    return this.readable || this.writable || this.hangup || this.error
-  }
-
   /** Takes in the native bits; tells whether they are news for the owner. */
   write(bits: number): boolean {
     this.readable = (bits & READABLE) !== 0
@@ -104,7 +93,6 @@ export class Registration implements Event {
     this.readEnded = (bits & READ_ENDED) !== 0
     this.hangup = (bits & HANGUP) !== 0
     this.error = (bits & ERROR) !== 0
-    this.#hasLeft = (bits & LEFT) !== 0
     return (bits & ~LEFT) !== 0
   }
 }

@@ -48,6 +48,9 @@ export class Poller {
   #pending: Pending | undefined
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
+  /** How often this turn of Node's loop may look again, and how many events it may still tell. */
+  #looksLeft = 0
+  #eventsLeft = 0
   #woken = false
   #closed = false
   #referenced = true
@@ -138,9 +141,26 @@ export class Poller {
    */
   wait(timeout: number, deliver: Deliver): void {
     this.#refuseSecondWait()
+    if (this.#looksLeft > 0 && !this.#inBatch && !this.#woken) {
+      const events = this.#lookAgain()
+      if (events.length > 0) return deliver(events)
+    }
     this.#pending = { deliver, deadline: timeout < 0 ? Infinity : performance.now() + timeout }
     if (this.#referenced) this.#hold(true)
     this.#rearm()
+  }
+
+  /** The program is back for more before Node's loop is: in the same turn of it. */
+  #lookAgain(): Event[] {
+    const count = native.wait(this.#handle, 0, this.#bytes)
+    this.#spend(count)
+    return this.#collect(count)
+  }
+
+  /** Takes what was told off what one turn of Node's loop may tell. */
+  #spend(count: number): void {
+    this.#eventsLeft -= count
+    this.#looksLeft = count < BUSY || this.#eventsLeft <= 0 ? 0 : this.#looksLeft - 1
   }
 
   /** Sleeps this thread until there is news or the time is up. */
@@ -202,11 +222,11 @@ export class Poller {
 
   /** What has happened; where only watchers are told, what happened meanwhile too, some times over. */
   #look(): Event[] {
-    for (let looks = 1, told = 0; ; looks++) {
-      const count = native.wait(this.#handle, 0, this.#bytes)
-      const events = this.#collect(count)
-      told += count
-      if (events.length > 0 || count < BUSY || told >= EVENTS_PER_TURN || looks === LOOKS_PER_TURN) return events
+    this.#looksLeft = LOOKS_PER_TURN
+    this.#eventsLeft = EVENTS_PER_TURN
+    for (;;) {
+      const events = this.#lookAgain()
+      if (events.length > 0 || this.#looksLeft === 0) return events
     }
   }
 
@@ -255,7 +275,7 @@ export class Poller {
   #collect(count: number): Event[] {
     check(count, 'epoll_wait')
     const events: Event[] = []
-    const watched: Registration[] = []
+    let told = 0
     for (let at = 0; at < 2 * count; at += 2) {
       const handle = this.#batch[at]!
       const bits = this.#batch[at + 1]!
@@ -263,10 +283,12 @@ export class Poller {
       if (registration?.handle !== handle) continue
       if ((bits & LEFT) !== 0) this.forget(registration)
       const isNews = registration.write(bits)
-      if (registration.watcher) watched.push(registration)
-      else if (isNews) events.push(registration)
+      if (registration.watcher) {
+        if (told++ === 0) this.#inBatch = true
+        tell(registration, registration.watcher, isNews, (bits & LEFT) !== 0)
+      } else if (isNews) events.push(registration)
     }
-    if (watched.length > 0) this.#tell(watched)
+    if (told > 0) this.#endBatch()
     return events
   }
 
@@ -280,9 +302,7 @@ export class Poller {
     this.#deferred.push(callback)
   }
 
-  #tell(watched: Registration[]): void {
-    this.#inBatch = true
-    for (const registration of watched) tell(registration, registration.watcher!)
+  #endBatch(): void {
     // What one does at its end may give others, or itself, more to do.
     for (const callback of this.#deferred) attempt(callback)
     if (this.#deferred.length > 0) this.#deferred.length = 0
@@ -292,10 +312,9 @@ export class Poller {
 }
 
 /** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
-function tell(registration: Registration, watcher: Watcher): void {
-  const { hasLeft } = registration
+function tell(registration: Registration, watcher: Watcher, isNews: boolean, hasLeft: boolean): void {
   try {
-    if (registration.isNews) watcher.onEvent(registration)
+    if (isNews) watcher.onEvent(registration)
   } catch (error) {
     throwLater(error)
   }

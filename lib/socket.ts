@@ -21,7 +21,7 @@ import {
 } from './options/index.js'
 import { SLICE, Source } from './source.js'
 import { type TcpInfo, info, infoInto } from './tcp-info.js'
-import { boolean, integer, oneOf, options as checkOptions } from './validate.js'
+import { boolean, integer, oneOf, options as checkOptions, partLength } from './validate.js'
 
 /** What became of the data given to {@link Socket.send}. */
 export type SendStatus = 'sent' | 'partially-sent' | 'queued' | 'not-sent' | 'closed'
@@ -126,21 +126,29 @@ export class Socket extends Source {
   }
 
   /**
-   * Receives into `into`, without waiting: recv(2).
+   * Receives into `into`, or into `length` bytes of it from `offset` on, without waiting: recv(2).
    *
    * @returns how many bytes came; 0 when the peer has ended (and `into` is not touched); null when nothing waits now.
    * @throws SocketError why the connection ended, after all data that came before; the socket is closed then.
    * @throws SocketClosedError once closed.
-   * @throws RangeError when `into` is empty or detached: ERR_OUT_OF_RANGE.
+   * @throws RangeError when `into` (or the part) is empty, detached or too short: ERR_OUT_OF_RANGE.
    */
-  receive(into: Uint8Array): number | null {
-    let count = native.receive(this.handle, into)
+  receive(into: Uint8Array, offset?: number, length?: number): number | null {
+    let count = this.#receive(into, offset, length)
     while (count === -EAGAIN && this.#blocking) {
       this.#sleep(false)
-      count = native.receive(this.handle, into)
+      count = this.#receive(into, offset, length)
     }
     if (count > 0) return count
     return count === -EAGAIN ? null : this.#nothingReceived('receive', count, into)
+  }
+
+  #receive(into: Uint8Array, offset: number | undefined, length: number | undefined): number {
+    if (offset === undefined && length === undefined) return native.receive(this.handle, into)
+    if (!(into instanceof Uint8Array)) return NOT_BYTES
+    const part = partLength(into, offset, length)
+    if (part === 0) throw outOfRange('length', '>= 1', part)
+    return native.receive(this.handle, into, offset ?? 0, part)
   }
 
   /** As {@link receive}, but the bytes stay: MSG_PEEK. */
@@ -164,19 +172,21 @@ export class Socket extends Source {
 
   /**
    * Sends without waiting: send(2), or sendmsg(2) for all pieces of an array in one call. What the kernel does not take is copied
-   * into the send queue, and goes out by itself. Strings are sent as UTF-8.
+   * into the send queue, and goes out by itself. Strings are sent as UTF-8; of one array, `offset` and `length` choose a
+   * part, without a view of it having to be made.
    *
    * `'sent'`, `'partially-sent'` and `'queued'` mean that the caller has nothing more to do, and may reuse its buffer.
    * `'not-sent'`: nothing was taken, the queue is full; try again when writable. `'closed'`: nothing was taken, nothing
    * can be sent any more.
    *
    * @throws SocketError why connecting failed, once; ENOBUFS or ENOMEM, with nothing taken.
+   * @throws RangeError for a part that is not within the array.
    */
-  send(data: Uint8Array | string | readonly Uint8Array[]): SendStatus {
-    const status = this.#send(data)
+  send(data: Uint8Array | string | readonly Uint8Array[], offset?: number, length?: number): SendStatus {
+    const status = offset === undefined && length === undefined ? this.#send(data) : this.#sendPart(data, offset, length)
     if (status === 0) return 'sent'
     if (status > 0) {
-      if (this.#blocking && status < 4) return this.#sendRest(status === 3 ? data : undefined)
+      if (this.#blocking && status < 4) return status === 3 ? this.#sendRest(data, offset, length) : this.#sendRest()
       if (this.poller === undefined && status < 3) home().empty(this, this.handle)
       return STATUSES[status]!
     }
@@ -189,9 +199,9 @@ export class Socket extends Source {
    * Blocking mode: sleeps until the queue has gone out, then sends what it had no room for; of nothing, `send` still
    * tells what became of the connection.
    */
-  #sendRest(data: Uint8Array | string | readonly Uint8Array[] = NOTHING): SendStatus {
+  #sendRest(data: Uint8Array | string | readonly Uint8Array[] = NOTHING, offset?: number, length?: number): SendStatus {
     while (native.flush(this.handle) === 0) this.#sleep(true)
-    return this.send(data)
+    return this.send(data, offset, length)
   }
 
   /**
@@ -206,9 +216,17 @@ export class Socket extends Source {
     return Array.isArray(data) ? native.sendAll(this.handle, data as Uint8Array[]) : native.send(this.handle, data as Uint8Array)
   }
 
-  /** @internal What there is room for, to the byte: how many bytes were taken, -1 when nothing can be sent any more. */
-  write(bytes: Uint8Array, gather: boolean): number {
-    const taken = native.write(this.handle, bytes, gather)
+  #sendPart(data: Uint8Array | string | readonly Uint8Array[], offset: number | undefined, length: number | undefined): number {
+    if (!(data instanceof Uint8Array)) throw invalidArgType('data', 'a Uint8Array, where a part of it is to be sent', data)
+    return native.send(this.handle, data, offset ?? 0, partLength(data, offset, length))
+  }
+
+  /**
+   * @internal What there is room for of a part that has been checked, to the byte: how many bytes were taken, -1 when
+   * nothing can be sent any more.
+   */
+  write(bytes: Uint8Array, gather: boolean, offset = 0, length = bytes.byteLength): number {
+    const taken = native.write(this.handle, bytes, gather, offset, length)
     return taken < 0 ? -1 : taken
   }
 

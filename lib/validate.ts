@@ -73,10 +73,16 @@ export function oneOf<T extends string>(value: unknown, allowed: readonly T[], n
 
 /** An integer from `min` to `max`. */
 export function integer(value: unknown, min: number, max: number, name: string): number {
+  if (isIntegerIn(value, min, max)) return value
   const candidate = number(value, name)
   if (!Number.isInteger(candidate)) throw outOfRange(name, 'an integer', value)
-  if (!isIntegerIn(candidate, min, max)) throw outOfRange(name, `>= ${min} && <= ${max}`, value)
-  return candidate
+  throw outOfRange(name, `>= ${min} && <= ${max}`, value)
+}
+
+/** How many bytes a part of `bytes` has, that begins at `offset`: `length`, or all that follow. */
+export function partLength(bytes: Uint8Array, offset: unknown = 0, length?: unknown): number {
+  const rest = bytes.byteLength - integer(offset, 0, bytes.byteLength, 'offset')
+  return length === undefined ? rest : integer(length, 0, rest, 'length')
 }
 
 /** A boolean, and nothing that merely converts to one. */

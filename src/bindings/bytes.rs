@@ -5,8 +5,28 @@ use std::ptr::{null_mut, slice_from_raw_parts_mut};
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
-/// What a call gets for an argument that is no `Uint8Array`.
+/// What a call gets for an argument that is no `Uint8Array`, or for a window that is not within it.
 pub(super) const NOT_BYTES: i32 = i32::MIN;
+
+/// A part of an array: where it begins, and how many bytes it has; -1 for all that follow.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub(super) offset: i32,
+    pub(super) length: i32,
+}
+
+impl Window {
+    /// All of the array.
+    pub(super) const ALL: Self = Self { offset: 0, length: -1 };
+
+    /// The range that it is of an array of `total` bytes, if it is one.
+    fn range(self, total: usize) -> Option<std::ops::Range<usize>> {
+        let start = usize::try_from(self.offset).ok()?;
+        let rest = total.checked_sub(start)?;
+        let length = usize::try_from(self.length).unwrap_or(rest);
+        (length <= rest).then(|| start..start + length)
+    }
+}
 
 /// The bytes of a `Uint8Array`; a detached or out-of-bounds one is empty.
 ///
@@ -24,6 +44,19 @@ impl Bytes {
     pub(super) fn get(&self) -> Option<&[u8]> {
         // SAFETY: as above; several arguments may be the same array, and are only read then.
         self.0.map(|bytes| unsafe { &*bytes })
+    }
+
+    /// A part of the bytes, to be read during the call.
+    pub(super) fn window(&self, window: Window) -> Option<&[u8]> {
+        let bytes = self.get()?;
+        bytes.get(window.range(bytes.len())?)
+    }
+
+    /// A part of the bytes, to be written during the call, which has no other argument of this kind.
+    pub(super) fn window_mut(&mut self, window: Window) -> Option<&mut [u8]> {
+        let bytes = self.get_mut()?;
+        let range = window.range(bytes.len())?;
+        bytes.get_mut(range)
     }
 
     /// The bytes, to be written during the call, which has no other argument of this kind.

@@ -10,12 +10,12 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::{check_status, sys};
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, Window};
 use super::environment::Environment;
 use super::{multiplexer, socket};
 
 /// The most arguments that one of these verbs takes.
-const ARITY: usize = 3;
+const ARITY: usize = 5;
 
 const VERBS: [(&CStr, sys::napi_callback); 8] = [
     (c"receive", Some(receive)),
@@ -54,16 +54,21 @@ pub(super) unsafe fn replace(
 }
 
 extern "C" fn receive(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::receive_into(call.environment, call.int(0), call.bytes(1)))
+    answer(env, info, |call| {
+        socket::receive_into(call.environment, call.int(0), call.bytes(1), call.window(2))
+    })
 }
 
 extern "C" fn send(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::send_bytes(call.environment, call.int(0), &call.bytes(1)))
+    answer(env, info, |call| {
+        socket::send_bytes(call.environment, call.int(0), &call.bytes(1), call.window(2))
+    })
 }
 
 extern "C" fn write(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        socket::write_bytes(call.environment, call.int(0), &call.bytes(1), call.flag(2))
+        let (bytes, gather) = (call.bytes(1), call.flag(2));
+        socket::write_bytes(call.environment, call.int(0), &bytes, gather, call.window(3))
     })
 }
 
@@ -97,6 +102,8 @@ struct Call<'a> {
     env: sys::napi_env,
     environment: &'a Environment,
     arguments: [sys::napi_value; ARITY],
+    /// How many of them were given.
+    count: usize,
 }
 
 impl Call<'_> {
@@ -126,6 +133,14 @@ impl Call<'_> {
         unsafe { Bytes::from_napi_value(self.env, value) }.unwrap_or(Bytes::NONE)
     }
 
+    /// The two ints from `index` on, where they were given.
+    fn window(&self, index: usize) -> Window {
+        if self.count <= index {
+            return Window::ALL;
+        }
+        Window { offset: self.int(index), length: self.int(index + 1) }
+    }
+
     fn with(&self, index: usize, read: impl FnOnce(sys::napi_value)) {
         if let Some(value) = self.arguments.get(index) {
             read(*value);
@@ -153,7 +168,7 @@ fn answer(
             &raw mut data,
         );
         let environment = &*data.cast::<Environment>();
-        let answered = verb(&Call { env, environment, arguments });
+        let answered = verb(&Call { env, environment, arguments, count });
         sys::napi_create_int32(env, answered, &raw mut result);
     }
     result

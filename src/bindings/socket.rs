@@ -6,7 +6,7 @@ use napi::bindgen_prelude::Env;
 use napi_derive::napi;
 
 use super::address::{JsAddress, numeric, unix};
-use super::bytes::{Bytes, NOT_BYTES, Pieces};
+use super::bytes::{Bytes, NOT_BYTES, Pieces, Window};
 use super::environment::Environment;
 use super::{count, number, status};
 use crate::core::{Closed, Handle, SendStatus};
@@ -57,16 +57,21 @@ pub fn connect_path(env: &Env, handle: i32, path: String) -> i32 {
     status(Environment::of(env).context().connect(Handle::from_raw(handle), &unix(path)))
 }
 
-/// `recv(2)` into the array; -EAGAIN when nothing waits, 0 at the peer's end.
-#[napi(ts_args_type = "handle: number, into: Uint8Array")]
+/// `recv(2)` into the array, or into a part of it; -EAGAIN when nothing waits, 0 at the peer's end.
+#[napi(ts_args_type = "handle: number, into: Uint8Array, offset?: number, length?: number")]
 pub fn receive(env: &Env, handle: i32, into: Bytes) -> i32 {
-    receive_into(Environment::of(env), handle, into)
+    receive_into(Environment::of(env), handle, into, Window::ALL)
 }
 
-pub(super) fn receive_into(environment: &Environment, handle: i32, mut into: Bytes) -> i32 {
-    let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let mut context = environment.context();
+pub(super) fn receive_into(
+    environment: &Environment,
+    handle: i32,
+    mut into: Bytes,
+    window: Window,
+) -> i32 {
+    let Some(into) = into.window_mut(window) else { return NOT_BYTES };
     let into = bounded(into);
+    let mut context = environment.context();
     count(context.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
 }
 
@@ -74,27 +79,32 @@ pub(super) fn receive_into(environment: &Environment, handle: i32, mut into: Byt
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
 pub fn peek(env: &Env, handle: i32, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let mut context = Environment::of(env).context();
     let into = bounded(into);
+    let mut context = Environment::of(env).context();
     count(context.with_socket(Handle::from_raw(handle), |socket| socket.peek(into)))
 }
 
 /// The kernel moves at most 2^31 bytes at a time, and the count has to fit an int.
 const MAX_LENGTH: usize = 1 << 30;
 
-fn bounded(into: &mut [u8]) -> &mut [u8] {
-    let length = into.len().min(MAX_LENGTH);
-    into.split_at_mut(length).0
+fn bounded(bytes: &mut [u8]) -> &mut [u8] {
+    let length = bytes.len().min(MAX_LENGTH);
+    bytes.split_at_mut(length).0
 }
 
 /// `send(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed.
-#[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
+#[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
 pub fn send(env: &Env, handle: i32, bytes: Bytes) -> i32 {
-    send_bytes(Environment::of(env), handle, &bytes)
+    send_bytes(Environment::of(env), handle, &bytes, Window::ALL)
 }
 
-pub(super) fn send_bytes(environment: &Environment, handle: i32, bytes: &Bytes) -> i32 {
-    let Some(bytes) = bytes.get() else { return NOT_BYTES };
+pub(super) fn send_bytes(
+    environment: &Environment,
+    handle: i32,
+    bytes: &Bytes,
+    window: Window,
+) -> i32 {
+    let Some(bytes) = bytes.window(window) else { return NOT_BYTES };
     send_pieces(environment, handle, &[IoSlice::new(bytes)])
 }
 
@@ -117,9 +127,11 @@ fn send_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -
 
 /// `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
 /// be sent any more. With `gather`, a small write only joins the queue, until `flush` or `flushGathered`.
-#[napi(ts_args_type = "handle: number, bytes: Uint8Array, gather: boolean")]
+#[napi(
+    ts_args_type = "handle: number, bytes: Uint8Array, gather: boolean, offset?: number, length?: number"
+)]
 pub fn write(env: &Env, handle: i32, bytes: Bytes, gather: bool) -> i32 {
-    write_bytes(Environment::of(env), handle, &bytes, gather)
+    write_bytes(Environment::of(env), handle, &bytes, gather, Window::ALL)
 }
 
 pub(super) fn write_bytes(
@@ -127,8 +139,9 @@ pub(super) fn write_bytes(
     handle: i32,
     bytes: &Bytes,
     gather: bool,
+    window: Window,
 ) -> i32 {
-    let Some(bytes) = bytes.get() else { return NOT_BYTES };
+    let Some(bytes) = bytes.window(window) else { return NOT_BYTES };
     let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));
     let written = environment.context().write(Handle::from_raw(handle), bytes, gather);
     environment.update_holds();

@@ -27,7 +27,7 @@ function echo(socket: Socket, readable: boolean): void {
     const count = readable ? socket.receive(buffer) : null
     if (count === 0) socket.close()
     else if (count === null) multiplexer.modify(socket, 'r')
-    else if (socket.send(buffer.subarray(0, count)) !== 'sent') multiplexer.modify(socket, 'w')
+    else if (socket.send(buffer, 0, count) !== 'sent') multiplexer.modify(socket, 'w')
   } catch {
     socket.close()
   }
