@@ -2,7 +2,7 @@ import { type Chunker, type Writable, bytesOf, lengthOf } from './chunk.js'
 import { Endpoints } from './endpoints.js'
 import { SocketClosedError, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
-import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers } from './handlers.js'
+import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
 import type { Host } from './host.js'
 import { IdleTimer } from './idle-timer.js'
 import { Reader } from './reader.js'
@@ -75,6 +75,20 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     this.#call(this.#handlers().open)
   }
 
+  /** @internal As {@link attach}; what cannot be watched (ENOSPC, ENOMEM) is reset, and `error` told. */
+  attachOrRefuse(socket: Socket): boolean {
+    try {
+      this.attach(socket)
+      return true
+    } catch (error) {
+      socket.reset()
+      this.#closed = true
+      this.#owner.closed(this)
+      reportError(this.#handlers(), this, error)
+      return false
+    }
+  }
+
   override get socket(): Socket | undefined {
     return this.#socket
   }
@@ -134,9 +148,14 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
     if (!socket || this.#closed) return -1
     const taken = socket.write(bytes, gather, offset, length)
     if (taken < 0) return -1
-    this.#idle?.touch()
+    if (this.#idle) this.#touchOutput(this.#idle, socket, gather)
     if (taken < length) this.#awaitDrain()
     return taken
+  }
+
+  #touchOutput(timer: IdleTimer, socket: Socket, gather: boolean): void {
+    timer.touch()
+    if (!gather && socket.queued > 0) timer.watchQueue(socket.bytesSent)
   }
 
   #awaitDrain(): void {
@@ -363,10 +382,12 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
 
   /** Closes, unless the handler sets another time, or sends something. */
   #onIdle(timer: IdleTimer): void {
+    const socket = this.#socket!
+    if (timer.isProgress(socket.bytesSent, socket.queued)) return timer.touch()
     const { deadline } = timer
     this.#call(this.#handlers().timeout)
     if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
-    this.#socket?.close()
+    socket.close()
     this.#finish()
   }
 

@@ -150,3 +150,10 @@ function describeType(value: unknown): string {
 function shorten(text: string, length: number): string {
   return text.length > length + 3 ? `${text.slice(0, length)}...` : text
 }
+
+/** Makes an uncaught exception of it, once the code that runs now is done. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}

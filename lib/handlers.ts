@@ -1,5 +1,5 @@
 import type { Connection } from './connection.js'
-import { invalidArgType } from './errors.js'
+import { invalidArgType, throwLater } from './errors.js'
 import { options } from './validate.js'
 
 /** What a handler returns: nothing, or a promise of it. */
@@ -70,7 +70,12 @@ function watchAnswer<D>(answer: unknown, handlers: Handlers<D>, handler: unknown
 }
 
 function handlerFailed<D>(error: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {
-  const { error: report } = handlers
-  if (report && handler !== report) callHandler(handlers, report, connection, error as Error)
-  else queueMicrotask(() => { throw error })
+  if (handler === handlers.error) throwLater(error)
+  else reportError(handlers, connection, error)
+}
+
+/** @internal Tells `error`; where there is none, the error is an uncaught exception. */
+export function reportError<D>(handlers: Handlers<D>, connection: Connection<D>, error: unknown): void {
+  if (handlers.error) callHandler(handlers, handlers.error, connection, error as Error)
+  else throwLater(error)
 }

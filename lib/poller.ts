@@ -1,5 +1,5 @@
 import * as native from '../index.js'
-import { invalidState, systemError } from './errors.js'
+import { invalidState, systemError, throwLater } from './errors.js'
 import { type Descriptor, type Event, LEFT, Registration, type Target, type Watcher } from './event.js'
 import { SLICE, Source, slotOf } from './source.js'
 
@@ -327,12 +327,6 @@ function attempt(act: () => void): void {
   } catch (error) {
     throwLater(error)
   }
-}
-
-function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error
-  })
 }
 
 function isOver(deadline: number): boolean {

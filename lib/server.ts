@@ -8,7 +8,7 @@ import { Listener } from './listener.js'
 import { Multiplexer } from './multiplexer.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from './options/index.js'
 import type { Socket } from './socket.js'
-import { boolean, integer, milliseconds, options as checkOptions } from './validate.js'
+import { boolean, integer, milliseconds, numericHost, options as checkOptions, port as validPort, unixPath } from './validate.js'
 
 const NONE = 0
 const READ = 1
@@ -94,7 +94,7 @@ export function ownership<D>(options: ConnectionOptions<D>): Ownership<D> {
   }
   return {
     host: multiplexer ? multiplexer.host() : home(),
-    handlers: { current: checkHandlers<D>(options.socket ?? {}, 'options.socket') },
+    handlers: { current: checkHandlers<D>(options.socket === undefined ? {} : options.socket, 'options.socket') },
     chunker: new Chunker(receiveInto),
     allowHalfOpen: boolean(allowHalfOpen, 'options.allowHalfOpen'),
     idleTimeout: milliseconds(idleTimeout, 'options.idleTimeout'),
@@ -190,7 +190,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.stop()
     for (const connection of this.#connections) connection.end()
     if (this.#connections.size === 0) return
-    const timer = limit === undefined ? undefined : setTimeout(() => this.stop(true), limit)
+    const timer = limit === undefined ? undefined : setTimeout(() => this.stop(true), limit).unref()
     await new Promise<void>((resolve) => this.#emptied.push(resolve))
     clearTimeout(timer)
   }
@@ -277,8 +277,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     socket.sendQueueLimit = this.#highWaterMark
     const connection = new Connection<D>(this, this.data)
     this.#connections.add(connection)
+    if (!connection.attachOrRefuse(socket)) return
     if (this.#loops > 0) this.#accepted.push(connection)
-    connection.attach(socket)
     if (this.#waiting.length > 0) this.#wakeLoops()
   }
 
@@ -304,6 +304,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
 function bind<D>(options: ListenOptions<D>): Listener {
   const { hostname, port, unix, fd, backlog } = options
+  checkPlace(options)
   const place = {
     ...(hostname === undefined ? {} : { host: hostname === 'localhost' ? '127.0.0.1' : hostname }),
     ...(port === undefined ? {} : { port }),
@@ -312,6 +313,16 @@ function bind<D>(options: ListenOptions<D>): Listener {
     ...(backlog === undefined ? {} : { backlog }),
   }
   return Listener.bind({ ...(unix === undefined ? { noDelay: true } : {}), ...socketOptions(options), ...place })
+}
+
+/** Refuses by the names that {@link listen} gives them what {@link Listener.bind} would refuse by its own. */
+function checkPlace<D>({ hostname, port, unix, fd }: ListenOptions<D>): void {
+  const places = [unix, fd, hostname ?? port].filter((it) => it !== undefined)
+  if (places.length > 1) throw invalidArgType('options', 'either fd, or unix, or hostname and port', { hostname, port, unix, fd })
+  if (hostname !== undefined && hostname !== 'localhost') numericHost(hostname, 'options.hostname', 'use Listener.bindHost for names')
+  if (port !== undefined) validPort(port, 'options.port')
+  if (unix !== undefined) unixPath(unix, 'options.unix')
+  if (fd !== undefined) integer(fd, 0, 2 ** 31 - 1, 'options.fd')
 }
 
 /** @internal Only what is an option of the kernel's. */

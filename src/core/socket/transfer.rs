@@ -10,7 +10,7 @@ use crate::sys::{self, Errno, flags};
 const CALLS_PER_TURN: usize = 16;
 
 /// The largest write, in bytes, that waits for others of its batch.
-const SMALL: usize = 16 * 1024;
+const SMALL: usize = 4 * 1024;
 
 /// Where input goes that nobody reads.
 const SCRATCH: usize = 16 * 1024;
