@@ -1,10 +1,10 @@
-import { type Chunker, type Writable, bytesOf, lengthOf } from './chunk.js'
-import { Endpoints } from './endpoints.js'
+import type { Chunker } from './chunk.js'
 import { SocketClosedError, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
 import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
 import type { Host } from './host.js'
 import { IdleTimer } from './idle-timer.js'
+import { Output } from './output.js'
 import { Reader } from './reader.js'
 import type { Server } from './server.js'
 import type { Socket } from './socket.js'
@@ -42,7 +42,7 @@ export interface Adapter {
 }
 
 /** A socket with handlers: made by `listen` and `connect`. */
-export class Connection<D = undefined> extends Endpoints implements AsyncIterable<Buffer>, Disposable {
+export class Connection<D = undefined> extends Output implements AsyncIterable<Buffer>, Disposable {
   /** Whatever the program wants to keep with the connection. */
   data: D
   readonly #owner: ConnectionOwner<D>
@@ -52,7 +52,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   #paused = false
   /** Input waits in the kernel that nobody wants yet. */
   #inputWaits = false
-  #corks = 0
   #metEnd = false
   #closed = false
   #holding = false
@@ -91,105 +90,6 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
 
   override get socket(): Socket | undefined {
     return this.#socket
-  }
-
-  /**
-   * Sends what there is room for: in the kernel, and in a queue of `highWaterMark` bytes.
-   *
-   * Small writes made while a batch of handlers runs leave together at its end, in one call. The caller may reuse its
-   * buffer.
-   *
-   * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
-   */
-  write(data: Writable, offset?: number, length?: number): number {
-    const bytes = bytesOf(data)
-    return this.#write(bytes, this.#corks > 0 || this.#owner.host.inBatch, offset, lengthOf(data, bytes, offset, length))
-  }
-
-  /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
-  tryWrite(data: Writable, offset?: number, length?: number): number {
-    const bytes = bytesOf(data)
-    const count = lengthOf(data, bytes, offset, length)
-    const socket = this.#socket
-    if (!socket || socket.writeEnded) return -1
-    const limit = socket.sendQueueLimit
-    socket.sendQueueLimit = 0
-    try {
-      // What waits in the queue goes first.
-      return socket.flush() ? this.#write(bytes, false, offset, count) : this.#refuse()
-    } finally {
-      if (socket.handle >= 0) socket.sendQueueLimit = limit
-    }
-  }
-
-  #refuse(): 0 {
-    this.#awaitDrain()
-    return 0
-  }
-
-  /**
-   * Gathers the small writes that `writes` makes: they leave together when it returns, in one call.
-   *
-   * Handlers need it only to have them leave before their batch ends.
-   *
-   * @returns what `writes` returns.
-   */
-  cork<T>(writes: () => T): T {
-    this.#corks++
-    try {
-      return writes()
-    } finally {
-      if (--this.#corks === 0) this.flush()
-    }
-  }
-
-  #write(bytes: Uint8Array, gather: boolean, offset: number | undefined, length: number): number {
-    const socket = this.#socket
-    if (!socket || this.#closed) return -1
-    const taken = socket.write(bytes, gather, offset, length)
-    if (taken < 0) return -1
-    if (this.#idle) this.#touchOutput(this.#idle, socket, gather)
-    if (taken < length) this.#awaitDrain()
-    return taken
-  }
-
-  #touchOutput(timer: IdleTimer, socket: Socket, gather: boolean): void {
-    timer.touch()
-    if (!gather && socket.queued > 0) timer.watchQueue(socket.bytesSent)
-  }
-
-  #awaitDrain(): void {
-    if (this.#wantsDrain) return
-    this.#wantsDrain = true
-    this.#watchFor()
-  }
-
-  /** Tries to send what is queued now; tells whether nothing is left. */
-  flush(): boolean {
-    return this.#socket?.flush() ?? true
-  }
-
-  /**
-   * Ends our half: FIN, after all that was written and after `data`, which is taken whole, even beyond the queue's limit.
-   *
-   * @returns the bytes of `data`; -1 when our half has ended already.
-   */
-  end(data?: Writable, offset?: number, length?: number): number {
-    const socket = this.#socket
-    if (!socket || socket.writeEnded) return -1
-    const taken = data === undefined ? 0 : this.#writeWhole(socket, data, offset, length)
-    if (this.#adapter?.end) this.#adapter.end()
-    else this.shutdown()
-    return taken
-  }
-
-  #writeWhole(socket: Socket, data: Writable, offset = 0, length?: number): number {
-    const bytes = bytesOf(data)
-    const count = lengthOf(data, bytes, offset, length)
-    const taken = this.#write(bytes, false, offset, count)
-    if (taken < 0 || taken === count) return taken
-    socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-    return taken + Math.max(0, socket.write(bytes, false, offset + taken, count - taken))
   }
 
   /** Ends one half: `'write'` as {@link end}; `'read'` (Bun's `true`) drops what still comes. */
@@ -401,6 +301,27 @@ export class Connection<D = undefined> extends Endpoints implements AsyncIterabl
   /** A server that has ended its half without having read anything is not going to. */
   #dropsInput(): boolean {
     return this.#owner.server !== undefined && this.#socket!.writeEnded
+  }
+
+  protected override inBatch(): boolean {
+    return this.#owner.host.inBatch
+  }
+
+  protected override onWrite(socket: Socket, gathered: boolean): void {
+    if (!this.#idle) return
+    this.#idle.touch()
+    if (!gathered && socket.queued > 0) this.#idle.watchQueue(socket.bytesSent)
+  }
+
+  protected override awaitDrain(): void {
+    if (this.#wantsDrain) return
+    this.#wantsDrain = true
+    this.#watchFor()
+  }
+
+  protected override endOutput(): void {
+    if (this.#adapter?.end) this.#adapter.end()
+    else this.shutdown()
   }
 
   #receive(socket: Socket): void {
