@@ -31,6 +31,7 @@ const bare: Contender = { name: 'bare', title: 'bare epoll loop (Rust)', command
 /** Contenders that run on Node. */
 const ON_NODE = [
   { name: 'wait-sync', title: 'm-socket, waitSync loop', program: 'wait-sync.js', short: true, everyNode: false },
+  { name: 'spinning', title: 'm-socket, waitSync loop that spins', program: 'wait-sync.js --spin', short: false, everyNode: false },
   { name: 'multiplexer', title: 'm-socket, asynchronous multiplexer', program: 'multiplexer.js', short: true, everyNode: false },
   { name: 'handlers', title: 'm-socket, handlers', program: 'handlers.js', short: true, everyNode: true },
   { name: 'borrowed', title: 'm-socket, handlers with receiveInto', program: 'handlers.js --borrowed', short: true, everyNode: false },

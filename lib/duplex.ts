@@ -1,6 +1,5 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { Chunker } from './chunk.js'
 import { Connection } from './connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from './errors.js'
 import type { Event } from './event.js'
@@ -70,7 +69,6 @@ export class SocketDuplex extends Duplex {
   #holding = false
   /** The write that is not done yet. */
   #write: Write | undefined
-  readonly #chunker = new Chunker()
   readonly #onClosed: (error?: Error) => void
 
   /** @internal */
@@ -79,11 +77,12 @@ export class SocketDuplex extends Duplex {
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
     this.#onClosed = onClosed
-    home().watch(socket, READ_WRITE, { onEvent: (event) => this.#onEvent(event) })
+    home().watch(socket, READ_WRITE, this)
     this.ref()
   }
 
-  #onEvent(event: Event): void {
+  /** @internal */
+  onEvent(event: Event): void {
     if (event.readable && this.#reading) this.#receive()
     if (event.error && this.#isStuck()) this.destroy(this.#whyClosed())
     else if (event.readable && !this.#reading) home().modify(this.socket, WRITE)
@@ -112,13 +111,13 @@ export class SocketDuplex extends Duplex {
         this.push(null)
       } else if (!this.push(chunk)) {
         this.#reading = false
-      }
+      } else if (!home().chunker.wasFilled) return
     }
   }
 
   #receiveChunk(): Buffer | null {
     try {
-      return this.#chunker.receive(this.socket)
+      return home().chunker.receive(this.socket)
     } catch (error) {
       this.destroy(error as Error)
       return null

@@ -8,7 +8,7 @@ import { Host } from './host.js'
 import { Guard } from './leak.js'
 import { type InterestBits, Poller } from './poller.js'
 import { Source } from './source.js'
-import { integer, oneOf, timeout as validTimeout } from './validate.js'
+import { integer, oneOf, span, timeout as validTimeout } from './validate.js'
 
 /** In the order of their native bits: read 1, write 2. */
 const INTERESTS: readonly Interest[] = ['r', 'w', 'rw']
@@ -127,6 +127,20 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
     const milliseconds = validTimeout(timeout)
     this.#refuseClosed('waitSync')
     return this.#poller.waitSync(milliseconds)
+  }
+
+  /**
+   * Milliseconds (a fraction of one, usually: 0.05) that {@link waitSync} asks the kernel again and again before it
+   * sleeps: the first news costs no wake-up then, and a core is busy meanwhile. For who has a core to give to one thread.
+   * **Default:** 0.
+   */
+  get spin(): number {
+    return this.#poller.spin
+  }
+
+  /** @throws RangeError for a negative time, more than 2^31-1 or NaN. */
+  set spin(milliseconds: number) {
+    this.#poller.spin = span(milliseconds, 'spin')
   }
 
   /** What is ready now: `waitSync(0)`. */

@@ -45,6 +45,8 @@ export class Poller {
   #inBatch = false
   readonly #batch = new Int32Array(2 * BATCH)
   readonly #bytes = new Uint8Array(this.#batch.buffer)
+  /** Milliseconds that {@link waitSync} looks again and again before it sleeps. */
+  spin = 0
   #pending: Pending | undefined
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
@@ -168,11 +170,13 @@ export class Poller {
     this.#refuseSecondWait()
     if (this.#inBatch) throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
+    const awake = this.spin === 0 ? 0 : performance.now() + this.spin
     this.#woken = false
     for (;;) {
-      const left = Math.max(0, Math.ceil(deadline - performance.now()))
-      const events = this.#collect(native.wait(this.#handle, Math.min(left, SLICE), this.#bytes))
-      if (events.length > 0 || left === 0 || performance.now() >= deadline) return events
+      const left = deadline === Infinity ? SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
+      const sleep = awake !== 0 && performance.now() < awake ? 0 : Math.min(left, SLICE)
+      const events = this.#collect(native.wait(this.#handle, sleep, this.#bytes))
+      if (events.length > 0 || left === 0 || isOver(deadline)) return events
     }
   }
 

@@ -55,11 +55,16 @@ export function timeout(value: unknown, name = 'timeout'): number {
   return Math.min(Math.ceil(milliseconds), MAX_TIMEOUT)
 }
 
-/** A span of time in milliseconds, rounded up to whole ones, that fits into an int. */
+/** A span of time in milliseconds that fits into an int. */
+export function span(value: unknown, name: string): number {
+  const milliseconds = number(value, name)
+  if (!(milliseconds >= 0 && milliseconds <= MAX_TIMEOUT)) throw outOfRange(name, `>= 0 && <= ${MAX_TIMEOUT}`, value)
+  return milliseconds
+}
+
+/** A {@link span}, rounded up to whole milliseconds. */
 export function milliseconds(value: unknown, name: string): number {
-  const span = number(value, name)
-  if (!(span >= 0 && span <= MAX_TIMEOUT)) throw outOfRange(name, `>= 0 && <= ${MAX_TIMEOUT}`, value)
-  return Math.ceil(span)
+  return Math.ceil(span(value, name))
 }
 
 /** One of a few strings. */

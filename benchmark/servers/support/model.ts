@@ -2,13 +2,14 @@
 
 import { type Event, Listener, Multiplexer, type Socket } from 'm-socket'
 
-import { mode } from './control.js'
+import { has, mode } from './control.js'
 
 const buffer = Buffer.alloc(65536)
 
 export const listener = Listener.bind({ host: '127.0.0.1', port: 0, backlog: 4096, noDelay: true })
 export const multiplexer = new Multiplexer()
 multiplexer.add(listener, 'r')
+if (has('--spin')) multiplexer.spin = 0.2
 
 export const port = (listener.address as { port: number }).port
 
