@@ -71,16 +71,25 @@ const NOTHING = Buffer.alloc(0)
 /** What can be written: a string is sent as UTF-8, of a view its bytes. */
 export type Writable = string | ArrayBufferView | ArrayBuffer
 
-/** The bytes of what is to be written. */
+/** Bytes that are to be written: a part of an array. */
+export interface Part {
+  readonly bytes: Uint8Array
+  readonly offset: number
+  readonly length: number
+}
+
+/** What is to be written of `data`, checked; of a string always all. */
+export function partOf(data: Writable, offset: number | undefined, length: number | undefined): Part {
+  const bytes = bytesOf(data)
+  if (typeof data === 'string' || (offset === undefined && length === undefined)) return { bytes, offset: 0, length: bytes.byteLength }
+  return { bytes, offset: offset ?? 0, length: partLength(bytes, offset, length) }
+}
+
+/** All bytes of what is to be written. */
 export function bytesOf(data: Writable): Uint8Array {
   if (typeof data === 'string') return Buffer.from(data)
   if (data instanceof Uint8Array) return data
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   if (data instanceof ArrayBuffer) return new Uint8Array(data)
   throw invalidArgType('data', 'a string, an ArrayBuffer or a view of one', data)
-}
-
-/** How many of the bytes are to be written; of a string always all. */
-export function lengthOf(data: Writable, bytes: Uint8Array, offset: number | undefined, length: number | undefined): number {
-  return typeof data === 'string' || (offset === undefined && length === undefined) ? bytes.byteLength : partLength(bytes, offset, length)
 }

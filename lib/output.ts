@@ -1,4 +1,4 @@
-import { type Writable, bytesOf, lengthOf } from './chunk.js'
+import { type Part, type Writable, partOf } from './chunk.js'
 import { Endpoints } from './endpoints.js'
 import type { Socket } from './socket.js'
 
@@ -28,27 +28,25 @@ export abstract class Output extends Endpoints {
    * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
    */
   write(data: Writable, offset?: number, length?: number): number {
-    const bytes = bytesOf(data)
-    return this.#write(bytes, this.#corks > 0 || this.inBatch(), offset, lengthOf(data, bytes, offset, length))
+    return this.#write(partOf(data, offset, length), this.#corks > 0 || this.inBatch())
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
   tryWrite(data: Writable, offset?: number, length?: number): number {
-    const bytes = bytesOf(data)
-    const count = lengthOf(data, bytes, offset, length)
+    const part = partOf(data, offset, length)
     const { socket } = this
     if (!socket || socket.writeEnded) return -1
     const limit = socket.sendQueueLimit
     socket.sendQueueLimit = 0
     try {
       // What waits in the queue goes first.
-      return this.#write(bytes, false, offset, count)
+      return this.#write(part, false)
     } finally {
       if (socket.handle >= 0) socket.sendQueueLimit = limit
     }
   }
 
-  #write(bytes: Uint8Array, gather: boolean, offset: number | undefined, length: number): number {
+  #write({ bytes, offset, length }: Part, gather: boolean): number {
     const { socket } = this
     if (!socket) return -1
     const taken = socket.write(bytes, gather, offset, length)
@@ -93,9 +91,8 @@ export abstract class Output extends Endpoints {
   }
 
   #writeWhole(socket: Socket, data: Writable, offset?: number, length?: number): number {
-    const bytes = bytesOf(data)
-    const count = lengthOf(data, bytes, offset, length)
+    const part = partOf(data, offset, length)
     socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-    return this.#write(bytes, false, offset, count)
+    return this.#write(part, false)
   }
 }

@@ -1,3 +1,5 @@
+import { MAX_TIMEOUT } from './validate.js'
+
 /** Milliseconds between two looks at what may have timed out: timeouts are told up to this much late. */
 export const TICK = 100
 
@@ -52,7 +54,8 @@ class Wheel {
     this.#next = tick
     clearTimeout(this.#timer)
     // Unreferenced: a connection holds the process, its timeout does not.
-    this.#timer = setTimeout(() => this.#turn(), Math.max(1, tick * TICK - now())).unref()
+    const wait = Math.min(Math.max(1, tick * TICK - now()), MAX_TIMEOUT)
+    this.#timer = setTimeout(() => this.#turn(), wait).unref()
   }
 
   #turn(): void {
