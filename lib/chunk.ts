@@ -71,18 +71,14 @@ const NOTHING = Buffer.alloc(0)
 /** What can be written: a string is sent as UTF-8, of a view its bytes. */
 export type Writable = string | ArrayBufferView | ArrayBuffer
 
-/** Bytes that are to be written: a part of an array. */
-export interface Part {
-  readonly bytes: Uint8Array
-  readonly offset: number
-  readonly length: number
+/** Where the bytes to be written begin; a string's always at the start. */
+export function offsetOf(data: Writable, offset = 0): number {
+  return typeof data === 'string' ? 0 : offset
 }
 
-/** What is to be written of `data`, checked; of a string always all. */
-export function partOf(data: Writable, offset: number | undefined, length: number | undefined): Part {
-  const bytes = bytesOf(data)
-  if (typeof data === 'string' || (offset === undefined && length === undefined)) return { bytes, offset: 0, length: bytes.byteLength }
-  return { bytes, offset: offset ?? 0, length: partLength(bytes, offset, length) }
+/** How many of the bytes are to be written; of a string always all. */
+export function lengthOf(data: Writable, bytes: Uint8Array, offset: number | undefined, length: number | undefined): number {
+  return typeof data === 'string' || (offset === undefined && length === undefined) ? bytes.byteLength : partLength(bytes, offset, length)
 }
 
 /** All bytes of what is to be written. */

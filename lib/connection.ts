@@ -71,7 +71,7 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     this.#owner.host.watch(socket, READ, this)
     this.ref()
     this.timeout(this.#owner.idleTimeout)
-    this.#call(this.#handlers().open)
+    this.#call(this.#handlers().open, undefined)
   }
 
   /** @internal As {@link attach}; what cannot be watched (ENOSPC, ENOMEM) is reset, and `error` told. */
@@ -260,7 +260,7 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     if (event.writable && this.#wantsDrain && !this.#closed) {
       this.#wantsDrain = false
       this.#watchFor()
-      this.#call(this.#handlers().drain)
+      this.#call(this.#handlers().drain, undefined)
       this.#adapter?.onDrain?.()
     }
   }
@@ -285,7 +285,7 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     const socket = this.#socket!
     if (timer.isProgress(socket.bytesSent, socket.queued)) return timer.touch()
     const { deadline } = timer
-    this.#call(this.#handlers().timeout)
+    this.#call(this.#handlers().timeout, undefined)
     if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
     socket.close()
     this.#finish()
@@ -369,7 +369,7 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   #meetEnd(): void {
     if (this.#metEnd) return
     this.#metEnd = true
-    this.#call(this.#handlers().end)
+    this.#call(this.#handlers().end, undefined)
     this.#answerEnd()
   }
 
@@ -417,8 +417,8 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     this.#owner.host.modify(this.#socket, read ? (this.#wantsDrain ? READ_WRITE : READ) : WRITE)
   }
 
-  #call<A extends unknown[]>(handler: ((connection: Connection<D>, ...rest: A) => Answer) | undefined, ...rest: A): void {
-    if (handler) callHandler(this.#handlers(), handler, this, ...rest)
+  #call<A>(handler: ((connection: Connection<D>, argument: A) => Answer) | undefined, argument: A): void {
+    callHandler(this.#handlers(), handler, this, argument)
   }
 }
 

@@ -48,15 +48,15 @@ export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
 }
 
 /** @internal Calls one of `handlers`, and tells its `error` of what it throws or rejects with. */
-export function callHandler<D, A extends unknown[]>(
+export function callHandler<D, A>(
   handlers: Handlers<D>,
-  handler: ((connection: Connection<D>, ...rest: A) => Answer) | undefined,
+  handler: ((connection: Connection<D>, argument: A) => Answer) | undefined,
   connection: Connection<D>,
-  ...rest: A
+  argument: A,
 ): void {
   if (!handler) return
   try {
-    const answer = handler.call(handlers, connection, ...rest)
+    const answer = handler.call(handlers, connection, argument)
     if (answer !== undefined) watchAnswer(answer, handlers, handler, connection)
   } catch (error) {
     handlerFailed(error, handlers, handler, connection)

@@ -105,15 +105,19 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
    * @throws (rejects) RangeError for a negative time or NaN; Error ERR_INVALID_STATE while another wait is pending;
    * SocketClosedError once closed.
    */
-  async wait(timeout?: number): Promise<Event[]> {
-    const milliseconds = validTimeout(timeout)
-    this.#refuseClosed('wait')
-    return await new Promise((resolve) => {
+  wait(timeout?: number): Promise<Event[]> {
+    return new Promise((resolve) => {
+      const milliseconds = validTimeout(timeout)
+      this.#refuseClosed('wait')
+      this.#await(milliseconds, resolve)
+    })
+  }
+
+  #await(milliseconds: number, deliver: (events: Event[]) => void): void {
+    this.#poller.wait(milliseconds, (events) => {
       // The closure refers to `this`: a multiplexer is no garbage while it is waited for.
-      this.#poller.wait(milliseconds, (events) => {
-        void this
-        resolve(events)
-      })
+      void this
+      deliver(events)
     })
   }
 
@@ -175,11 +179,22 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
   }
 
   /** Waits again and again, until the multiplexer is closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Event[], void, void> {
-    while (!this.#poller.closed) {
-      const events = await this.wait()
-      if (!this.#poller.closed) yield events
+  [Symbol.asyncIterator](): AsyncIterableIterator<Event[], void> {
+    return {
+      next: () => this.#next(),
+      return: () => Promise.resolve(DONE),
+      [Symbol.asyncIterator]() {
+        return this
+      },
     }
+  }
+
+  /** One promise a wait: an async generator would make three. */
+  #next(): Promise<IteratorResult<Event[], void>> {
+    return new Promise((resolve) => {
+      if (this.#poller.closed) resolve(DONE)
+      else this.#await(-1, (events) => resolve(this.#poller.closed ? DONE : { value: events, done: false }))
+    })
   }
 
   /** The same as {@link close}, for `using`. */
@@ -204,6 +219,8 @@ export class Multiplexer implements AsyncIterable<Event[]>, Disposable {
     if (this.#poller.closed) throw new SocketClosedError(`${verb}: the Multiplexer is closed`)
   }
 }
+
+const DONE: IteratorReturnResult<void> = { value: undefined, done: true }
 
 const guard = new Guard<Poller>('Multiplexer', shut)
 

@@ -1,4 +1,4 @@
-import { type Part, type Writable, partOf } from './chunk.js'
+import { type Writable, bytesOf, lengthOf, offsetOf } from './chunk.js'
 import { Endpoints } from './endpoints.js'
 import type { Socket } from './socket.js'
 
@@ -28,31 +28,31 @@ export abstract class Output extends Endpoints {
    * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
    */
   write(data: Writable, offset?: number, length?: number): number {
-    return this.#write(partOf(data, offset, length), this.#corks > 0 || this.inBatch())
+    return this.#write(data, offset, length, this.#corks > 0 || this.inBatch())
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
   tryWrite(data: Writable, offset?: number, length?: number): number {
-    const part = partOf(data, offset, length)
     const { socket } = this
-    if (!socket || socket.writeEnded) return -1
-    const limit = socket.sendQueueLimit
-    socket.sendQueueLimit = 0
+    const limit = socket && !socket.writeEnded ? socket.sendQueueLimit : 0
+    if (limit > 0) socket!.sendQueueLimit = 0
     try {
       // What waits in the queue goes first.
-      return this.#write(part, false)
+      return this.#write(data, offset, length, false)
     } finally {
-      if (socket.handle >= 0) socket.sendQueueLimit = limit
+      if (limit > 0 && socket!.handle >= 0) socket!.sendQueueLimit = limit
     }
   }
 
-  #write({ bytes, offset, length }: Part, gather: boolean): number {
+  #write(data: Writable, offset: number | undefined, length: number | undefined, gather: boolean): number {
+    const bytes = bytesOf(data)
+    const count = lengthOf(data, bytes, offset, length)
     const { socket } = this
     if (!socket) return -1
-    const taken = socket.write(bytes, gather, offset, length)
+    const taken = socket.write(bytes, gather, offsetOf(data, offset), count)
     if (taken < 0) return -1
     this.onWrite(socket, gather)
-    if (taken < length) this.awaitDrain()
+    if (taken < count) this.awaitDrain()
     return taken
   }
 
@@ -91,8 +91,7 @@ export abstract class Output extends Endpoints {
   }
 
   #writeWhole(socket: Socket, data: Writable, offset?: number, length?: number): number {
-    const part = partOf(data, offset, length)
     socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-    return this.#write(part, false)
+    return this.#write(data, offset, length, false)
   }
 }

@@ -322,7 +322,12 @@ function tell(registration: Registration, watcher: Watcher, isNews: boolean, has
   } catch (error) {
     throwLater(error)
   }
-  if (hasLeft) attempt(() => watcher.onLeft?.())
+  if (hasLeft) tellLeft(watcher)
+}
+
+/** Apart, since its closure would cost each call of {@link tell} a context on the heap. */
+function tellLeft(watcher: Watcher): void {
+  attempt(() => watcher.onLeft?.())
 }
 
 function attempt(act: () => void): void {
