@@ -72,6 +72,30 @@ test('truth 23: much_data_before_a_reset_is_all_told_first', async (t) => {
   t.is(lengths.reduce((sum, length) => sum + length), 40_000)
 })
 
+test('a_write_that_meets_the_reset_first_leaves_data_and_error_to_be_told', async (t) => {
+  for (const words of ['', 'last words']) {
+    const journal = new Journal()
+    const { connection, accepted } = await linked(t, { server: { socket: journal.handlers() } })
+    connection.tryWrite(words)
+    connection.terminate()
+    t.is(accepted.write('x'), -1)
+    t.deepEqual(journal.entries, ['open'])
+    t.deepEqual(await journal.closed(), ['open', ...(words ? [`data ${words}`] : []), 'error ECONNRESET', 'close ECONNRESET'])
+  }
+})
+
+test('a_write_to_a_Unix_socket_whose_peer_is_gone_leaves_data_and_error_to_be_told', async (t) => {
+  for (const words of ['', 'last words']) {
+    const journal = new Journal()
+    const { connection, accepted } = await linked(t, { family: 'unix', server: { socket: journal.handlers() } })
+    connection.tryWrite(words)
+    connection.terminate()
+    t.is(accepted.write('x'), -1)
+    t.deepEqual(journal.entries, ['open'])
+    t.deepEqual(await journal.closed(), ['open', ...(words ? [`data ${words}`] : []), 'error EPIPE', 'close EPIPE'])
+  }
+})
+
 test('the_error_that_close_is_told_is_the_one_that_error_was_told', async (t) => {
   const errors: (Error | undefined)[] = []
   const closed = resolvers()
@@ -403,6 +427,34 @@ for (const failure of [`throw new Error('mine')`, `return Promise.reject(new Err
     t.deepEqual(stdout.trim().split(','), ['open', 'data', 'error', 'uncaughtException mine', 'end', 'timeout', 'close'])
   })
 }
+
+test('without_an_error_handler_what_drain_throws_is_uncaught', async (t) => {
+  const { code, stdout, stderr } = await runModule(t, `
+    import { connect, listen } from 'm-socket'
+    process.on('uncaughtException', ({ message }) => console.log(message))
+    const server = listen({ hostname: '127.0.0.1', socket: {
+      open: (it) => console.log('short', it.write(Buffer.alloc(16 << 20)) < 16 << 20),
+      drain(it) { it.end(); throw new Error('mine') },
+      close() { console.log('close'); server.stop() },
+    } })
+    await connect({ hostname: '127.0.0.1', port: server.port, socket: { data() {} } })
+  `)
+  t.is(code, 0, stderr)
+  t.deepEqual(stdout.trim().split('\n'), ['short true', 'mine', 'close'])
+})
+
+test('without_an_error_handler_what_connectError_throws_is_uncaught', async (t) => {
+  const { code, stdout, stderr } = await runModule(t, `
+    import { connect, listen } from 'm-socket'
+    process.on('uncaughtException', ({ message }) => console.log(message))
+    const server = listen({ hostname: '127.0.0.1' })
+    const { port } = server
+    server.stop()
+    await connect({ hostname: '127.0.0.1', port, socket: { connectError() { throw new Error('mine') } } }).catch(({ name }) => console.log(name))
+  `)
+  t.is(code, 0, stderr)
+  t.deepEqual(stdout.trim().split('\n').toSorted(), ['AggregateError', 'mine'])
+})
 
 test('a_broken_connection_whose_error_handler_throws_is_closed_all_the_same', async (t) => {
   const { code, stdout, stderr } = await runModule(t, `
