@@ -111,7 +111,8 @@ impl RawAddress {
         // SAFETY: the caller has seen the family AF_UNIX; the rest of the storage is zeroed.
         let raw = unsafe { *(&raw const self.storage).cast::<libc::sockaddr_un>() };
         let length = usize::try_from(self.length).unwrap_or(0).saturating_sub(PATH_OFFSET);
-        let bytes = raw.sun_path.iter().take(length).map(|byte| byte.cast_unsigned());
+        // A C char is signed on x86-64 and unsigned on arm64.
+        let bytes = raw.sun_path.iter().take(length).flat_map(|byte| byte.to_ne_bytes());
         if raw.sun_path.first() == Some(&0) {
             return bytes.collect();
         }
@@ -146,7 +147,7 @@ fn unix(path: &[u8]) -> Result<RawAddress, Errno> {
         return Err(Errno::NAMETOOLONG);
     }
     for (to, from) in raw.sun_path.iter_mut().zip(path) {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([*from]);
     }
     let mut raw = RawAddress::of(raw);
     raw.length = socklen(PATH_OFFSET + path.len() + terminator);
