@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path'
 import test, { type Implementation } from 'ava'
 
 /** Programs of other people that tests talk to or look through. */
-export type Peer = 'curl' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace'
+export type Peer = 'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace' | 'unshare'
 
 /**
  * Declares a serial test that needs other people's programs. Where one is absent the test is skipped, and its title says
@@ -21,6 +21,8 @@ export function testWith(peers: readonly Peer[], title: string, run: Implementat
 function isUsable(peer: Peer): boolean {
   // A container may have strace and forbid ptrace(2).
   if (peer === 'strace') return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
+  // Namespaces are root's to make.
+  if (peer === 'unshare') return spawnSync('unshare', ['--net', '--mount', 'true']).status === 0
   return (process.env['PATH'] ?? '').split(delimiter).some((directory) => isExecutable(join(directory, peer)))
 }
 
