@@ -25,8 +25,9 @@ test('by_default_it_listens_on_ipv4_and_ipv6_together_on_a_port_that_the_kernel_
 })
 
 test('ipv6_only_leaves_the_port_to_another_listener_on_ipv4', (t) => {
-  const six = closing(t, Listener.bind({ host: '::', ipv6Only: true }))
-  const four = closing(t, Listener.bind({ host: '0.0.0.0', port: portOf(six) }))
+  const { six, four } = onePortEach()
+  closing(t, six)
+  closing(t, four)
   t.deepEqual(four.address, { address: '0.0.0.0', family: 'IPv4', port: portOf(six) })
 })
 
@@ -313,3 +314,15 @@ test('bind_host_says_what_node_dns_says_of_a_name_that_has_no_address', async (t
   t.true(['ENOTFOUND', 'EAI_AGAIN'].includes(error?.code ?? ''))
   t.is(error?.syscall, 'getaddrinfo')
 })
+
+/** On a port that nobody else happens to have on IPv4. */
+function onePortEach(): { six: Listener; four: Listener } {
+  const six = Listener.bind({ host: '::', ipv6Only: true })
+  try {
+    return { six, four: Listener.bind({ host: '0.0.0.0', port: portOf(six) }) }
+  } catch (error) {
+    six.close()
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    return onePortEach()
+  }
+}

@@ -793,7 +793,9 @@ test('other_targets_of_the_same_multiplexer_are_the_programs_events', async (t) 
   const peer = dial(t, server)
   multiplexer.add(peer, 'r')
   peer.send('hello')
-  const events = await multiplexer.wait(5000)
+  let events: Event[] = []
+  // A busy process may let the time pass before it has looked twice.
+  for (let looks = 0; events.length === 0 && looks < 100; looks++) events = await multiplexer.wait(300)
   t.deepEqual(events.map(({ target }) => target), [peer])
   t.is(peer.receive(Buffer.alloc(10)), 5)
   t.is(echoed, 1)

@@ -64,7 +64,7 @@ pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     // IoSlice is guaranteed to have the layout of `struct iovec`; sendmsg does not write to it.
     message.msg_iov = pieces.as_ptr().cast_mut().cast();
-    message.msg_iovlen = pieces.len().min(MAX_PIECES);
+    message.msg_iovlen = iovlen(pieces.len().min(MAX_PIECES));
     loop {
         let sent = syscall!(sendmsg(fd.as_raw_fd(), &raw const message, SEND_FLAGS));
         match sent {
@@ -72,6 +72,11 @@ pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<
             sent => return sent.map(isize::unsigned_abs),
         }
     }
+}
+
+/// A `size_t` with glibc, an `int` with musl.
+fn iovlen<T: TryFrom<usize> + Default>(count: usize) -> T {
+    T::try_from(count).unwrap_or_default()
 }
 
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;

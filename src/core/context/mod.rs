@@ -126,9 +126,9 @@ impl Context {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
         let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::BADF) };
-        let had_output = !socket.queue.is_empty();
+        let had_output = socket.has_output();
         let result = act(socket);
-        if had_output || !socket.queue.is_empty() || socket.is_closed() {
+        if had_output || socket.has_output() || socket.is_closed() {
             self.refresh(token);
         }
         result
@@ -141,17 +141,15 @@ impl Context {
         bytes: &[u8],
         gather: bool,
     ) -> Result<usize, Errno> {
-        let token = self.token(handle)?;
-        let gathered_before = self.gathers(token);
-        let written = self.with_socket(handle, |socket| socket.write(bytes, gather));
-        if !gathered_before && self.gathers(token) {
-            self.gathered.push(token);
+        let (taken, gathers) = self.with_socket(handle, |socket| {
+            let gathered_before = socket.gathers();
+            let taken = socket.write(bytes, gather)?;
+            Ok((taken, !gathered_before && socket.gathers()))
+        })?;
+        if gathers {
+            self.gathered.push(self.token(handle)?);
         }
-        written
-    }
-
-    fn gathers(&self, token: Token) -> bool {
-        matches!(self.sources.get(token).map(|it| &it.kind), Some(Kind::Socket(it)) if it.gathers())
+        Ok(taken)
     }
 
     /// Sends what has been gathered; tells of how many sockets.
@@ -159,9 +157,9 @@ impl Context {
         let mut gathered = std::mem::take(&mut self.gathered);
         let count = gathered.len();
         for token in gathered.drain(..) {
-            if self.gathers(token) {
-                let _ = self.with_socket(token.handle(), |socket| Ok(socket.flush()));
-            }
+            // One that was flushed or closed since has nothing to send here.
+            let _ =
+                self.with_socket(token.handle(), |socket| Ok(socket.gathers() && socket.flush()));
         }
         self.gathered = gathered;
         count
