@@ -1,32 +1,17 @@
-import { readFileSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { Listener } from 'm-socket'
 
+import { blocks as blocksOf, shownBy, startBlock, textOf } from './support/blocks.js'
 import { outcomeOf, start } from './support/child.js'
 import { testWith } from './support/peers.js'
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
+const README = textOf('README.md')
 
-/** The README's code blocks of a language, in order. */
 function blocks(language: string): string[] {
-  return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, code]) => code!)
+  return blocksOf(README, language)
 }
-
-/** Runs a block as a program of its own, from the project's root, where 'm-socket' is this package. */
-async function run(t: ExecutionContext, code: string) {
-  const file = join(ROOT, `.readme-${process.pid}-${blocksRun++}.ts`)
-  await writeFile(file, code)
-  t.teardown(() => rm(file))
-  return start(t, process.execPath, ['--import', '@oxc-node/core/register', file], { cwd: ROOT })
-}
-
-let blocksRun = 0
 
 /** A port that nobody listens on, most likely. */
 function freePort(): string {
@@ -57,7 +42,7 @@ test('each_block_of_code_is_run_by_a_test_here', (t) => {
 
 testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
   const port = freePort()
-  await run(t, blocks('ts')[0]!.replace('5000', port))
+  await startBlock(t, blocks('ts')[0]!.replace('5000', port))
   await untilListening(port)
   const [typed, ...shown] = blocks('console')[0]!.trimEnd().split('\n')
   const command = typed!.replace('$ ', '').replace('5000', port)
@@ -67,14 +52,14 @@ testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
 
 test('the_handlers_print_what_their_comments_say', async (t) => {
   const code = blocks('ts')[1]!
-  const shown = [...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, output]) => output!)
+  const shown = shownBy(code)
   t.is(shown.length, 2)
-  const { code: status, stdout, stderr } = await outcomeOf(await run(t, code))
+  const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
   t.is(status, 0, stderr)
   t.deepEqual(stdout.trimEnd().split('\n').sort(), shown.sort())
 })
 
 test('the_two_commands_are_scripts_of_the_package', (t) => {
-  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+  const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
   for (const [, name] of blocks('sh')[0]!.matchAll(/^npm (\w+)/gm)) t.truthy(scripts[name!], name)
 })

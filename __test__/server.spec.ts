@@ -5,7 +5,7 @@ import { constants } from 'node:os'
 import { inspect } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Connection, Multiplexer, type Server, Socket, SocketClosedError, SocketError, connect, listen } from 'm-socket'
+import { type Connection, type Event, Multiplexer, type Server, Socket, SocketClosedError, SocketError, connect, listen } from 'm-socket'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
