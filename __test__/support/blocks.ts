@@ -1,0 +1,36 @@
+import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import type { ExecutionContext } from 'ava'
+
+import { start } from './child.js'
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The text of a file of the project. */
+export function textOf(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8')
+}
+
+/** Its code blocks of a language, in order. */
+export function blocks(text: string, language: string): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, code]) => code!)
+}
+
+/** What a program says that it prints, in the comments behind its `console.log`. */
+export function shownBy(code: string): string[] {
+  return [...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, output]) => output!)
+}
+
+let blocksRun = 0
+
+/** Starts a block as a program of its own, from the project's root, where 'm-socket' is this package. */
+export async function startBlock(t: ExecutionContext, code: string): Promise<ChildProcess> {
+  const file = join(ROOT, `.readme-${process.pid}-${blocksRun++}.ts`)
+  await writeFile(file, code)
+  t.teardown(() => rm(file))
+  return start(t, process.execPath, ['--import', '@oxc-node/core/register', file], { cwd: ROOT })
+}
