@@ -93,8 +93,11 @@ export interface NativeAddress {
 /** `socket(2)` of a family: 4, 6, or 0 for Unix. */
 export declare function open(family: number): number
 
-/** `epoll_create1(2)`; `onReady` runs from Node's loop when the multiplexer has something to do. */
-export declare function openMultiplexer(onReady: () => void): number
+/**
+ * `epoll_create1(2)`; `onReady` runs from the host's loop when the multiplexer has something to do.
+ * A thread of its own waits for that where the host has no loop of libuv's, or with `threaded`.
+ */
+export declare function openMultiplexer(onReady: () => void, threaded?: boolean): number
 
 /** As `receive`, but the bytes stay: `MSG_PEEK`. */
 export declare function peek(handle: number, into: Uint8Array): number

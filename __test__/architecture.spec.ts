@@ -65,9 +65,10 @@ for (const [folder, may] of [
   ['sys', ['sys']],
   ['core', ['core', 'sys']],
   ['uv', ['uv', 'sys']],
+  ['thread', ['thread', 'sys']],
 ] as const) {
   test(`${folder}_knows_nothing_of_what_stands_above_it`, (t) => {
-    const others = ['sys', 'core', 'uv', 'bindings'].filter((other) => !(may as readonly string[]).includes(other))
+    const others = ['sys', 'core', 'uv', 'thread', 'bindings'].filter((other) => !(may as readonly string[]).includes(other))
     const own = RUST.filter((path) => path.startsWith(`src/${folder}/`))
     t.deepEqual(places(own, new RegExp(`\\bcrate::(${others.join('|')})\\b`)), [])
   })

@@ -6,6 +6,7 @@ import { type Event, type InetAddress, type Interest, Listener, Multiplexer, Soc
 import { openDescriptors, openSocketCount } from './support/descriptors.js'
 import { start } from './support/child.js'
 import { FAMILIES, closing, fill, listening, reach, resetting } from './support/pair.js'
+import { sourceArguments } from './support/runtime.js'
 import { abstractName, freePath } from './support/unix.js'
 import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
 
@@ -348,12 +349,12 @@ test('reset_gives_up_what_is_under_way', async (t) => {
 
 test('the_process_is_held_until_what_was_sent_while_connecting_is_out', async (t) => {
   const listener = await busyListener(t)
-  const child = start(t, process.execPath, ['--input-type=module', '--eval', `
+  const child = start(t, process.execPath, sourceArguments(`
     import { Socket } from 'm-socket'
     const socket = Socket.connect(${JSON.stringify(reach(listener))})
     socket.send('wait for me')
     socket.close()
-    console.log(socket.state)`])
+    console.log(socket.state)`))
   const exited = once(child, 'exit')
   const [line] = (await once(child.stdout!, 'data')) as [Buffer]
   t.is(line.toString(), 'closing\n')

@@ -13,6 +13,7 @@ import { run } from './support/fixture.js'
 import { sleep, turn } from './support/idleness.js'
 import { closing } from './support/pair.js'
 import { testWith } from './support/peers.js'
+import { sourceArguments } from './support/runtime.js'
 import { dial, dialled, resolvers, serving } from './support/serving.js'
 import { straced } from './support/strace.js'
 import { abstractName, freePath, temporaryDirectory } from './support/unix.js'
@@ -353,8 +354,8 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
     while (opened < 5) await new Promise((resolve) => setTimeout(resolve, 10))
     console.log(JSON.stringify({ early, held, opened, echoed, cpu: (user + system) / 1000 }))
     process.exit()`
-  const command = `ulimit -n 64; exec "$0" --input-type=module --eval "$1"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, source], { cwd: ROOT })
+  const command = `ulimit -n 64; exec "$0" "$@"`
+  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], { cwd: ROOT })
   t.is(code, 0, stderr)
   const { cpu, ...counts } = JSON.parse(stdout) as { cpu: number }
   t.deepEqual(counts, { early: 1, held: 1, opened: 5, echoed: 1 } as object)
@@ -476,16 +477,21 @@ test('at_its_deadline_close_resets_what_is_left', async (t) => {
 })
 
 test('at_its_deadline_close_drops_queues_that_nobody_reads', async (t) => {
+  let ended = false
   const server = serving(t, {
     allowHalfOpen: false,
     socket: {
       data: () => {},
-      end: (connection) => void connection.end(Buffer.alloc(16 << 20)),
+      end(connection) {
+        ended = true
+        connection.end(Buffer.alloc(16 << 20))
+      },
     },
   })
   const peer = await dialled(t, server)
   peer.shutdown()
-  await until(() => server.connections === 1)
+  await until(() => ended)
+  t.is(server.connections, 1)
   await server.close({ timeout: 50 })
   t.is(server.connections, 0)
   await t.throwsAsync(receiveToEnd(peer), { code: 'ECONNRESET' })

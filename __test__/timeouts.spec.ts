@@ -457,7 +457,7 @@ test('truth 40: a_time_that_is_set_never_holds_the_process', async (t) => {
         console.log('set')
       },
     } })
-    const peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`)
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'set\n', stderr: '' })
 })
 
@@ -473,7 +473,7 @@ test('truth 40: the_deadline_of_close_never_holds_the_process', async (t) => {
         console.log('closing')
       },
     } })
-    const peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`)
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'closing\n', stderr: '' })
 })
 
@@ -485,7 +485,7 @@ test('truth 40: a_connection_that_holds_the_process_does_so_until_its_time_is_up
       timeout: () => console.log('timeout'),
       close: () => console.log('close'),
     } })
-    const peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`)
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'timeout\nclose\n', stderr: '' })
 })
 
@@ -497,7 +497,7 @@ test('truth 40: a_connection_that_holds_the_process_does_so_until_the_deadline_o
       open: () => void server.close({ timeout: 300 }).then(() => console.log('closed')),
       close: () => console.log('close'),
     } })
-    const peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`)
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'close\nclosed\n', stderr: '' })
 })
 

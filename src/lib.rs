@@ -8,4 +8,5 @@
 mod bindings;
 mod core;
 mod sys;
+mod thread;
 mod uv;

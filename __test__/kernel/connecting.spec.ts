@@ -2,6 +2,7 @@ import test from 'ava'
 import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
 
 import { run } from '../support/fixture.js'
+import { sourceArguments } from '../support/runtime.js'
 import { abstractName } from '../support/unix.js'
 import { closing, listening, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
@@ -38,7 +39,7 @@ testWith(['strace'], 'truth 19: a_connect_that_a_signal_interrupts_goes_on_and_i
     console.log(socket.state)
     socket.close()
     process.exit()`
-  const node = [process.execPath, '--input-type=module', '--eval', source]
+  const node = [process.execPath, ...sourceArguments(source)]
   const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=connect', '-e', 'inject=connect:error=EINTR', ...node], {
     cwd: new URL('../..', import.meta.url),
   })

@@ -4,6 +4,7 @@ import { Multiplexer, Socket } from 'm-socket'
 import { run } from '../support/fixture.js'
 import { listening, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { sourceArguments } from '../support/runtime.js'
 import { straced } from '../support/strace.js'
 
 const ROOT = new URL('../..', import.meta.url)
@@ -37,7 +38,7 @@ for (const error of [
   'ECONNABORTED', 'EINTR', 'EPROTO', 'ENETDOWN', 'ENOPROTOOPT', 'EHOSTDOWN', 'ENONET', 'EHOSTUNREACH', 'EOPNOTSUPP', 'ENETUNREACH', 'EPERM',
 ]) {
   testWith(['strace'], `truth 15: an_error_of_one_connection_is_skipped (${error})`, async (t) => {
-    const node = [process.execPath, '--input-type=module', '--eval', ACCEPTING]
+    const node = [process.execPath, ...sourceArguments(ACCEPTING)]
     const inject = `inject=accept4:error=${error}:when=1..2`
     const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=accept4', '-e', inject, ...node], { cwd: ROOT })
     t.is(code, 0, stderr)
@@ -73,8 +74,8 @@ const EXHAUSTED = (wait: string) => `
 
 for (const [how, wait] of [['wait', 'await multiplexer.wait()'], ['waitSync', 'multiplexer.waitSync()']] as const) {
   test(`truth 15: out_of_descriptors_a_listener_neither_spins_nor_stalls (${how})`, async (t) => {
-    const command = `ulimit -n 64; exec "$0" --input-type=module --eval "$1"`
-    const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, EXHAUSTED(wait)], { cwd: ROOT })
+    const command = `ulimit -n 64; exec "$0" "$@"`
+    const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(EXHAUSTED(wait))], { cwd: ROOT })
     t.is(code, 0, stderr)
     const { accepted, errors, waits, codes } = JSON.parse(stdout) as { accepted: number; errors: number; waits: number; codes: string[] }
     t.is(accepted, 4)
@@ -135,8 +136,8 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
     await done
     console.log(JSON.stringify({ late: held - early, accepted, cpu: (user + system) / 1000 }))
     process.exit()`
-  const command = `ulimit -n 64; exec "$0" --input-type=module --eval "$1"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, source], { cwd: ROOT })
+  const command = `ulimit -n 64; exec "$0" "$@"`
+  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], { cwd: ROOT })
   t.is(code, 0, stderr)
   const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
   t.is(late, 0, 'nobody can be accepted meanwhile')

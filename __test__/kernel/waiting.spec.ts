@@ -13,6 +13,7 @@ import { multiplexerAndDescriptor } from '../support/epoll.js'
 import { asleepDuring, sleep } from '../support/idleness.js'
 import { closing, connectedPair, listening, narrowPair, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { sourceArguments } from '../support/runtime.js'
 import { said, saidOf, targetsOf } from '../support/saying.js'
 import { until } from '../support/waiting.js'
 
@@ -47,7 +48,7 @@ testWith(['strace'], 'truth 32: a_time_is_rounded_up_and_clamped', async (t) => 
     import { Multiplexer } from 'm-socket'
     const multiplexer = new Multiplexer()
     for (const time of [0.2, 0, 3]) multiplexer.waitSync(time)`
-  const node = [process.execPath, '--input-type=module', '--eval', source]
+  const node = [process.execPath, ...sourceArguments(source)]
   const { stderr } = await run(t, 'strace', ['-f', '-e', 'trace=epoll_wait', ...node], { cwd: ROOT })
   const waited = [...stderr.matchAll(/epoll_wait\(\d+, .*?, 1000, (\d+)\)/g)].map(([, time]) => Number(time))
   t.is(waited[0], 1)

@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers'
 
 import type { ExecutionContext } from 'ava'
 
+import { sourceArguments } from './runtime.js'
+
 /** Starts a program that, by its process id, is killed at the end of the test if it still runs. */
 export function start(t: ExecutionContext, command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
   const child = spawn(command, args, options)
@@ -28,9 +30,9 @@ interface ModuleOptions extends SpawnOptions {
   readonly nodeArguments?: readonly string[]
 }
 
-/** Starts a module, given as its source, in a Node process of its own, from the project's root. */
+/** Starts a module, given as its source, in a process of its own, from the project's root. */
 export function startModule(t: ExecutionContext, source: string, { nodeArguments = [], ...options }: ModuleOptions = {}): ChildProcess {
-  return start(t, process.execPath, [...nodeArguments, '--input-type=module', '--eval', source], {
+  return start(t, process.execPath, sourceArguments(source, nodeArguments), {
     cwd: new URL('../..', import.meta.url),
     stdio: ['ignore', 'pipe', 'pipe'],
     ...options,

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
 import { type Outcome, outcomeOf, start } from './child.js'
+import { fileArguments } from './runtime.js'
 
 export type ExampleName = 'chat' | 'echo' | 'lines' | 'reconnect' | 'redis'
 
@@ -17,12 +18,12 @@ export interface RunningExample {
 }
 
 /** Node 26 warns of how the loader registers itself, which is no word of the example's. */
-const LOADER = ['--disable-warning=DEP0205', '--import', '@oxc-node/core/register']
+const QUIET = ['--disable-warning=DEP0205']
 
 /** Runs a program of `examples/`. */
 export function runExample(t: ExecutionContext, name: ExampleName, args: readonly string[], env: Record<string, string> = {}): RunningExample {
   const path = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url))
-  const child = start(t, process.execPath, [...LOADER, path, ...args], { env: { ...process.env, ...env } })
+  const child = start(t, process.execPath, fileArguments(path, args, QUIET), { env: { ...process.env, ...env } })
   return { child, outcome: outcomeOf(child) }
 }
 

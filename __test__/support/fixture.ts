@@ -4,15 +4,16 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
 import { type Outcome, outcomeOf, start } from './child.js'
+import { fileArguments } from './runtime.js'
 
 /** The path of a file in `fixtures/`. */
 export function fixturePath(name: string): string {
   return fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
 }
 
-/** The arguments with which Node runs a module of `fixtures/`. */
+/** The arguments with which this runtime runs a module of `fixtures/`. */
 export function fixtureArguments(name: string, ...args: readonly (string | number)[]): string[] {
-  return ['--import', '@oxc-node/core/register', '--expose-gc', fixturePath(name), ...args.map(String)]
+  return fileArguments(fixturePath(name), args.map(String), ['--expose-gc'])
 }
 
 /** Runs a module of `fixtures/` in a process of its own, to its end. */

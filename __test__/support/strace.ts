@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 
 import { type Outcome, outcomeOf, start } from './child.js'
+import { sourceArguments } from './runtime.js'
 import { temporaryDirectory } from './unix.js'
 
 /** How a traced program ended, and the lines of the trace. */
@@ -18,7 +19,7 @@ export interface Traced extends Outcome {
 export async function straced(t: ExecutionContext, source: string, trace: string, ...injections: readonly string[]): Promise<Traced> {
   const log = join(temporaryDirectory(t), 'calls')
   const faults = injections.flatMap((injection) => ['-e', `inject=${injection}`])
-  const program = [process.execPath, '--expose-gc', '--input-type=module', '--eval', source]
+  const program = [process.execPath, ...sourceArguments(source, ['--expose-gc'])]
   const child = start(t, 'strace', ['-qq', '-o', log, '-e', `trace=${trace}`, '-e', 'signal=none', ...faults, ...program], {
     cwd: new URL('../..', import.meta.url),
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -14,13 +14,13 @@ use napi_derive::napi;
 
 use super::callback::Callback;
 use super::lean;
+use super::waker::{Waker, Way};
 use crate::core::{Context, Handle};
-use crate::uv;
 
-/// A multiplexer's place in Node's loop.
+/// A multiplexer's place in the host's loop.
 struct Watch {
-    poll: uv::Poll,
-    /// Owned here: the poll's own closure must not touch the environment when it is freed.
+    waker: Waker,
+    /// Owned here: the waker's own closure must not touch the environment when it is freed.
     _on_ready: Rc<Callback>,
     /// Whether a pending wait holds the process.
     awaited: bool,
@@ -30,6 +30,7 @@ struct Watch {
 pub(super) struct Environment {
     context: RefCell<Context>,
     watches: RefCell<HashMap<i32, Watch>>,
+    way: Way,
 }
 
 impl Environment {
@@ -48,21 +49,23 @@ impl Environment {
         self.context.borrow_mut()
     }
 
-    /// Has Node's loop watch an epoll descriptor.
+    /// Who waits for multiplexers here.
+    pub(super) fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Has the host's loop told when an epoll descriptor is readable.
     ///
     /// # Errors
-    /// libuv's error number, negative.
+    /// An error number, negative.
     pub(super) fn watch(
         &self,
         env: &Env,
         multiplexer: Handle,
         fd: RawFd,
+        way: Way,
         on_ready: Callback,
     ) -> std::result::Result<(), i32> {
-        let api = uv::Api::load().ok_or(-1)?;
-        let mut event_loop = null_mut();
-        // SAFETY: the environment is live.
-        unsafe { sys::napi_get_uv_event_loop(env.raw(), &raw mut event_loop) };
         let on_ready = Rc::new(on_ready);
         let weak: Weak<Callback> = Rc::downgrade(&on_ready);
         let call = Box::new(move || {
@@ -70,9 +73,8 @@ impl Environment {
                 callback.call();
             }
         });
-        // SAFETY: the loop is this thread's, and Node runs it until all handles have closed.
-        let poll = unsafe { uv::Poll::start(api, event_loop.cast(), fd, call) }?;
-        let watch = Watch { poll, _on_ready: on_ready, awaited: false };
+        let waker = Waker::start(env, way, fd, call)?;
+        let watch = Watch { waker, _on_ready: on_ready, awaited: false };
         self.watches.borrow_mut().insert(multiplexer.raw(), watch);
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Environment {
     pub(super) fn await_for(&self, multiplexer: Handle, awaited: bool) {
         if let Some(watch) = self.watches.borrow_mut().get_mut(&multiplexer.raw()) {
             watch.awaited = awaited;
-            watch.poll.hold(awaited || self.context.borrow().is_held(multiplexer));
+            watch.waker.hold(awaited || self.context.borrow().is_held(multiplexer));
         }
     }
 
@@ -97,7 +99,7 @@ impl Environment {
         let changed = self.context.borrow_mut().take_hold_changes();
         for multiplexer in changed {
             if let Some(watch) = self.watches.borrow().get(&multiplexer.raw()) {
-                watch.poll.hold(watch.awaited || self.context.borrow().is_held(multiplexer));
+                watch.waker.hold(watch.awaited || self.context.borrow().is_held(multiplexer));
             }
         }
     }
@@ -109,6 +111,7 @@ pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
     let environment = Box::into_raw(Box::new(Environment {
         context: RefCell::new(Context::new()),
         watches: RefCell::new(HashMap::new()),
+        way: Way::of(&env),
     }));
     // SAFETY: the box is handed to the environment, which gives it back to `free` once, last.
     check_status!(unsafe {
@@ -122,7 +125,8 @@ pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
     unsafe { lean::replace(env.raw(), exports.raw(), environment) }
 }
 
-/// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open.
+/// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open,
+/// and a thread must not outlive what it waits on.
 extern "C" fn end(data: *mut c_void) {
     // SAFETY: `init` registered this very pointer, and `free` has not run yet.
     let environment = unsafe { &*data.cast::<Environment>() };

@@ -18,7 +18,9 @@ mod lean;
 mod listener;
 mod multiplexer;
 mod option;
+mod relay;
 mod socket;
+mod waker;
 
 use crate::sys::Errno;
 

@@ -6,6 +6,7 @@ use napi_derive::napi;
 use super::bytes::{Bytes, NOT_BYTES};
 use super::callback::Callback;
 use super::environment::Environment;
+use super::waker::Way;
 use super::{count, number, status};
 use crate::core::{Event, Handle, Interest, Mode};
 use crate::sys::Errno;
@@ -13,15 +14,17 @@ use crate::sys::Errno;
 /// How many bytes an event takes in the caller's array: its handle and its bits, as int32.
 const EVENT_SIZE: usize = 8;
 
-/// `epoll_create1(2)`; `onReady` runs from Node's loop when the multiplexer has something to do.
-#[napi(ts_args_type = "onReady: () => void")]
-pub fn open_multiplexer(env: &Env, on_ready: Callback) -> i32 {
+/// `epoll_create1(2)`; `onReady` runs from the host's loop when the multiplexer has something to do.
+/// A thread of its own waits for that where the host has no loop of libuv's, or with `threaded`.
+#[napi(ts_args_type = "onReady: () => void, threaded?: boolean")]
+pub fn open_multiplexer(env: &Env, on_ready: Callback, threaded: Option<bool>) -> i32 {
     let environment = Environment::of(env);
     let opened = environment.context().open_multiplexer();
     let Ok(handle) = opened else { return number(opened.map(Handle::raw)) };
     let fd = environment.context().epoll_fd(handle);
+    let way = if threaded == Some(true) { Way::Thread } else { environment.way() };
     let watched =
-        fd.map_err(Errno::negated).and_then(|fd| environment.watch(env, handle, fd, on_ready));
+        fd.map_err(Errno::negated).and_then(|fd| environment.watch(env, handle, fd, way, on_ready));
     match watched {
         Ok(()) => handle.raw(),
         Err(number) => {

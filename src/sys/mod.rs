@@ -12,6 +12,7 @@ macro_rules! syscall {
 }
 
 mod address;
+mod bell;
 mod descriptor;
 mod epoll;
 mod errno;
@@ -22,6 +23,7 @@ mod symbol;
 mod transfer;
 
 pub(crate) use address::Address;
+pub(crate) use bell::Bell;
 pub(crate) use descriptor::{adopt, is_descriptor};
 pub(crate) use epoll::{Epoll, EpollEvent, flags};
 pub(crate) use errno::Errno;

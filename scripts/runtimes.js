@@ -1,0 +1,149 @@
+// Runs the suite on every runtime that is here: this Node, those of .cache/node-*, Bun and Deno of .cache/contenders or PATH.
+//
+//   node scripts/runtimes.js [--only NAME,NAME] [SPEC...]    NAME: node-20, bun, deno; SPEC: a path of __test__
+//
+// On Node it is ava that runs it; on Bun and Deno, where ava does not run, scripts/runtimes/ava.js takes its place. Prints
+// what has failed, what was skipped and why, and a table; ends with "N passed, N failed".
+
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+
+const root = new URL('..', import.meta.url).pathname
+process.chdir(root)
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } })
+
+/** A spec that runs longer has got stuck. */
+const PATIENCE = 300_000
+/** As in ava's own settings. */
+const AT_ONCE = 2
+
+const ARCH = process.arch === 'arm64' ? { bun: 'aarch64', deno: 'arm64' } : { bun: 'x64', deno: 'x64' }
+const OTHERS = {
+  bun: {
+    program: `@oven/bun-linux-${ARCH.bun}/bin/bun`,
+    flags: ['--expose-gc', '--tsconfig-override=scripts/runtimes/tsconfig.json'],
+  },
+  deno: {
+    program: `@deno/linux-${ARCH.deno}-glibc/deno`,
+    flags: ['run', '--allow-all', '--no-lock', '--unstable-sloppy-imports', '--v8-flags=--expose-gc', '--import-map=scripts/runtimes/imports.json'],
+  },
+}
+
+const specs = positionals.length > 0 ? positionals : specsOf('__test__')
+const only = values.only?.split(',')
+const results = []
+for (const runtime of runtimes().filter(({ name }) => only?.includes(name) ?? true)) {
+  process.stderr.write(`${runtime.title} ...\n`)
+  const result = { ...runtime, passed: 0, failed: [], skipped: [] }
+  await runtime.run(result)
+  report(result)
+  results.push(result)
+}
+summarize(results)
+
+function runtimes() {
+  const nodes = [process.execPath, ...cachedNodes()].map((program) => ({ program, version: versionOf(program) }))
+  const unique = nodes.filter(({ version }, at) => nodes.findIndex((other) => other.version === version) === at)
+  const onNode = unique.map(({ program, version }) => ({
+    name: `node-${version.split('.')[0]}`,
+    title: `Node ${version}`,
+    run: (result) => tally(result, program, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...specs], 'ava'),
+  }))
+  const onOthers = Object.entries(OTHERS).flatMap(([name, { program, flags }]) => {
+    const installed = `${root}.cache/contenders/node_modules/${program}`
+    const found = existsSync(installed) ? installed : spawnSync(name, ['--version']).error ? undefined : name
+    if (!found) {
+      process.stderr.write(`${name} is not here: neither in .cache/contenders nor in PATH\n`)
+      return []
+    }
+    const title = `${name === 'bun' ? 'Bun' : 'Deno'} ${versionOf(found)}`
+    return [{ name, title, run: (result) => runSpecs(result, found, flags) }]
+  })
+  return [...onNode.sort((a, b) => a.name.localeCompare(b.name)), ...onOthers]
+}
+
+function cachedNodes() {
+  if (!existsSync('.cache')) return []
+  return readdirSync('.cache')
+    .filter((name) => name.startsWith('node-'))
+    .flatMap((name) => [`.cache/${name}/node_modules/node/bin/node`, `.cache/${name}/node_modules/node-linux-${process.arch}/bin/node`])
+    .filter((path) => existsSync(path))
+}
+
+/** Each spec in a process of its own. */
+async function runSpecs(result, program, flags) {
+  const waiting = [...specs]
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (let spec; (spec = waiting.shift()); ) {
+        await tally(result, program, [...flags, 'scripts/runtimes/run.js', `${root}${spec}`], spec)
+      }
+    }),
+  )
+}
+
+/** Runs a program that prints TAP and counts what it says. */
+async function tally(result, program, args, spec) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const patience = spec === 'ava' ? undefined : setTimeout(() => child.kill('SIGKILL'), PATIENCE)
+  const said = []
+  let heard = 0
+  child.stderr.on('data', (chunk) => said.push(String(chunk)))
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const [, not, title, skip, reason] = /^(not )?ok(?: \d+)? - (.*?)(?: # (SKIP|TODO) ?(.*))?$/.exec(line) ?? []
+    if (title === undefined) {
+      // What ava and our own runner say of a failure stands below it.
+      if (result.failed.length > 0 && /^\s/.test(line)) result.failed.at(-1).details.push(line)
+      return
+    }
+    heard++
+    const name = spec === 'ava' ? title : `${spec}: ${title}`
+    if (skip) result.skipped.push({ name, reason: reason || 'skipped by itself' })
+    else if (not) result.failed.push({ name, details: [] })
+    else result.passed++
+  })
+  const [code, signal] = await new Promise((resolve) => child.once('close', (...ended) => resolve(ended)))
+  clearTimeout(patience)
+  const hasFailed = result.failed.some(({ name }) => spec === 'ava' || name.startsWith(spec))
+  if (signal !== null || heard === 0 || (code !== 0 && !hasFailed)) {
+    result.failed.push({ name: `${spec}: ended with ${signal ?? code} after ${heard} tests`, details: said.join('').split('\n').slice(-20) })
+  }
+}
+
+function report({ title, failed, skipped }) {
+  for (const { name, details } of failed) console.log(`${title} failed: ${name}\n${details.slice(0, 30).join('\n')}`)
+  for (const [reason, names] of grouped(skipped)) {
+    console.log(`${title} skipped ${names.length}: ${reason}`)
+    for (const name of names) console.log(`  ${name}`)
+  }
+}
+
+function grouped(skipped) {
+  const groups = new Map()
+  for (const { name, reason } of skipped) groups.set(reason, [...(groups.get(reason) ?? []), name])
+  return groups
+}
+
+function summarize(results) {
+  console.log('\n| runtime | passed | failed | skipped |\n| --- | --- | --- | --- |')
+  for (const { title, passed, failed, skipped } of results) console.log(`| ${title} | ${passed} | ${failed.length} | ${skipped.length} |`)
+  const sum = (count) => results.reduce((total, result) => total + count(result), 0)
+  const failures = sum(({ failed }) => failed.length)
+  console.log(`\n${sum(({ passed }) => passed)} passed, ${failures} failed`)
+  process.exitCode = failures > 0 || results.length === 0 ? 1 : 0
+}
+
+function specsOf(folder) {
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.spec.ts'))
+    .map((name) => `${folder}/${name}`)
+    .sort()
+}
+
+function versionOf(program) {
+  return /\d+\.\d+\.\d+/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[0] ?? 'of unknown version'
+}
