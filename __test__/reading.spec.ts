@@ -215,6 +215,18 @@ test('an_error_of_the_stream_is_the_reason_that_close_is_told', async (t) => {
   t.true((await closed.promise) instanceof RangeError)
 })
 
+test('both_ends_are_the_end_although_nobody_reads_and_a_late_read_is_told_so', async (t) => {
+  const { accepted, connection, server } = await connected(t)
+  connection.write('first')
+  t.is(await accepted.read(Buffer.alloc(10)), 5)
+  accepted.end()
+  connection.end()
+  await server.close()
+  t.is(accepted.readyState, 0)
+  t.is(await accepted.read(Buffer.alloc(10)), null)
+  for await (const chunk of accepted) t.fail(chunk.toString())
+})
+
 /** Promise.withResolvers, which Node 20 has not. */
 function resolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void

@@ -12,7 +12,7 @@ export function machine(): Record<string, string | number | boolean> {
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     virtual: /^flags.*\bhypervisor\b/m.test(readFileSync('/proc/cpuinfo', 'utf8')),
     arch: arch(),
-    kernel: release(),
+    kernel: release().split('-', 1)[0]!,
     node: process.version,
     pinned,
   }

@@ -124,20 +124,21 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   async read(into: Uint8Array): Promise<number | null> {
     if (!(into instanceof Uint8Array)) throw invalidArgType('into', 'a Uint8Array', into)
     if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', 0)
-    return (await this.#read((socket) => socket.receive(into))) || null
+    return (await this.#read((socket) => socket.receive(into), 0)) || null
   }
 
   /** Chunks as they come, to the peer's end. Leaving the loop leaves the connection open. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
     const { chunker } = this.#owner
     for (;;) {
-      const chunk = await this.#read((socket) => chunker.receive(socket))
+      const chunk = await this.#read((socket) => chunker.receive(socket), NOTHING)
       if (chunk.length === 0) return
       yield chunk
     }
   }
 
-  #read<T>(receive: (socket: Socket) => T | null): Promise<T> {
+  #read<T>(receive: (socket: Socket) => T | null, end: T): Promise<T> {
+    if (this.#closed && this.#metEnd) return Promise.resolve(end)
     if (!this.#socket || this.#closed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
     const answer = (this.#reader ??= new Reader()).read(receive)
     if (this.#wantsInput()) this.#receive(this.#socket)
@@ -338,7 +339,9 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     this.#idle?.touch()
     this.#watchFor()
     // Whoever awaits the end may still answer it before our half ends too.
-    if (socket.readEnded) setImmediate(() => this.#answerEnd())
+    if (!socket.readEnded) return
+    this.#metEnd = true
+    setImmediate(() => this.#answerEnd())
   }
 
   #receiveChunks(socket: Socket): void {
@@ -357,13 +360,21 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   #look(socket: Socket): void {
     try {
       const waiting = socket.peek(PROBE)
-      if (waiting === 0 && !this.#paused && !this.#reader) return this.#receiveChunks(socket)
+      if (waiting === 0 && !this.#paused && (!this.#reader || socket.writeEnded)) return this.#receiveEnd(socket)
       if (waiting === null) return
       this.#inputWaits = true
       this.#watchFor()
     } catch (error) {
       this.#break(error as Error)
     }
+  }
+
+  /** Nothing waits before the peer's end. Where our half has ended too, it is all over even if nobody reads. */
+  #receiveEnd(socket: Socket): void {
+    if (!this.#reader) return this.#receiveChunks(socket)
+    socket.receive(PROBE)
+    this.#metEnd = true
+    this.#closeIfEnded()
   }
 
   #meetEnd(): void {
@@ -425,3 +436,5 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
 const HALVES = ['read', 'write', 'both'] as const
 
 const PROBE = new Uint8Array(1)
+
+const NOTHING = Buffer.alloc(0)

@@ -1,3 +1,5 @@
+import '../loadable.js'
+
 export { Listener, type ListenerOptions } from './listener.js'
 export { type SendStatus, type ShutdownHow, Socket, type SocketConnectOptions, type SocketState } from './socket.js'
 export { Multiplexer } from './multiplexer.js'

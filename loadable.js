@@ -1,0 +1,60 @@
+// The first thing that `m-socket` imports: says in one sentence why its addon cannot be loaded, and what to do. What
+// `index.js` would say of all of these is that npm has a bug. Written in the syntax of old Nodes, which also read it.
+
+import { createRequire } from 'module'
+
+const require = createRequire(import.meta.url)
+const PREBUILT = ['x64', 'arm64']
+
+check()
+
+function check() {
+  const version = process.versions.node
+  if (process.platform !== 'linux') {
+    throw new Error('m-socket runs on Linux alone and this is ' + process.platform + ': run it on Linux, in a container or in a virtual machine')
+  }
+  if (older(version, 20, 19)) throw new Error('m-socket needs Node 20.19 or later and this is ' + version + ': install a newer Node')
+  if (process.env.NAPI_RS_NATIVE_LIBRARY_PATH) return
+  const failures = []
+  for (const libc of ['gnu', 'musl']) {
+    const platform = 'linux-' + process.arch + '-' + libc
+    for (const id of ['./m-socket.' + platform + '.node', 'm-socket-' + platform]) {
+      try {
+        require(id)
+        return
+      } catch (error) {
+        if (!missing(error, id)) failures.push({ id, libc, error })
+      }
+    }
+  }
+  throw explanation(failures)
+}
+
+/** Nothing was found, or what was found is broken; of two, the one for this libc is what counts. */
+function explanation(failures) {
+  const libc = process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'
+  const broken = failures.find((failure) => failure.libc === libc) || failures[0]
+  const name = 'm-socket-linux-' + process.arch + '-' + libc
+  if (broken) {
+    const reason = String(broken.error.message).split('\n')[0]
+    return new Error('m-socket found its addon ' + broken.id + ', which does not load (' + reason + '): install ' + name + ' anew on the system that runs it', {
+      cause: broken.error,
+    })
+  }
+  if (!PREBUILT.includes(process.arch)) {
+    return new Error('m-socket has addons for ' + PREBUILT.join(' and ') + ' and this is ' + process.arch + ': build it from its sources with npm run build')
+  }
+  return new Error(
+    'm-socket needs the package ' + name + ', which is not installed: run npm install again on the system that runs it, without --omit=optional',
+  )
+}
+
+/** Whether `id` itself is not there; a package without its file is broken. */
+function missing(error, id) {
+  return error.code === 'MODULE_NOT_FOUND' && String(error.message).includes("'" + id + "'")
+}
+
+function older(version, major, minor) {
+  const parts = version.split('.').map(Number)
+  return parts[0] < major || (parts[0] === major && parts[1] < minor)
+}

@@ -1,0 +1,44 @@
+// Measures the figures that noise does not touch, and fails when one is worse than in benchmark/results/short.json.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import process from 'node:process'
+
+import { readJson, ROOT } from './targets.js'
+
+process.chdir(ROOT)
+
+const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex']
+
+/** How much worse each may be: what repeated runs of one build differ by, and no more. */
+const FIGURES = [
+  { name: 'system calls per echo', of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho, most: 1.03 },
+  { name: 'heap bytes per echo', of: ({ heap }, contender) => heap[contender], most: 1.15 },
+  { name: 'resident bytes per idle connection', of: ({ memory }, contender) => memory[contender]?.collected, most: 1.25 },
+]
+
+const folder = mkdtempSync(`${tmpdir()}/m-socket-gate-`)
+process.on('exit', () => rmSync(folder, { recursive: true }))
+
+const out = `${folder}/results.json`
+const only = ['syscalls', 'heap', 'memory', ...CONTENDERS].join(',')
+const { status } = spawnSync('npm', ['run', '--silent', 'bench', '--', '--only', only, '--out', out], { stdio: ['ignore', 2, 2] })
+if (status !== 0) process.exit(1)
+
+const before = readJson('benchmark/results/short.json')
+const now = JSON.parse(readFileSync(out, 'utf8'))
+let failed = 0
+let passed = 0
+for (const { name, of, most } of FIGURES) {
+  for (const contender of CONTENDERS) {
+    const [was, is] = [of(before, contender), of(now, contender)]
+    if (was === undefined) continue // a figure that is new has nothing to be worse than
+    const good = is <= was * most
+    if (good) passed += 1
+    else failed += 1
+    console.log(`${good ? 'ok    ' : 'FAILED'}  ${name}, ${contender}: ${is?.toFixed(2)}, was ${was.toFixed(2)}`)
+  }
+}
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1

@@ -1,0 +1,240 @@
+// Packs all packages as they are published, installs them from the tarballs alone into an empty project with no Rust on the
+// PATH and no registry, and uses them there in every way that they are meant to be used.
+
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+
+import { here, manifest, readJson, ROOT, TARGETS } from './targets.js'
+import { tool } from './tools.js'
+
+process.chdir(ROOT)
+
+const MEGABYTE = 1024 * 1024
+const home = mkdtempSync(join(tmpdir(), 'm-socket-pack-'))
+process.on('exit', () => rmSync(home, { recursive: true, force: true }))
+
+const PATH = join(home, 'bin')
+const project = join(home, 'project')
+const installed = join(project, 'node_modules')
+const results = { passed: 0, failed: 0 }
+
+await main()
+
+async function main() {
+  const built = TARGETS.filter(({ path }) => existsSync(path))
+  check('the binary of this machine is built', () => expect(built.includes(here), 'run npm run build:all first'))
+  if (results.failed > 0) return finish()
+  check('one version everywhere', oneVersion)
+  const tarballs = pack(built)
+  check('installed from the tarballs alone, without Rust and registry', () => install(tarballs))
+  check('publint', () => run(process.execPath, [tool('publint/src/cli.js'), 'run', tarballs.root, '--strict']))
+  check('are the types wrong', () =>
+    run(process.execPath, [tool('@arethetypeswrong/cli/dist/index.js'), tarballs.root, '--profile', 'esm-only', '--no-emoji', '--no-color']),
+  )
+  uses()
+  typescript()
+  bundles()
+  broken()
+  finish()
+}
+
+/** Of the root, the crate, the platform packages, and the one that the loader was generated for. */
+function oneVersion() {
+  const versions = {
+    'package-lock.json': readJson('package-lock.json').version,
+    'Cargo.toml': /^version = "(.*)"$/m.exec(readFileSync('Cargo.toml', 'utf8'))[1],
+    'index.js': /bindingPackageVersion !== '(.*?)'/.exec(readFileSync('index.js', 'utf8'))[1],
+  }
+  for (const { folder } of TARGETS) versions[folder] = readJson(`${folder}/package.json`).version
+  for (const [where, version] of Object.entries(versions)) {
+    expect(version === manifest.version, `${where} says ${version}, package.json ${manifest.version}`)
+  }
+}
+
+function pack(built) {
+  // What is published is changed by napi, which writes the optionalDependencies: in a copy.
+  const staged = join(home, 'staged')
+  const tarballs = { root: '', platforms: {} }
+  check('packed as published', () => {
+    mkdirSync(staged)
+    const [root] = npmPack('.', home)
+    run('tar', ['xzf', join(home, root.filename), '--strip-components=1', '-C', staged])
+    cpSync('npm', join(staged, 'npm'), { recursive: true })
+    run(
+      process.execPath,
+      [`${ROOT}node_modules/@napi-rs/cli/dist/cli.js`, 'pre-publish', '-t', 'npm', '--no-gh-release', '--skip-optional-publish'],
+      { cwd: staged },
+    )
+    const [published] = npmPack(staged, home)
+    const { optionalDependencies } = JSON.parse(readFileSync(join(staged, 'package.json'), 'utf8'))
+    expect(
+      TARGETS.every(({ platform }) => optionalDependencies[`m-socket-${platform}`] === manifest.version),
+      'optionalDependencies lack a platform',
+    )
+    const paths = published.files.map(({ path }) => path)
+    expect(
+      paths.every((path) => /^(dist\/.*\.(js|d\.ts)|index\.(js|d\.ts)|loadable\.js|package\.json|README\.md|LICENSE)$/.test(path)),
+      `packed too much: ${paths.join(' ')}`,
+    )
+    tarballs.root = join(home, published.filename)
+    size(published)
+  })
+  for (const { folder, platform, file } of built) {
+    check(`packed ${folder}`, () => {
+      const [packed] = npmPack(`./${folder}`, home)
+      expect(
+        packed.files.some(({ path }) => path === file),
+        `${file} is not in the package`,
+      )
+      tarballs.platforms[`m-socket-${platform}`] = join(home, packed.filename)
+      size(packed)
+    })
+  }
+  return tarballs
+}
+
+function size({ name, size: packed, unpackedSize, entryCount }) {
+  console.log(`        ${name}: ${entryCount} files, ${packed} bytes packed, ${unpackedSize} unpacked`)
+  expect(unpackedSize < MEGABYTE, `${name} is ${unpackedSize} bytes unpacked`)
+}
+
+function install({ root, platforms }) {
+  mkdirSync(PATH)
+  mkdirSync(project)
+  for (const name of ['node', 'npm', 'sh', 'tar']) symlinkSync(name === 'node' ? process.execPath : which(name), join(PATH, name))
+  expect(spawnSync('cargo', [], { env: { PATH } }).error?.code === 'ENOENT', 'cargo is on the PATH')
+  const files = Object.fromEntries(Object.entries(platforms).map(([name, path]) => [name, `file:${path}`]))
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({ private: true, type: 'module', dependencies: { 'm-socket': `file:${root}` }, optionalDependencies: files }),
+  )
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: project, env: { PATH, HOME: home } })
+  const names = readdirSync(installed).filter((name) => name.startsWith('m-socket'))
+  expect(String(names) === `m-socket,m-socket-${here.platform}`, `installed: ${names}`)
+  cpSync('scripts/pack-check', project, { recursive: true })
+}
+
+function uses() {
+  check('as an ES module', () => inProject('module.mjs'))
+  check('by require', () => inProject('require.cjs'))
+  check('in a worker', () => inProject('worker.mjs'))
+  check('in 50 workers at once, half of them terminated', () => inProject('workers.mjs'))
+  check('evaluated anew, as by a reset of modules', () => inProject('--experimental-vm-modules', '--no-warnings', 'reset.mjs'))
+  check('two copies in one process', () => {
+    cpSync(installed, join(project, 'copy/node_modules'), { recursive: true })
+    writeFileSync(join(project, 'copy/again.mjs'), "export * from 'm-socket'\n")
+    inProject('copies.mjs')
+  })
+}
+
+function typescript() {
+  symlinkSync(`${ROOT}node_modules/@types`, join(installed, '@types'))
+  symlinkSync(`${ROOT}node_modules/undici-types`, join(installed, 'undici-types'))
+  const common = ['--strict', '--noEmit', '--target', 'es2023', '--lib', 'es2023,esnext.disposable', '--types', 'node']
+  for (const [name, ...args] of [
+    ['node16', '--module', 'node16', '--moduleResolution', 'node16', 'consumer.ts'],
+    ['nodenext, also by require', '--module', 'nodenext', '--moduleResolution', 'nodenext', 'consumer.ts', 'consumer.cts'],
+    ['bundler', '--module', 'esnext', '--moduleResolution', 'bundler', 'consumer.ts'],
+  ]) {
+    check(`TypeScript: ${name}`, () => run(process.execPath, [`${ROOT}node_modules/typescript/bin/tsc`, ...common, ...args], { cwd: project }))
+  }
+}
+
+function bundles() {
+  const esbuild = (...args) => run(tool('esbuild/bin/esbuild'), ['bundled.mjs', '--bundle', '--platform=node', '--log-level=warning', ...args], { cwd: project })
+  check('bundled by esbuild, as an ES module', () => {
+    esbuild('--format=esm', '--outfile=out/bundle.mjs')
+    expect(inProject('out/bundle.mjs').includes('echoed'), 'nothing was echoed')
+  })
+  check('bundled by esbuild, for CommonJS, itself left out', () => {
+    esbuild('--format=cjs', '--external:m-socket', '--outfile=out/bundle.cjs')
+    expect(inProject('out/bundle.cjs').includes('echoed'), 'nothing was echoed')
+  })
+}
+
+/** Each says in one sentence what is wrong and what to do. */
+function broken() {
+  const name = `m-socket-${here.platform}`
+  const folder = join(installed, name)
+  const file = join(folder, here.file)
+  const set = (property, value) => ['--import', `data:text/javascript,Object.defineProperty(process,'${property}',{value:'${value}'})`]
+
+  sentence('off Linux', /^m-socket runs on Linux alone and this is darwin: .* in a container/, { args: set('platform', 'darwin') })
+  sentence('on a processor without a binary', /^m-socket has addons for x64 and arm64 and this is riscv64: build it/, {
+    args: set('arch', 'riscv64'),
+  })
+  sentence('on an old Node', /^m-socket needs Node 20\.19 or later and this is 18\.\d+\.\d+: install a newer Node$/, {
+    node: tool(`node-linux-${process.arch}/bin/node`, 'old-node'),
+  })
+  renameSync(folder, `${folder}.away`)
+  sentence('without the binary', new RegExp(`^m-socket needs the package ${name}, which is not installed: run npm install again`))
+  renameSync(`${folder}.away`, folder)
+  renameSync(file, `${file}.away`)
+  sentence('with its package but without its file', new RegExp(`^m-socket found its addon ${name}, which does not load \\(Cannot find module`))
+  cpSync(`${file}.away`, file)
+  truncateSync(file, 32) // cut further on, the dynamic linker itself is killed by SIGBUS
+  sentence('with a binary that is cut off', /^m-socket found its addon .*, which does not load \(.*file too short/)
+  writeFileSync(file, 'not a library\n')
+  sentence('with a binary that is none', /^m-socket found its addon .*, which does not load \(.*(invalid ELF header|file too short)/)
+  const other = TARGETS.find(({ cpu, path }) => cpu !== here.cpu && existsSync(path))
+  if (other) {
+    cpSync(other.path, file)
+    sentence('with the binary of another processor', /^m-socket found its addon .*, which does not load \(.*cannot open shared object file/)
+  }
+  renameSync(`${file}.away`, file)
+  check('whole again', () => inProject('module.mjs'))
+}
+
+function sentence(when, pattern, { node = process.execPath, args = [] } = {}) {
+  check(`${when} it says what to do`, () => {
+    const program = "import('m-socket').then(() => console.log('loaded'), (error) => console.log(error.message))"
+    const said = run(node, [...args, '--input-type=module', '--eval', program], { cwd: project }).trim()
+    console.log(`        ${said}`)
+    expect(pattern.test(said), `said: ${said}`)
+    expect(!said.includes('\n'), 'it is longer than one line')
+  })
+}
+
+function inProject(...args) {
+  return run(process.execPath, args, { cwd: project, env: { PATH, HOME: home } })
+}
+
+function npmPack(what, into) {
+  return JSON.parse(run('npm', ['pack', what, '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', into]))
+}
+
+function which(name) {
+  const folder = process.env.PATH.split(':').find((path) => existsSync(join(path, name)))
+  expect(folder !== undefined, `${name} is missing`)
+  return join(folder, name)
+}
+
+/** Runs one thing that has to hold, and counts it. */
+function check(what, attempt) {
+  try {
+    attempt()
+    results.passed += 1
+    console.log(`ok      ${what}`)
+  } catch (error) {
+    results.failed += 1
+    console.log(`FAILED  ${what}: ${error.message}`)
+  }
+}
+
+function expect(holds, otherwise) {
+  if (!holds) throw new Error(otherwise)
+}
+
+function run(command, args, options = {}) {
+  const { status, signal, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26, timeout: 180_000, ...options })
+  if (error ?? status !== 0) throw new Error(`${command} ${args.join(' ')}: ${error ?? signal ?? status}\n${stdout}${stderr}`)
+  return stdout
+}
+
+function finish() {
+  console.log(`${results.passed} passed, ${results.failed} failed`)
+  process.exitCode = results.failed === 0 ? 0 : 1
+}

@@ -1,0 +1,11 @@
+import { connect, type Connection, listen, Listener, Multiplexer, type SendStatus, Socket, SocketError } from 'm-socket'
+
+const server = listen<{ seen: number }>({
+  port: 0,
+  socket: { data: (connection: Connection<{ seen: number }>, chunk: Buffer) => void connection.write(chunk) },
+})
+const port: number | undefined = server.port
+const client: Promise<Connection<unknown>> = connect({ hostname: 'localhost', port: 1, socket: {} })
+const status: SendStatus = Socket.connect({ host: '127.0.0.1', port: 1 }).send('x')
+const multiplexer = new Multiplexer(Listener.bind({ port: 0 }))
+export { client, multiplexer, port, SocketError, status }

