@@ -11,11 +11,14 @@ process.chdir(ROOT)
 
 const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex']
 
-/** How much worse each may be: what repeated runs of one build differ by, and no more. */
+/**
+ * How much worse each may be, as a factor and beyond it: what repeated runs of one build differ by. How large V8 lets its
+ * young generation grow while 15,000 connections come differs by some 300 bytes each.
+ */
 const FIGURES = [
-  { name: 'system calls per echo', of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho, most: 1.03 },
-  { name: 'heap bytes per echo', of: ({ heap }, contender) => heap[contender], most: 1.15 },
-  { name: 'resident bytes per idle connection', of: ({ memory }, contender) => memory[contender]?.collected, most: 1.25 },
+  { name: 'system calls per echo', of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho, most: 1.03, slack: 0 },
+  { name: 'heap bytes per echo', of: ({ heap }, contender) => heap[contender], most: 1.1, slack: 40 },
+  { name: 'resident bytes per idle connection', of: ({ memory }, contender) => memory[contender]?.collected, most: 1.1, slack: 350 },
 ]
 
 const folder = mkdtempSync(`${tmpdir()}/m-socket-gate-`)
@@ -30,11 +33,11 @@ const before = readJson('benchmark/results/short.json')
 const now = JSON.parse(readFileSync(out, 'utf8'))
 let failed = 0
 let passed = 0
-for (const { name, of, most } of FIGURES) {
+for (const { name, of, most, slack } of FIGURES) {
   for (const contender of CONTENDERS) {
     const [was, is] = [of(before, contender), of(now, contender)]
     if (was === undefined) continue // a figure that is new has nothing to be worse than
-    const good = is <= was * most
+    const good = is <= was * most + slack
     if (good) passed += 1
     else failed += 1
     console.log(`${good ? 'ok    ' : 'FAILED'}  ${name}, ${contender}: ${is?.toFixed(2)}, was ${was.toFixed(2)}`)
