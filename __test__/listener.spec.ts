@@ -315,6 +315,20 @@ test('bind_host_says_what_node_dns_says_of_a_name_that_has_no_address', async (t
   t.is(error?.syscall, 'getaddrinfo')
 })
 
+test('options_of_a_listener_are_read_and_set', (t) => {
+  const listener = listening(t, 'IPv4', { deferAccept: 1000, fastOpen: 7 })
+  t.is(listener.getOption('deferAccept'), 1000)
+  t.is(listener.getOption('fastOpen'), 7)
+  t.true(listener.getOption('reuseAddress'))
+  t.is(listener.getOption('userTimeout'), 0)
+  listener.setOption('userTimeout', 1234)
+  t.is(listener.getOption('userTimeout'), 1234)
+  t.throws(() => listener.setOption('usertimeout' as never, 1 as never), { code: 'ERR_INVALID_ARG_VALUE', message: /userTimeout/ })
+  listener.close()
+  t.throws(() => listener.getOption('userTimeout'), { instanceOf: SocketClosedError })
+  t.throws(() => listener.setOption('userTimeout', 1), { instanceOf: SocketClosedError })
+})
+
 /** On a port that nobody else happens to have on IPv4. */
 function onePortEach(): { six: Listener; four: Listener } {
   const six = Listener.bind({ host: '::', ipv6Only: true })

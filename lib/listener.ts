@@ -7,7 +7,17 @@ import { type Address, type Place, bind, familyOf, inetPlace, toAddress, unixPla
 import { SocketClosedError, SocketError, invalidArgType, systemError } from './errors.js'
 import { home } from './home.js'
 import { Guard } from './leak.js'
-import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions } from './options/index.js'
+import {
+  type OptionName,
+  type OptionValue,
+  SETTABLE_OPTION_NAMES,
+  type SettableOptionName,
+  type SettableOptions,
+  type SocketOptions,
+  applyOptions,
+  getOption,
+  setOption,
+} from './options/index.js'
 import { Socket } from './socket.js'
 import { Source } from './source.js'
 import { integer, options as checkOptions, string } from './validate.js'
@@ -121,6 +131,21 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   /** Where it listens: getsockname(2); undefined once closed. */
   get address(): Address | undefined {
     return toAddress(native.localAddress(this.handle))
+  }
+
+  /** Reads an option of the kernel: getsockopt(2). */
+  getOption<K extends OptionName>(name: K): OptionValue<K> {
+    return getOption(this.#openHandle('getOption'), familyOf(this.address), name)
+  }
+
+  /** Sets an option of the kernel, which TCP connections that come later inherit: setsockopt(2). */
+  setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
+    setOption(this.#openHandle('setOption'), familyOf(this.address), name, value)
+  }
+
+  #openHandle(verb: string): number {
+    if (this.handle < 0) throw new SocketClosedError(`${verb}: the listener is closed`)
+    return this.handle
   }
 
   /** Closes the descriptor; connections that nobody accepted are reset by the kernel. Closing twice is harmless. */
