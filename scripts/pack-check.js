@@ -63,6 +63,8 @@ function pack(built) {
     const [root] = npmPack('.', home)
     run('tar', ['xzf', join(home, root.filename), '--strip-components=1', '-C', staged])
     cpSync('npm', join(staged, 'npm'), { recursive: true })
+    // napi names only packages that are whole: where a binary has not been built here, a stand-in does for the names.
+    for (const { path } of TARGETS) if (!existsSync(path)) writeFileSync(join(staged, path), '')
     run(
       process.execPath,
       [`${ROOT}node_modules/@napi-rs/cli/dist/cli.js`, 'pre-publish', '-t', 'npm', '--no-gh-release', '--skip-optional-publish'],
