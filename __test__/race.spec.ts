@@ -304,14 +304,22 @@ const REFUSALS: readonly [options: object, code: string, message: RegExp][] = [
   [{ hostname: '127.0.0.1', port: 1, highWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', /highWaterMark/],
   [{ hostname: '127.0.0.1', port: 1, receiveInto: new Uint8Array(0) }, 'ERR_INVALID_ARG_TYPE', /receiveInto/],
   [{ hostname: '127.0.0.1', port: 1, localAddress: 'name' }, 'ERR_INVALID_ARG_VALUE', /localAddress/],
-  [{ hostname: '127.0.0.1', port: 1, noDelay: 'yes' }, 'ERR_INVALID_ARG_TYPE', /noDelay/],
+  [{ hostname: '::1', port: 1, localAddress: '127.0.0.1' }, 'ERR_INVALID_ARG_VALUE', /options\.localAddress.*family of ::1/],
+  [{ hostname: '127.0.0.1', port: 1, localPort: 65536 }, 'ERR_SOCKET_BAD_PORT', /options\.localPort/],
+  [{ unix: 'x', localAddress: '127.0.0.1' }, 'ERR_INVALID_ARG_TYPE', /either unix/],
+  [{ unix: 'x', localPort: 1 }, 'ERR_INVALID_ARG_TYPE', /either unix/],
+  [{ hostname: '127.0.0.1', port: 1, noDelay: 'yes' }, 'ERR_INVALID_ARG_TYPE', /options\.noDelay/],
+  [{ hostname: '127.0.0.1', port: 1, typeOfService: 256 }, 'ERR_OUT_OF_RANGE', /options\.typeOfService/],
+  [{ hostname: '127.0.0.1', port: 1, keepAlive: { idle: -1 } }, 'ERR_OUT_OF_RANGE', /options\.keepAlive\.idle/],
+  [{ hostname: '127.0.0.1', port: 1, keepAlive: 1 }, 'ERR_INVALID_ARG_TYPE', /options\.keepAlive/],
 ]
 
 for (const [options, code, message] of REFUSALS) {
   test.serial(`refused: ${JSON.stringify(options)} ${message.source}`, async (t) => {
     const before = openSocketCount()
-    await t.throwsAsync(connect(options as never), { code, message })
-    t.is(openSocketCount(), before)
+    let told = 0
+    await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), { code, message })
+    t.deepEqual([told, openSocketCount()], [0, before])
   })
 }
 

@@ -78,20 +78,23 @@ test('without_a_time_a_connection_stays', async (t) => {
   t.deepEqual(diary.entries, [])
 })
 
-test('a_timeout_while_output_is_queued_lets_it_go_out', async (t) => {
+test('a_timeout_while_a_queue_stands_still_resets_and_leaves_nothing_of_it', async (t) => {
   const length = 16 << 20
   const diary = new Diary()
+  const opened = resolvers<Connection>()
   const server = serving(t, {
     idleTimeout: 100,
     highWaterMark: length,
-    socket: { ...diary.handlers, open: (connection) => void connection.write(Buffer.alloc(length)) },
+    socket: { ...diary.handlers, open: opened.resolve },
   })
   const peer = await dialled(t, server)
+  const connection = await opened.promise
+  connection.write(Buffer.alloc(length))
   // Nothing leaves while the peer does not read.
-  await until(() => diary.entries.includes('timeout'))
-  t.is((await receiveToEnd(peer)).length, length)
-  await until(() => server.connections === 0)
+  await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
+  t.deepEqual([connection.socket!.state, connection.socket!.queued, connection.socket!.fd], ['closed', 0, -1])
+  await t.throwsAsync(receiveToEnd(peer), { code: 'ECONNRESET' })
 })
 
 // What postpones it

@@ -2,11 +2,12 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
 import { Connection, type ConnectionOwner } from './connection.js'
-import { SocketError, invalidArgType } from './errors.js'
+import { SocketError, invalidArgType, invalidArgValue } from './errors.js'
 import { home } from './home.js'
+import { checkOptionValues } from './options/index.js'
 import { CONNECTION_KEYS, type ConnectionOptions, ownership, socketOptions } from './server.js'
-import { Socket, type SocketConnectOptions } from './socket.js'
-import { milliseconds, options as checkOptions, port as validPort, string } from './validate.js'
+import { NAME_HINT, Socket, type SocketConnectOptions } from './socket.js'
+import { milliseconds, numericHost, options as checkOptions, port as validPort, string, unixPath } from './validate.js'
 
 const WRITE = 2
 
@@ -16,19 +17,19 @@ const STAGGER = 250
 /** Where and how {@link connect} connects. */
 export interface ConnectOptions<D> extends ConnectionOptions<D> {
   /** A name or a numeric address. */
-  readonly hostname?: string
+  readonly hostname?: string | undefined
   /** 0 to 65535. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** The path of a Unix socket instead; abstract when it begins with `\0`. */
-  readonly unix?: string
+  readonly unix?: string | undefined
   /** Milliseconds for everything together: the look-up and all attempts. **Default:** no limit but the kernel's. */
-  readonly connectTimeout?: number
+  readonly connectTimeout?: number | undefined
   /** Gives up at any time. */
-  readonly signal?: AbortSignal
-  /** The numeric address to connect from; only addresses of its family are tried. */
-  readonly localAddress?: string
-  /** The port to connect from. */
-  readonly localPort?: number
+  readonly signal?: AbortSignal | undefined
+  /** The numeric address to connect from; of a name, only addresses of its family are tried. Not with `unix`. */
+  readonly localAddress?: string | undefined
+  /** The port to connect from. Not with `unix`. */
+  readonly localPort?: number | undefined
 }
 
 /** Why one address could not be connected to. */
@@ -54,7 +55,8 @@ const KEYS = [...CONNECTION_KEYS, 'hostname', 'port', 'unix', 'connectTimeout', 
  *
  * @throws (rejects) TypeError, RangeError for bad options; AggregateError with one error per attempt, each with its
  * address, code and time taken; node:dns's error for a name without an address; SocketError ETIMEDOUT after
- * `connectTimeout`, as the AggregateError's first; the signal's reason. The `connectError` handler is called first.
+ * `connectTimeout`, as the AggregateError's first; the signal's reason. The `connectError` handler is called first, but not
+ * for bad options.
  */
 export async function connect<D = undefined>(options: ConnectOptions<D>): Promise<Connection<D>> {
   checkOptions(options, KEYS)
@@ -63,6 +65,7 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
   const owner: ConnectionOwner<D> = { ...owned, closed: () => {} }
   const limit = options.connectTimeout === undefined ? undefined : milliseconds(options.connectTimeout, 'options.connectTimeout')
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgType('options.signal', 'an AbortSignal', signal)
+  checkOptionValues(options)
   const candidates = plan(options)
   const connection = new Connection<D>(owner, options.data as D)
   home().hold()
@@ -86,8 +89,9 @@ type Candidates = SocketConnectOptions[] | (() => Promise<SocketConnectOptions[]
 function plan<D>(options: ConnectOptions<D>): Candidates {
   const { hostname, port, unix, localAddress, localPort } = options
   if (unix !== undefined) {
-    if (hostname !== undefined || port !== undefined) throw invalidArgType('options', 'either unix, or hostname and port', options)
-    return [{ ...socketOptions(options), path: string(unix, 'options.unix') }]
+    const inet = [hostname, port, localAddress, localPort]
+    if (inet.some((value) => value !== undefined)) throw invalidArgType('options', 'either unix, or hostname and port', options)
+    return [{ ...socketOptions(options), path: unixPath(unix, 'options.unix') }]
   }
   const host = string(hostname, 'options.hostname')
   const to = {
@@ -95,11 +99,15 @@ function plan<D>(options: ConnectOptions<D>): Candidates {
     ...socketOptions(options),
     port: validPort(port, 'options.port'),
     ...(localAddress === undefined ? {} : { localAddress }),
-    ...(localPort === undefined ? {} : { localPort }),
+    ...(localPort === undefined ? {} : { localPort: validPort(localPort, 'options.localPort') }),
   }
-  const family = localAddress === undefined ? 0 : isIP(localAddress)
-  const all = (hosts: string[]) => interleave(hosts.filter((it) => family === 0 || isIP(it) === family)).map((it) => ({ ...to, host: it }))
-  if (isIP(host) !== 0) return [{ ...to, host }]
+  const family = localAddress === undefined ? 0 : numericHost(localAddress, 'options.localAddress', NAME_HINT)
+  const suits = (address: string) => family === 0 || isIP(address) === family
+  const all = (hosts: string[]) => interleave(hosts.filter(suits)).map((it) => ({ ...to, host: it }))
+  if (isIP(host) !== 0) {
+    if (!suits(host)) throw invalidArgValue('options.localAddress', localAddress, `must be of the family of ${host}`)
+    return [{ ...to, host }]
+  }
   if (host === 'localhost') return all(['::1', '127.0.0.1'])
   return async () => all((await lookup(host, { all: true, verbatim: true })).map(({ address }) => address))
 }

@@ -160,8 +160,9 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   }
 
   /**
-   * Closes the connection when nothing has come or gone for so many milliseconds, up to 100 ms late; 0 never. The
-   * `timeout` handler is called first, and keeps the connection by sending something or by setting a time anew.
+   * Closes the connection when nothing has come or gone for so many milliseconds, up to 100 ms late; 0 never. Output that
+   * is queued then is dropped, and the peer reset: it has read nothing for as long. The `timeout` handler is called first,
+   * and keeps the connection by sending something or by setting a time anew.
    */
   timeout(ms: number): this {
     const span = milliseconds(ms, 'ms')
@@ -288,7 +289,9 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     const { deadline } = timer
     this.#call(this.#handlers().timeout, undefined)
     if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
-    socket.close()
+    // A queue that stood still for so long is not going to leave, and would keep the descriptor.
+    if (socket.queued > 0) socket.reset()
+    else socket.close()
     this.#finish()
   }
 

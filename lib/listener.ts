@@ -25,15 +25,15 @@ import { integer, options as checkOptions, string } from './validate.js'
 /** Where {@link Listener.bind} listens. */
 export interface ListenerOptions extends SocketOptions {
   /** A numeric address. **Default:** `'::'` for IPv4 and IPv6 together, `'0.0.0.0'` where there is no IPv6. */
-  readonly host?: string
+  readonly host?: string | undefined
   /** 0 to 65535; 0 lets the kernel pick one. **Default:** 0. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** The path of a Unix socket instead; abstract when it begins with `\0`. */
-  readonly path?: string
+  readonly path?: string | undefined
   /** A bound or listening descriptor to take over instead, as systemd passes them. */
-  readonly fd?: number
+  readonly fd?: number | undefined
   /** How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511. */
-  readonly backlog?: number
+  readonly backlog?: number | undefined
 }
 
 const EAGAIN = constants.errno.EAGAIN

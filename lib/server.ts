@@ -22,35 +22,35 @@ const ITERATION_BACKLOG = 64
 /** What `listen` and `connect` have in common. */
 export interface ConnectionOptions<D> extends SocketOptions {
   /** What happens to the connections. */
-  readonly socket?: Handlers<D>
+  readonly socket?: Handlers<D> | undefined
   /** What each connection's `data` is at first. */
-  readonly data?: D
+  readonly data?: D | undefined
   /** Whether our half stays open when the peer's ends. **Default:** false: `end` is answered by our end. */
-  readonly allowHalfOpen?: boolean
+  readonly allowHalfOpen?: boolean | undefined
   /** Milliseconds of silence until a connection is closed, after its `timeout` handler was called; 0 never. **Default:** 0. */
-  readonly idleTimeout?: number
+  readonly idleTimeout?: number | undefined
   /** Bytes that wait in the queue of each connection at most. **Default:** 65536. */
-  readonly highWaterMark?: number
+  readonly highWaterMark?: number | undefined
   /** Chunks are then views of this array, good only until the `data` handler returns. **Default:** chunks to keep. */
-  readonly receiveInto?: Uint8Array
+  readonly receiveInto?: Uint8Array | undefined
   /** A multiplexer that the program waits for itself. **Default:** this thread's own, run by Node's loop. */
-  readonly multiplexer?: Multiplexer
+  readonly multiplexer?: Multiplexer | undefined
 }
 
 /** Where and how {@link listen} listens. */
 export interface ListenOptions<D> extends ConnectionOptions<D> {
   /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
-  readonly hostname?: string
+  readonly hostname?: string | undefined
   /** 0 to 65535; 0 lets the kernel pick one. **Default:** 0. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** The path of a Unix socket instead; abstract when it begins with `\0`. */
-  readonly unix?: string
+  readonly unix?: string | undefined
   /** A listening descriptor to take over instead. */
-  readonly fd?: number
+  readonly fd?: number | undefined
   /** How many connections may wait to be accepted. **Default:** 511. */
-  readonly backlog?: number
+  readonly backlog?: number | undefined
   /** At so many connections accepting pauses: more wait in the kernel's backlog. **Default:** no limit. */
-  readonly maxConnections?: number
+  readonly maxConnections?: number | undefined
 }
 
 /** @internal */

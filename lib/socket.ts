@@ -35,15 +35,15 @@ export type ShutdownHow = 'read' | 'write' | 'both'
 /** Where {@link Socket.connect} connects to, and from where. */
 export interface SocketConnectOptions extends SocketOptions {
   /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
-  readonly host?: string
+  readonly host?: string | undefined
   /** 0 to 65535. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** The path of a Unix socket, instead of host and port; abstract when it begins with `\0`. */
-  readonly path?: string
+  readonly path?: string | undefined
   /** The numeric address to connect from. **Default:** the kernel's choice. */
-  readonly localAddress?: string
+  readonly localAddress?: string | undefined
   /** The port to connect from. **Default:** 0, the kernel's choice. */
-  readonly localPort?: number
+  readonly localPort?: number | undefined
 }
 
 const EAGAIN = constants.errno.EAGAIN
@@ -58,7 +58,8 @@ const CALLS = ['read', 'write', 'connect'] as const
 
 const NOTHING = new Uint8Array(0)
 
-const NAME_HINT = 'resolve names first, as node:dns does'
+/** @internal What takes a name. */
+export const NAME_HINT = 'resolve names first, as node:dns does'
 /** By family: the local address that leaves the choice to the kernel. */
 const ANYWHERE = { 4: '0.0.0.0', 6: '::' } as const
 

@@ -22,6 +22,13 @@ export const keepAlive: SettableOption<OptionValue<'keepAlive'>, SettableOptions
       count: read(handle, COUNT, integer(), label),
     }
   },
+  check(value, label) {
+    if (typeof value === 'boolean') return
+    const { idle, interval, count } = checkKeepAlive(value, label)
+    if (idle !== undefined) seconds.encode(idle, `${label}.idle`)
+    if (interval !== undefined) seconds.encode(interval, `${label}.interval`)
+    if (count !== undefined) integer().encode(count, `${label}.count`)
+  },
   set(handle, _family, value, label) {
     if (typeof value !== 'boolean') {
       const { idle, interval, count } = checkKeepAlive(value, label)
@@ -36,12 +43,15 @@ export const keepAlive: SettableOption<OptionValue<'keepAlive'>, SettableOptions
 const TOS = { level: kernel.IPPROTO_IP, constant: kernel.IP_TOS }
 const TCLASS = { level: kernel.IPPROTO_IPV6, constant: kernel.IPV6_TCLASS }
 
+const BYTE = integer(0, 255)
+
 /** On IPv6 both: a dual-stack socket whose peer speaks IPv4 sends IP_TOS. */
 export const typeOfService: SettableOption<number> = {
   get: (handle, family, label) => read(handle, family === 6 ? TCLASS : TOS, integer(), label),
+  check: (value, label) => void BYTE.encode(value, label),
   set(handle, family, value, label) {
-    write(handle, TOS, integer(0, 255), value, label)
-    if (family === 6) write(handle, TCLASS, integer(0, 255), value, label)
+    write(handle, TOS, BYTE, value, label)
+    if (family === 6) write(handle, TCLASS, BYTE, value, label)
   },
 }
 

@@ -19,6 +19,8 @@ export interface SettableOption<Value, Given = Value> extends ReadableOption<Val
   readonly early?: boolean
   /** The one family that has it; a new socket of another family passes over it. */
   readonly only?: Family
+  /** Checks a value, which errors call `label`, as far as it can be told without a socket. */
+  check(value: unknown, label: string): void
   /** Checks and sets a value, which errors call `label`. */
   set(handle: number, family: Family, value: Given, label: string): void
 }
@@ -43,6 +45,7 @@ export function entry<Value>(
   return {
     ...details,
     get: (handle, family, label) => read(handle, placeOn(family), codec, label),
+    check: (value, label) => void codec.encode(value, label),
     set: (handle, family, value, label) => write(handle, placeOn(family), codec, value, label, privilege),
   }
 }

@@ -68,6 +68,13 @@ export function applyOptions(handle: number, family: Family, options: SocketOpti
   }
 }
 
+/** Checks the values of all the options that are given, as far as it can be told without a socket. */
+export function checkOptionValues(options: SocketOptions): void {
+  for (const name of SETTABLE_OPTION_NAMES) {
+    if (options[name] !== undefined) SETTABLE[name].check(options[name], `options.${name}`)
+  }
+}
+
 /** The one place where a name and its value part: that they belong together is the signature of the callers. */
 function setEntry(handle: number, family: Family, name: SettableOptionName, value: unknown, label: string): void {
   SETTABLE[name].set(handle, family, value as never, label)
