@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, SocketError, toDuplex } from 'm-socket'
+import { Connection, type Event, type InetAddress, Listener, Multiplexer, Server, Socket, SocketClosedError, SocketError, toDuplex } from 'm-socket'
 
 import { openDescriptors } from './support/descriptors.js'
 import { closing, connectedPair, listening, reach, resetting } from './support/pair.js'
@@ -592,6 +592,12 @@ test('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_goes_
   const events = await first
   t.deepEqual(events.map(({ target }) => target), [client])
   t.deepEqual((await multiplexer.wait(10_000)).map(({ target }) => target), [client])
+})
+
+test('what_has_a_maker_is_not_constructed', (t) => {
+  for (const maker of [Socket, Listener, Server, Connection] as unknown[]) {
+    t.throws(() => Reflect.construct(maker as new () => unknown, []), { instanceOf: TypeError, code: 'ERR_ILLEGAL_CONSTRUCTOR', message: /is made by/ })
+  }
 })
 
 test('connecting_nowhere_is_an_outcome_and_no_exception', async (t) => {

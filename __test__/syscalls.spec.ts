@@ -51,7 +51,7 @@ testWith(['strace'], 'an_echo_is_one_recv_and_one_send_and_its_share_of_a_batch'
 })
 
 testWith(['strace'], 'connecting_streams_and_closes_never_block_either', async (t) => {
-  const calls = await trace(t, 'churn.ts', [0, 200], (child) => void child.stdout!.resume())
+  const calls = await trace(t, 'churn.ts', [0, 200, 1], (child) => void child.stdout!.resume())
   // The server's, the client's, and that of the streams.
   t.is(neverBlocks(t, calls).size, 3)
   t.is(named(calls, 'connect').length, 200)

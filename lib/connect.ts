@@ -67,7 +67,7 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgType('options.signal', 'an AbortSignal', signal)
   checkOptionValues(options)
   const candidates = plan(options)
-  const connection = new Connection<D>(owner, options.data as D)
+  const connection = Connection.of<D>(owner, options.data as D)
   home().hold()
   try {
     signal?.throwIfAborted()

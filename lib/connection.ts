@@ -1,5 +1,5 @@
 import type { Chunker } from './chunk.js'
-import { SocketClosedError, invalidArgType, invalidState, outOfRange } from './errors.js'
+import { SocketClosedError, illegalConstructor, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
 import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
 import type { Host } from './host.js'
@@ -58,11 +58,16 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   #reader: Reader | undefined
   #adapter: Adapter | undefined
 
-  /** @internal */
-  constructor(owner: ConnectionOwner<D>, data: D) {
+  private constructor(owner: ConnectionOwner<D>, data: D) {
     super()
+    if (!owner) throw illegalConstructor('Connection', 'listen or connect')
     this.#owner = owner
     this.data = data
+  }
+
+  /** @internal */
+  static of<D>(owner: ConnectionOwner<D>, data: D): Connection<D> {
+    return new Connection(owner, data)
   }
 
   /** @internal The connection stands. */

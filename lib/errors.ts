@@ -111,6 +111,10 @@ export function badPort(name: string, value: unknown): RangeError & { code: stri
 }
 
 /** ERR_INVALID_STATE; the call is not possible now. */
+export function illegalConstructor(name: string, maker: string): TypeError & { code: string } {
+  return withCode(new TypeError(`Illegal constructor: a ${name} is made by ${maker}`), 'ERR_ILLEGAL_CONSTRUCTOR')
+}
+
 export function invalidState(message: string): Error & { code: string } {
   return withCode(new Error(`Invalid state: ${message}`), 'ERR_INVALID_STATE')
 }

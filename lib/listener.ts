@@ -57,10 +57,14 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   #arrived: (() => void) | undefined
   #holding = false
 
-  /** @internal */
-  constructor(handle: number) {
+  private constructor(handle: number) {
     super(handle)
     this.guarded()
+  }
+
+  /** @internal */
+  static of(handle: number): Listener {
+    return new Listener(handle)
   }
 
   /** @internal */
@@ -122,7 +126,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   /** @internal As {@link accept}, for who refers to the socket from now on. */
   take(): Socket | null {
     const handle = native.accept(this.handle)
-    if (handle >= 0) return new Socket(handle)
+    if (handle >= 0) return Socket.of(handle)
     if (handle === -EAGAIN) return null
     if (this.handle < 0) throw new SocketClosedError('accept: the listener is closed')
     throw systemError(-handle, 'accept4')
@@ -235,7 +239,7 @@ function adopt(options: ListenerOptions, backlog: number): Listener {
   if (options.host !== undefined || options.port !== undefined || options.path !== undefined) {
     throw invalidArgType('options', 'either fd, or path, or host and port', options)
   }
-  const listener = new Listener(must(native.adoptListener(fd, backlog), 'listen'))
+  const listener = Listener.of(must(native.adoptListener(fd, backlog), 'listen'))
   try {
     applyOptions(listener.handle, familyOf(listener.address), options, 'open')
     return listener
@@ -271,7 +275,7 @@ function bindAnywhere(options: ListenerOptions, backlog: number): Listener {
 const WITHOUT_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 
 function bindPlace(place: Place, options: ListenerOptions, backlog: number): Listener {
-  const listener = new Listener(must(native.open(place.family), 'socket'))
+  const listener = Listener.of(must(native.open(place.family), 'socket'))
   try {
     applyOptions(listener.handle, place.family, { ...options, ...defaults(place, options) }, 'listen')
     must(bind(listener.handle, place), 'bind', place)

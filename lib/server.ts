@@ -1,6 +1,6 @@
 import { Chunker } from './chunk.js'
 import { Connection, type ConnectionOwner } from './connection.js'
-import { SocketError, invalidArgType } from './errors.js'
+import { SocketError, illegalConstructor, invalidArgType } from './errors.js'
 import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
 import { home } from './home.js'
 import type { Host } from './host.js'
@@ -72,7 +72,7 @@ export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
   const most = maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
   const listener = bind(options)
   try {
-    return new Server(listener, owned, most, options.data as D)
+    return Server.of(listener, owned, most, options.data as D)
   } catch (error) {
     if (options.fd === undefined) listener.close()
     else listener.disown()
@@ -130,8 +130,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   #paused = false
   #holding = false
 
-  /** @internal */
-  constructor(listener: Listener, owned: Ownership<D>, maxConnections: number, data: D) {
+  private constructor(listener: Listener, owned: Ownership<D>, maxConnections: number, data: D) {
+    if (!(listener instanceof Listener)) throw illegalConstructor('Server', 'listen')
     this.#listener = listener
     this.host = owned.host
     this.handlers = owned.handlers
@@ -143,6 +143,11 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.data = data
     this.host.watch(listener, READ, this)
     this.ref()
+  }
+
+  /** @internal */
+  static of<D>(listener: Listener, owned: Ownership<D>, maxConnections: number, data: D): Server<D> {
+    return new Server(listener, owned, maxConnections, data)
   }
 
   /** The listening socket's address; undefined once stopped. */
@@ -275,7 +280,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   #admit(socket: Socket): void {
     socket.sendQueueLimit = this.#highWaterMark
-    const connection = new Connection<D>(this, this.data)
+    const connection = Connection.of<D>(this, this.data)
     this.#connections.add(connection)
     if (!connection.attachOrRefuse(socket)) return
     if (this.#loops > 0) this.#accepted.push(connection)

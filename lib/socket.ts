@@ -80,10 +80,14 @@ export class Socket extends Source {
   #sent = 0
   #blocking = false
 
-  /** @internal */
-  constructor(handle: number, remote?: Place) {
+  private constructor(handle: number, remote?: Place) {
     super(handle)
     this.#remote = remote
+  }
+
+  /** @internal */
+  static of(handle: number): Socket {
+    return new Socket(handle)
   }
 
   /** @internal */

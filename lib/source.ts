@@ -1,4 +1,5 @@
 import * as native from '../index.js'
+import { illegalConstructor } from './errors.js'
 import type { Guard } from './leak.js'
 import type { Poller } from './poller.js'
 
@@ -24,6 +25,7 @@ export abstract class Source {
 
   /** @internal */
   protected constructor(handle: number) {
+    if (typeof handle !== 'number') throw illegalConstructor(new.target.name, 'its static methods')
     this.handle = handle
   }
 

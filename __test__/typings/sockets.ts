@@ -17,6 +17,8 @@ same<Mode, 'edge' | 'level' | 'oneshot'>()
 socket.send('text')
 socket.send(buffer, 0, 8)
 socket.send([buffer, Buffer.alloc(1)])
+// @ts-expect-error sockets are made by connect, accept and adopt
+new Socket()
 // @ts-expect-error a number is not data
 socket.send(1)
 // @ts-expect-error strings are not gathered
