@@ -134,6 +134,15 @@ test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
   t.is(openSocketCount(), before)
 })
 
+test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) => {
+  const server = serving(t)
+  const connecting = connect({ hostname: '127.0.0.1', port: server.port!, connectTimeout: 20 })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  const connection = await connecting
+  t.is(connection.readyState, 1)
+  connection.terminate()
+})
+
 test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
   answering(t, { 'late.test': new Promise(() => {}) })
   const { errors } = await failure(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })

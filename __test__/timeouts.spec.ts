@@ -99,16 +99,23 @@ test('a_timeout_while_a_queue_stands_still_resets_and_leaves_nothing_of_it', asy
 
 // What postpones it
 
-/** Has `act` called every 40 ms, 15 times over: by far longer than the times set below. */
+const TIMES = 40
+
+/** Has `act` called every 40 ms so many times over: by far longer than the times set below. */
 async function often(act: () => void): Promise<void> {
-  for (let count = 0; count < 15; count++) {
+  for (let count = 0; count < TIMES; count++) {
     act()
     await sleep(40)
   }
 }
 
+/** Lets the thread do nothing for so many milliseconds: not beside tests of time. */
+function hold(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
 /** Long enough for 40 ms to stay below it on a busy machine, and well below what `often` takes. */
-const IDLE = 300
+const IDLE = 800
 
 test('data_that_comes_postpones_it', async (t) => {
   const diary = new Diary()
@@ -121,6 +128,30 @@ test('data_that_comes_postpones_it', async (t) => {
   t.deepEqual(diary.entries, ['silence', 'timeout', 'close'])
 })
 
+test.serial('data_that_came_while_the_loop_was_held_postpones_it', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await dialled(t, server)
+  await until(() => server.connections === 1)
+  peer.send('x')
+  hold(500)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])
+})
+
+test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_such', async (t) => {
+  for (const [how, told] of [['close', ['end', 'close']], ['reset', ['error read ECONNRESET', 'close read ECONNRESET']]] as const) {
+    const diary = new Diary()
+    const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
+    const peer = await dialled(t, server)
+    await until(() => server.connections === 1)
+    peer[how]()
+    hold(500)
+    await until(() => diary.entries.some((entry) => entry.startsWith('close')))
+    t.deepEqual(diary.entries, told)
+  }
+})
+
 test('data_that_is_written_postpones_it', async (t) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
@@ -129,7 +160,7 @@ test('data_that_is_written_postpones_it', async (t) => {
   const connection = await opened.promise
   await often(() => connection.write('x'))
   t.deepEqual(diary.entries, [])
-  t.is((await receiveToEnd(peer)).length, 15)
+  t.is((await receiveToEnd(peer)).length, TIMES)
   await until(() => server.connections === 0)
   t.deepEqual(diary.entries, ['timeout', 'close'])
 })

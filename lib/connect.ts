@@ -205,6 +205,9 @@ class Race {
   }
 
   #expire(limit: number): void {
+    // Held, Node's loop looks at its timers before it looks at what has come about.
+    for (const socket of this.#running.keys()) this.#onOutcome(socket)
+    if (this.#settled) return
     const error = new SocketError(`connect ETIMEDOUT: not connected within ${limit} ms`, 'ETIMEDOUT', { syscall: 'connect' })
     const attempts = [...this.#running.values()].map(({ host, since }) => describe(timedOut(host), host, since))
     this.#errors.push(...attempts)

@@ -290,7 +290,8 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   /** Closes, unless the handler sets another time, or sends something. */
   #onIdle(timer: IdleTimer): void {
     const socket = this.#socket!
-    if (timer.isProgress(socket.bytesSent, socket.queued)) return timer.touch()
+    if (timer.isProgress(socket.bytesSent, socket.queued) || this.#hasUntold(socket)) return timer.touch()
+    if (this.#closed) return
     const { deadline } = timer
     this.#call(this.#handlers().timeout, undefined)
     if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
@@ -298,6 +299,17 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     if (socket.queued > 0) socket.reset()
     else socket.close()
     this.#finish()
+  }
+
+  /** Whether input has come that is to be told yet: after it was held, Node's loop looks at its timers first. */
+  #hasUntold(socket: Socket): boolean {
+    if (!this.#wantsInput() || socket.readEnded) return false
+    try {
+      return socket.peek(PROBE) !== null
+    } catch (error) {
+      this.#break(error as Error)
+      return false
+    }
   }
 
   /** Whether what comes is to be received now. */

@@ -27,6 +27,8 @@ pub(crate) struct SendQueue {
 
 impl SendQueue {
     pub(crate) const DEFAULT_LIMIT: usize = 65536;
+    /// Bytes of memory that an empty queue keeps at most: enough for the small writes that a batch gathers.
+    const KEPT: usize = 256;
 
     pub(crate) fn new() -> Self {
         Self { bytes: VecDeque::new(), limit: Self::DEFAULT_LIMIT }
@@ -75,7 +77,7 @@ impl SendQueue {
         [IoSlice::new(front), IoSlice::new(back)]
     }
 
-    /// Drops what has gone out; an empty queue gives its memory back.
+    /// Drops what has gone out; an empty queue gives its memory back, unless it is little.
     pub(crate) fn advance(&mut self, count: usize) {
         if count >= self.bytes.len() {
             self.clear();
@@ -85,7 +87,11 @@ impl SendQueue {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.bytes = VecDeque::new();
+        if self.bytes.capacity() > Self::KEPT {
+            self.bytes = VecDeque::new();
+        } else {
+            self.bytes.clear();
+        }
     }
 }
 
@@ -135,10 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_keeps_no_memory() {
+    fn an_empty_queue_keeps_little_memory() {
         let mut queue = SendQueue::new();
-        queue.push(&[IoSlice::new(&vec![0; 100_000])], 0);
-        queue.advance(100_000);
-        assert_eq!(queue.bytes.capacity(), 0);
+        for length in [1, 64, SendQueue::KEPT, SendQueue::KEPT + 1, 100_000] {
+            queue.push(&[IoSlice::new(&vec![0; length])], 0);
+            queue.advance(length);
+            assert!(queue.is_empty());
+            assert!(queue.bytes.capacity() <= SendQueue::KEPT);
+        }
     }
 }
