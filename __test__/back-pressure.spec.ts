@@ -340,7 +340,7 @@ function staysSmall(t: ExecutionContext, pump: Pump, verb: Verb, before: number)
   t.true(pump.shortWrites > 3)
   t.is(pump.drains, pump.shortWrites)
   const grown = pump.memory - before
-  t.true(grown < MUCH / 2, `${(grown / MIB).toFixed(1)} MiB more`)
+  t.true(grown < (MUCH * 3) / 4, `${(grown / MIB).toFixed(1)} MiB more`)
 }
 
 /** Reads a stream to its end, pausing now and then; tells how many bytes came and their SHA-256. */

@@ -9,7 +9,7 @@ import { turn } from '../support/idleness.js'
 import { FAMILIES, closing, connectedPair, listening, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
 import { said, saidOf, targetsOf } from '../support/saying.js'
-import { straced } from '../support/strace.js'
+import { EPOLL_WAIT, straced, timeoutOf } from '../support/strace.js'
 import { connectOutcome, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
@@ -259,9 +259,9 @@ testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is
     server.receive(Buffer.alloc(100))
     if (multiplexer.waitSync(55).length !== 0) throw new Error('ready')
     for (const each of [listener, multiplexer, client, server]) each.close()
-  `, 'epoll_wait')
+  `, EPOLL_WAIT)
   t.is(code, 0, stderr)
-  const timeouts = calls.map((call) => Number(/, (-?\d+)\) +=/.exec(call)?.[1]))
+  const timeouts = calls.flatMap(timeoutOf)
   // The first wait has nothing on its list yet; the last one sleeps, since who was drained is on it no more.
   // What has passed of its 55 ms before the call is taken off.
   t.deepEqual(timeouts.slice(1, 10).filter((timeout) => timeout !== 0), [], calls.join('\n'))

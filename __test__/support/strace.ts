@@ -7,6 +7,15 @@ import { type Outcome, outcomeOf, start } from './child.js'
 import { sourceArguments } from './runtime.js'
 import { temporaryDirectory } from './unix.js'
 
+/** How a multiplexer waits: musl's epoll_wait(3) is the one with a signal mask, as that of glibc is where the kernel has no other. */
+export const EPOLL_WAIT = 'epoll_wait,epoll_pwait'
+
+/** The timeout of a wait of ours, in milliseconds; none of other calls, and none of libuv's, whose batches have another length. */
+export function timeoutOf(call: string): number[] {
+  const [, timeout] = /\bepoll_p?wait\(\d+, .*, 1000, (-?\d+)(?:, NULL, 8)?\) +=/.exec(call) ?? []
+  return timeout === undefined ? [] : [Number(timeout)]
+}
+
 /** How a traced program ended, and the lines of the trace. */
 export interface Traced extends Outcome {
   readonly calls: readonly string[]
