@@ -407,16 +407,20 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   /** The peer has ended its half: so do we, unless we may go on. */
   #answerEnd(): void {
     if (this.#closed) return
-    if (!this.#owner.allowHalfOpen) this.end()
+    if (this.#owner.allowHalfOpen) return this.#closeIfEnded()
+    if (!this.#adapter?.end) return this.#close()
+    this.#adapter.end()
     this.#closeIfEnded()
   }
 
-  /** Both halves have ended: what is queued goes out, and that is all. */
   #closeIfEnded(): void {
-    const socket = this.#socket!
-    if (this.#closed || !socket.readEnded || !socket.writeEnded) return
-    socket.close()
-    if (socket.state === 'closed') this.#finish()
+    if (!this.#closed && this.#socket!.readEnded && this.#socket!.writeEnded) this.#close()
+  }
+
+  /** Both halves have ended, or end by this: what is queued goes out, and that is all. */
+  #close(): void {
+    this.#socket!.close()
+    if (this.#socket!.state === 'closed') this.#finish()
   }
 
   #break(error: Error): void {

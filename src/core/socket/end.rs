@@ -70,7 +70,9 @@ impl Socket {
         if self.state == State::Closed {
             return;
         }
-        if self.readiness.may_hold_input() {
+        // Behind the peer's end there is nothing.
+        let has_met_end = self.read_ended && !self.read_shut;
+        if !has_met_end && self.readiness.may_hold_input() {
             self.discard_input();
         }
         if let (true, Ok(fd)) = (self.lingers, self.fd()) {
