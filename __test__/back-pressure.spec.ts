@@ -9,6 +9,7 @@ import { outcomeOf, start } from './support/child.js'
 import { fixturePath, run } from './support/fixture.js'
 import { sleep } from './support/idleness.js'
 import { linked, narrowlyLinked } from './support/linked.js'
+import { residentBytes } from './support/memory.js'
 import type { Family } from './support/pair.js'
 import { testWith } from './support/peers.js'
 import { serving } from './support/serving.js'
@@ -62,7 +63,7 @@ class Pump {
       this.sum.update(POOL.subarray(at, at + taken))
       this.#written += taken
       this.peak = Math.max(this.peak, connection.socket!.queued)
-      this.memory = Math.max(this.memory, process.memoryUsage.rss())
+      this.memory = Math.max(this.memory, residentBytes())
       if (taken === length) continue
       this.shortWrites++
       return
@@ -146,7 +147,7 @@ for (const verb of ['write', 'tryWrite'] as const) {
   testWith(['python3'], `a_slow_program_gets_every_byte_and_costs_no_memory: ${verb}, IPv4`, async (t) => {
     const pump = new Pump(verb, MUCH)
     const server = serving(t, { socket: pump.handlers })
-    const before = process.memoryUsage.rss()
+    const before = residentBytes()
     const { code, stdout, stderr } = await run(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)])
     t.is(code, 0, stderr)
     t.is(stdout.trim(), `${MUCH} ${pump.sum.digest('hex')}`)
@@ -156,7 +157,7 @@ for (const verb of ['write', 'tryWrite'] as const) {
   testWith(['socat'], `a_slow_program_gets_every_byte_and_costs_no_memory: ${verb}, unix`, async (t) => {
     const pump = new Pump(verb, MUCH)
     const server = serving(t, { unix: freePath(t), socket: pump.handlers })
-    const before = process.memoryUsage.rss()
+    const before = residentBytes()
     const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], { stdio: ['ignore', 'pipe', 'inherit'] })
     const received = await readSlowly(child.stdout!)
     t.is(received, `${MUCH} ${pump.sum.digest('hex')}`)
@@ -167,11 +168,11 @@ for (const verb of ['write', 'tryWrite'] as const) {
 testWith(['python3'], 'a_slow_program_gets_all_of_what_end_was_given: IPv4', async (t) => {
   const data = randomBytes(16 * MIB)
   const server = serving(t, { socket: { open: (it) => void it.end(data) } })
-  const before = process.memoryUsage.rss()
+  const before = residentBytes()
   const reading = outcomeOf(start(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)], { stdio: ['ignore', 'pipe', 'pipe'] }))
   await until(() => server.connections === 1)
   // One copy of it lies in the queue, and no more.
-  const grown = process.memoryUsage.rss() - before
+  const grown = residentBytes() - before
   t.true(grown < 48 * MIB, `${(grown / MIB).toFixed(1)} MiB more`)
   const { code, stdout, stderr } = await reading
   t.is(code, 0, stderr)

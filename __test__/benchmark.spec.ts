@@ -24,8 +24,8 @@ for (const name of ['wait-sync', 'multiplexer', 'handlers', 'handlers --borrowed
   test.serial(`a_contender_answers_the_end_with_how_many_bytes_came (${name})`, async (t) => {
     const { child, port } = await serving(t, name, 'sink')
     t.is(String(await exchange(port, MEBIBYTE)), String(MEBIBYTE.length))
-    const usage = await child.ask<Record<string, number>>('usage')
-    t.true(['rss', 'heapUsed', 'user', 'system'].every((key) => usage[key]! > 0))
+    const { heapUsed } = await child.ask<{ heapUsed: number }>('usage')
+    t.true(heapUsed > 0)
   })
 }
 

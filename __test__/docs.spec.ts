@@ -6,17 +6,18 @@ import * as library from 'm-socket'
 
 import { ROOT, blocks, shownBy, startBlock, textOf } from './support/blocks.js'
 import { outcomeOf } from './support/child.js'
+import { lackingCookie, testUnless } from './support/emulation.js'
 
 const PAGES = ['README.md', 'CONTRIBUTING.md', ...readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
 
 for (const page of PAGES.filter((name) => name !== 'README.md')) {
   for (const [index, code] of blocks(textOf(page), 'ts').entries()) {
-    test.serial(`what_a_page_shows_runs_and_prints_what_it_says: ${page} ${index + 1}`, async (t) => {
+    testUnless(code.includes('SO_COOKIE') ? lackingCookie : undefined, `what_a_page_shows_runs_and_prints_what_it_says: ${page} ${index + 1}`, async (t) => {
       const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
       t.is(status, 0, stderr)
       const printed = stdout.split('\n')
       for (const line of shownBy(code)) t.true(printed.some((it) => says(line, it)), `${line}: not in ${stdout}`)
-    })
+    }, test.serial)
   }
 }
 

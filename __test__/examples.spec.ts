@@ -10,6 +10,7 @@ import { type InetAddress, Listener, Socket } from 'm-socket'
 import { LineSplitter } from '../examples/line-splitter.js'
 import { CommandParser } from '../examples/resp.js'
 import { outcomeOf, start } from './support/child.js'
+import { lackingInfo, testUnless } from './support/emulation.js'
 import { type ExampleName, interrupt, runExample, startServer } from './support/example.js'
 import { run } from './support/fixture.js'
 import { turn } from './support/idleness.js'
@@ -270,7 +271,7 @@ test.serial('redis: commands_count_wherever_chunks_are_cut', async (t) => {
   await interrupt(t, server)
 })
 
-test.serial('redis: answers_to_the_commands_of_one_chunk_leave_in_one_write', async (t) => {
+testUnless(lackingInfo, 'redis: answers_to_the_commands_of_one_chunk_leave_in_one_write', async (t) => {
   const server = await startServer(t, 'redis')
   const client = resetting(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
   const answer = '+PONG\r\n$1\r\nx\r\n'.repeat(100)
@@ -282,7 +283,7 @@ test.serial('redis: answers_to_the_commands_of_one_chunk_leave_in_one_write', as
   }
   client.close()
   await interrupt(t, server)
-})
+}, test.serial)
 
 test.serial('redis: what_breaks_the_protocol_is_answered_and_ends_the_connection', async (t) => {
   const server = await startServer(t, 'redis')

@@ -21,7 +21,7 @@ function freePort(): string {
 }
 
 async function untilListening(port: string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     const connected = await new Promise<boolean>((resolve) => {
       const probe = connect(Number(port), '127.0.0.1')
       probe.on('error', () => resolve(false)).on('connect', () => {

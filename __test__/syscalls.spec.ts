@@ -63,7 +63,7 @@ function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
   const waits = named(calls, 'epoll_wait', 'epoll_pwait').filter((call) => epolls.has(firstOf(call)))
   t.true(waits.length > 0)
   t.deepEqual(waits.filter(({ args }) => !/, 0(, NULL, 8)?$/.test(args)), [], 'every epoll_wait of ours has a timeout of 0')
-  t.deepEqual(named(calls, 'poll', 'ppoll').filter(({ args }) => !args.endsWith(', 0')), [], 'and so has every poll')
+  t.deepEqual([...named(calls, 'poll').filter(({ args }) => !args.endsWith(', 0')), ...named(calls, 'ppoll').filter(({ args }) => !args.includes('{tv_sec=0, tv_nsec=0}'))], [], 'and so has every poll')
 
   const opened = named(calls, 'socket', 'accept4')
   t.deepEqual(opened.filter(({ args }) => !args.includes('SOCK_CLOEXEC|SOCK_NONBLOCK')), [], 'every socket is born non-blocking')

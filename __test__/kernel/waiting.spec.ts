@@ -14,7 +14,7 @@ import { asleepDuring, sleep } from '../support/idleness.js'
 import { closing, connectedPair, listening, narrowPair, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
 import { sourceArguments } from '../support/runtime.js'
-import { EPOLL_WAIT, timeoutOf } from '../support/strace.js'
+import { EPOLL_WAIT, known, timeoutOf } from '../support/strace.js'
 import { said, saidOf, targetsOf } from '../support/saying.js'
 import { until } from '../support/waiting.js'
 
@@ -50,7 +50,7 @@ testWith(['strace'], 'truth 32: a_time_is_rounded_up_and_clamped', async (t) => 
     const multiplexer = new Multiplexer()
     for (const time of [0.2, 0, 3]) multiplexer.waitSync(time)`
   const node = [process.execPath, ...sourceArguments(source)]
-  const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${EPOLL_WAIT}`, ...node], { cwd: ROOT })
+  const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${known(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
   const waited = stderr.split('\n').flatMap(timeoutOf)
   t.is(waited[0], 1)
   t.true(waited.includes(0) && waited.includes(3), String(waited))

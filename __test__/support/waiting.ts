@@ -1,7 +1,7 @@
 import { type Event, type Listener, Multiplexer, type Socket, type Target } from 'm-socket'
 
 /** Long enough for a busy machine, short enough to name the test that hangs. */
-const PATIENCE = 30_000
+const PATIENCE = 100_000
 
 /**
  * Waits with the multiplexer until `holds`, which is asked at once and after each wait; `during` sees the events.

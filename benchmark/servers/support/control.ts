@@ -13,9 +13,8 @@ export function has(option: string): boolean {
 /** The answer to a line: `usage`, or `gc`: the same after a collection. */
 export function answer(line: string): string {
   if (line === 'gc') (globalThis as { gc?: () => void }).gc?.()
-  const { rss, heapUsed } = process.memoryUsage()
-  const { user, system } = process.cpuUsage()
-  return JSON.stringify({ rss, heapUsed, user, system })
+  const { heapUsed } = process.memoryUsage()
+  return JSON.stringify({ heapUsed })
 }
 
 /** Answers until stdin ends, which ends the program. */
