@@ -9,7 +9,7 @@ import { type InetAddress, Listener, Socket } from 'm-socket'
 
 import { LineSplitter } from '../examples/line-splitter.js'
 import { CommandParser } from '../examples/resp.js'
-import { outcomeOf, start } from './support/child.js'
+import { outcomeOf, sendSignal, start } from './support/child.js'
 import { lackingInfo, testUnless } from './support/emulation.js'
 import { type ExampleName, interrupt, runExample, startServer } from './support/example.js'
 import { run } from './support/fixture.js'
@@ -29,7 +29,7 @@ test.serial('what_comes_in_goes_back_and_ctrl_c_prints_totals', async (t) => {
   const client = connect(port, '127.0.0.1')
   client.end(sent)
   t.true((await buffer(client)).equals(sent))
-  child.kill('SIGINT')
+  sendSignal(child, 'SIGINT')
   const { code, signal, stdout } = await outcome
   t.deepEqual({ code, signal }, { code: 0, signal: null })
   t.regex(stdout, /\n1 connections, 3000000 bytes in, 3000000 bytes out\n$/)
@@ -40,7 +40,7 @@ test.serial('a_peer_that_stays_does_not_hold_the_end_up', async (t) => {
   const client = connect(port, '127.0.0.1')
   client.write('hello')
   t.is((await once(client, 'data')).toString(), 'hello')
-  child.kill('SIGTERM')
+  sendSignal(child, 'SIGTERM')
   await once(client, 'end')
   const { code, stdout } = await outcome
   client.destroy()
@@ -414,7 +414,7 @@ test.serial('reconnect: a_server_that_is_killed_and_comes_back_finds_the_client_
   }
   await until(() => said.stderr.split(`Connected to ${HOST} port ${port}`).length === 5)
   t.is(recorder.connections.length, 1)
-  child.kill('SIGTERM')
+  sendSignal(child, 'SIGTERM')
   const { code, stdout } = await outcome
   t.deepEqual({ code, stdout }, { code: 0, stdout: 'answer 1\nanswer 2\nanswer 3\n' })
 })
@@ -453,7 +453,7 @@ test.serial('reconnect: interrupted_it_ends_connected_or_not', async (t) => {
   for (const port of [recorder.server.port!, deafPort()]) {
     const { child, outcome, said } = follow(t, ['--port', String(port)])
     await until(() => said.stderr !== '')
-    child.kill('SIGINT')
+    sendSignal(child, 'SIGINT')
     const { code, signal } = await outcome
     t.deepEqual({ code, signal }, { code: 0, signal: null })
   }

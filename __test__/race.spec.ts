@@ -8,6 +8,7 @@ import { run } from './support/fixture.js'
 import { answering } from './support/names.js'
 import { listening } from './support/pair.js'
 import { testWith } from './support/peers.js'
+import { sourceArguments } from './support/runtime.js'
 import { resolvers, serving } from './support/serving.js'
 import { abstractName, freePath } from './support/unix.js'
 import { until } from './support/waiting.js'
@@ -261,7 +262,7 @@ const CUT = `
 for (const stage of ['cut-wire', 'zero-window']) {
   testWith(['ip', 'unshare'], `truth 29: a_connection_without_answers_for_its_user_timeout_is_told (${stage})`, async (t) => {
     const script = 'ip link set lo up && ip addr add 10.99.0.1/24 dev lo && exec "$0" "$@"'
-    const { stdout, stderr } = await run(t, 'unshare', ['--net', 'sh', '-c', script, process.execPath, '--input-type=module', '--eval', CUT, stage], {
+    const { stdout, stderr } = await run(t, 'unshare', ['--net', 'sh', '-c', script, process.execPath, ...sourceArguments(CUT), stage], {
       cwd: new URL('..', import.meta.url),
     })
     t.is(stdout, 'ETIMEDOUT ETIMEDOUT true\n', stderr)
@@ -287,7 +288,7 @@ testWith(['ip', 'unshare'], 'a_name_with_a_blackholed_ipv6_address_connects_by_i
     'ip -6 neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev wire',
     'printf "2001:db8::2 dual.test\\n10.99.0.1 dual.test\\n" > /tmp/hosts-$$', 'mount --bind /tmp/hosts-$$ /etc/hosts', 'rm /tmp/hosts-$$', 'exec "$0" "$@"',
   ].join(' && ')
-  const { stdout, stderr } = await run(t, 'unshare', ['--net', '--mount', 'sh', '-c', script, process.execPath, '--input-type=module', '--eval', DUAL], {
+  const { stdout, stderr } = await run(t, 'unshare', ['--net', '--mount', 'sh', '-c', script, process.execPath, ...sourceArguments(DUAL)], {
     cwd: new URL('..', import.meta.url),
   })
   t.is(stdout, '10.99.0.1 true true\n', stderr)

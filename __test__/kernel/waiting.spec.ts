@@ -7,7 +7,7 @@ import test from 'ava'
 import { type Event, Multiplexer, Socket, SocketClosedError, listen } from 'm-socket'
 import * as native from 'm-socket/native'
 
-import { outcomeOf, start, startModule } from '../support/child.js'
+import { outcomeOf, sendSignal, start, startModule } from '../support/child.js'
 import { run } from '../support/fixture.js'
 import { multiplexerAndDescriptor } from '../support/epoll.js'
 import { asleepDuring, sleep } from '../support/idleness.js'
@@ -32,7 +32,7 @@ test('truth 31: a_storm_of_signals_neither_stretches_nor_cuts_a_wait', async (t)
     process.once('message', () => process.disconnect())`, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
   const ended = outcomeOf(child)
   await once(child, 'message')
-  const storm = setInterval(() => child.kill('SIGUSR2'), 2)
+  const storm = setInterval(() => sendSignal(child, 'SIGUSR2'), 2)
   t.teardown(() => clearInterval(storm))
   const [report] = (await once(child, 'message')) as [{ events: number; took: number }]
   clearInterval(storm)
@@ -187,7 +187,7 @@ for (const [how, wait] of [['wait', 'await multiplexer.wait(100)'], ['waitSync',
     const ended = outcomeOf(child)
     await once(child, 'message')
     const storm = setInterval(() => {
-      for (let blow = 0; blow < 5; blow++) child.kill(blow % 2 === 0 ? 'SIGUSR2' : 'SIGWINCH')
+      for (let blow = 0; blow < 5; blow++) sendSignal(child, blow % 2 === 0 ? 'SIGUSR2' : 'SIGWINCH')
     }, 1)
     t.teardown(() => clearInterval(storm))
     const [{ times, signals }] = (await once(child, 'message')) as [{ times: number[]; signals: number }]

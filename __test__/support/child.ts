@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import process from 'node:process'
 import { text } from 'node:stream/consumers'
 
 import type { ExecutionContext } from 'ava'
@@ -15,6 +16,11 @@ export function start(t: ExecutionContext, command: string, args: readonly strin
     await once(child, 'exit')
   })
   return child
+}
+
+/** Sends a signal by the process id: what `kill()` of Deno's child has sent counts as its end there, even if it exits by itself. */
+export function sendSignal({ pid }: ChildProcess, name: NodeJS.Signals): void {
+  process.kill(pid!, name)
 }
 
 /** What a program said and how it ended. */

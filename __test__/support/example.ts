@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 import type { ExecutionContext } from 'ava'
 
-import { type Outcome, outcomeOf, start } from './child.js'
+import { type Outcome, outcomeOf, sendSignal, start } from './child.js'
 import { fileArguments } from './runtime.js'
 
 export type ExampleName = 'chat' | 'echo' | 'lines' | 'reconnect' | 'redis'
@@ -42,7 +42,7 @@ export async function startServer(
 
 /** Ends a server as Ctrl-C does, and fails when it does not end well. */
 export async function interrupt(t: ExecutionContext, { child, outcome }: RunningExample): Promise<void> {
-  child.kill('SIGINT')
+  sendSignal(child, 'SIGINT')
   const { code, signal, stderr } = await outcome
   t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
 }

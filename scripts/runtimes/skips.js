@@ -12,7 +12,6 @@ const TESTS = [
   { on: ['bun'], spec: /errors/, title: /nonexistent/, reason: "node:net's error of Bun has no property `port` on a path" },
   { on: ['bun'], spec: /draining/, title: /in_a_flood.*handlers/, reason: "Bun's loop answers a thread several times a turn" },
   { on: ['bun'], spec: /lifetime/, title: /asked_for_the_warning/, reason: "Bun's util.debuglog() does not say whether it is `enabled`" },
-  { on: BOTH, spec: /(listener|original)/, title: /bind_host_(tries|gathers)|known problem 2/, reason: 'node:dns cannot be replaced by a test there' },
   { on: ['bun'], spec: /(listener|original)/, title: /bind_host_says|^errors: /, reason: "node:dns's error of Bun does not name the host" },
   { on: BOTH, spec: /leaks/, title: /what_is_forgotten/, reason: 'counts descriptors: with a thread a multiplexer has two' },
   { on: ['bun'], spec: /original/, title: /^finalizers/, reason: "JavaScriptCore's collector looks at the stack and spares what it may see there" },

@@ -90,15 +90,56 @@ fn run(fd: RawFd, shared: &Shared, tell: &dyn Fn()) {
         if poll(&mut asked, -1).is_ok() {
             [rung, ready] = asked;
         }
+        let was_rung = rung.flags() != 0;
+        // Before the look at `stopped`: a read of an eventfd takes all rings, also the one that came last.
+        if was_rung {
+            shared.bell.hush();
+        }
         if shared.stopped.load(Ordering::Acquire) {
             return;
         }
-        if rung.flags() != 0 {
-            shared.bell.hush();
+        if was_rung {
             armed = true;
         } else if ready.flags() != 0 {
             armed = false;
             tell();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::Sleeper;
+    use crate::sys::{Bell, Errno};
+
+    /// More than it takes, even under valgrind.
+    const PATIENCE: Duration = Duration::from_secs(100);
+
+    /// Starts a waiter, has it tell, arms it, and drops it so much later.
+    fn arm_and_drop(spins: usize) -> Result<(), Errno> {
+        let target = Bell::new()?;
+        target.ring();
+        let sleeper = Sleeper::new()?;
+        let trigger = sleeper.trigger();
+        let (tell, told) = mpsc::channel();
+        let waiter = sleeper.start(target.fd(), move || assert_eq!(tell.send(()), Ok(())))?;
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(()));
+        target.hush();
+        trigger.arm();
+        for _ in 0..spins {
+            std::hint::spin_loop();
+        }
+        drop(waiter);
+        Ok(())
+    }
+
+    #[test]
+    fn a_waiter_that_is_dropped_while_it_is_being_armed_ends() {
+        let (end, ended) = mpsc::channel();
+        std::thread::spawn(move || end.send((0..2000).try_for_each(arm_and_drop)));
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(Ok(())));
     }
 }
