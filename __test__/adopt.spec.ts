@@ -9,23 +9,9 @@ import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
 import * as native from 'm-socket/native'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
-import { descriptorFlags, openDescriptors } from './support/descriptors.js'
+import { datagramDescriptor, descriptorFlags, openDescriptors, socketOpenedSince } from './support/descriptors.js'
 import { FAMILIES, closing, connectedPair, listening, reach, resetting } from './support/pair.js'
 import { connectOutcome, receiveExactly } from './support/waiting.js'
-
-/** The descriptor of something of Node's. */
-function fdOf(owner: object): number {
-  return (owner as { _handle: { fd: number } })._handle.fd
-}
-
-/** The descriptor of this process's datagram socket of a port, by its inode: proc_pid_net(5). */
-function datagramDescriptor(port: number): number {
-  const rows = readFileSync('/proc/self/net/udp', 'utf8').split('\n').map((row) => row.trim().split(/\s+/))
-  const inode = rows.find((row) => Number.parseInt(row[1]?.split(':')[1] ?? '', 16) === port)?.[9]
-  const found = [...openDescriptors()].find(([, link]) => link === `socket:[${inode}]`)
-  if (!found) throw new Error(`no datagram socket of port ${port}`)
-  return found[0]
-}
 
 /** All that the kernel tells about a descriptor's identity and flags. */
 function portrait(fd: number): string {
@@ -183,27 +169,29 @@ test('a_datagram_socket_is_refused_and_stays_open', async (t) => {
 })
 
 for (const family of FAMILIES) {
-  test(`a_listening_socket_is_no_connection_and_goes_on_listening (${family})`, async (t) => {
+  test.serial(`a_listening_socket_is_no_connection_and_goes_on_listening (${family})`, async (t) => {
     const server = net.createServer((connection) => connection.end('still here'))
     const listener = listening(t, family)
     const place = reach(listener)
     listener.close()
+    const before = openDescriptors()
     if ('path' in place) server.listen({ path: `${place.path}-2` })
     else server.listen({ host: place.host, port: 0 })
     t.teardown(() => server.close())
     await once(server, 'listening')
-    refused(t, fdOf(server), ['ENOTCONN', undefined])
+    refused(t, socketOpenedSince(before), ['ENOTCONN', undefined])
     const address = server.address() as net.AddressInfo | string
     const client = typeof address === 'string' ? net.connect({ path: address }) : net.connect({ host: address.address, port: address.port })
     t.is(await text(client), 'still here')
   })
 
-  test(`a_connection_is_no_listener_and_goes_on (${family})`, async (t) => {
+  test.serial(`a_connection_is_no_listener_and_goes_on (${family})`, async (t) => {
     const listener = listening(t, family)
+    const before = openDescriptors()
     const connection = net.connect(reach(listener))
     t.teardown(() => connection.destroy())
     await once(connection, 'connect')
-    refused(t, fdOf(connection), [undefined, 'EINVAL'])
+    refused(t, socketOpenedSince(before), [undefined, 'EINVAL'])
     using server = listener.accept()
     server?.send('still here')
     const [data] = (await once(connection, 'data')) as [Buffer]
@@ -233,12 +221,13 @@ test('what_is_ours_already_is_refused_and_works_on', async (t) => {
   t.is((await receiveExactly(server, 8)).toString(), 'works on')
 })
 
-test('a_descriptor_that_a_multiplexer_watches_for_somebody_else_is_refused', async (t) => {
+test.serial('a_descriptor_that_a_multiplexer_watches_for_somebody_else_is_refused', async (t) => {
   const listener = listening(t)
+  const before = openDescriptors()
   const connection = net.connect(reach(listener))
   t.teardown(() => connection.destroy())
   await once(connection, 'connect')
-  const fd = fdOf(connection)
+  const fd = socketOpenedSince(before)
   const multiplexer = closing(t, new Multiplexer({ fd }))
   refused(t, fd, ['EEXIST', 'EEXIST'])
   t.is(multiplexer.poll().length, 1)

@@ -200,10 +200,11 @@ test('a_server_that_closes_ends_and_stops_the_duplexes_over_its_connections', as
 
   const other = await connected(t)
   const idle = toDuplex(other.accepted)
+  const reading = t.throwsAsync(other.connection.read(Buffer.alloc(1)), { code: 'ECONNRESET' })
   other.server.stop(true)
   await once(idle, 'close')
   t.is(other.server.connections, 0)
-  await t.throwsAsync(other.connection.read(Buffer.alloc(1)), { code: 'ECONNRESET' })
+  await reading
 })
 
 test('an_error_of_the_stream_is_the_reason_that_close_is_told', async (t) => {

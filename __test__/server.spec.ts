@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import net from 'node:net'
 import { constants } from 'node:os'
 import { inspect } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Connection, type Event, Multiplexer, type Server, Socket, SocketClosedError, SocketError, connect, listen } from 'm-socket'
+import { type Connection, type Event, type InetAddress, Multiplexer, type Server, Socket, SocketClosedError, SocketError, connect, listen } from 'm-socket'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
 import { run } from './support/fixture.js'
 import { sleep, turn } from './support/idleness.js'
-import { closing } from './support/pair.js'
+import { closing, listening } from './support/pair.js'
 import { testWith } from './support/peers.js'
 import { sourceArguments } from './support/runtime.js'
 import { dial, dialled, resolvers, serving } from './support/serving.js'
@@ -81,11 +80,9 @@ for (const [kind, pathFor] of [['a path', freePath], ['an abstract name', abstra
 
 /** A child process that listens on what its parent hands over as descriptor 3. */
 async function withHandedOver(t: ExecutionContext, source: string): Promise<{ port: number; ending: ReturnType<typeof outcomeOf> }> {
-  const owner = net.createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => owner.once('listening', resolve))
-  const { port } = owner.address() as net.AddressInfo
-  const { fd } = (owner as unknown as { _handle: { fd: number } })._handle
-  const child = startModule(t, source, { stdio: ['ignore', 'pipe', 'pipe', fd] })
+  const owner = listening(t)
+  const { port } = owner.address as InetAddress
+  const child = startModule(t, source, { stdio: ['ignore', 'pipe', 'pipe', owner.fd] })
   owner.close()
   return { port, ending: outcomeOf(child) }
 }

@@ -7,7 +7,8 @@ class Traced<T> {
   constructor(readonly what: T) {}
 }
 
-const tracing = debuglog('m-socket')
+/** Bun's debuglog() does not say whether it is enabled. */
+const isTracing = debuglog('m-socket').enabled ?? /\bm-socket\b/.test(process.env['NODE_DEBUG'] ?? '')
 
 /**
  * Closes what nobody refers to any more, and says so: the last resort, not a way to work.
@@ -26,7 +27,7 @@ export class Guard<T> {
   }
 
   watch(owner: object, what: T): void {
-    this.#registry.register(owner, tracing.enabled ? new Traced(what) : what, owner)
+    this.#registry.register(owner, isTracing ? new Traced(what) : what, owner)
   }
 
   forget(owner: object): void {

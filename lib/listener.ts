@@ -15,6 +15,7 @@ import {
   type SettableOptions,
   type SocketOptions,
   applyOptions,
+  checkOptionValues,
   getOption,
   setOption,
 } from './options/index.js'
@@ -239,6 +240,8 @@ function adopt(options: ListenerOptions, backlog: number): Listener {
   if (options.host !== undefined || options.port !== undefined || options.path !== undefined) {
     throw invalidArgType('options', 'either fd, or path, or host and port', options)
   }
+  // Adopting sets flags of the descriptor, which is to stay as it was.
+  checkOptionValues(options)
   const listener = Listener.of(must(native.adoptListener(fd, backlog), 'listen'))
   try {
     applyOptions(listener.handle, familyOf(listener.address), options, 'open')

@@ -124,6 +124,7 @@ test('truth 3: a_fire_hose_and_99_pingers_get_their_turns', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
   const hose = await firstOf(listener)
   resetting(t, hose)
+  await until(() => hose.peek(new Uint8Array(1)) === 1)
   multiplexer.add(hose, 'r')
   const pairs = crowd(t, PINGERS)
   for (const { server } of pairs) multiplexer.add(server, 'r')
@@ -154,6 +155,7 @@ test('truth 3: a_stream_that_is_a_fire_hose_leaves_99_others_their_turns', async
   t.teardown(() => hose.destroy())
   let poured = 0
   hose.on('data', (chunk: Buffer) => (poured += chunk.length))
+  await until(() => poured > 0)
   const pairs = crowd(t, PINGERS).map(({ client, server }) => [toDuplex(client), toDuplex(server)] as const)
   for (const [, server] of pairs) server.pipe(server)
   t.teardown(() => pairs.flat().map((duplex) => duplex.destroy()))

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
 import { start } from './child.js'
+import { AS_NODE_PRINTS, fileArguments } from './runtime.js'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -30,7 +31,7 @@ let blocksRun = 0
 /** Starts a block as a program of its own, from the project's root, where 'm-socket' is this package. */
 export async function startBlock(t: ExecutionContext, code: string): Promise<ChildProcess> {
   const file = join(ROOT, `.readme-${process.pid}-${blocksRun++}.ts`)
-  await writeFile(file, code)
+  await writeFile(file, AS_NODE_PRINTS + code)
   t.teardown(() => rm(file))
-  return start(t, process.execPath, ['--import', '@oxc-node/core/register', file], { cwd: ROOT })
+  return start(t, process.execPath, fileArguments(file, []), { cwd: ROOT })
 }

@@ -14,6 +14,23 @@ export function openDescriptors(): Map<number, string> {
   return open
 }
 
+/** The descriptor of this process's datagram socket of a port, by its inode: proc_pid_net(5). */
+export function datagramDescriptor(port: number): number {
+  const rows = readFileSync('/proc/self/net/udp', 'utf8').split('\n').map((row) => row.trim().split(/\s+/))
+  const inode = rows.find((row) => Number.parseInt(row[1]?.split(':')[1] ?? '', 16) === port)?.[9]
+  const found = [...openDescriptors()].find(([, link]) => link === `socket:[${inode}]`)
+  if (!found) throw new Error(`no datagram socket of port ${port}`)
+  return found[0]
+}
+
+/** The one socket that this process has opened since then, while nothing else opens any: not every runtime tells the descriptors of its own. */
+export function socketOpenedSince(before: ReadonlyMap<number, string>): number {
+  const known = new Set(before.values())
+  const opened = [...openDescriptors()].filter(([, link]) => link.startsWith('socket:') && !known.has(link))
+  if (opened.length !== 1) throw new Error(`${opened.length} sockets have been opened`)
+  return opened[0]![0]
+}
+
 /** How many sockets this process has open. */
 export function openSocketCount(): number {
   return [...openDescriptors().values()].filter((target) => target.startsWith('socket:')).length
