@@ -12,7 +12,7 @@ export const EPOLL_WAIT = 'epoll_wait,epoll_pwait'
 
 /** The timeout of a wait of ours, in milliseconds; none of other calls, and none of libuv's, whose batches have another length. */
 export function timeoutOf(call: string): number[] {
-  const [, timeout] = /\bepoll_p?wait\(\d+, .*, 1000, (-?\d+)(?:, NULL, 8)?\) +=/.exec(call) ?? []
+  const [, timeout] = /\bepoll_p?wait(?:\(\d+, | resumed>).*, 1000, (-?\d+)(?:, NULL, 8)?\) +=/.exec(call) ?? []
   return timeout === undefined ? [] : [Number(timeout)]
 }
 
