@@ -256,9 +256,10 @@ test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
     const socket = Socket.adopt(3)
     socket.close()
     const closed = !isOpen()
-    using next = Listener.bind({ host: '127.0.0.1' })
+    const next = Listener.bind({ host: '127.0.0.1' })
     socket.close()
-    say({ closed, next: next.fd, open: isOpen() })`)
+    say({ closed, next: next.fd, open: isOpen() })
+    next.close()`)
   t.deepEqual(found, [{ closed: true, next: 3, open: true }])
 })
 
