@@ -119,6 +119,20 @@ async function servedByChild(t: ExecutionContext, fd: number, to: () => { path: 
   return { code, client: received.toString() }
 }
 
+test('what_a_multiplexer_watches_no_more_may_be_adopted', async (t) => {
+  const { server } = await connectedPair(t)
+  const found = await examine(t, server.fd, `
+    const target = { fd: 3 }
+    const multiplexer = new Multiplexer(target)
+    multiplexer.remove(target)
+    multiplexer.add(target)
+    multiplexer.close()
+    const socket = Socket.adopt(3)
+    say(socket.state)
+    socket.close()`)
+  t.deepEqual(found, ['open'])
+})
+
 test('a_socket_that_is_bound_alone_becomes_a_listener', async (t) => {
   const handle = native.open(4)
   t.teardown(() => native.close(handle))

@@ -11,6 +11,7 @@ import type { Sample } from '../benchmark/measure.js'
 import { plan } from '../benchmark/options.js'
 import { type Results, summary } from '../benchmark/results.js'
 import { WORKLOADS } from '../benchmark/workloads.js'
+import { fileArguments } from './support/runtime.js'
 
 const SERVERS = new URL('../benchmark/servers/', import.meta.url).pathname
 const MEBIBYTE = Buffer.alloc(2 ** 20, 'All that comes goes back. ')
@@ -84,7 +85,7 @@ function sampleOf(cpu: number, ticks = { user: 1, system: 1 }): Sample {
 
 async function serving(t: ExecutionContext, name: string, mode: string): Promise<{ child: Child; port: number }> {
   const [file, ...rest] = name.split(' ')
-  const child = new Child([process.execPath, '--import', '@oxc-node/core/register', `${SERVERS}${file}.ts`, mode, ...rest])
+  const child = new Child([process.execPath, ...fileArguments(`${SERVERS}${file}.ts`, [mode, ...rest])])
   t.teardown(() => child.end())
   return { child, port: Number((await child.line()).slice('port '.length)) }
 }

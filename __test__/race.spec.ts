@@ -329,7 +329,9 @@ for (const [options, code, message] of REFUSALS) {
     const before = openSocketCount()
     let told = 0
     await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), { code, message })
-    t.deepEqual([told, openSocketCount()], [0, before])
+    t.is(told, 0)
+    // Those of the tests before may still be closing.
+    t.true(openSocketCount() <= before)
   })
 }
 

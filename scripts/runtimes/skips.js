@@ -14,7 +14,6 @@ const TESTS = [
   { on: ['bun'], spec: /options/, title: /^originalDestination_is_read/, reason: "node:net's SocketAddress of Bun does not shorten IPv6 addresses" },
   { on: ['bun'], spec: /programs/, title: /over_node_https/, reason: "Bun's TLS server does not take a Duplex" },
   { on: ['deno'], spec: /programs/, title: /over_node_https?_/, reason: "Deno's node:http destroys a Duplex after one answer, whatever the headers say" },
-  { on: ['deno'], spec: /benchmark/, title: /^a_contender/, reason: 'starts the contenders with the arguments of Node' },
   { on: ['deno'], spec: /adopt/, title: /^descriptors_handed/, reason: "Deno's spawn() makes a descriptor that a child inherits blocking, for both" },
   { on: ['deno'], spec: /readiness/, title: /somebody_else_accepts/, reason: "Deno's spawn() makes a listener that a child inherits blocking, and so accept(2) would wait" },
   { on: ['deno'], spec: /errors/, title: /type symbol/, reason: "Deno's util.inspect shows a description of a symbol quoted" },

@@ -47,6 +47,16 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Removes every value that is doomed.
+    pub(crate) fn remove_all(&mut self, is_doomed: impl Fn(&T) -> bool) {
+        for (slot, entry) in (0..).zip(&mut self.entries) {
+            if entry.value.take_if(|value| is_doomed(value)).is_some() {
+                entry.generation = entry.generation.wrapping_add(1);
+                self.free.push_back(slot);
+            }
+        }
+    }
+
     /// The full name of what the handle means, if that still stands.
     pub(crate) fn token(&self, handle: Handle) -> Option<Token> {
         let entry = self.entries.get(handle.slot() as usize)?;

@@ -43,6 +43,11 @@ impl Source {
         Self { kind, registration: None }
     }
 
+    /// Whether it is here only as long as it is watched.
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self.kind, Kind::Foreign(..))
+    }
+
     pub(super) fn raw_fd(&self) -> Option<RawFd> {
         match &self.kind {
             Kind::Socket(socket) => socket.raw_fd(),

@@ -28,6 +28,7 @@ impl Context {
         let here = |source: &Source| {
             source.registration.as_ref().is_some_and(|place| place.multiplexer == token.slot)
         };
+        self.sources.remove_all(|source| here(source) && source.is_foreign());
         for source in self.sources.values_mut().filter(|source| here(source)) {
             source.registration = None;
         }
@@ -135,8 +136,7 @@ impl Context {
     pub(crate) fn remove(&mut self, multiplexer: Handle, handle: Handle) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
         self.leave(token);
-        let foreign = |source: &Source| matches!(source.kind, Kind::Foreign(..));
-        if self.sources.get(token).is_some_and(foreign) {
+        if self.sources.get(token).is_some_and(Source::is_foreign) {
             self.sources.remove(token);
         }
         Ok(())
