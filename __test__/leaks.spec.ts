@@ -27,7 +27,8 @@ const SMALL_YOUNG_GENERATION = '--max-semi-space-size=4'
 
 testUnless(EMULATED ? 'the speed for 120000 connections' : undefined, '100000_connections_opened_and_closed_leave_no_descriptor_and_no_memory', async (t) => {
   const each = CONNECTIONS / ROUNDS
-  const { code, stdout, stderr } = await run(t, process.execPath, [SMALL_YOUNG_GENERATION, ...fixtureArguments('churn.ts', 20_000, each, ROUNDS)])
+  const env = { ...process.env, DENO_V8_FLAGS: SMALL_YOUNG_GENERATION }
+  const { code, stdout, stderr } = await run(t, process.execPath, [SMALL_YOUNG_GENERATION, ...fixtureArguments('churn.ts', 20_000, each, ROUNDS)], { env })
   t.is(code, 0, stderr)
   const { footprints, seconds, echoed } = JSON.parse(stdout) as { footprints: Footprint[]; seconds: number; echoed: number }
   const growth = (what: keyof Footprint): number[] => footprints.slice(1).map((after, round) => (after[what] - footprints[round]![what]) / each)

@@ -91,16 +91,18 @@ test('truth 38: what_is_closed_is_not_warned_of_when_it_is_forgotten', async (t)
       const client = Socket.connect({ port: listener.address.port })
       const multiplexer = new Multiplexer(client, listener)
       const fds = [client.fd, listener.fd]
+      const links = fds.map(link)
       multiplexer.close()
       client.reset()
       listener.close()
-      return fds
+      return { fds, links }
     }
-    const fds = openAndClose()
+    const { fds, links } = openAndClose()
     await collect()
-    console.log(JSON.stringify({ warnings, left: fds.map(link) }))`)
+    // Deno may have taken the numbers for something of its own.
+    console.log(JSON.stringify({ warnings, left: fds.map(link).filter((it) => links.includes(it)) }))`)
   t.deepEqual(warnings, [])
-  t.deepEqual(left, ['closed', 'closed'])
+  t.deepEqual(left, [])
 })
 
 test('truth 38: a_finalizer_does_not_wait_for_a_socket_that_lingers', async (t) => {

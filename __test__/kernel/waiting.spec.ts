@@ -48,12 +48,12 @@ testWith(['strace'], 'truth 32: a_time_is_rounded_up_and_clamped', async (t) => 
   const source = `
     import { Multiplexer } from 'm-socket'
     const multiplexer = new Multiplexer()
-    for (const time of [0.2, 0, 3]) multiplexer.waitSync(time)`
+    for (let round = 0; round < 20; round++) for (const time of [0.2, 0, 3]) multiplexer.waitSync(time)`
   const node = [process.execPath, ...sourceArguments(source)]
   const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${known(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
   const waited = stderr.split('\n').flatMap(timeoutOf)
-  t.is(waited[0], 1)
-  t.true(waited.includes(0) && waited.includes(3), String(waited))
+  // Other threads of the runtime's may wait, too; and of a time that has passed in part before the call, less is left.
+  t.true([1, 0, 3].every((time) => waited.includes(time)), String(waited))
 })
 
 test('truth 32: what_is_no_time_is_a_RangeError', async (t) => {
