@@ -12,7 +12,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** `accept4(2)`: the next connection's handle; -EAGAIN when nobody waits. */
 export declare function accept(handle: number): number
 
-/** Registers a socket or listener. Interest: 1 read, 2 write; mode: 0 edge, 1 level, 2 oneshot. */
+/** Registers a socket or listener. Interest: 1 read, 2 write, 4 receive ahead; mode: 0 edge, 1 level, 2 oneshot. */
 export declare function add(multiplexer: number, handle: number, interest: number, mode: number): number
 
 /** Takes a bound or listening descriptor over; on failure it stays as it was. */
@@ -102,6 +102,9 @@ export declare function openMultiplexer(onReady: () => void, threaded?: boolean)
 /** As `receive`, but the bytes stay: `MSG_PEEK`. */
 export declare function peek(handle: number, into: Uint8Array): number
 
+/** Gives back what a wait has received ahead: it comes first again. */
+export declare function putBack(handle: number, bytes: Uint8Array): number
+
 /** Bytes in the queue. */
 export declare function queued(handle: number): number
 
@@ -145,11 +148,12 @@ export declare function sleepOn(handle: number, write: boolean, timeout: number)
 export declare function state(handle: number): number
 
 /**
- * Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes handle and bits
- * of each event as int32 pairs; returns how many. The bits: 1 readable, 2 writable, 4 read ended,
- * 8 hang-up, 16 error, 32 has left the multiplexer.
+ * Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes each event as four
+ * int32: its handle, its bits, and where in `inbox` its input begins and how many bytes that is;
+ * returns how many. The bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 has left
+ * the multiplexer. The first `used` bytes of `inbox` are left alone.
  */
-export declare function wait(multiplexer: number, timeout: number, events: Uint8Array): number
+export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, inbox?: Uint8Array, used?: number): number
 
 /** Registers somebody else's descriptor; returns a handle for it that `remove` ends. */
 export declare function watch(multiplexer: number, fd: number, interest: number, mode: number): number

@@ -716,7 +716,7 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushGathered, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch, write } = nativeBinding
+const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushGathered, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, putBack, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch, write } = nativeBinding
 export { accept }
 export { add }
 export { adoptListener }
@@ -743,6 +743,7 @@ export { modify }
 export { open }
 export { openMultiplexer }
 export { peek }
+export { putBack }
 export { queued }
 export { receive }
 export { remoteAddress }

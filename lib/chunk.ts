@@ -9,10 +9,10 @@ import { partLength } from './validate.js'
 const SMALL_SLAB = 8192
 const LARGE_SLAB = 65536
 
-/** A chunk of so many bytes is followed by one from a large slab. */
-const LARGE = 2048
+/** A chunk of so many bytes is followed by one from a large slab. As `WINDOW` in `src/core/inbox.rs`. */
+export const LARGE = 2048
 
-/** Each chunk begins at a multiple of it, as Node's own do. */
+/** Each chunk begins at a multiple of it, as Node's own do. As `ALIGNMENT` in `src/core/inbox.rs`. */
 const ALIGNMENT = 8
 
 /** Receives chunks: the receiver's to keep, or views of a buffer of the program's. */
@@ -22,9 +22,34 @@ export class Chunker {
   #slab = NOTHING
   #used = 0
   #filled = false
+  /** How many bytes the last wait received. */
+  #came = 0
 
   constructor(borrowed?: Uint8Array) {
     this.#borrowed = borrowed
+  }
+
+  /** Whether chunks are the receiver's to keep. */
+  get keeps(): boolean {
+    return this.#borrowed === undefined
+  }
+
+  /** Where the free part of {@link inbox} begins. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** A slab for a wait to receive into, with room for twice as much as came last time. */
+  inbox(): Buffer {
+    const room = 2 * this.#came + SMALL_SLAB / 2
+    if (this.#slab.length - this.#used < room) this.#renew(room <= SMALL_SLAB ? SMALL_SLAB : LARGE_SLAB)
+    return this.#slab
+  }
+
+  /** A wait has filled the inbox up to there. */
+  came(end: number): void {
+    this.#came = end - this.#used
+    this.#used = aligned(end)
   }
 
   /** Whether the last receive came back full, so that more may wait. */
@@ -45,7 +70,7 @@ export class Chunker {
   /** A chunk of what has just been received. */
   #cut(count: number): Buffer {
     const chunk = this.#slab.subarray(this.#used, this.#used + count)
-    this.#used += Math.ceil(count / ALIGNMENT) * ALIGNMENT
+    this.#used = aligned(this.#used + count)
     const size = count < LARGE ? SMALL_SLAB : LARGE_SLAB
     if (this.#slab.length - this.#used < size / 4 || size > this.#slab.length) this.#renew(size)
     return chunk
@@ -67,6 +92,10 @@ export class Chunker {
 }
 
 const NOTHING = Buffer.alloc(0)
+
+function aligned(position: number): number {
+  return Math.ceil(position / ALIGNMENT) * ALIGNMENT
+}
 
 /** What can be written: a string is sent as UTF-8, of a view its bytes. */
 export type Writable = string | ArrayBufferView | ArrayBuffer

@@ -1,10 +1,11 @@
-import type { Chunker } from './chunk.js'
+import { type Chunker, LARGE } from './chunk.js'
 import { SocketClosedError, illegalConstructor, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
 import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
 import type { Host } from './host.js'
 import { IdleTimer } from './idle-timer.js'
 import { Output } from './output.js'
+import type { InterestBits } from './poller.js'
 import { Reader } from './reader.js'
 import type { Server } from './server.js'
 import type { Socket } from './socket.js'
@@ -13,6 +14,8 @@ import { integer, milliseconds, oneOf } from './validate.js'
 const READ = 1
 const WRITE = 2
 const READ_WRITE = 3
+/** Added to them: the wait that tells of input has received it. */
+const AHEAD = 4
 
 /** How often one connection receives before the others of its batch get their turn. */
 const RECEIVES_PER_TURN = 16
@@ -73,7 +76,7 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   /** @internal The connection stands. */
   attach(socket: Socket): void {
     this.#socket = socket
-    this.#owner.host.watch(socket, READ, this)
+    this.#owner.host.watch(socket, this.#reading(), this)
     this.ref()
     this.timeout(this.#owner.idleTimeout)
     this.#call(this.#handlers().open, undefined)
@@ -107,6 +110,8 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     } catch (error) {
       return this.#break(error as Error)
     }
+    // An event of the running batch may still speak of input.
+    this.#metEnd ||= half !== 'write'
     this.#watchFor()
     this.#closeIfEnded()
   }
@@ -259,8 +264,10 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
   }
 
   /** @internal */
-  onEvent(event: Event): void {
-    if (event.readable || event.error) {
+  onEvent(event: Event, chunk?: Buffer): void {
+    if (chunk !== undefined && this.#tellsChunks()) this.#receiveAhead(this.#socket!, chunk)
+    else if (event.readable || event.error) {
+      if (chunk !== undefined) this.#socket!.putBack(chunk)
       if (this.#wantsInput()) this.#receive(this.#socket!)
       else this.#look(this.#socket!)
     }
@@ -376,6 +383,18 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     }
   }
 
+  /** Whether input is the `data` handler's, now. */
+  #tellsChunks(): boolean {
+    return !this.#paused && this.#reader === undefined && this.#handlers().data !== undefined
+  }
+
+  /** What the wait has received. More than its window holds waits in the kernel. */
+  #receiveAhead(socket: Socket, chunk: Buffer): void {
+    this.#idle?.touch()
+    this.#call(this.#handlers().data, chunk)
+    if (chunk.length === LARGE && !this.#closed && this.#wantsInput()) this.#receive(socket)
+  }
+
   /** Input that nobody wants yet stays where it is; an end or a reset with nothing before it is told. */
   #look(socket: Socket): void {
     try {
@@ -449,7 +468,13 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
     if (!this.#socket || this.#closed) return
     if (this.#wantsInput()) this.#inputWaits = false
     const read = this.#wantsInput() || !(this.#paused || this.#inputWaits)
-    this.#owner.host.modify(this.#socket, read ? (this.#wantsDrain ? READ_WRITE : READ) : WRITE)
+    this.#owner.host.modify(this.#socket, read ? this.#reading() : WRITE)
+  }
+
+  /** What to watch for where input is told. */
+  #reading(): InterestBits {
+    const ahead = this.#tellsChunks() && this.#owner.chunker.keeps ? AHEAD : 0
+    return ((this.#wantsDrain ? READ_WRITE : READ) | ahead) as InterestBits
   }
 
   #call<A>(handler: ((connection: Connection<D>, argument: A) => Answer) | undefined, argument: A): void {

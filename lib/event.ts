@@ -54,8 +54,8 @@ export const LEFT = 32
 
 /** Who is told of a target's events instead of the caller of `wait`. */
 export interface Watcher {
-  /** There is news. The event is the watcher's until the call returns. */
-  onEvent(event: Event): void
+  /** There is news. The event is the watcher's until the call returns; `chunk` is what has been received already. */
+  onEvent(event: Event, chunk?: Buffer): void
   /** The target has left the multiplexer by itself: its close has been completed, or its connect has failed. */
   onLeft?(): void
 }
@@ -68,6 +68,7 @@ export class Registration implements Event {
   readEnded = false
   hangup = false
   error = false
+  #at = -1
   readonly #handle: number
   readonly #watcher: Watcher | undefined
 
@@ -80,6 +81,15 @@ export class Registration implements Event {
   /** The native handle that the target was registered under. */
   get handle(): number {
     return this.#handle
+  }
+
+  /** Where in the batch is what has been received for the target, and not been told yet; -1 nowhere. */
+  get at(): number {
+    return this.#at
+  }
+
+  set at(at: number) {
+    this.#at = at
   }
 
   get watcher(): Watcher | undefined {

@@ -1,4 +1,3 @@
-import { Chunker } from './chunk.js'
 import { Host } from './host.js'
 import { Poller } from './poller.js'
 import type { Source } from './source.js'
@@ -8,8 +7,6 @@ import type { Source } from './source.js'
  * listener, and the queues of sockets that are in no multiplexer. One for each thread, opened when first needed, and run by Node's loop.
  */
 class Home extends Host {
-  /** For who has none of its own. */
-  readonly chunker = new Chunker()
   #holders = 0
 
   constructor() {

@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 
+import type { Chunker } from './chunk.js'
 import { SocketClosedError, systemError } from './errors.js'
 import type { Watcher } from './event.js'
 import type { InterestBits, Poller } from './poller.js'
@@ -38,6 +39,11 @@ export class Host {
   unwatch(source: Source): void {
     const registration = this.poller.registrationOf(source)
     if (registration) this.poller.remove(registration)
+  }
+
+  /** Makes the chunks of all who have no buffer of their own. */
+  get chunker(): Chunker {
+    return this.poller.chunker
   }
 
   /** Whether watchers are being told of a batch right now. */

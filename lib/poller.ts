@@ -1,4 +1,5 @@
 import * as native from '../index.js'
+import { Chunker } from './chunk.js'
 import { invalidState, systemError, throwLater } from './errors.js'
 import { type Descriptor, type Event, LEFT, Registration, type Target, type Watcher } from './event.js'
 import { SLICE, Source, slotOf } from './source.js'
@@ -6,8 +7,16 @@ import { SLICE, Source, slotOf } from './source.js'
 /** How many events one wait tells at most. */
 export const BATCH = 1000
 
-/** Native interest bits; 0 only empties a queue. */
-export type InterestBits = 0 | 1 | 2 | 3
+/** Native interest bits: 1 read, 2 write, 4 receive ahead; 0 only empties a queue. */
+export type InterestBits = 0 | 1 | 2 | 3 | 5 | 7
+
+const AHEAD = 4
+
+/** What a batch says of an event, as int32: its handle, its bits, and where in the inbox its input begins and how long it is. */
+const EVENT_LENGTH = 4
+const BITS = 1
+const START = 2
+const LENGTH = 3
 
 /** From so many events on, it pays to look again before Node's loop does: its own epoll_wait(2) on ours is dearer. */
 const BUSY = 2
@@ -43,7 +52,15 @@ export class Poller {
   /** What waits until the watchers of a batch have been told. */
   readonly #deferred: (() => void)[] = []
   #inBatch = false
-  readonly #batch = new Int32Array(2 * BATCH)
+  /** Makes the chunks of the watchers that keep them. */
+  readonly chunker = new Chunker()
+  /** Whether some watcher has its input received by the wait that tells of it. */
+  #receives = false
+  /** What the running batch has been received into. */
+  #inbox: Buffer | undefined
+  /** Whether the running batch has input that has not been told yet. */
+  hasInput = false
+  readonly #batch = new Int32Array(EVENT_LENGTH * BATCH)
   readonly #bytes = new Uint8Array(this.#batch.buffer)
   /** Milliseconds that {@link waitSync} looks again and again before it sleeps. */
   spin = 0
@@ -88,6 +105,7 @@ export class Poller {
   /** `handle` names a source that has given its own up, and is here only to empty its queue. */
   add(source: Source, interest: InterestBits, mode: number, handle = source.handle, watcher?: Watcher): void {
     check(native.add(this.#handle, handle, interest, mode), 'epoll_ctl')
+    this.#receives ||= (interest & AHEAD) !== 0
     source.enter(this)
     this.#register(source, handle, watcher)
   }
@@ -117,10 +135,12 @@ export class Poller {
 
   modify(registration: Registration, interest: InterestBits, mode: number): void {
     check(native.modify(this.#handle, registration.handle, interest, mode), 'epoll_ctl')
+    this.#receives ||= (interest & AHEAD) !== 0
     this.#rearm()
   }
 
   remove(registration: Registration): void {
+    this.#putBack(registration)
     native.remove(this.#handle, registration.handle)
     this.forget(registration)
   }
@@ -145,7 +165,7 @@ export class Poller {
     this.#refuseSecondWait()
     if (this.#looksLeft > 0 && !this.#inBatch && !this.#woken) {
       const events = this.#lookAgain()
-      if (events.length > 0) return deliver(events)
+      if (events.length > 0 || this.#closed) return deliver(events)
     }
     this.#pending = { deliver, deadline: timeout < 0 ? Infinity : performance.now() + timeout }
     if (this.#referenced) this.#hold(true)
@@ -154,9 +174,15 @@ export class Poller {
 
   /** The program is back for more before Node's loop is: in the same turn of it. */
   #lookAgain(): Event[] {
-    const count = native.wait(this.#handle, 0, this.#bytes)
+    const count = this.#ask(0)
     this.#spend(count)
     return this.#collect(count)
+  }
+
+  #ask(timeout: number): number {
+    if (!this.#receives) return native.wait(this.#handle, timeout, this.#bytes)
+    this.#inbox = this.chunker.inbox()
+    return native.wait(this.#handle, timeout, this.#bytes, this.#inbox, this.chunker.used)
   }
 
   /** Takes what was told off what one turn of Node's loop may tell. */
@@ -175,8 +201,8 @@ export class Poller {
     for (;;) {
       const left = deadline === Infinity ? SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
       const sleep = awake !== 0 && performance.now() < awake ? 0 : Math.min(left, SLICE)
-      const events = this.#collect(native.wait(this.#handle, sleep, this.#bytes))
-      if (events.length > 0 || left === 0 || isOver(deadline)) return events
+      const events = this.#collect(this.#ask(sleep))
+      if (events.length > 0 || left === 0 || isOver(deadline) || this.#closed) return events
     }
   }
 
@@ -190,10 +216,12 @@ export class Poller {
   close(orphaned: (source: Source, handle: number) => void): void {
     if (this.#closed) return
     this.#closed = true
+    this.#looksLeft = 0
     native.closeMultiplexer(this.#handle)
     for (const registration of this.#registrations) {
       if (!registration) continue
       const { target, handle } = registration
+      this.#putBack(registration)
       registration.write(0)
       if (target instanceof Source) {
         target.left(handle)
@@ -220,6 +248,8 @@ export class Poller {
     this.#disarm()
     if (!this.#pending) return
     const events = this.#look()
+    // A handler may have closed the multiplexer.
+    if (!this.#pending) return
     if (events.length > 0 || this.#woken || isOver(this.#pending.deadline)) this.#finish(events)
     else this.#rearm()
   }
@@ -280,20 +310,53 @@ export class Poller {
     check(count, 'epoll_wait')
     const events: Event[] = []
     let told = 0
-    for (let at = 0; at < 2 * count; at += 2) {
+    if (this.#receives) this.#assign(count)
+    for (let at = 0; at < EVENT_LENGTH * count; at += EVENT_LENGTH) {
       const handle = this.#batch[at]!
-      const bits = this.#batch[at + 1]!
+      const bits = this.#batch[at + BITS]!
       const registration = this.#registrations[slotOf(handle)]
       if (registration?.handle !== handle) continue
       if ((bits & LEFT) !== 0) this.forget(registration)
       const isNews = registration.write(bits)
       if (registration.watcher) {
         if (told++ === 0) this.#inBatch = true
-        tell(registration, registration.watcher, isNews, (bits & LEFT) !== 0)
+        const chunk = registration.at < 0 ? undefined : this.#cut(registration)
+        tell(registration, registration.watcher, isNews, (bits & LEFT) !== 0, chunk)
       } else if (isNews) events.push(registration)
     }
     if (told > 0) this.#endBatch()
     return events
+  }
+
+  /** Notes for whom the batch brings input, so that nobody who acts on them before their turn overtakes it. */
+  #assign(count: number): void {
+    let end = 0
+    for (let at = 0; at < EVENT_LENGTH * count; at += EVENT_LENGTH) {
+      const length = this.#batch[at + LENGTH]!
+      if (length === 0) continue
+      this.#registrations[slotOf(this.#batch[at]!)]!.at = at
+      end = this.#batch[at + START]! + length
+    }
+    this.hasInput = end > 0
+    if (this.hasInput) this.chunker.came(end)
+  }
+
+  /** What has been received for a watcher, which is told of it now. */
+  #cut(registration: Registration): Buffer {
+    const start = this.#batch[registration.at + START]!
+    const length = this.#batch[registration.at + LENGTH]!
+    registration.at = -1
+    return this.#inbox!.subarray(start, start + length)
+  }
+
+  /** Gives back what has been received for a source that somebody acts on before its turn. */
+  putBack(source: Source): void {
+    const registration = this.registrationOf(source)
+    if (registration) this.#putBack(registration)
+  }
+
+  #putBack(registration: Registration): void {
+    if (registration.at >= 0) native.putBack(registration.handle, this.#cut(registration))
   }
 
   /** Whether watchers are being told of a batch right now. */
@@ -311,14 +374,15 @@ export class Poller {
     for (const callback of this.#deferred) attempt(callback)
     if (this.#deferred.length > 0) this.#deferred.length = 0
     this.#inBatch = false
+    this.hasInput = false
     native.flushGathered()
   }
 }
 
 /** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
-function tell(registration: Registration, watcher: Watcher, isNews: boolean, hasLeft: boolean): void {
+function tell(registration: Registration, watcher: Watcher, isNews: boolean, hasLeft: boolean, chunk: Buffer | undefined): void {
   try {
-    if (isNews) watcher.onEvent(registration)
+    if (isNews) watcher.onEvent(registration, chunk)
   } catch (error) {
     throwLater(error)
   }

@@ -92,10 +92,11 @@ export function ownership<D>(options: ConnectionOptions<D>): Ownership<D> {
   if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {
     throw invalidArgType('options.multiplexer', 'a Multiplexer', multiplexer)
   }
+  const host = multiplexer ? multiplexer.host() : home()
   return {
-    host: multiplexer ? multiplexer.host() : home(),
+    host,
     handlers: { current: checkHandlers<D>(options.socket === undefined ? {} : options.socket, 'options.socket') },
-    chunker: new Chunker(receiveInto),
+    chunker: receiveInto ? new Chunker(receiveInto) : host.chunker,
     allowHalfOpen: boolean(allowHalfOpen, 'options.allowHalfOpen'),
     idleTimeout: milliseconds(idleTimeout, 'options.idleTimeout'),
     highWaterMark: integer(highWaterMark, 0, Number.MAX_SAFE_INTEGER, 'options.highWaterMark'),

@@ -139,6 +139,7 @@ export class Socket extends Source {
    * @throws RangeError when `into` (or the part) is empty, detached or too short: ERR_OUT_OF_RANGE.
    */
   receive(into: Uint8Array, offset?: number, length?: number): number | null {
+    this.#recall()
     let count = this.#receive(into, offset, length)
     while (count === -EAGAIN && this.#blocking) {
       this.#sleep(false)
@@ -146,6 +147,12 @@ export class Socket extends Source {
     }
     if (count > 0) return count
     return count === -EAGAIN ? null : this.#nothingReceived('receive', count, into)
+  }
+
+  /** What the running batch has received for a handler that has not been called yet comes first. */
+  #recall(): void {
+    const { poller } = this
+    if (poller?.hasInput) poller.putBack(this)
   }
 
   #receive(into: Uint8Array, offset: number | undefined, length: number | undefined): number {
@@ -158,6 +165,7 @@ export class Socket extends Source {
 
   /** As {@link receive}, but the bytes stay: MSG_PEEK. */
   peek(into: Uint8Array): number | null {
+    this.#recall()
     let count = native.peek(this.handle, into)
     while (count === -EAGAIN && this.#blocking) {
       this.#sleep(false)
@@ -226,6 +234,11 @@ export class Socket extends Source {
     return native.send(this.handle, data, offset ?? 0, partLength(data, offset, length))
   }
 
+  /** @internal Gives back what has been received and is not wanted now: it comes first again. */
+  putBack(chunk: Uint8Array): void {
+    native.putBack(this.handle, chunk)
+  }
+
   /**
    * @internal What there is room for of a part that has been checked, to the byte: how many bytes were taken, -1 when
    * nothing can be sent any more.
@@ -266,6 +279,7 @@ export class Socket extends Source {
    */
   shutdown(how: ShutdownHow = 'write'): void {
     oneOf(how, HOWS, 'how')
+    this.#recall()
     const result = native.shutdown(this.#openHandle('shutdown'), HOWS.indexOf(how))
     if (result < 0) throw native.failure(this.handle) < 0 ? systemError(-result, 'shutdown') : this.#fail(-result)
     // What has to happen before a half ends, and input that is to be dropped, needs somebody to watch the socket.

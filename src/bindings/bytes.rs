@@ -40,6 +40,13 @@ impl Bytes {
     /// No `Uint8Array`.
     pub(super) const NONE: Self = Self(None);
 
+    /// Whether the two have bytes in common.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let (Some(own), Some(others)) = (self.get(), other.get()) else { return false };
+        let (own, others) = (own.as_ptr_range(), others.as_ptr_range());
+        own.start < others.end && others.start < own.end
+    }
+
     /// The bytes, to be read during the call.
     pub(super) fn get(&self) -> Option<&[u8]> {
         // SAFETY: as above; several arguments may be the same array, and are only read then.
@@ -52,14 +59,14 @@ impl Bytes {
         bytes.get(window.range(bytes.len())?)
     }
 
-    /// A part of the bytes, to be written during the call, which has no other argument of this kind.
+    /// A part of the bytes, to be written during the call, which has no other argument that shares them.
     pub(super) fn window_mut(&mut self, window: Window) -> Option<&mut [u8]> {
         let bytes = self.get_mut()?;
         let range = window.range(bytes.len())?;
         bytes.get_mut(range)
     }
 
-    /// The bytes, to be written during the call, which has no other argument of this kind.
+    /// The bytes, to be written during the call, which has no other argument that shares them.
     pub(super) fn get_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: as above; the argument is the only way to the bytes.
         self.0.map(|bytes| unsafe { &mut *bytes })

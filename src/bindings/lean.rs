@@ -82,7 +82,15 @@ extern "C" fn flush_gathered(env: sys::napi_env, info: sys::napi_callback_info) 
 
 extern "C" fn wait(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        multiplexer::wait_for(call.environment, call.int(0), call.int(1), call.bytes(2))
+        let (events, inbox) = (call.bytes(2), call.bytes(3));
+        multiplexer::wait_for(
+            call.environment,
+            call.int(0),
+            call.int(1),
+            events,
+            inbox,
+            call.int(4),
+        )
     })
 }
 

@@ -8,11 +8,11 @@ use super::callback::Callback;
 use super::environment::Environment;
 use super::waker::Way;
 use super::{count, number, status};
-use crate::core::{Event, Handle, Interest, Mode};
+use crate::core::{Event, Handle, Inbox, Interest, Mode};
 use crate::sys::Errno;
 
-/// How many bytes an event takes in the caller's array: its handle and its bits, as int32.
-const EVENT_SIZE: usize = 8;
+/// How many bytes an event takes in the caller's array: four int32.
+const EVENT_SIZE: usize = 16;
 
 /// `epoll_create1(2)`; `onReady` runs from the host's loop when the multiplexer has something to do.
 /// A thread of its own waits for that where the host has no loop of libuv's, or with `threaded`.
@@ -42,7 +42,7 @@ pub fn close_multiplexer(env: &Env, multiplexer: i32) -> i32 {
     status(environment.context().close_multiplexer(Handle::from_raw(multiplexer)))
 }
 
-/// Registers a socket or listener. Interest: 1 read, 2 write; mode: 0 edge, 1 level, 2 oneshot.
+/// Registers a socket or listener. Interest: 1 read, 2 write, 4 receive ahead; mode: 0 edge, 1 level, 2 oneshot.
 #[napi]
 pub fn add(env: &Env, multiplexer: i32, handle: i32, interest: u32, mode: u32) -> i32 {
     let environment = Environment::of(env);
@@ -92,12 +92,15 @@ pub fn remove(env: &Env, multiplexer: i32, handle: i32) -> i32 {
     status(removed)
 }
 
-/// Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes handle and bits
-/// of each event as int32 pairs; returns how many. The bits: 1 readable, 2 writable, 4 read ended,
-/// 8 hang-up, 16 error, 32 has left the multiplexer.
-#[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array")]
+/// Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes each event as four
+/// int32: its handle, its bits, and where in `inbox` its input begins and how many bytes that is;
+/// returns how many. The bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 has left
+/// the multiplexer. The first `used` bytes of `inbox` are left alone.
+#[napi(
+    ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, inbox?: Uint8Array, used?: number"
+)]
 pub fn wait(env: &Env, multiplexer: i32, timeout: i32, events: Bytes) -> i32 {
-    wait_for(Environment::of(env), multiplexer, timeout, events)
+    wait_for(Environment::of(env), multiplexer, timeout, events, Bytes::NONE, 0)
 }
 
 pub(super) fn wait_for(
@@ -105,11 +108,20 @@ pub(super) fn wait_for(
     multiplexer: i32,
     timeout: i32,
     mut events: Bytes,
+    mut inbox: Bytes,
+    used: i32,
 ) -> i32 {
+    if events.overlaps(&inbox) {
+        return NOT_BYTES;
+    }
     let Some(events) = events.get_mut() else { return NOT_BYTES };
+    let mut inbox = inbox.get_mut().map_or_else(Inbox::none, |bytes| {
+        Inbox::new(bytes, usize::try_from(used).unwrap_or(usize::MAX))
+    });
+    let handle = Handle::from_raw(multiplexer);
     let limit = events.len() / EVENT_SIZE;
     let tell = teller(events);
-    let told = environment.context().wait(Handle::from_raw(multiplexer), timeout, limit, tell);
+    let told = environment.context().wait(handle, timeout, limit, &mut inbox, tell);
     environment.update_holds();
     count(told)
 }
@@ -149,10 +161,19 @@ pub(super) fn hold_for(environment: &Environment, multiplexer: i32, holds: bool)
 fn teller(events: &mut [u8]) -> impl FnMut(Event) {
     let mut slots = events.chunks_exact_mut(EVENT_SIZE);
     move |event| {
-        if let Some(slot) = slots.next() {
-            let (handle, bits) = slot.split_at_mut(EVENT_SIZE / 2);
-            handle.copy_from_slice(&event.handle.raw().to_ne_bytes());
-            bits.copy_from_slice(&event.bits.to_ne_bytes());
+        let Some(slot) = slots.next() else { return };
+        let ints = [
+            event.handle.raw(),
+            event.bits.cast_signed(),
+            int(event.received.start),
+            int(event.received.len()),
+        ];
+        for (place, int) in slot.chunks_exact_mut(EVENT_SIZE / 4).zip(ints) {
+            place.copy_from_slice(&int.to_ne_bytes());
         }
     }
+}
+
+fn int(size: usize) -> i32 {
+    i32::try_from(size).unwrap_or(i32::MAX)
 }

@@ -75,6 +75,13 @@ pub(super) fn receive_into(
     count(context.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
 }
 
+/// Gives back what a wait has received ahead: it comes first again.
+#[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
+pub fn put_back(env: &Env, handle: i32, bytes: Bytes) -> i32 {
+    let Some(bytes) = bytes.get() else { return NOT_BYTES };
+    status(Environment::of(env).context().put_back(Handle::from_raw(handle), bytes))
+}
+
 /// As `receive`, but the bytes stay: `MSG_PEEK`.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
 pub fn peek(env: &Env, handle: i32, mut into: Bytes) -> i32 {

@@ -5,14 +5,16 @@
 pub(crate) struct Interest {
     pub(crate) read: bool,
     pub(crate) write: bool,
+    /// Whether a wait that has an inbox may receive what it would tell of.
+    pub(crate) ahead: bool,
 }
 
 impl Interest {
     /// A closing socket's: only its queue still moves.
-    pub(crate) const NONE: Self = Self { read: false, write: false };
+    pub(crate) const NONE: Self = Self { read: false, write: false, ahead: false };
 
     pub(crate) fn from_bits(bits: u32) -> Self {
-        Self { read: bits & 1 != 0, write: bits & 2 != 0 }
+        Self { read: bits & 1 != 0, write: bits & 2 != 0, ahead: bits & 4 != 0 }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod context;
 mod handle;
+mod inbox;
 mod interest;
 mod listener;
 mod multiplexer;
@@ -15,6 +16,7 @@ mod source;
 
 pub(crate) use context::{Closed, Context};
 pub(crate) use handle::Handle;
+pub(crate) use inbox::Inbox;
 pub(crate) use interest::{Interest, Mode};
 pub(crate) use multiplexer::Event;
 pub(crate) use send_queue::SendStatus;

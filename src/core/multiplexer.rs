@@ -1,6 +1,7 @@
 //! One epoll descriptor and the sources that have news.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::handle::{Handle, Token};
 use crate::sys::{Epoll, Errno};
@@ -17,10 +18,12 @@ pub(crate) mod event_bits {
 }
 
 /// One line of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) handle: Handle,
     pub(crate) bits: u32,
+    /// Where in the inbox is what has been received already.
+    pub(crate) received: Range<usize>,
 }
 
 pub(crate) struct Multiplexer {

@@ -97,6 +97,23 @@ impl Source {
         }
     }
 
+    /// Replaces doubts by what poll(2) answered, which knows nothing of what was put back.
+    pub(super) fn settle(&mut self, answered: u32) {
+        let unread = matches!(&self.kind, Kind::Socket(socket) if socket.has_unread());
+        let ours = if unread { flags::IN } else { 0 };
+        self.readiness_mut().settle(answered | ours);
+    }
+
+    /// Whether what these bits tell of may be received at once. An end or an error is left to the
+    /// owner: it is met behind all that came before.
+    pub(super) fn is_received_ahead(&self, bits: u32) -> bool {
+        let (Kind::Socket(socket), Some(place)) = (&self.kind, &self.registration) else {
+            return false;
+        };
+        let is_input = bits & !event_bits::WRITABLE == event_bits::READABLE;
+        is_input && place.interest.ahead && !socket.receives_much()
+    }
+
     /// Whether queued output waits.
     pub(super) fn has_output(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.has_output())
@@ -116,12 +133,13 @@ impl Source {
         if registration.spent {
             return Interest::NONE;
         }
-        let Interest { read, write } = registration.interest;
+        let Interest { read, write, .. } = registration.interest;
         match &self.kind {
             Kind::Socket(socket) => {
-                Interest { read: read && socket.tells_read(), write: write && socket.tells_write() }
+                let (read, write) = (read && socket.tells_read(), write && socket.tells_write());
+                Interest { read, write, ..registration.interest }
             }
-            Kind::Listener(_) => Interest { read, write: false },
+            Kind::Listener(_) => Interest { read, ..Interest::NONE },
             Kind::Foreign(..) => registration.interest,
         }
     }

@@ -134,6 +134,14 @@ impl Context {
         result
     }
 
+    /// Gives input back that a wait has received ahead, and whose owner does not want it now.
+    pub(crate) fn put_back(&mut self, handle: Handle, bytes: &[u8]) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.socket(handle)?.put_back(bytes);
+        self.list(token);
+        Ok(())
+    }
+
     /// Takes what there is room for. Gathered, it waits for a flush.
     pub(crate) fn write(
         &mut self,

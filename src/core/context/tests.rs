@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 
 use super::{Closed, Context};
+use crate::core::inbox::{Inbox, WINDOW};
 use crate::core::multiplexer::{Event, event_bits};
 use crate::core::socket::Call;
 use crate::core::{Handle, Interest, Mode, SendStatus};
@@ -10,8 +11,9 @@ use crate::sys::{Address, Errno, Family, Shutdown};
 
 type Outcome = Result<(), Errno>;
 
-const READ: Interest = Interest { read: true, write: false };
-const BOTH: Interest = Interest { read: true, write: true };
+const READ: Interest = Interest { read: true, ..Interest::NONE };
+const BOTH: Interest = Interest { read: true, write: true, ahead: false };
+const AHEAD: Interest = Interest { ahead: true, ..READ };
 
 struct Rig {
     context: Context,
@@ -53,9 +55,26 @@ impl Rig {
     }
 
     fn wait_for(&mut self, timeout: i32, limit: usize) -> Result<Vec<Event>, Errno> {
+        self.wait_into(timeout, limit, &mut Inbox::none())
+    }
+
+    fn wait_into(
+        &mut self,
+        timeout: i32,
+        limit: usize,
+        inbox: &mut Inbox<'_>,
+    ) -> Result<Vec<Event>, Errno> {
         let mut events = Vec::new();
-        self.context.wait(self.multiplexer, timeout, limit, |event| events.push(event))?;
+        self.context.wait(self.multiplexer, timeout, limit, inbox, |event| events.push(event))?;
         Ok(events)
+    }
+
+    /// What one wait has received ahead.
+    fn received(&mut self) -> Result<Vec<u8>, Errno> {
+        let mut bytes = vec![0; 2 * WINDOW];
+        let events = self.wait_into(1000, 1000, &mut Inbox::new(&mut bytes, 0))?;
+        let parts = events.into_iter().filter_map(|event| bytes.get(event.received));
+        Ok(parts.flatten().copied().collect())
     }
 
     fn told(&mut self, timeout: i32) -> Result<Vec<(Handle, u32)>, Errno> {
@@ -268,5 +287,76 @@ fn a_write_takes_what_there_is_room_for_to_the_byte() -> Outcome {
         rig.context.with_socket(near, |socket| Ok(socket.flush()))?;
     }
     assert_eq!(rig.receive(far, 1), Err(Errno::AGAIN));
+    Ok(())
+}
+
+#[test]
+fn a_wait_with_an_inbox_receives_for_those_who_want_it() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.watch(far, AHEAD, Mode::Edge)?;
+    for _ in 0..2 {
+        rig.send(near, b"now")?;
+        assert_eq!(rig.received()?, b"now");
+        assert_eq!(rig.told(0)?, []);
+    }
+    rig.context.modify(rig.multiplexer, far, READ, Mode::Edge)?;
+    rig.send(near, b"later")?;
+    assert_eq!(rig.received()?, b"");
+    assert_eq!(rig.receive(far, 64), Ok(5));
+    Ok(())
+}
+
+#[test]
+fn what_is_put_back_is_told_anew_and_comes_first() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.watch(far, AHEAD, Mode::Edge)?;
+    rig.send(near, b"first")?;
+    assert_eq!(rig.received()?, b"first");
+    rig.context.put_back(far, b"first")?;
+    rig.send(near, b"second")?;
+    assert_eq!(rig.told(1000)?, [(far, event_bits::READABLE)]);
+    let socket = rig.context.socket(far)?;
+    assert_eq!(socket.totals().0, 0);
+    let mut peeked = [0; 8];
+    assert_eq!(socket.peek(&mut peeked), Ok(5));
+    assert_eq!(&peeked, b"first\0\0\0");
+    assert_eq!(rig.receive(far, 2), Ok(2));
+    assert_eq!(rig.told(1000)?, [(far, event_bits::READABLE)]);
+    assert_eq!(rig.receive(far, 64), Ok(3));
+    assert_eq!(rig.receive(far, 64), Ok(6));
+    assert_eq!(rig.told(0)?, []);
+    assert_eq!(rig.context.socket(far)?.totals().0, 11);
+    Ok(())
+}
+
+#[test]
+fn who_sends_much_at_a_time_is_left_to_the_owner() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.watch(far, AHEAD, Mode::Edge)?;
+    rig.send(near, &[7; 2 * WINDOW])?;
+    assert_eq!(rig.received()?.len(), WINDOW);
+    assert_eq!(rig.received()?.len(), 0);
+    assert_eq!(rig.receive(far, 2 * WINDOW), Ok(WINDOW));
+    rig.send(near, b"little")?;
+    assert_eq!(rig.received()?, b"");
+    assert_eq!(rig.receive(far, 64), Ok(6));
+    rig.send(near, b"little")?;
+    assert_eq!(rig.received()?, b"little");
+    Ok(())
+}
+
+#[test]
+fn an_end_is_left_to_the_owner() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.watch(far, AHEAD, Mode::Edge)?;
+    rig.send(near, b"last words")?;
+    rig.context.shutdown(near, Shutdown::Write)?;
+    assert_eq!(rig.received()?, b"");
+    assert_eq!(rig.receive(far, 64), Ok(10));
+    assert_eq!(rig.receive(far, 64), Ok(0));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use crate::core::handle::{Handle, Token};
+use crate::core::inbox::Inbox;
 use crate::core::multiplexer::{Event, event_bits};
 use crate::core::source::Kind;
 use crate::sys::{self, Errno, PollFd, flags};
@@ -13,7 +14,8 @@ const FAREWELL: u32 = event_bits::LEFT;
 
 impl Context {
     /// Sleeps until there is news, the time is up or a listener's back-off ends, and tells the
-    /// news to `tell`, at most `limit` of them.
+    /// news to `tell`, at most `limit` of them. What comes for those who want it so is received
+    /// into `inbox` at once: one batch of `recv(2)`, and one call across the seam for all.
     ///
     /// `timeout` is in milliseconds, -1 without end. Signals do not shorten it: `epoll_wait(2)` is
     /// begun anew with what is left.
@@ -26,6 +28,7 @@ impl Context {
         handle: Handle,
         timeout: i32,
         limit: usize,
+        inbox: &mut Inbox<'_>,
         mut tell: impl FnMut(Event),
     ) -> Result<usize, Errno> {
         let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
@@ -37,7 +40,7 @@ impl Context {
             let sleep = if timeout == 0 { 0 } else { self.sleep(token, deadline) };
             self.absorb(token, sleep)?;
             let told = self.say_farewells(token, limit, &mut tell);
-            let told = told + self.tell_news(token, limit - told, &mut tell);
+            let told = told + self.tell_news(token, limit - told, inbox, &mut tell);
             if told > 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(told);
             }
@@ -156,7 +159,7 @@ impl Context {
         if sys::poll(&mut asked, 0).is_ok() {
             for ((token, _), answer) in questions.iter().zip(&asked) {
                 if let Some(source) = self.sources.get_mut(*token) {
-                    source.readiness_mut().settle(answer.flags());
+                    source.settle(answer.flags());
                 }
             }
         }
@@ -234,12 +237,18 @@ impl Context {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return 0 };
         let count = limit.min(multiplexer.farewells.len());
         for handle in multiplexer.farewells.drain(..count) {
-            tell(Event { handle, bits: FAREWELL });
+            tell(Event { handle, bits: FAREWELL, received: 0..0 });
         }
         count
     }
 
-    fn tell_news(&mut self, token: Token, limit: usize, tell: &mut impl FnMut(Event)) -> usize {
+    fn tell_news(
+        &mut self,
+        token: Token,
+        limit: usize,
+        inbox: &mut Inbox<'_>,
+        tell: &mut impl FnMut(Event),
+    ) -> usize {
         let mut told = 0;
         let listed = self.multiplexers.get(token).map_or(0, |multiplexer| multiplexer.ready.len());
         for _ in 0..listed {
@@ -248,7 +257,7 @@ impl Context {
             }
             let first = self.multiplexers.get_mut(token).and_then(|plex| plex.ready.pop_front());
             let Some(first) = first else { break };
-            if let Some(event) = self.news_of(token, first) {
+            if let Some(event) = self.news_of(token, first, inbox) {
                 tell(event);
                 told += 1;
             }
@@ -257,12 +266,24 @@ impl Context {
     }
 
     /// What a listed source has to tell; one that may have more goes to the list's end.
-    fn news_of(&mut self, multiplexer: Token, token: Token) -> Option<Event> {
+    fn news_of(
+        &mut self,
+        multiplexer: Token,
+        token: Token,
+        inbox: &mut Inbox<'_>,
+    ) -> Option<Event> {
         let source = self.sources.get_mut(token)?;
         let mut bits = source.news();
         if bits != 0 {
             source.told();
         }
+        let received = if source.is_received_ahead(bits) {
+            let handle = token.handle();
+            inbox.receive(|window| self.with_socket(handle, |socket| socket.receive(window)))
+        } else {
+            None
+        };
+        let source = self.sources.get_mut(token)?;
         let failed = matches!(&source.kind, Kind::Socket(socket) if socket.is_closed());
         let stays = source.is_doubtful() && !failed;
         let place = source.registration.as_mut().filter(|it| it.multiplexer == multiplexer.slot)?;
@@ -274,7 +295,8 @@ impl Context {
             self.leave(token);
             bits |= event_bits::LEFT;
         }
-        (bits != 0).then(|| Event { handle: token.handle(), bits })
+        let received = received.unwrap_or_default();
+        (bits != 0).then(|| Event { handle: token.handle(), bits, received })
     }
 }
 

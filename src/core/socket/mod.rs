@@ -58,6 +58,10 @@ pub(crate) struct Socket {
     short_reads_tell: bool,
     /// What is queued waits for the end of a batch, not for the kernel.
     gathers: bool,
+    /// The last receive took more than a wait's window holds.
+    receives_much: bool,
+    /// Bytes that have been received and put back.
+    unread: Option<Box<[u8]>>,
     /// `SO_LINGER` would make close(2) wait.
     pub(super) lingers: bool,
     received: u64,
@@ -80,6 +84,8 @@ impl Socket {
             shutdown_due: false,
             short_reads_tell: is_tcp,
             gathers: false,
+            receives_much: false,
+            unread: None,
             lingers: false,
             received: 0,
             sent: 0,
@@ -162,6 +168,16 @@ impl Socket {
 
     pub(crate) fn set_queue_limit(&mut self, limit: usize) {
         self.queue.set_limit(limit);
+    }
+
+    /// Whether so much comes at a time that its owner had better receive it.
+    pub(super) fn receives_much(&self) -> bool {
+        self.receives_much
+    }
+
+    /// Whether bytes wait that have been put back.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.is_some()
     }
 
     /// Whether a multiplexer may tell that this socket is readable.

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 
 use super::{Call, Flushed, Socket, State};
+use crate::core::inbox::WINDOW;
 use crate::core::send_queue::SendStatus;
 use crate::sys::{self, Errno, flags};
 
@@ -24,11 +25,15 @@ impl Socket {
         if self.read_shut || into.is_empty() {
             return Ok(0);
         }
+        if self.unread.is_some() {
+            return Ok(self.receive_again(into));
+        }
         self.check_alive()?;
         match sys::receive(self.fd()?, into) {
             Ok(0) => self.end_of_stream(),
             Ok(count) => {
                 self.received += count as u64;
+                self.receives_much = count >= WINDOW;
                 self.readiness.took(count < into.len() && self.short_reads_tell);
                 Ok(count)
             }
@@ -48,8 +53,32 @@ impl Socket {
         if self.read_shut {
             return Ok(0);
         }
+        if let Some(unread) = &self.unread {
+            return Ok(copy(unread, into));
+        }
         self.check_alive()?;
         sys::peek(self.fd()?, into)
+    }
+
+    /// Takes back what was received for an owner who does not want it now: it comes first again.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        if self.read_shut || self.closing {
+            return;
+        }
+        self.received -= bytes.len() as u64;
+        let rest = self.unread.take().unwrap_or_default();
+        self.unread = Some([bytes, &rest].concat().into());
+        self.readiness.hear(flags::IN);
+    }
+
+    fn receive_again(&mut self, into: &mut [u8]) -> usize {
+        let unread = self.unread.take().unwrap_or_default();
+        let count = copy(&unread, into);
+        let rest = unread.get(count..).unwrap_or_default();
+        self.unread = (!rest.is_empty()).then(|| rest.into());
+        self.received += count as u64;
+        self.readiness.took(false);
+        count
     }
 
     /// The end has been read. An error that a send met first is the truer reason.
@@ -220,6 +249,7 @@ impl Socket {
 
     /// Reads and drops input; tells whether some may be left.
     pub(super) fn discard_input(&mut self) -> bool {
+        self.unread = None;
         let mut scratch = [0; SCRATCH];
         for _ in 0..CALLS_PER_TURN {
             let Ok(fd) = self.fd() else { return false };
@@ -233,4 +263,11 @@ impl Socket {
         }
         true
     }
+}
+
+/// As much as there is, or as there is room for; tells how much that was.
+fn copy(from: &[u8], into: &mut [u8]) -> usize {
+    let count = from.len().min(into.len());
+    into.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
+    count
 }
