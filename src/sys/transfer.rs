@@ -1,7 +1,11 @@
 //! `recv(2)`, `send(2)` and `sendmsg(2)`.
+//!
+//! The first two by `syscall(2)`: libc's are cancellation points, pthreads(7), and set and take back
+//! the thread's cancellation type around each call.
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{null, null_mut};
 
 use super::Errno;
 
@@ -23,15 +27,18 @@ pub(crate) fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> 
 
 fn receive_with(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> Result<usize, Errno> {
     loop {
-        let received = syscall!(recv(
+        let received = syscall!(syscall(
+            libc::SYS_recvfrom,
             fd.as_raw_fd(),
-            into.as_mut_ptr().cast(),
+            into.as_mut_ptr(),
             into.len(),
-            flags | libc::MSG_DONTWAIT
+            flags | libc::MSG_DONTWAIT,
+            null_mut::<libc::sockaddr>(),
+            null_mut::<libc::socklen_t>(),
         ));
         match received {
             Err(Errno::INTR) => {}
-            received => return received.map(isize::unsigned_abs),
+            received => return received.map(count),
         }
     }
 }
@@ -45,10 +52,18 @@ fn receive_with(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> Result<usize
 /// `MSG_NOSIGNAL` on every call: a peer that went away must not raise SIGPIPE.
 fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     loop {
-        let sent = syscall!(send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), SEND_FLAGS));
+        let sent = syscall!(syscall(
+            libc::SYS_sendto,
+            fd.as_raw_fd(),
+            bytes.as_ptr(),
+            bytes.len(),
+            SEND_FLAGS,
+            null::<libc::sockaddr>(),
+            0 as libc::c_ulong,
+        ));
         match sent {
             Err(Errno::INTR) => {}
-            sent => return sent.map(isize::unsigned_abs),
+            sent => return sent.map(count),
         }
     }
 }
@@ -72,6 +87,11 @@ pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<
             sent => return sent.map(isize::unsigned_abs),
         }
     }
+}
+
+/// What a system call that succeeded returned.
+fn count(bytes: libc::c_long) -> usize {
+    usize::try_from(bytes).unwrap_or(0)
 }
 
 /// A `size_t` with glibc, an `int` with musl.
