@@ -27,12 +27,6 @@ export declare function bind(handle: number, host: string, port: number): number
 /** `bind(2)` to a path. */
 export declare function bindPath(handle: number, path: string): number
 
-/** Bytes received, over the socket's life. */
-export declare function bytesReceived(handle: number): number
-
-/** Bytes that the kernel took, over the socket's life. */
-export declare function bytesSent(handle: number): number
-
 /** `close(2)`, after the queue: 0 closed, 1 a multiplexer will tell, 2 it needs one to. */
 export declare function close(handle: number): number
 
@@ -146,6 +140,9 @@ export declare function sleepOn(handle: number, write: boolean, timeout: number)
 
 /** 0 connecting, 1 open, 2 closing, 3 closed; plus 4 when reading has ended, 8 when writing has. */
 export declare function state(handle: number): number
+
+/** Writes as float64 how many bytes were received, and how many the kernel took, over the socket's life. */
+export declare function totals(handle: number, into: Uint8Array): number
 
 /**
  * Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes each event as four

@@ -716,15 +716,13 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, adoptListener, adoptSocket, bind, bindPath, bytesReceived, bytesSent, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushGathered, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, putBack, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, wait, watch, write } = nativeBinding
+const { accept, add, adoptListener, adoptSocket, bind, bindPath, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushGathered, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, putBack, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, totals, wait, watch, write } = nativeBinding
 export { accept }
 export { add }
 export { adoptListener }
 export { adoptSocket }
 export { bind }
 export { bindPath }
-export { bytesReceived }
-export { bytesSent }
 export { close }
 export { closeMultiplexer }
 export { connect }
@@ -758,6 +756,7 @@ export { setSendQueueLimit }
 export { shutdown }
 export { sleepOn }
 export { state }
+export { totals }
 export { wait }
 export { watch }
 export { write }

@@ -64,7 +64,8 @@ export class Chunker {
     const room = this.#slab.length - this.#used
     const count = socket.receive(this.#slab, this.#used, room)
     this.#filled = count === room
-    return count === null ? null : this.#cut(count)
+    if (count === null) return null
+    return count === 0 ? NOTHING : this.#cut(count)
   }
 
   /** A chunk of what has just been received. */

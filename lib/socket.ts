@@ -58,6 +58,18 @@ const CALLS = ['read', 'write', 'connect'] as const
 
 const NOTHING = new Uint8Array(0)
 
+/** What is left of a socket that has been closed. */
+interface Remains {
+  /** The native handle while the queue goes out, then -1. */
+  handle: number
+  readonly received: number
+  readonly sent: number
+}
+
+/** What the native side counts: bytes received and sent. */
+const TOTALS = new Float64Array(2)
+const TOTALS_BYTES = new Uint8Array(TOTALS.buffer)
+
 /** @internal What takes a name. */
 export const NAME_HINT = 'resolve names first, as node:dns does'
 /** By family: the local address that leaves the choice to the kernel. */
@@ -73,11 +85,7 @@ let warnedOfBlocking = false
 export class Socket extends Source {
   /** Where it was to connect to, for the error that says that it could not. */
   readonly #remote: Place | undefined
-  /** The native handle while the queue goes out after `close`. */
-  #closing = -1
-  /** What `close` left behind. */
-  #received = 0
-  #sent = 0
+  #remains: Remains | undefined = undefined
   #blocking = false
 
   private constructor(handle: number, remote?: Place) {
@@ -301,7 +309,7 @@ export class Socket extends Source {
       if (registration) poller?.forget(registration)
       return
     }
-    this.#closing = handle
+    this.#remains!.handle = handle
     registration?.write(0)
     if (closed === 2) home().empty(this, handle)
   }
@@ -309,31 +317,31 @@ export class Socket extends Source {
   /** Closes at once, by RST on TCP; what is queued is dropped: SO_LINGER 0, close(2). */
   reset(): void {
     const registration = this.poller?.registrationOf(this)
-    const handle = this.handle < 0 ? this.#closing : this.surrender()
+    const handle = this.handle < 0 ? this.#lastHandle() : this.surrender()
     if (handle < 0) return
-    this.#closing = -1
+    this.#remains!.handle = -1
     native.reset(handle)
     if (registration) this.poller?.forget(registration)
   }
 
   /** @internal Keeps the counters. */
   override surrender(): number {
-    this.#received = native.bytesReceived(this.handle)
-    this.#sent = native.bytesSent(this.handle)
+    native.totals(this.handle, TOTALS_BYTES)
+    this.#remains = { handle: -1, received: TOTALS[0]!, sent: TOTALS[1]! }
     return super.surrender()
   }
 
   /** @internal */
   override left(handle: number): void {
     super.left(handle)
-    if (handle === this.#closing) this.#closing = -1
+    if (this.#remains?.handle === handle) this.#remains.handle = -1
   }
 
   /**
    * `'connecting'` until an event, a use or an earlier look at this property met the outcome; `'closing'` while the queue goes out after {@link close}.
    */
   get state(): SocketState {
-    if (this.handle < 0) return this.#closing < 0 ? 'closed' : 'closing'
+    if (this.handle < 0) return this.#lastHandle() < 0 ? 'closed' : 'closing'
     return STATES[native.state(this.handle) & 3]!
   }
 
@@ -378,12 +386,16 @@ export class Socket extends Source {
 
   /** Bytes received, over the socket's life. */
   get bytesReceived(): number {
-    return this.handle < 0 ? this.#received : native.bytesReceived(this.handle)
+    if (this.handle < 0) return this.#remains?.received ?? 0
+    native.totals(this.handle, TOTALS_BYTES)
+    return TOTALS[0]!
   }
 
   /** Bytes that the kernel has taken, over the socket's life; what the queue sends after {@link close} is not counted. */
   get bytesSent(): number {
-    return this.handle < 0 ? this.#sent : native.bytesSent(this.handle)
+    if (this.handle < 0) return this.#remains?.sent ?? 0
+    native.totals(this.handle, TOTALS_BYTES)
+    return TOTALS[1]!
   }
 
   /** Reads an option of the kernel: getsockopt(2). */
@@ -422,7 +434,7 @@ export class Socket extends Source {
 
   /** The handle that is still good for the queue, also after `close`. */
   #lastHandle(): number {
-    return this.handle < 0 ? this.#closing : this.handle
+    return this.handle < 0 ? (this.#remains?.handle ?? -1) : this.handle
   }
 
   #openHandle(verb: string): number {

@@ -1,4 +1,4 @@
-//! The verbs that run once per event, as bare Node-API callbacks.
+//! The verbs that run once per event or connection, as bare Node-API callbacks.
 //!
 //! What napi-rs generates opens a borrow scope on every call, which allocates and costs as much as
 //! everything else at the seam. The generated functions declare these verbs, their names and their
@@ -12,12 +12,14 @@ use napi::{check_status, sys};
 
 use super::bytes::{Bytes, Window};
 use super::environment::Environment;
-use super::{multiplexer, socket};
+use super::{listener, multiplexer, socket};
 
 /// The most arguments that one of these verbs takes.
 const ARITY: usize = 5;
 
-const VERBS: [(&CStr, sys::napi_callback); 8] = [
+const VERBS: [(&CStr, sys::napi_callback); 12] = [
+    (c"accept", Some(accept)),
+    (c"add", Some(add)),
     (c"receive", Some(receive)),
     (c"send", Some(send)),
     (c"write", Some(write)),
@@ -26,6 +28,8 @@ const VERBS: [(&CStr, sys::napi_callback); 8] = [
     (c"wait", Some(wait)),
     (c"idle", Some(idle)),
     (c"hold", Some(hold)),
+    (c"totals", Some(totals)),
+    (c"close", Some(close)),
 ];
 
 /// Puts the verbs into an environment's exports.
@@ -51,6 +55,17 @@ pub(super) unsafe fn replace(
         })?;
     }
     Ok(())
+}
+
+extern "C" fn accept(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    answer(env, info, |call| listener::accept_next(call.environment, call.int(0)))
+}
+
+extern "C" fn add(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    answer(env, info, |call| {
+        let (interest, mode) = (call.int(2).cast_unsigned(), call.int(3).cast_unsigned());
+        multiplexer::add_source(call.environment, call.int(0), call.int(1), interest, mode)
+    })
 }
 
 extern "C" fn receive(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
@@ -103,6 +118,14 @@ extern "C" fn hold(env: sys::napi_env, info: sys::napi_callback_info) -> sys::na
         multiplexer::hold_for(call.environment, call.int(0), call.flag(1));
         0
     })
+}
+
+extern "C" fn totals(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    answer(env, info, |call| socket::totals_into(call.environment, call.int(0), call.bytes(1)))
+}
+
+extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    answer(env, info, |call| socket::close_handle(call.environment, call.int(0)))
 }
 
 /// One call from JavaScript.

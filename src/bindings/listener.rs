@@ -28,5 +28,9 @@ pub fn disown(env: &Env, handle: i32) -> i32 {
 /// `accept4(2)`: the next connection's handle; -EAGAIN when nobody waits.
 #[napi]
 pub fn accept(env: &Env, handle: i32) -> i32 {
-    number(Environment::of(env).context().accept(Handle::from_raw(handle)).map(Handle::raw))
+    accept_next(Environment::of(env), handle)
+}
+
+pub(super) fn accept_next(environment: &Environment, handle: i32) -> i32 {
+    number(environment.context().accept(Handle::from_raw(handle)).map(Handle::raw))
 }

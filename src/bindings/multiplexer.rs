@@ -45,7 +45,16 @@ pub fn close_multiplexer(env: &Env, multiplexer: i32) -> i32 {
 /// Registers a socket or listener. Interest: 1 read, 2 write, 4 receive ahead; mode: 0 edge, 1 level, 2 oneshot.
 #[napi]
 pub fn add(env: &Env, multiplexer: i32, handle: i32, interest: u32, mode: u32) -> i32 {
-    let environment = Environment::of(env);
+    add_source(Environment::of(env), multiplexer, handle, interest, mode)
+}
+
+pub(super) fn add_source(
+    environment: &Environment,
+    multiplexer: i32,
+    handle: i32,
+    interest: u32,
+    mode: u32,
+) -> i32 {
     let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
     let added = environment.context().add(
         Handle::from_raw(multiplexer),

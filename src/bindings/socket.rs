@@ -195,7 +195,10 @@ pub fn shutdown(env: &Env, handle: i32, how: u32) -> i32 {
 /// `close(2)`, after the queue: 0 closed, 1 a multiplexer will tell, 2 it needs one to.
 #[napi]
 pub fn close(env: &Env, handle: i32) -> i32 {
-    let environment = Environment::of(env);
+    close_handle(Environment::of(env), handle)
+}
+
+pub(super) fn close_handle(environment: &Environment, handle: i32) -> i32 {
     let closed = environment.context().close(Handle::from_raw(handle));
     environment.update_holds();
     number(closed.map(|closed: Closed| closed as i32))
@@ -252,18 +255,21 @@ pub fn sleep_on(env: &Env, handle: i32, write: bool, timeout: i32) -> i32 {
     status(Environment::of(env).context().sleep_on(Handle::from_raw(handle), write, timeout))
 }
 
-/// Bytes received, over the socket's life.
-#[napi]
-pub fn bytes_received(env: &Env, handle: i32) -> f64 {
-    let mut context = Environment::of(env).context();
-    context.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.totals().0))
+/// Writes as float64 how many bytes were received, and how many the kernel took, over the socket's life.
+#[napi(ts_args_type = "handle: number, into: Uint8Array")]
+pub fn totals(env: &Env, handle: i32, into: Bytes) -> i32 {
+    totals_into(Environment::of(env), handle, into)
 }
 
-/// Bytes that the kernel took, over the socket's life.
-#[napi]
-pub fn bytes_sent(env: &Env, handle: i32) -> f64 {
-    let mut context = Environment::of(env).context();
-    context.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.totals().1))
+pub(super) fn totals_into(environment: &Environment, handle: i32, mut into: Bytes) -> i32 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES };
+    let mut context = environment.context();
+    let totals = context.socket(Handle::from_raw(handle)).map(|socket| socket.totals());
+    status(totals.map(|(received, sent)| {
+        for (place, total) in into.chunks_exact_mut(size_of::<f64>()).zip([received, sent]) {
+            place.copy_from_slice(&float(total).to_ne_bytes());
+        }
+    }))
 }
 
 /// The descriptor of a socket or listener.
