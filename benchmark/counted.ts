@@ -9,6 +9,7 @@ import { onLoadCore } from './cores.js'
 import { residentOf } from './cpu.js'
 import { type Server, load, start } from './measure.js'
 import { LOAD } from './native.js'
+import { median } from './statistics.js'
 
 export interface Syscalls {
   readonly perEcho: number
@@ -51,14 +52,21 @@ export function countedOf(summary: string, operations: number): Syscalls {
 /** A young generation so large that none of these runs fills it: nothing is collected meanwhile. */
 const NO_COLLECTION = ['--min-semi-space-size=64', '--max-semi-space-size=64']
 
-/** Bytes that are allocated on the JavaScript heap per echo: the difference between runs of N and 3 N, so that what a run costs as such is left out. */
+/**
+ * Bytes that are allocated on the JavaScript heap per echo: the difference between runs of N and 3 N, so that what a run
+ * costs as such is left out; the median of several, since now and then V8 compiles a function anew.
+ */
 export async function heapBytes(contender: Contender): Promise<number> {
-  const operations = 5000
+  const operations = 15_000
   const server = await start(contender, 'echo', NO_COLLECTION)
   try {
-    const first = await grown(server, operations, 30_000)
-    const second = await grown(server, 3 * operations, 5000)
-    return (second - first) / (2 * operations)
+    const differences: number[] = []
+    for (let round = 0; round < 5; round++) {
+      const first = await grown(server, operations, 30_000)
+      const second = await grown(server, 3 * operations, 5000)
+      differences.push((second - first) / (2 * operations))
+    }
+    return median(differences)
   } finally {
     await server.child.end()
   }

@@ -8,6 +8,8 @@ import type { Source } from './source.js'
  */
 class Home extends Host {
   #holders = 0
+  /** Nobody but watchers is here, so the events themselves are nobody's. */
+  readonly #next = (): void => this.poller.wait(-1, this.#next)
 
   constructor() {
     super(new Poller())
@@ -26,11 +28,6 @@ class Home extends Host {
 
   override release(): void {
     if (--this.#holders === 0) this.poller.referenced = false
-  }
-
-  /** Nobody but watchers is here, so the events themselves are nobody's. */
-  #next(): void {
-    this.poller.wait(-1, () => this.#next())
   }
 }
 

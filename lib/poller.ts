@@ -165,7 +165,7 @@ export class Poller {
     this.#refuseSecondWait()
     if (this.#looksLeft > 0 && !this.#inBatch && !this.#woken) {
       const events = this.#lookAgain()
-      if (events.length > 0 || this.#closed) return deliver(events)
+      if (events || this.#closed) return deliver(events ?? [])
     }
     this.#pending = { deliver, deadline: timeout < 0 ? Infinity : performance.now() + timeout }
     if (this.#referenced) this.#hold(true)
@@ -173,7 +173,7 @@ export class Poller {
   }
 
   /** The program is back for more before Node's loop is: in the same turn of it. */
-  #lookAgain(): Event[] {
+  #lookAgain(): Event[] | undefined {
     const count = this.#ask(0)
     this.#spend(count)
     return this.#collect(count)
@@ -202,7 +202,7 @@ export class Poller {
       const left = deadline === Infinity ? SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
       const sleep = awake !== 0 && performance.now() < awake ? 0 : Math.min(left, SLICE)
       const events = this.#collect(this.#ask(sleep))
-      if (events.length > 0 || left === 0 || isOver(deadline) || this.#closed) return events
+      if (events || left === 0 || isOver(deadline) || this.#closed) return events ?? []
     }
   }
 
@@ -230,7 +230,7 @@ export class Poller {
     }
     this.#registrations.length = 0
     this.#foreign.clear()
-    this.#finish([])
+    this.#finish()
   }
 
   #refuseSecondWait(): void {
@@ -250,21 +250,21 @@ export class Poller {
     const events = this.#look()
     // A handler may have closed the multiplexer.
     if (!this.#pending) return
-    if (events.length > 0 || this.#woken || isOver(this.#pending.deadline)) this.#finish(events)
+    if (events || this.#woken || isOver(this.#pending.deadline)) this.#finish(events)
     else this.#rearm()
   }
 
   /** What has happened; where only watchers are told, what happened meanwhile too, some times over. */
-  #look(): Event[] {
+  #look(): Event[] | undefined {
     this.#looksLeft = LOOKS_PER_TURN
     this.#eventsLeft = EVENTS_PER_TURN
     for (;;) {
       const events = this.#lookAgain()
-      if (events.length > 0 || this.#looksLeft === 0) return events
+      if (events || this.#looksLeft === 0) return events
     }
   }
 
-  #finish(events: Event[]): void {
+  #finish(events: Event[] = []): void {
     this.#disarm()
     this.#woken = false
     const pending = this.#pending
@@ -305,10 +305,10 @@ export class Poller {
     if (!this.#closed) native.hold(this.#handle, holds)
   }
 
-  /** Turns the native batch into events, and tells the watchers theirs. */
-  #collect(count: number): Event[] {
+  /** Turns the native batch into events, where there are any, and tells the watchers theirs. */
+  #collect(count: number): Event[] | undefined {
     check(count, 'epoll_wait')
-    const events: Event[] = []
+    let events: Event[] | undefined
     let told = 0
     if (this.#receives) this.#assign(count)
     for (let at = 0; at < EVENT_LENGTH * count; at += EVENT_LENGTH) {
@@ -322,7 +322,7 @@ export class Poller {
         if (told++ === 0) this.#inBatch = true
         const chunk = registration.at < 0 ? undefined : this.#cut(registration)
         tell(registration, registration.watcher, isNews, (bits & LEFT) !== 0, chunk)
-      } else if (isNews) events.push(registration)
+      } else if (isNews) (events ??= []).push(registration)
     }
     if (told > 0) this.#endBatch()
     return events
