@@ -160,6 +160,30 @@ test('a_multiplexer_closed_meanwhile_leaves_what_was_received_to_the_socket', as
   t.deepEqual(told, ['first hello', 'acted'])
 })
 
+test('a_batch_may_fill_all_the_memory_that_there_is_for_it', async (t) => {
+  const COUNT = 40
+  const received = new Map<Connection<undefined>, Buffer[]>()
+  const failures: Error[] = []
+  const server = serving(t, {
+    socket: {
+      open: (connection) => void received.set(connection, []),
+      data: (connection, chunk) => void received.get(connection)!.push(chunk),
+      error: (_, error) => void failures.push(error),
+    },
+  })
+  const peers = Array.from({ length: COUNT }, () => dial(t, server))
+  await until(() => received.size === COUNT)
+  let total = 0
+  for (const size of [2048, 100, 2040, 2048, 5000, 8, 2048, 1]) {
+    for (const peer of peers) peer.send(Buffer.alloc(size, `${size}`))
+    total += size
+    await until(() => failures.length > 0 || [...received.keys()].every((connection) => connection.bytesRead === total))
+  }
+  t.deepEqual(failures, [])
+  const expected = Buffer.concat([2048, 100, 2040, 2048, 5000, 8, 2048, 1].map((size) => Buffer.alloc(size, `${size}`)))
+  for (const chunks of received.values()) t.true(Buffer.concat(chunks).equals(expected))
+})
+
 test('a_multiplexer_that_a_handler_closes_ends_every_kind_of_wait', async (t) => {
   for (const wait of [
     async (multiplexer: Multiplexer) => void (await multiplexer.wait()),

@@ -22,6 +22,8 @@ export class Chunker {
   #slab = NOTHING
   #used = 0
   #filled = false
+  /** The length of the last chunk. */
+  #last = 0
   /** How many bytes the last wait received. */
   #came = 0
 
@@ -34,24 +36,6 @@ export class Chunker {
     return this.#borrowed === undefined
   }
 
-  /** Where the free part of {@link inbox} begins. */
-  get used(): number {
-    return this.#used
-  }
-
-  /** A slab for a wait to receive into, with room for twice as much as came last time. */
-  inbox(): Buffer {
-    const room = 2 * this.#came + SMALL_SLAB / 2
-    if (this.#slab.length - this.#used < room) this.#renew(room <= SMALL_SLAB ? SMALL_SLAB : LARGE_SLAB)
-    return this.#slab
-  }
-
-  /** A wait has filled the inbox up to there. */
-  came(end: number): void {
-    this.#came = end - this.#used
-    this.#used = aligned(end)
-  }
-
   /** Whether the last receive came back full, so that more may wait. */
   get wasFilled(): boolean {
     return this.#filled
@@ -60,7 +44,8 @@ export class Chunker {
   /** What waits; empty at the peer's end, null when nothing waits. */
   receive(socket: Socket): Buffer | null {
     if (this.#borrowed) return this.#borrow(socket, this.#borrowed)
-    if (this.#slab === NOTHING) this.#renew(SMALL_SLAB)
+    const size = this.#last < LARGE ? SMALL_SLAB : LARGE_SLAB
+    this.#makeRoom(size, size / 4)
     const room = this.#slab.length - this.#used
     const count = socket.receive(this.#slab, this.#used, room)
     this.#filled = count === room
@@ -68,16 +53,34 @@ export class Chunker {
     return count === 0 ? NOTHING : this.#cut(count)
   }
 
+  /** A slab for a wait to receive into, behind {@link used}: with room for twice as much as came last time. */
+  inbox(): Buffer {
+    const room = Math.min(SMALL_SLAB / 2 + 2 * this.#came, LARGE_SLAB / 2)
+    this.#makeRoom(room < SMALL_SLAB ? SMALL_SLAB : LARGE_SLAB, room)
+    return this.#slab
+  }
+
+  /** How much of the slab is taken. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** A wait has filled the inbox up to there. */
+  came(end: number): void {
+    this.#came = end - this.#used
+    this.#used = aligned(end)
+  }
+
   /** A chunk of what has just been received. */
   #cut(count: number): Buffer {
     const chunk = this.#slab.subarray(this.#used, this.#used + count)
     this.#used = aligned(this.#used + count)
-    const size = count < LARGE ? SMALL_SLAB : LARGE_SLAB
-    if (this.#slab.length - this.#used < size / 4 || size > this.#slab.length) this.#renew(size)
+    this.#last = count
     return chunk
   }
 
-  #renew(size: number): void {
+  #makeRoom(size: number, room: number): void {
+    if (size <= this.#slab.length && this.#slab.length - this.#used >= room) return
     this.#slab = Buffer.allocUnsafeSlow(size)
     this.#used = 0
   }
