@@ -45,7 +45,7 @@ export class Chunker {
   receive(socket: Socket): Buffer | null {
     if (this.#borrowed) return this.#borrow(socket, this.#borrowed)
     const size = this.#last < LARGE ? SMALL_SLAB : LARGE_SLAB
-    this.#makeRoom(size, size / 4)
+    this.#makeRoom(size / 4, size)
     const room = this.#slab.length - this.#used
     const count = socket.receive(this.#slab, this.#used, room)
     this.#filled = count === room
@@ -56,7 +56,7 @@ export class Chunker {
   /** A slab for a wait to receive into, behind {@link used}: with room for twice as much as came last time. */
   inbox(): Buffer {
     const room = Math.min(SMALL_SLAB / 2 + 2 * this.#came, LARGE_SLAB / 2)
-    this.#makeRoom(room < SMALL_SLAB ? SMALL_SLAB : LARGE_SLAB, room)
+    this.#makeRoom(room, room < SMALL_SLAB && this.#last < LARGE ? SMALL_SLAB : LARGE_SLAB)
     return this.#slab
   }
 
@@ -79,7 +79,8 @@ export class Chunker {
     return chunk
   }
 
-  #makeRoom(size: number, room: number): void {
+  /** Begins a slab of `size` where less than `room` is left, or where it was a smaller one. */
+  #makeRoom(room: number, size: number): void {
     if (size <= this.#slab.length && this.#slab.length - this.#used >= room) return
     this.#slab = Buffer.allocUnsafeSlow(size)
     this.#used = 0

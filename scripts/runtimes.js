@@ -1,26 +1,32 @@
 // Runs the suite on every runtime that is here: this Node, those of .cache/node-*, Bun and Deno of .cache/contenders or PATH.
 //
-//   node scripts/runtimes.js [--only NAME,NAME] [SPEC...]    NAME: node-20, bun, deno; SPEC: a path of __test__
+//   node scripts/runtimes.js [--only NAME,NAME] [--record | SPEC...]    NAME: node-20, bun, deno; SPEC: a path of __test__
 //
 // On Node it is ava that runs it; on Bun and Deno, where ava does not run, scripts/runtimes/ava.js takes its place. Prints
-// what has failed, what was skipped and why, and a table; ends with "N passed, N failed".
+// what has failed, what was skipped and why, and a table; ends with "N passed, N failed". `--record` keeps it for docs/suite.md.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
+import { release } from 'node:os'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 
+import { record } from './suite/records.js'
+import { Tally } from './suite/tally.js'
+
 const root = new URL('..', import.meta.url).pathname
 process.chdir(root)
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } })
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' }, record: { type: 'boolean' } } })
+if (values.record && positionals.length > 0) throw new Error('only a whole run is recorded')
 
 /** A spec that runs longer has got stuck. */
 const PATIENCE = 300_000
 /** As in ava's own settings. */
 const AT_ONCE = 2
 
+const LIBC = process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl'
 const ARCH = process.arch === 'arm64' ? { bun: 'aarch64', deno: 'arm64' } : { bun: 'x64', deno: 'x64' }
 const OTHERS = {
   bun: {
@@ -38,10 +44,11 @@ const only = values.only?.split(',')
 const results = []
 for (const runtime of runtimes().filter(({ name }) => only?.includes(name) ?? true)) {
   process.stderr.write(`${runtime.title} ...\n`)
-  const result = { ...runtime, passed: 0, failed: [], skipped: [] }
-  await runtime.run(result)
-  report(result)
-  results.push(result)
+  const tally = new Tally()
+  await runtime.run(tally)
+  tally.report(runtime.title)
+  results.push({ title: runtime.title, tally })
+  if (values.record) record({ runtime: runtime.title, architecture: process.arch, libc: LIBC, on: `Linux ${/^\d+\.\d+/.exec(release())}` }, tally)
 }
 summarize(results)
 
@@ -51,7 +58,7 @@ function runtimes() {
   const onNode = unique.map(({ program, version }) => ({
     name: `node-${version.split('.')[0]}`,
     title: `Node ${version}`,
-    run: (result) => tally(result, program, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...specs], 'ava'),
+    run: (tally) => hear(tally, program, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...specs], 'ava'),
   }))
   const onOthers = Object.entries(OTHERS).flatMap(([name, { program, flags }]) => {
     const installed = `${root}.cache/contenders/node_modules/${program}`
@@ -61,7 +68,7 @@ function runtimes() {
       return []
     }
     const title = `${name === 'bun' ? 'Bun' : 'Deno'} ${versionOf(found)}`
-    return [{ name, title, run: (result) => runSpecs(result, found, flags) }]
+    return [{ name, title, run: (tally) => runSpecs(tally, found, flags) }]
   })
   return [...onNode.sort((a, b) => a.name.localeCompare(b.name)), ...onOthers]
 }
@@ -75,63 +82,37 @@ function cachedNodes() {
 }
 
 /** Each spec in a process of its own. */
-async function runSpecs(result, program, flags) {
+async function runSpecs(tally, program, flags) {
   const waiting = [...specs]
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
       for (let spec; (spec = waiting.shift()); ) {
-        await tally(result, program, [...flags, 'scripts/runtimes/run.js', `${root}${spec}`], spec)
+        await hear(tally, program, [...flags, 'scripts/runtimes/run.js', `${root}${spec}`], spec)
       }
     }),
   )
 }
 
 /** Runs a program that prints TAP and counts what it says. */
-async function tally(result, program, args, spec) {
+async function hear(tally, program, args, spec) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const patience = spec === 'ava' ? undefined : setTimeout(() => child.kill('SIGKILL'), PATIENCE)
   const said = []
-  let heard = 0
+  const own = new Tally()
   child.stderr.on('data', (chunk) => said.push(String(chunk)))
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const [, not, title, skip, reason] = /^(not )?ok(?: \d+)? - (.*?)(?: # (SKIP|TODO) ?(.*))?$/.exec(line) ?? []
-    if (title === undefined) {
-      // What ava and our own runner say of a failure stands below it.
-      if (result.failed.length > 0 && /^\s/.test(line)) result.failed.at(-1).details.push(line)
-      return
-    }
-    heard++
-    const name = spec === 'ava' ? title : `${spec}: ${title}`
-    if (skip) result.skipped.push({ name, reason: reason || 'skipped by itself' })
-    else if (not) result.failed.push({ name, details: [] })
-    else result.passed++
-  })
+  createInterface({ input: child.stdout }).on('line', (line) => own.hear(line, spec === 'ava' ? '' : `${spec}: `))
   const [code, signal] = await new Promise((resolve) => child.once('close', (...ended) => resolve(ended)))
   clearTimeout(patience)
-  const hasFailed = result.failed.some(({ name }) => spec === 'ava' || name.startsWith(spec))
-  if (signal !== null || heard === 0 || (code !== 0 && !hasFailed)) {
-    result.failed.push({ name: `${spec}: ended with ${signal ?? code} after ${heard} tests`, details: said.join('').split('\n').slice(-20) })
+  if (signal !== null || own.heard === 0 || (code !== 0 && own.failed.length === 0)) {
+    own.fail(`${spec}: ended with ${signal ?? code} after ${own.heard} tests`, said.join('').split('\n').slice(-20))
   }
-}
-
-function report({ title, failed, skipped }) {
-  for (const { name, details } of failed) console.log(`${title} failed: ${name}\n${details.slice(0, 30).join('\n')}`)
-  for (const [reason, names] of grouped(skipped)) {
-    console.log(`${title} skipped ${names.length}: ${reason}`)
-    for (const name of names) console.log(`  ${name}`)
-  }
-}
-
-function grouped(skipped) {
-  const groups = new Map()
-  for (const { name, reason } of skipped) groups.set(reason, [...(groups.get(reason) ?? []), name])
-  return groups
+  tally.add(own)
 }
 
 function summarize(results) {
   console.log('\n| runtime | passed | failed | skipped |\n| --- | --- | --- | --- |')
-  for (const { title, passed, failed, skipped } of results) console.log(`| ${title} | ${passed} | ${failed.length} | ${skipped.length} |`)
-  const sum = (count) => results.reduce((total, result) => total + count(result), 0)
+  for (const { title, tally } of results) console.log(`| ${title} | ${tally.passed} | ${tally.failed.length} | ${tally.skipped.length} |`)
+  const sum = (count) => results.reduce((total, { tally }) => total + count(tally), 0)
   const failures = sum(({ failed }) => failed.length)
   console.log(`\n${sum(({ passed }) => passed)} passed, ${failures} failed`)
   process.exitCode = failures > 0 || results.length === 0 ? 1 : 0

@@ -1,16 +1,19 @@
 // Runs the suite on a packed binary that is not for this machine: of another libc, or, by qemu, of another processor.
 //
-//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [-- arguments of ava]    PLATFORM: linux-arm64-gnu, linux-x64-musl
+//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [--record | -- arguments of ava]    PLATFORM: linux-arm64-gnu, ...
 //
-// Ends with what was skipped, by reason, and "N passed, N failed, N skipped". docs/emulation.md tells what it needs, and what
+// Ends with what was skipped, by reason, and "N passed, N failed, N skipped". `--record` keeps it for docs/suite.md. docs/emulation.md tells what it needs, and what
 // qemu cannot do. What is mounted for it is mounted in a namespace of its own: the rest of the machine does not see it.
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { dirname } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
+import { record } from './suite/records.js'
+import { Tally } from './suite/tally.js'
 import { ROOT, TARGETS } from './targets.js'
 
 process.chdir(ROOT)
@@ -19,15 +22,17 @@ const NODE = '24'
 /** Within it the kernel starts programs of another processor by qemu. */
 const BINFMT = '/usr/lib/binfmt.d/qemu-aarch64.conf'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { musl: { type: 'string' } } })
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { musl: { type: 'string' }, record: { type: 'boolean' } } })
 const [platform, ...args] = positionals
 const target = TARGETS.find((it) => it.platform === platform)
+if (values.record && args.length > 0) stop('only a whole run is recorded')
 if (!target) stop(`PLATFORM is one of ${TARGETS.map((it) => it.platform).join(', ')}`)
 const { arch, cpu, abi } = target
 const isEmulated = cpu !== process.arch
 const home = `${ROOT}.cache/foreign/${platform}`
 const staged = `${home}/suite`
 const report = `${home}/suite.tap`
+const version = `${home}/version`
 
 if (!existsSync(target.path)) stop(`${target.path} is missing: npm run build:all`)
 if (isEmulated && !existsSync(BINFMT)) stop('qemu is missing: apt-get install qemu-user-static')
@@ -35,7 +40,7 @@ if (isEmulated && !existsSync(BINFMT)) stop('qemu is missing: apt-get install qe
 mkdirSync(home, { recursive: true })
 const node = abi === 'musl' ? nodeOnMusl() : nodeOnGlibc()
 stage()
-const mounts = [...(isEmulated ? qemuMounts() : []), ...(abi === 'musl' ? muslMounts() : [])]
+const mounts = [...(isEmulated ? qemuMounts() : []), ...(abi === 'musl' ? muslMounts() : []), `'${node}' --version > '${version}'`]
 // One test at a time where it is slow: all those of a file at once keep each other waiting longer than peers do.
 const pace = isEmulated ? ['--serial', '--timeout', '5m'] : []
 const ava = [node, 'node_modules/ava/entrypoints/cli.mjs', '--tap', ...pace, ...args]
@@ -47,25 +52,19 @@ const { status } = spawnSync('unshare', [namespace, 'bash', '-c', [...mounts, 'e
   env: { ...process.env, CI: 'true', PATH: `${dirname(node)}:${process.env.PATH}` },
 })
 const lines = readFileSync(report, 'utf8').split('\n')
-const skipped = lines.filter((line) => /^ok .* # SKIP/i.test(line))
-const bad = lines.filter((line) => line.startsWith('not ok '))
-const good = lines.filter((line) => line.startsWith('ok ')).length - skipped.length
-for (const line of bad) console.log(line)
-for (const [reason, titles] of byReason(skipped)) console.log(`skipped  ${titles.length} for ${reason}\n${titles.map((title) => `         ${title}\n`).join('')}`)
-console.log(`${good} passed, ${bad.length} failed, ${skipped.length} skipped`)
+const tally = new Tally()
+for (const line of lines) tally.hear(line)
 // ava fails without a "not ok" line where a process dies or hangs.
-if (status !== 0 && bad.length === 0) console.log(lines.slice(-40).join('\n'))
-process.exitCode = status === 0 && good > 0 ? 0 : 1
+if (status !== 0 && tally.failed.length === 0) tally.fail(`ended with ${status}`, lines.slice(-30))
+const title = `Node ${readFileSync(version, 'utf8').trim().slice(1)}`
+tally.report(title)
+if (values.record) record({ runtime: title, architecture: cpu, libc: abi === 'musl' ? 'musl' : 'glibc', on: machine() }, tally)
+console.log(`${tally.passed} passed, ${tally.failed.length} failed, ${tally.skipped.length} skipped`)
+process.exitCode = status === 0 && tally.passed > 0 ? 0 : 1
 
-/** A title that says `(emulated: TCP_INFO)`, or `(needs nc, ...)`, ends with the reason. */
-function byReason(lines) {
-  const groups = new Map()
-  for (const line of lines) {
-    const [, title, reason = 'no reason told'] = /^ok \d+ - (.*?)(?: \(((?:emulated: |needs )[^()]*)\))? # SKIP/i.exec(line)
-    if (!groups.has(reason)) groups.set(reason, [])
-    groups.get(reason).push(title)
-  }
-  return groups
+function machine() {
+  const qemu = isEmulated && /version (\d+\.\d+)/.exec(run('qemu-aarch64-static', ['--version']))[1]
+  return qemu ? `qemu-user ${qemu}` : `Linux ${/^\d+\.\d+/.exec(release())}`
 }
 
 function nodeOnGlibc() {

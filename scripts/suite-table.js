@@ -1,0 +1,18 @@
+// Writes docs/suite.md from the records of docs/suite. `--check` compares only.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
+
+import { page, records } from './suite/records.js'
+import { ROOT } from './targets.js'
+
+process.chdir(ROOT)
+
+const FILE = 'docs/suite.md'
+const text = page(records())
+
+if (!process.argv.includes('--check')) writeFileSync(FILE, text)
+else if (readFileSync(FILE, 'utf8') !== text) {
+  console.error(`${FILE} is not what docs/suite says: npm run suite:table`)
+  process.exitCode = 1
+}
