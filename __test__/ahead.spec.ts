@@ -147,13 +147,11 @@ test('handlers_put_in_place_meanwhile_are_told', async (t) => {
 test('a_multiplexer_closed_meanwhile_leaves_what_was_received_to_the_socket', async (t) => {
   const multiplexer = new Multiplexer()
   t.teardown(() => multiplexer.close())
-  let pending = true
   const turning = (async () => {
-    while (pending) await multiplexer.wait(50)
+    for await (const _ of multiplexer);
   })()
   const { told, second } = await inOneBatch(t, () => multiplexer.close(), { multiplexer })
-  pending = false
-  await turning.catch(() => {})
+  await turning
   const into = Buffer.alloc(64)
   t.is(second.socket?.receive(into), 5)
   t.is(into.toString('utf8', 0, 5), 'hello')

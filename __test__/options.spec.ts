@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import test, { type ExecutionContext } from 'ava'
+import test, { type ExecutionContext, type Implementation } from 'ava'
 import { Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import * as kernel from '../lib/constants.js'
@@ -349,7 +349,7 @@ test('what_the_kernel_refuses_is_its_errno_with_the_option_and_the_value', async
   t.is(code(() => client.setOption('bindToDevice', 'nonesuch')), 'ENODEV')
 })
 
-const rootOnly = process.geteuid?.() === 0 ? test.serial : test.serial.skip
+const rootOnly = process.geteuid?.() === 0 ? test.serial : (title: string, run: Implementation<[]>) => test.serial.skip(`${title} (needs root)`, run)
 
 testUnless(LACKING.mark ?? LACKING.transparent, 'a_missing_privilege_is_named', async (t) => {
   const { client } = await connected(t, 'v4')

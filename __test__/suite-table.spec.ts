@@ -61,6 +61,18 @@ test('the_table_has_a_row_for_each_run_in_a_fixed_order', (t) => {
   }
 })
 
+test('without_records_the_page_says_that_there_are_none', (t) => {
+  const text = page([])
+  t.true(text.endsWith('\n\nNo run has been recorded yet.\n'), text)
+  t.deepEqual(rows(text), [])
+})
+
+test('why_a_test_was_skipped_stands_in_its_title_where_skip_has_no_reason', (t) => {
+  const tally = new Tally()
+  tally.hear('ok 1 - a (needs nc, not to be used) # SKIP ', 'x › ')
+  t.deepEqual(tally.skipped, [{ name: 'x › a', reason: 'needs nc, not to be used' }])
+})
+
 test('what_failed_and_what_was_skipped_is_named', (t) => {
   const skipped = [
     { name: 'a › one', reason: 'no TLS' },

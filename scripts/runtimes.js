@@ -100,7 +100,7 @@ async function hear(tally, program, args, spec) {
   const said = []
   const own = new Tally()
   child.stderr.on('data', (chunk) => said.push(String(chunk)))
-  createInterface({ input: child.stdout }).on('line', (line) => own.hear(line, spec === 'ava' ? '' : `${spec}: `))
+  createInterface({ input: child.stdout }).on('line', (line) => own.hear(line, spec === 'ava' ? '' : prefixOf(spec)))
   const [code, signal] = await new Promise((resolve) => child.once('close', (...ended) => resolve(ended)))
   clearTimeout(patience)
   if (signal !== null || own.heard === 0 || (code !== 0 && own.failed.length === 0)) {
@@ -123,6 +123,11 @@ function specsOf(folder) {
     .filter((name) => name.endsWith('.spec.ts'))
     .map((name) => `${folder}/${name}`)
     .sort()
+}
+
+/** As ava puts it before the titles of a file. */
+function prefixOf(spec) {
+  return `${spec.replace(/^__test__\//, '').replace(/\.spec\.ts$/, '').replaceAll('/', ' › ')} › `
 }
 
 function versionOf(program) {

@@ -1,6 +1,6 @@
 // Writes docs/suite.md from the records of docs/suite. `--check` compares only.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 
 import { page, records } from './suite/records.js'
@@ -12,7 +12,7 @@ const FILE = 'docs/suite.md'
 const text = page(records())
 
 if (!process.argv.includes('--check')) writeFileSync(FILE, text)
-else if (readFileSync(FILE, 'utf8') !== text) {
+else if (!existsSync(FILE) || readFileSync(FILE, 'utf8') !== text) {
   console.error(`${FILE} is not what docs/suite says: npm run suite:table`)
   process.exitCode = 1
 }

@@ -19,7 +19,7 @@ export default function test(title, implementation, ...rest) {
   declare({ title, implementation, rest, serial: false })
 }
 test.serial = (title, implementation, ...rest) => declare({ title, implementation, rest, serial: true })
-test.skip = (title) => declare({ title, skip: 'skipped by itself' })
+test.skip = (title) => declare({ title, skip: '' })
 test.serial.skip = test.skip
 test.macro = (macro) => macro
 test.before = (...rest) => void before.push(rest.at(-1))

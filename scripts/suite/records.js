@@ -1,7 +1,7 @@
 // What whole runs of the suite have come to: one file for each runtime, architecture and libc.
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 
 import { byReason } from './tally.js'
 
@@ -17,13 +17,14 @@ export function record(where, { passed, failed, skipped }) {
   const [name, version] = where.runtime.toLowerCase().split(' ')
   const file = `${[name === 'node' ? `node-${version.split('.')[0]}` : name, where.architecture, where.libc].join('-')}.json`
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
-  const kept = { ...where, commit, date: new Date().toISOString().slice(0, 10), passed, failed: failed.map(({ name }) => name), skipped }
+  const kept = { ...where, commit, date: new Date().toISOString().slice(0, 10), passed, failed: failed.map(({ name }) => name).sort(), skipped: skipped.toSorted(byName) }
+  mkdirSync(FOLDER, { recursive: true })
   writeFileSync(new URL(file, FOLDER), `${JSON.stringify(kept, null, 1)}\n`)
 }
 
 /** All that is kept. */
 export function records() {
-  const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'))
+  const files = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.json')) : []
   return files.map((name) => JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8')))
 }
 
@@ -32,16 +33,25 @@ export function page(records) {
   const sorted = [...records].sort((a, b) => compare(rank(a), rank(b)))
   return `# The suite, runtime by runtime
 
-What whole runs of the suite have come to. Each left a record in [suite](suite), and this page is written from them by
+What whole runs of the suite have come to. Each left a record in \`docs/suite\`, and this page is written from them by
 \`npm run suite:table\`. A run is recorded with \`--record\`: \`npm run test:runtimes -- --record\`,
 \`npm run test:arm64 -- --record\`, \`npm run test:musl -- --record\`.
 
-| runtime | architecture | libc | run on | passed | failed | skipped | commit | date |
+${sorted.length === 0 ? 'No run has been recorded yet.\n' : table(sorted)}`
+}
+
+function table(sorted) {
+  return `| runtime | architecture | libc | run on | passed | failed | skipped | commit | date |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${sorted.map(row).join('\n')}
 
 Skipped is what the runtime or the emulation cannot do: found out by trying, or by a probe, never by a guess.
 ${sorted.map(details).join('')}`
+}
+
+/** Tests end in another order each time. */
+function byName(a, b) {
+  return compare([a.reason, a.name], [b.reason, b.name])
 }
 
 function row({ runtime, architecture, libc, on, passed, failed, skipped, commit, date }) {
