@@ -12,7 +12,7 @@ import tls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 import { type Listener, Socket, toDuplex } from 'm-socket'
 
-import { start } from './support/child.js'
+import { outcomeOf, start } from './support/child.js'
 import { openSocketCount } from './support/descriptors.js'
 import { EchoServer } from './support/echo-server.js'
 import { fixturePath, run, runFixture } from './support/fixture.js'
@@ -93,7 +93,8 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
 testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded', async (t) => {
   const listener = listening(t, 'IPv4', { sendBufferSize: 65536 })
   const { port } = listener.address as { port: number }
-  const reading = run(t, 'python3', [fixturePath('slow_reader.py'), String(port)])
+  const reader = start(t, 'python3', [fixturePath('slow_reader.py'), String(port), 'wait'])
+  const reading = outcomeOf(reader)
   const socket = await acceptNext(listener)
   socket.sendQueueLimit = 100_000
   const sum = createHash('sha256')
@@ -105,7 +106,7 @@ testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded',
       const status = socket.send(piece)
       longest = Math.max(longest, socket.queued)
       if (status === 'not-sent') {
-        refused++
+        if (refused++ === 0) reader.stdin!.end()
         return false
       }
       if (status === 'closed') throw new Error('the reader is gone')

@@ -93,8 +93,11 @@ export interface Memory {
   readonly collected: number
 }
 
+/** A young generation that has grown as far as it may before the first idle connection comes. */
+const NO_GROWTH = ['--max-semi-space-size=1']
+
 export async function memory(contender: Contender): Promise<Memory> {
-  const server = await start(contender, 'echo')
+  const server = await start(contender, 'echo', NO_GROWTH)
   try {
     await load(server, ['echo', '--connections', '50', '--operations', '5000'], (go) => go())
     await collect(contender, server)

@@ -11,10 +11,7 @@ process.chdir(ROOT)
 
 const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex']
 
-/**
- * How much worse each may be, as a factor and beyond it: what repeated runs of one build differ by. How large V8 lets its
- * young generation grow while 15,000 connections come differs by some 300 bytes each.
- */
+/** How much worse each may be, as a factor and beyond it: what repeated runs of one build differ by. */
 const FIGURES = [
   { name: 'system calls per echo', of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho, most: 1.03, slack: 0 },
   { name: 'heap bytes per echo', of: ({ heap }, contender) => heap[contender], most: 1.1, slack: 40 },
