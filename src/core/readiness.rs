@@ -64,6 +64,11 @@ impl Readiness {
         self.write == Knowledge::Ready
     }
 
+    /// Whether there is nothing to tell, whoever asks for what.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.can_read() && !self.can_write() && !self.alarm
+    }
+
     /// Whether there is a doubt about a direction that is asked for.
     pub(crate) fn is_doubtful(&self, read: bool, write: bool) -> bool {
         read && self.read == Knowledge::Doubtful || write && self.write == Knowledge::Doubtful

@@ -170,6 +170,9 @@ impl Source {
     pub(super) fn news(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
         let readiness = self.readiness();
+        if readiness.is_quiet() {
+            return 0;
+        }
         let wants = self.wants();
         let mut bits = 0;
         if wants.read && readiness.can_read() {

@@ -101,6 +101,10 @@ impl Context {
             return Err(errno);
         }
         self.refresh(token);
+        // What was put back has left the kernel: no edge will tell of it.
+        if self.sources.get(token).is_some_and(|source| source.news() != 0) {
+            self.list(token);
+        }
         Ok(())
     }
 

@@ -332,6 +332,23 @@ fn what_is_put_back_is_told_anew_and_comes_first() -> Outcome {
 }
 
 #[test]
+fn what_is_put_back_is_told_where_the_socket_goes_next() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.watch(far, AHEAD, Mode::Edge)?;
+    rig.send(near, b"first")?;
+    assert_eq!(rig.received()?, b"first");
+    rig.context.put_back(far, b"first")?;
+    rig.context.remove(rig.multiplexer, far)?;
+    rig.multiplexer = rig.context.open_multiplexer()?;
+    rig.watch(far, READ, Mode::Edge)?;
+    assert_eq!(rig.told(0)?, [(far, event_bits::READABLE)]);
+    assert_eq!(rig.receive(far, 64), Ok(5));
+    assert_eq!(rig.told(0)?, []);
+    Ok(())
+}
+
+#[test]
 fn who_sends_much_at_a_time_is_left_to_the_owner() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;

@@ -128,22 +128,22 @@ impl Context {
     /// Strikes from the ready list whoever has been drained since; poll(2) answers the doubts.
     fn settle(&mut self, token: Token, limit: usize) {
         self.end_back_offs(token);
+        self.strike(token);
         let Some(multiplexer) = self.multiplexers.get(token) else { return };
-        if multiplexer.ready.is_empty() {
-            return;
-        }
         let mut questions = std::mem::take(&mut self.questions);
         questions
             .extend(multiplexer.ready.iter().filter_map(|token| self.question(*token)).take(limit));
-        self.ask(&mut questions);
+        if !questions.is_empty() {
+            self.ask(&mut questions);
+            self.strike(token);
+        }
         self.questions = questions;
-        self.strike(token);
     }
 
     /// What poll(2) has to be asked about a listed source, if anything.
     fn question(&self, token: Token) -> Option<(Token, PollFd)> {
         let source = self.sources.get(token)?;
-        if source.news() != 0 || !source.is_doubtful() {
+        if source.news() != 0 {
             return None;
         }
         let fd = source.raw_fd()?;
@@ -151,9 +151,6 @@ impl Context {
     }
 
     fn ask(&mut self, questions: &mut Vec<(Token, PollFd)>) {
-        if questions.is_empty() {
-            return;
-        }
         let mut asked: Vec<PollFd> = questions.iter().map(|(_, question)| *question).collect();
         // With a timeout of 0 there is no EINTR; ENOMEM leaves the doubts for the next turn.
         if sys::poll(&mut asked, 0).is_ok() {
