@@ -5,12 +5,14 @@ import { invalidArgType } from './errors.js'
 import type { Socket } from './socket.js'
 import { partLength } from './validate.js'
 
-/** Bytes of a slab: chunks are parts of it, so that one that is kept keeps a slab. */
-const SMALL_SLAB = 8192
-const LARGE_SLAB = 65536
-
-/** A chunk of so many bytes is followed by one from a large slab. As `WINDOW` in `src/core/inbox.rs`. */
+/** A chunk of so many bytes is large: a wait leaves it to its owner. As `WINDOW` in `src/core/inbox.rs`. */
 export const LARGE = 2048
+const HUGE = 16_384
+
+/** Bytes of a slab, by the length of the last chunk: chunks are parts of it, so that one that is kept keeps a slab. */
+const SMALL_SLAB = 8192
+const LARGE_SLAB = 65_536
+const HUGE_SLAB = 262_144
 
 /** Each chunk begins at a multiple of it, as Node's own do. As `ALIGNMENT` in `src/core/inbox.rs`. */
 const ALIGNMENT = 8
@@ -20,6 +22,7 @@ export class Chunker {
   readonly #borrowed: Uint8Array | undefined
   #view: Buffer | undefined
   #slab = NOTHING
+  #memory = NOTHING.buffer
   #used = 0
   #filled = false
   /** The length of the last chunk. */
@@ -44,7 +47,7 @@ export class Chunker {
   /** What waits; empty at the peer's end, null when nothing waits. */
   receive(socket: Socket): Buffer | null {
     if (this.#borrowed) return this.#borrow(socket, this.#borrowed)
-    const size = this.#last < LARGE ? SMALL_SLAB : LARGE_SLAB
+    const size = slabFor(this.#last)
     this.#makeRoom(size / 4, size)
     const room = this.#slab.length - this.#used
     const count = socket.receive(this.#slab, this.#used, room)
@@ -60,6 +63,11 @@ export class Chunker {
     return this.#slab
   }
 
+  /** The slab's memory. A chunk that is made of it by `Buffer.from` costs 36 ns, by `subarray` of the slab 59. */
+  get memory(): ArrayBuffer {
+    return this.#memory
+  }
+
   /** How much of the slab is taken. */
   get used(): number {
     return this.#used
@@ -73,7 +81,7 @@ export class Chunker {
 
   /** A chunk of what has just been received. */
   #cut(count: number): Buffer {
-    const chunk = this.#slab.subarray(this.#used, this.#used + count)
+    const chunk = Buffer.from(this.#memory, this.#used, count)
     this.#used = aligned(this.#used + count)
     this.#last = count
     return chunk
@@ -83,13 +91,14 @@ export class Chunker {
   #makeRoom(room: number, size: number): void {
     if (size <= this.#slab.length && this.#slab.length - this.#used >= room) return
     this.#slab = Buffer.allocUnsafeSlow(size)
+    this.#memory = this.#slab.buffer
     this.#used = 0
   }
 
   /** Chunks of one length are one view: nobody keeps a borrowed one. */
   #borrow(socket: Socket, into: Uint8Array): Buffer | null {
     const count = socket.receive(into)
-    this.#filled = count === into.byteLength
+    this.#filled = count === into.length
     if (count === null) return null
     if (this.#view?.length !== count) this.#view = Buffer.from(into.buffer, into.byteOffset, count)
     return this.#view
@@ -97,6 +106,11 @@ export class Chunker {
 }
 
 const NOTHING = Buffer.alloc(0)
+
+function slabFor(length: number): number {
+  if (length < LARGE) return SMALL_SLAB
+  return length < HUGE ? LARGE_SLAB : HUGE_SLAB
+}
 
 function aligned(position: number): number {
   return Math.ceil(position / ALIGNMENT) * ALIGNMENT
@@ -112,7 +126,7 @@ export function offsetOf(data: Writable, offset = 0): number {
 
 /** How many of the bytes are to be written; of a string always all. */
 export function lengthOf(data: Writable, bytes: Uint8Array, offset: number | undefined, length: number | undefined): number {
-  return typeof data === 'string' || (offset === undefined && length === undefined) ? bytes.byteLength : partLength(bytes, offset, length)
+  return typeof data === 'string' || (offset === undefined && length === undefined) ? bytes.length : partLength(bytes, offset, length)
 }
 
 /** All bytes of what is to be written. */

@@ -18,7 +18,7 @@ const READ_WRITE = 3
 const AHEAD = 4
 
 /** How often one connection receives before the others of its batch get their turn. */
-const RECEIVES_PER_TURN = 16
+const RECEIVES_PER_TURN = 4
 
 /** `-2` our half has ended, `0` closed, `1` open, `2` connecting: Bun's numbers. */
 export type ReadyState = -2 | 0 | 1 | 2

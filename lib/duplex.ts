@@ -13,7 +13,7 @@ const WRITE = 2
 const CHUNK = 65536
 
 /** Receives in one turn of Node's loop before others get theirs. */
-const RECEIVES_PER_TURN = 16
+const RECEIVES_PER_TURN = 4
 
 type Done = (error?: Error | null) => void
 

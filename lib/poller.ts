@@ -1,3 +1,6 @@
+// The global `Buffer` is a getter of Node's.
+import { Buffer } from 'node:buffer'
+
 import * as native from '../index.js'
 import { Chunker } from './chunk.js'
 import { invalidState, systemError, throwLater } from './errors.js'
@@ -57,7 +60,7 @@ export class Poller {
   /** Whether some watcher has its input received by the wait that tells of it. */
   #receives = false
   /** What the running batch has been received into. */
-  #inbox: Buffer | undefined
+  #inbox: ArrayBuffer | undefined
   /** Whether the running batch has input that has not been told yet. */
   hasInput = false
   readonly #batch = new Int32Array(EVENT_LENGTH * BATCH)
@@ -181,8 +184,9 @@ export class Poller {
 
   #ask(timeout: number): number {
     if (!this.#receives) return native.wait(this.#handle, timeout, this.#bytes)
-    this.#inbox = this.chunker.inbox()
-    return native.wait(this.#handle, timeout, this.#bytes, this.#inbox, this.chunker.used)
+    const inbox = this.chunker.inbox()
+    this.#inbox = this.chunker.memory
+    return native.wait(this.#handle, timeout, this.#bytes, inbox, this.chunker.used)
   }
 
   /** Takes what was told off what one turn of Node's loop may tell. */
@@ -346,7 +350,7 @@ export class Poller {
     const start = this.#batch[registration.at + START]!
     const length = this.#batch[registration.at + LENGTH]!
     registration.at = -1
-    return this.#inbox!.subarray(start, start + length)
+    return Buffer.from(this.#inbox!, start, length)
   }
 
   /** Gives back what has been received for a source that somebody acts on before its turn. */

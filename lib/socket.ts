@@ -251,8 +251,9 @@ export class Socket extends Source {
    * @internal What there is room for of a part that has been checked, to the byte: how many bytes were taken, -1 when
    * nothing can be sent any more.
    */
-  write(bytes: Uint8Array, gather: boolean, offset = 0, length = bytes.byteLength): number {
-    const taken = native.write(this.handle, bytes, gather, offset, length)
+  write(bytes: Uint8Array, gather: boolean, offset = 0, length = bytes.length): number {
+    const whole = length === bytes.length
+    const taken = whole ? native.write(this.handle, bytes, gather) : native.write(this.handle, bytes, gather, offset, length)
     return taken < 0 ? -1 : taken
   }
 
