@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import process from 'node:process'
 
@@ -9,6 +10,7 @@ import { Child } from '../benchmark/child.js'
 import { countedOf } from '../benchmark/counted.js'
 import type { Sample } from '../benchmark/measure.js'
 import { plan } from '../benchmark/options.js'
+import { written } from '../benchmark/page.js'
 import { type Results, summary } from '../benchmark/results.js'
 import { WORKLOADS } from '../benchmark/workloads.js'
 import { fileArguments } from './support/runtime.js'
@@ -77,6 +79,15 @@ test('a_chart_has_a_bar_of_the_right_length_for_each_contender', (t) => {
   const total = (color: string) => widths.filter(([fill]) => fill === color).reduce((sum, [, width]) => sum + width, 0)
   t.is(total('blue'), 2 * total('silver'))
   t.true(total('silver') > 0)
+})
+
+test('the_page_on_performance_has_the_figures_of_the_full_run', (t) => {
+  const page = readFileSync(new URL('../docs/performance.md', import.meta.url), 'utf8')
+  const results = JSON.parse(readFileSync(new URL('../benchmark/results/full.json', import.meta.url), 'utf8')) as Results
+  t.is(written(page, results), page)
+  const { 'echo-64x50': echo } = results.timed
+  const other = { ...results, timed: { ...results.timed, 'echo-64x50': { ...echo!, handlers: summary([sampleOf(9)], { bare: [sampleOf(1)] }) } } }
+  t.regex(written(page, other), /9\.00 \(9\.00–9\.00\)/)
 })
 
 function sampleOf(cpu: number, ticks = { user: 1, system: 1 }): Sample {
