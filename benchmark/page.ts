@@ -1,5 +1,5 @@
-// Writes the figures of docs/performance.md from results/full.json, each part between two comments that name it.
-// `--check` compares only.
+// Writes the figures of docs/performance.md from results/full.json and, of what has been measured in more rounds for the goals,
+// from results/goals.json; each part stands between two comments that name it. `--check` compares only.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -24,6 +24,12 @@ const NAMES: Record<string, string> = {
 }
 
 const COMPARED = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex', 'net', 'bun']
+
+/** The results of a full run, with those of a longer run in place of what both have measured. */
+export function joined(full: Results, longer: Results): Results {
+  const timed = Object.entries(longer.timed).map(([name, own]) => [name, { ...full.timed[name], ...own }])
+  return { ...full, timed: { ...full.timed, ...Object.fromEntries(timed) } }
+}
 
 /** The page with the figures of these results. */
 export function written(page: string, results: Results): string {
@@ -51,9 +57,9 @@ function markdown([head, ...rows]: Table): string {
 }
 
 function machine({ date, machine: it, contenders, timed }: Results): string {
-  const rounds = timed['echo-64x50']!.bare!.samples.length
+  const rounds = (name: string): number => timed[name]!.bare!.samples.length
   const versions = ['handlers', 'bun', 'deno'].flatMap((name) => /(?:Node|Bun|Deno) [\d.]+$/.exec(contenders[name] ?? '') ?? [])
-  return `Measured on ${date.slice(0, 10)} on a ${it.virtual ? 'virtual ' : ''}machine with ${it.cores} cores (${it.processor}, ${it.memory}, Linux ${it.kernel}), with ${versions.join(', ')}; ${rounds} rounds.`
+  return `Measured on ${date.slice(0, 10)} on a ${it.virtual ? 'virtual ' : ''}machine with ${it.cores} cores (${it.processor}, ${it.memory}, Linux ${it.kernel}), with ${versions.join(', ')}; ${rounds('rate')} rounds, ${rounds('echo-64x50')} of what the goals are about.`
 }
 
 function counted({ syscalls, heap, memory }: Results): Table {
@@ -119,13 +125,17 @@ function whole(value: number | undefined): string {
   return value === undefined ? '–' : String(Math.round(Math.max(0, value)))
 }
 
+export function read(name: 'full' | 'goals'): Results {
+  return JSON.parse(readFileSync(new URL(`results/${name}.json`, import.meta.url), 'utf8')) as Results
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const file = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
   const page = readFileSync(file, 'utf8')
-  const text = written(page, JSON.parse(readFileSync(new URL('results/full.json', import.meta.url), 'utf8')) as Results)
+  const text = written(page, joined(read('full'), read('goals')))
   if (!process.argv.includes('--check')) writeFileSync(file, text)
   else if (text !== page) {
-    console.error('docs/performance.md is not what benchmark/results/full.json says: npm run bench:page')
+    console.error('docs/performance.md is not what benchmark/results says: npm run bench:page')
     process.exitCode = 1
   }
 }

@@ -7,7 +7,6 @@ import { partLength } from './validate.js'
 
 /** A chunk of so many bytes is large: a wait leaves it to its owner. As `WINDOW` in `src/core/inbox.rs`. */
 export const LARGE = 2048
-const HUGE = 16_384
 
 /** Bytes of a slab, by the length of the last chunk: chunks are parts of it, so that one that is kept keeps a slab. */
 const SMALL_SLAB = 8192
@@ -109,7 +108,7 @@ const NOTHING = Buffer.alloc(0)
 
 function slabFor(length: number): number {
   if (length < LARGE) return SMALL_SLAB
-  return length < HUGE ? LARGE_SLAB : HUGE_SLAB
+  return length < LARGE_SLAB ? LARGE_SLAB : HUGE_SLAB
 }
 
 function aligned(position: number): number {
