@@ -1,5 +1,5 @@
-// Writes the figures of docs/performance.md from results/full.json and, of what has been measured in more rounds for the goals,
-// from results/goals.json; each part stands between two comments that name it. `--check` compares only.
+// Writes the figures of docs/performance.md from results/full.json and, of what has been measured in more rounds, from the others;
+// each part stands between two comments that name it. `--check` compares only.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -25,8 +25,12 @@ const NAMES: Record<string, string> = {
 
 const COMPARED = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex', 'net', 'bun']
 
-/** The results of a full run, with those of a longer run in place of what both have measured. */
-export function joined(full: Results, longer: Results): Results {
+/** What has been measured, each by the longest run. */
+export function measured(): Results {
+  return joined(joined(read('full'), read('goals')), read('idle'))
+}
+
+function joined(full: Results, longer: Results): Results {
   const timed = Object.entries(longer.timed).map(([name, own]) => [name, { ...full.timed[name], ...own }])
   return { ...full, timed: { ...full.timed, ...Object.fromEntries(timed) } }
 }
@@ -125,14 +129,14 @@ function whole(value: number | undefined): string {
   return value === undefined ? '–' : String(Math.round(Math.max(0, value)))
 }
 
-export function read(name: 'full' | 'goals'): Results {
+function read(name: 'full' | 'goals' | 'idle'): Results {
   return JSON.parse(readFileSync(new URL(`results/${name}.json`, import.meta.url), 'utf8')) as Results
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const file = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
   const page = readFileSync(file, 'utf8')
-  const text = written(page, joined(read('full'), read('goals')))
+  const text = written(page, measured())
   if (!process.argv.includes('--check')) writeFileSync(file, text)
   else if (text !== page) {
     console.error('docs/performance.md is not what benchmark/results says: npm run bench:page')
