@@ -215,3 +215,20 @@ test('a_message_that_fills_the_window_is_told_whole_in_its_turn', async (t) => {
     t.true(Buffer.concat(received).equals(Buffer.concat([message, message, message])))
   }
 })
+
+test('what_was_put_back_is_told_by_the_multiplexer_that_the_socket_goes_to_next', async (t) => {
+  const multiplexer = new Multiplexer()
+  const running = (async () => {
+    for await (const events of multiplexer) t.deepEqual(events, [])
+  })()
+  const { second } = await inOneBatch(t, (other) => other.pause(), { multiplexer })
+  await sleep(20)
+  multiplexer.close()
+  await running
+  const next = new Multiplexer()
+  t.teardown(() => next.close())
+  next.add(second.socket!, 'r')
+  t.deepEqual(next.waitSync(2000).map(({ target, readable }) => [target === second.socket, readable]), [[true, true]])
+  const into = Buffer.alloc(16)
+  t.is(into.toString('utf8', 0, second.socket!.receive(into)!), 'hello')
+})

@@ -12,7 +12,7 @@ import { isOpen } from './support/descriptors.js'
 import { FAMILIES, type Family, connectedPair, fill, listening, narrowPair, reach } from './support/pair.js'
 import { acceptNext, receiveExactly, receiveToEnd, until } from './support/waiting.js'
 
-/** What Node's streams and this one hold at most on their own account: their high water mark, and what one recv(2) brings. */
+/** What Node's streams and this one hold at most on their own account: their high water mark, and what one recv(2) brings from a narrow pair. */
 const HIGH_WATER_MARK = 65536
 const CHUNK = 65536
 

@@ -1,5 +1,6 @@
 // The global `Buffer` is a getter of Node's.
 import { Buffer } from 'node:buffer'
+import { markAsUntransferable } from 'node:worker_threads'
 
 import { invalidArgType } from './errors.js'
 import type { Socket } from './socket.js'
@@ -15,6 +16,14 @@ const HUGE_SLAB = 262_144
 
 /** Each chunk begins at a multiple of it, as Node's own do. As `ALIGNMENT` in `src/core/inbox.rs`. */
 const ALIGNMENT = 8
+
+/** What one source receives before the others of its batch get their turn: so many chunks, or large slabs full. */
+export const CHUNKS_PER_TURN = 16
+
+/** How much of that a chunk is. */
+export function shareOf(chunk: Buffer): number {
+  return Math.max(1, chunk.length / LARGE_SLAB)
+}
 
 /** Receives chunks: the receiver's to keep, or views of a buffer of the program's. */
 export class Chunker {
@@ -76,6 +85,8 @@ export class Chunker {
   came(end: number): void {
     this.#came = end - this.#used
     this.#used = aligned(end)
+    // Little came: what follows is not bulk any more.
+    this.#last = Math.min(this.#last, LARGE_SLAB - 1)
   }
 
   /** A chunk of what has just been received. */
@@ -92,6 +103,8 @@ export class Chunker {
     this.#slab = Buffer.allocUnsafeSlow(size)
     this.#memory = this.#slab.buffer
     this.#used = 0
+    // Whoever sent one chunk's memory to a worker would take all others of the slab along.
+    markAsUntransferable(this.#memory)
   }
 
   /** Chunks of one length are one view: nobody keeps a borrowed one. */

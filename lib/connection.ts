@@ -1,4 +1,4 @@
-import { type Chunker, LARGE } from './chunk.js'
+import { CHUNKS_PER_TURN, type Chunker, LARGE, shareOf } from './chunk.js'
 import { SocketClosedError, illegalConstructor, invalidArgType, invalidState, outOfRange } from './errors.js'
 import type { Event } from './event.js'
 import { type Answer, type HandlerSlot, type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
@@ -16,9 +16,6 @@ const WRITE = 2
 const READ_WRITE = 3
 /** Added to them: the wait that tells of input has received it. */
 const AHEAD = 4
-
-/** How often one connection receives before the others of its batch get their turn. */
-const RECEIVES_PER_TURN = 4
 
 /** `-2` our half has ended, `0` closed, `1` open, `2` connecting: Bun's numbers. */
 export type ReadyState = -2 | 0 | 1 | 2
@@ -373,10 +370,11 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
 
   #receiveChunks(socket: Socket): void {
     const { chunker } = this.#owner
-    for (let turn = 0; turn < RECEIVES_PER_TURN; turn++) {
+    for (let left = CHUNKS_PER_TURN; left > 0; ) {
       const chunk = chunker.receive(socket)
       if (chunk === null) return
       if (chunk.length === 0) return this.#meetEnd()
+      left -= shareOf(chunk)
       this.#idle?.touch()
       this.#call(this.#handlers().data, chunk)
       if (this.#closed || !this.#wantsInput() || !chunker.wasFilled) return

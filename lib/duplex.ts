@@ -1,5 +1,6 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
+import { CHUNKS_PER_TURN, shareOf } from './chunk.js'
 import { Connection } from './connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from './errors.js'
 import type { Event } from './event.js'
@@ -9,11 +10,8 @@ import { Socket } from './socket.js'
 const READ_WRITE = 3
 const WRITE = 2
 
-/** Bytes that one recv(2) asks for: what Node's own streams ask for. */
-const CHUNK = 65536
-
-/** Receives in one turn of Node's loop before others get theirs. */
-const RECEIVES_PER_TURN = 4
+/** Bytes that are dropped at a time. */
+const SCRATCH = 65536
 
 type Done = (error?: Error | null) => void
 
@@ -103,9 +101,10 @@ export class SocketDuplex extends Duplex {
 
   /** Receives until the reader has enough, nothing waits or the turn is over; the multiplexer then tells again. */
   #receive(): void {
-    for (let turn = 0; turn < RECEIVES_PER_TURN && this.#reading; turn++) {
+    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading; ) {
       const chunk = this.#receiveChunk()
       if (chunk === null) return
+      left -= shareOf(chunk)
       if (chunk.length === 0) {
         this.#reading = false
         this.push(null)
@@ -151,7 +150,7 @@ export class SocketDuplex extends Duplex {
   /** The kernel keeps the reason of a broken pipe for the reader. */
   #whyClosed(): Error {
     try {
-      while (this.socket.receive(Buffer.allocUnsafe(CHUNK))) {
+      while (this.socket.receive(Buffer.allocUnsafe(SCRATCH))) {
         // What the peer sent before it went away is lost to a reader that is being told of the error.
       }
     } catch (error) {

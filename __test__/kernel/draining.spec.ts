@@ -171,7 +171,7 @@ test('truth 3: a_stream_that_is_a_fire_hose_leaves_99_others_their_turns', async
   }
   t.is(costs.length, PINGERS * ROUNDS)
   t.true(poured > 0)
-  // A turn of the stream is 16 receives of 64 KiB; an echo among a hundred takes a few turns there and back.
+  // A turn of the stream is 16 times 64 KiB; an echo among a hundred takes a few turns there and back.
   t.true(p99(costs) <= 16 * 65536 * 8, `${p99(costs)} bytes went by before an echo`)
 })
 

@@ -99,9 +99,13 @@ impl Source {
 
     /// Replaces doubts by what poll(2) answered, which knows nothing of what was put back.
     pub(super) fn settle(&mut self, answered: u32) {
-        let unread = matches!(&self.kind, Kind::Socket(socket) if socket.has_unread());
-        let ours = if unread { flags::IN } else { 0 };
+        let ours = if self.has_unread() { flags::IN } else { 0 };
         self.readiness_mut().settle(answered | ours);
+    }
+
+    /// Whether input waits that was put back, and has left the kernel.
+    pub(super) fn has_unread(&self) -> bool {
+        matches!(&self.kind, Kind::Socket(socket) if socket.has_unread())
     }
 
     /// Whether what these bits tell of may be received at once. An end or an error is left to the

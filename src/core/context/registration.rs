@@ -102,7 +102,7 @@ impl Context {
         }
         self.refresh(token);
         // What was put back has left the kernel: no edge will tell of it.
-        if self.sources.get(token).is_some_and(|source| source.news() != 0) {
+        if self.sources.get(token).is_some_and(Source::has_unread) {
             self.list(token);
         }
         Ok(())

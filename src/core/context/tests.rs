@@ -13,6 +13,7 @@ type Outcome = Result<(), Errno>;
 
 const READ: Interest = Interest { read: true, ..Interest::NONE };
 const BOTH: Interest = Interest { read: true, write: true, ahead: false };
+const WRITE: Interest = Interest { write: true, ..Interest::NONE };
 const AHEAD: Interest = Interest { ahead: true, ..READ };
 
 struct Rig {
@@ -52,6 +53,12 @@ impl Rig {
 
     fn receive(&mut self, handle: Handle, length: usize) -> Result<usize, Errno> {
         self.context.with_socket(handle, |socket| socket.receive(&mut vec![0; length]))
+    }
+
+    /// How many stand on the ready list.
+    fn listed(&self) -> usize {
+        let multiplexer = self.context.multiplexers.by_handle(self.multiplexer);
+        multiplexer.map_or(0, |multiplexer| multiplexer.ready.len())
     }
 
     fn wait_for(&mut self, timeout: i32, limit: usize) -> Result<Vec<Event>, Errno> {
@@ -339,12 +346,39 @@ fn what_is_put_back_is_told_where_the_socket_goes_next() -> Outcome {
     rig.send(near, b"first")?;
     assert_eq!(rig.received()?, b"first");
     rig.context.put_back(far, b"first")?;
-    rig.context.remove(rig.multiplexer, far)?;
-    rig.multiplexer = rig.context.open_multiplexer()?;
-    rig.watch(far, READ, Mode::Edge)?;
-    assert_eq!(rig.told(0)?, [(far, event_bits::READABLE)]);
+    // At once, after it has been told here, after a part has been taken, after a pause.
+    for taken in [0, 0, 2, 0] {
+        rig.context.remove(rig.multiplexer, far)?;
+        rig.multiplexer = rig.context.open_multiplexer()?;
+        rig.watch(far, READ, Mode::Edge)?;
+        assert_eq!(rig.told(0)?, [(far, event_bits::READABLE)]);
+        assert_eq!(rig.receive(far, taken), Ok(taken));
+        rig.context.modify(rig.multiplexer, far, WRITE, Mode::Edge)?;
+        assert_eq!(rig.told(1000)?, [(far, event_bits::WRITABLE)]);
+    }
+    assert_eq!(rig.receive(far, 64), Ok(3));
+    Ok(())
+}
+
+#[test]
+fn who_leaves_and_comes_again_stands_on_the_ready_list_once() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.watch(far, AHEAD, Mode::Edge)?;
+    rig.send(near, b"first")?;
+    assert_eq!(rig.received()?, b"first");
+    rig.context.put_back(far, b"first")?;
+    for _ in 0..3 {
+        rig.context.remove(rig.multiplexer, far)?;
+        rig.watch(far, READ, Mode::Level)?;
+    }
+    for _ in 0..2 {
+        assert_eq!(rig.told(0)?, [(far, event_bits::READABLE)]);
+        assert_eq!(rig.listed(), 1);
+    }
     assert_eq!(rig.receive(far, 64), Ok(5));
     assert_eq!(rig.told(0)?, []);
+    assert_eq!(rig.listed(), 0);
     Ok(())
 }
 

@@ -163,6 +163,7 @@ impl Context {
         questions.clear();
     }
 
+    /// Leaves on the ready list, once each, those with news or a doubt. Whoever has left and come again may stand there twice.
     fn strike(&mut self, token: Token) {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
         let sources = &mut self.sources;
@@ -171,12 +172,16 @@ impl Context {
             let stays = source.news() != 0 || source.is_doubtful();
             match &mut source.registration {
                 Some(place) if place.multiplexer == token.slot => {
-                    place.listed = stays;
-                    stays
+                    std::mem::take(&mut place.listed) && stays
                 }
                 _ => false,
             }
         });
+        for listed in &multiplexer.ready {
+            if let Some(place) = sources.get_mut(*listed).and_then(|it| it.registration.as_mut()) {
+                place.listed = true;
+            }
+        }
     }
 
     /// One `epoll_wait(2)`, and what each of its edges sets in motion.
