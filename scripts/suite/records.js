@@ -35,7 +35,7 @@ export function page(records) {
 
 What whole runs of the suite have come to. Each left a record in \`docs/suite\`, and this page is written from them by
 \`npm run suite:table\`. A run is recorded with \`--record\`: \`npm run test:runtimes -- --record\`,
-\`npm run test:arm64 -- --record\`, \`npm run test:musl -- --record\`.
+\`npm run test:arm64 -- --record\`, and \`test:musl\` and \`test:arm64-musl\` likewise.
 
 ${sorted.length === 0 ? 'No run has been recorded yet.\n' : table(sorted)}`
 }
