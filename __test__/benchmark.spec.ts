@@ -90,6 +90,18 @@ test('the_page_on_performance_has_the_figures_of_the_runs', (t) => {
   t.regex(written(page, other), /9\.00 \(9\.00–9\.00\)/)
 })
 
+test('what_the_readme_says_of_speed_holds_for_these_figures', (t) => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const said = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s.exec(readme)!.slice(1).map(Number)
+  const { timed } = measured()
+  const figures = (names: string[]): number[] =>
+    ['echo-64x50', 'echo-64x1000'].flatMap((workload) => names.map((name) => Number(timed[workload]![name]!.ratio.bare!.median.toFixed(2))))
+  const ours = figures(['wait-sync', 'multiplexer', 'handlers', 'borrowed'])
+  const theirs = figures(['net'])
+  t.true(Math.min(...ours) >= said[0]! && Math.max(...ours) <= said[1]!, `${ours}`)
+  t.true(Math.min(...theirs) >= said[2]! && Math.max(...theirs) <= said[3]!, `${theirs}`)
+})
+
 function sampleOf(cpu: number, ticks = { user: 1, system: 1 }): Sample {
   return { cpu, ticks, perSecond: 1, latency: { p50: 1, p99: 1, max: 1 }, loadCpu: 1 }
 }

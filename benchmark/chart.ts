@@ -1,7 +1,6 @@
-// Draws the charts that the README shows, light and dark, from the JSON of a run: node … benchmark/chart.ts [results.json]
+// Draws the charts that the README shows, light and dark, from the results of runs.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import process from 'node:process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import type { Results } from './results.js'
@@ -120,11 +119,4 @@ export function write(results: Results): string[] {
       return file
     }),
   )
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const results = new URL('results/', import.meta.url).pathname
-  const file = process.argv[2] ?? ['full.json', 'short.json'].map((name) => results + name).find((path) => existsSync(path))
-  if (!file) throw new Error('there are no results yet: npm run bench')
-  console.log(write(JSON.parse(readFileSync(file, 'utf8')) as Results).join('\n'))
 }
