@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { type InetAddress, Socket, toDuplex } from 'm-socket'
 
-import { openDescriptors } from './support/descriptors.js'
+import { openObjects } from './support/descriptors.js'
 import { fixturePath, runFixture } from './support/fixture.js'
 
 const WORKERS = 8
@@ -37,18 +37,18 @@ test.serial('many_workers_load_the_addon_at_once_and_each_has_a_state_of_its_own
 
 for (const [way, code] of Object.entries({ end: 0, exit: 3, throw: 1, terminate: 1 })) {
   test.serial(`a_worker_leaves_no_descriptor_behind (by ${way})`, async (t) => {
-    const before = openCount()
+    const before = openObjects().length
     const worker = new Worker(fixturePath('ending-worker.ts'), { workerData: way })
     const errors: Error[] = []
     worker.on('error', (error) => errors.push(error))
     const ended = new Promise((resolve) => worker.once('exit', resolve))
     await once(worker, 'message')
-    t.true(openCount() >= before + 4, 'what it has open is open in this process')
+    t.true(openObjects().length >= before + 4, 'what it has open is open in this process')
     if (way === 'terminate') await worker.terminate()
     else worker.postMessage('now')
     t.is(await ended, code)
     t.is(errors.length, way === 'throw' ? 1 : 0)
-    t.is(openCount(), before)
+    t.is(openObjects().length, before)
   })
 }
 
@@ -61,13 +61,3 @@ test.serial('200_workers_terminated_in_mid_traffic_leave_no_crash_and_no_descrip
   t.true(Object.values(counts).reduce((sum, count) => sum + count) >= 200)
   t.is(after.length, before.length, after.join(' '))
 })
-
-/**
- * How many sockets, epoll descriptors and the like this process has open, but no files, and no duplicates of its standard
- * streams: Bun makes one for its first warning.
- */
-function openCount(): number {
-  const open = openDescriptors()
-  const standard = [0, 1, 2].map((fd) => open.get(fd))
-  return [...open.values()].filter((target) => !target.startsWith('/') && !standard.includes(target)).length
-}

@@ -14,6 +14,16 @@ export function openDescriptors(): Map<number, string> {
   return open
 }
 
+/**
+ * The sockets, epoll descriptors and the like that this process has open. No files: a host loads modules on threads of its
+ * own, at any time. No duplicates of the standard streams: Bun makes one for its first warning.
+ */
+export function openObjects(): string[] {
+  const open = openDescriptors()
+  const standard = [0, 1, 2].map((fd) => open.get(fd))
+  return [...open.values()].filter((target) => !target.startsWith('/') && !standard.includes(target)).sort()
+}
+
 /** The descriptor of this process's datagram socket of a port, by its inode: proc_pid_net(5). */
 export function datagramDescriptor(port: number): number {
   const rows = readFileSync('/proc/self/net/udp', 'utf8').split('\n').map((row) => row.trim().split(/\s+/))
