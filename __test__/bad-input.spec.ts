@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { Connection, type Event, type InetAddress, Listener, Multiplexer, Server, Socket, SocketClosedError, SocketError, toDuplex } from 'm-socket'
 
-import { openDescriptors } from './support/descriptors.js'
+import { openObjects } from './support/descriptors.js'
 import { closing, connectedPair, listening, reach, resetting } from './support/pair.js'
 import { abstractName, freePath, temporaryDirectory } from './support/unix.js'
 import { connectOutcome, nextEvent, receiveExactly, until } from './support/waiting.js'
@@ -14,17 +14,12 @@ type Refusal = readonly [new (...args: never[]) => Error, string, string | RegEx
 
 /** The act throws just this, and leaves no descriptor behind. */
 function refuses(t: ExecutionContext, act: () => unknown, [instanceOf, code, message]: Refusal, label?: string): void {
-  const before = socketsAndEpolls()
+  const before = openObjects()
   t.throws(act, { instanceOf, code, message }, label)
-  t.deepEqual(socketsAndEpolls(), before, label)
+  t.deepEqual(openObjects(), before, label)
 }
 
-/** What this library opens: Node opens files as it likes. */
-function socketsAndEpolls(): string[] {
-  return [...openDescriptors()].map(([fd, link]) => `${fd} ${link}`).filter((line) => /socket|eventpoll/.test(line))
-}
-
-/** As {@link refuses}, of a promise; nothing is said about descriptors, which other tests open meanwhile. */
+/** As {@link refuses}, of a promise; nothing is said about descriptors, which the runtime opens meanwhile. */
 async function rejects(t: ExecutionContext, act: () => Promise<unknown>, [instanceOf, code, message]: Refusal, label?: string): Promise<void> {
   await t.throwsAsync(act, { instanceOf, code, message }, label)
 }
@@ -54,7 +49,7 @@ const BAD_PORTS: [unknown, string][] = [
   [80n, 'type bigint (80n)'],
 ]
 
-test('a_port_outside_of_0_to_65535_is_a_range_error', (t) => {
+test.serial('a_port_outside_of_0_to_65535_is_a_range_error', (t) => {
   for (const [port, came] of BAD_PORTS) {
     const refusal: Refusal = [RangeError, 'ERR_SOCKET_BAD_PORT', `port should be >= 0 and < 65536. Received ${came}.`]
     refuses(t, () => Listener.bind({ port: wrong(port) }), refusal)
@@ -68,7 +63,7 @@ test('a_port_outside_of_0_to_65535_is_a_range_error', (t) => {
   }
 })
 
-test('connecting_needs_a_port', (t) => {
+test.serial('connecting_needs_a_port', (t) => {
   refuses(t, () => Socket.connect({ host: '127.0.0.1' }), [
     RangeError,
     'ERR_SOCKET_BAD_PORT',
@@ -76,7 +71,7 @@ test('connecting_needs_a_port', (t) => {
   ])
 })
 
-test('a_bad_port_rejects_what_returns_a_promise', async (t) => {
+test.serial('a_bad_port_rejects_what_returns_a_promise', async (t) => {
   await rejects(t, () => Listener.bindHost({ host: '::1', port: -1 }), [RangeError, 'ERR_SOCKET_BAD_PORT', /-1/])
 })
 
@@ -94,7 +89,7 @@ const NON_STRINGS: [unknown, string][] = [
 
 const MALFORMED = ['', ' ', '1.2.3', '256.0.0.1', '127.0.0.1 ', '127.0.0.1:80', '[::1]', '::g', '1:2:3', '127.0.0.1\0', 'a\0b', '0x7f000001', '::1%', '-']
 
-test('a_host_that_is_no_string_is_a_type_error', async (t) => {
+test.serial('a_host_that_is_no_string_is_a_type_error', async (t) => {
   for (const [host, came] of NON_STRINGS) {
     const refusal = (name: string): Refusal => [TypeError, 'ERR_INVALID_ARG_TYPE', `The "${name}" argument must be of type string. Received ${came}`]
     refuses(t, () => Listener.bind({ host: wrong(host) }), refusal('host'))
@@ -104,7 +99,7 @@ test('a_host_that_is_no_string_is_a_type_error', async (t) => {
   }
 })
 
-test('a_malformed_host_is_a_type_error', (t) => {
+test.serial('a_malformed_host_is_a_type_error', (t) => {
   for (const host of MALFORMED) {
     const refusal = (name: string): Refusal => [TypeError, 'ERR_INVALID_ARG_VALUE', new RegExp(`'${name}' must be a numeric IPv4 or IPv6 address; .*Received '`)]
     refuses(t, () => Listener.bind({ host }), refusal('host'), host)
@@ -113,7 +108,7 @@ test('a_malformed_host_is_a_type_error', (t) => {
   }
 })
 
-test('a_name_where_a_number_is_needed_is_told_what_takes_names', (t) => {
+test.serial('a_name_where_a_number_is_needed_is_told_what_takes_names', (t) => {
   refuses(t, () => Listener.bind({ host: 'localhost' }), [
     TypeError,
     'ERR_INVALID_ARG_VALUE',
@@ -122,11 +117,11 @@ test('a_name_where_a_number_is_needed_is_told_what_takes_names', (t) => {
   refuses(t, () => Socket.connect({ host: 'localhost', port: 80 }), [TypeError, 'ERR_INVALID_ARG_VALUE', /numeric.*node:dns.*Received 'localhost'/])
 })
 
-test('a_zone_that_does_not_exist_is_the_kernels_error', (t) => {
+test.serial('a_zone_that_does_not_exist_is_the_kernels_error', (t) => {
   refuses(t, () => Listener.bind({ host: 'fe80::1%nowhere' }), [SocketError, 'ENODEV', 'bind ENODEV fe80::1%nowhere'])
 })
 
-test('families_that_do_not_meet_are_an_error', (t) => {
+test.serial('families_that_do_not_meet_are_an_error', (t) => {
   refuses(t, () => Socket.connect({ host: '127.0.0.1', port: 80, localAddress: '::1' }), [SocketError, 'EAFNOSUPPORT', 'bind EAFNOSUPPORT ::1'])
   // A sockaddr_in is too short for an IPv6 socket: bind(2).
   refuses(t, () => Socket.connect({ host: '::1', port: 80, localAddress: '127.0.0.1' }), [SocketError, 'EINVAL', 'bind EINVAL 127.0.0.1'])
@@ -134,7 +129,7 @@ test('families_that_do_not_meet_are_an_error', (t) => {
 
 // Paths
 
-test('a_path_has_at_most_107_bytes', (t) => {
+test.serial('a_path_has_at_most_107_bytes', (t) => {
   for (const path of ['/'.padEnd(108, 'a'), '/ä'.padEnd(108, 'ö'), '/'.padEnd(4000, 'x')]) {
     const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_VALUE', new RegExp(`'path' must have at most 107 bytes of UTF-8 and has ${Buffer.byteLength(path)}\\. Received '/`)]
     refuses(t, () => Listener.bind({ path }), refusal)
@@ -142,7 +137,7 @@ test('a_path_has_at_most_107_bytes', (t) => {
   }
 })
 
-test('a_path_of_107_bytes_is_taken', async (t) => {
+test.serial('a_path_of_107_bytes_is_taken', async (t) => {
   const directory = temporaryDirectory(t)
   const path = join(directory, 'x'.repeat(106 - Buffer.byteLength(directory)))
   t.is(Buffer.byteLength(path), 107)
@@ -151,7 +146,7 @@ test('a_path_of_107_bytes_is_taken', async (t) => {
   t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
 })
 
-test('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
+test.serial('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
   const path = abstractName().padEnd(108, 'x')
   const listener = closing(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
@@ -159,12 +154,12 @@ test('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
   refuses(t, () => Listener.bind({ path: `${path}x` }), [TypeError, 'ERR_INVALID_ARG_VALUE', /at most 108 bytes of UTF-8 and has 109/])
 })
 
-test('an_empty_path_and_one_with_nul_inside_are_type_errors', (t) => {
+test.serial('an_empty_path_and_one_with_nul_inside_are_type_errors', (t) => {
   refuses(t, () => Listener.bind({ path: '' }), [TypeError, 'ERR_INVALID_ARG_VALUE', "The argument 'path' must not be empty. Received ''"])
   refuses(t, () => Socket.connect({ path: '/tmp/a\0b' }), [TypeError, 'ERR_INVALID_ARG_VALUE', /'path' must contain NUL only as its first character.*Received '\/tmp\/a\\x00b'/])
 })
 
-test('a_path_that_is_no_string_is_a_type_error', (t) => {
+test.serial('a_path_that_is_no_string_is_a_type_error', (t) => {
   for (const [path, came] of NON_STRINGS) {
     const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "path" argument must be of type string. Received ${came}`]
     refuses(t, () => Listener.bind({ path: wrong(path) }), refusal)
@@ -172,7 +167,7 @@ test('a_path_that_is_no_string_is_a_type_error', (t) => {
   }
 })
 
-test('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) => {
+test.serial('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) => {
   const path = freePath(t)
   for (const options of [{ path, host: '::1' }, { path, port: 0 }]) {
     const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', /"options" argument must be either path, or host and port\. Received/]
@@ -187,7 +182,7 @@ test('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) => {
 
 // Addresses
 
-test('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
+test.serial('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
   const listener = listening(t)
   const { port } = listener.address as InetAddress
   refuses(t, () => Listener.bind({ host: '127.0.0.1', port }), [SocketError, 'EADDRINUSE', new RegExp(`^(bind|listen) EADDRINUSE 127\\.0\\.0\\.1:${port}$`)])
@@ -199,14 +194,14 @@ test('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
 
 // Options
 
-test('an_unknown_option_is_a_type_error_that_suggests_the_nearest', async (t) => {
+test.serial('an_unknown_option_is_a_type_error_that_suggests_the_nearest', async (t) => {
   const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_VALUE', /'options\.hots' is not a known option \(did you mean 'host'\?\)\. Received '::1'/]
   refuses(t, () => Listener.bind(wrong({ hots: '::1' })), refusal)
   refuses(t, () => Socket.connect(wrong({ hots: '::1', port: 80 })), refusal)
   await rejects(t, () => Listener.bindHost(wrong({ hots: '::1' })), refusal)
 })
 
-test('options_are_an_object', async (t) => {
+test.serial('options_are_an_object', async (t) => {
   for (const [options, came] of [[null, 'null'], [80, 'type number (80)'], ['::1', "type string ('::1')"]] as const) {
     const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "options" argument must be of type object. Received ${came}`]
     refuses(t, () => Listener.bind(wrong(options)), refusal)
@@ -216,12 +211,12 @@ test('options_are_an_object', async (t) => {
   refuses(t, () => Socket.connect(wrong(undefined)), [TypeError, 'ERR_INVALID_ARG_TYPE', /of type object\. Received undefined/])
 })
 
-test('a_wrong_option_value_leaves_nothing_open', (t) => {
+test.serial('a_wrong_option_value_leaves_nothing_open', (t) => {
   refuses(t, () => Listener.bind({ noDelay: wrong('yes') }), [TypeError, 'ERR_INVALID_ARG_TYPE', /options\.noDelay.*boolean.*'yes'/])
   refuses(t, () => Socket.connect({ port: 80, noDelay: wrong(1) }), [TypeError, 'ERR_INVALID_ARG_TYPE', /options\.noDelay.*boolean.*1/])
 })
 
-test('a_backlog_is_an_integer_from_0', (t) => {
+test.serial('a_backlog_is_an_integer_from_0', (t) => {
   for (const backlog of [-1, 1.5, Number.NaN, 2 ** 31]) {
     refuses(t, () => Listener.bind({ backlog }), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"backlog" is out of range\\. It must be .*Received ${backlog}`)])
   }
@@ -246,7 +241,7 @@ const NO_BYTES: [unknown, string][] = [
   [() => bytes, 'function '],
 ]
 
-test('what_is_received_into_is_a_uint8array', async (t) => {
+test.serial('what_is_received_into_is_a_uint8array', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('intact')
   await nextEvent(client, 'r')
@@ -258,7 +253,7 @@ test('what_is_received_into_is_a_uint8array', async (t) => {
   t.is((await receiveExactly(client, 6)).toString(), 'intact')
 })
 
-test('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_goes_out', async (t) => {
+test.serial('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_goes_out', async (t) => {
   const { client, server } = await connectedPair(t)
   const arrays = [[1, 2], ['text'], [bytes, 'text'], [bytes, undefined], [bytes, new Uint16Array(1)], [[bytes]], Object.assign([], { 1: bytes })]
   for (const [data, came] of [...NO_BYTES, ...arrays.map((array) => [array, 'an instance of Array'])] as [unknown, string][]) {
@@ -291,7 +286,7 @@ function growable(length: number): SharedArrayBuffer & { grow(length: number): v
   return Reflect.construct(SharedArrayBuffer, [length, { maxByteLength: 16 }])
 }
 
-test('receiving_into_nothing_is_a_range_error', async (t) => {
+test.serial('receiving_into_nothing_is_a_range_error', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('intact')
   await nextEvent(client, 'r')
@@ -307,14 +302,14 @@ test('receiving_into_nothing_is_a_range_error', async (t) => {
   t.is((await receiveExactly(client, 6)).toString(), 'intact')
 })
 
-test('sending_a_detached_array_sends_nothing', async (t) => {
+test.serial('sending_a_detached_array_sends_nothing', async (t) => {
   const { client } = await connectedPair(t)
   t.is(client.send(detached()), 'sent')
   t.is(client.send([detached(), Buffer.from('x'), detached()]), 'sent')
   t.is(client.bytesSent, 1)
 })
 
-test('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t) => {
+test.serial('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t) => {
   const { client, server } = await connectedPair(t)
   const memory = resizable(8)
   const tracking = new Uint8Array(memory)
@@ -338,7 +333,7 @@ test('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t) => {
 
 // Timeouts, interests, modes
 
-test('a_timeout_is_not_negative_and_a_number', async (t) => {
+test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
   for (const [timeout, came] of [[-1, '-1'], [-0.001, '-0.001'], [Number.NaN, 'NaN'], [Number.NEGATIVE_INFINITY, '-Infinity']] as const) {
     const refusal: Refusal = [RangeError, 'ERR_OUT_OF_RANGE', `The value of "timeout" is out of range. It must be >= 0. Received ${came}`]
@@ -353,7 +348,7 @@ test('a_timeout_is_not_negative_and_a_number', async (t) => {
   t.deepEqual(await multiplexer.wait(0), [])
 })
 
-test('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_ones', async (t) => {
+test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_ones', async (t) => {
   const { client } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   const interests = /'interest' must be one of: 'r', 'w', 'rw'\. Received/
@@ -374,7 +369,7 @@ test('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_ones', as
 
 // Targets
 
-test('adding_twice_is_a_socket_error', async (t) => {
+test.serial('adding_twice_is_a_socket_error', async (t) => {
   const { client } = await connectedPair(t)
   const listener = listening(t)
   const multiplexer = closing(t, new Multiplexer(client, listener))
@@ -389,13 +384,13 @@ test('adding_twice_is_a_socket_error', async (t) => {
   t.notThrows(() => second.add(client))
 })
 
-test('a_multiplexer_made_of_one_socket_twice_is_none', async (t) => {
+test.serial('a_multiplexer_made_of_one_socket_twice_is_none', async (t) => {
   const { client } = await connectedPair(t)
   refuses(t, () => new Multiplexer(client, client), [SocketError, 'EEXIST', /this Multiplexer already/])
   t.notThrows(() => new Multiplexer(client).close())
 })
 
-test('a_descriptor_of_somebody_else_is_added_once', async (t) => {
+test.serial('a_descriptor_of_somebody_else_is_added_once', async (t) => {
   const { client, server } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   const target = { fd: client.fd }
@@ -406,7 +401,7 @@ test('a_descriptor_of_somebody_else_is_added_once', async (t) => {
   t.is((await multiplexer.wait(10_000))[0]?.target, target as never)
 })
 
-test('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_harmless', async (t) => {
+test.serial('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_harmless', async (t) => {
   const { client } = await connectedPair(t)
   const listener = listening(t)
   const multiplexer = closing(t, new Multiplexer())
@@ -419,7 +414,7 @@ test('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_harmless',
   }
 })
 
-test('a_stranger_is_neither_modified_nor_removed', async (t) => {
+test.serial('a_stranger_is_neither_modified_nor_removed', async (t) => {
   const { client, server } = await connectedPair(t)
   const listener = listening(t)
   const multiplexer = closing(t, new Multiplexer(server))
@@ -433,7 +428,7 @@ test('a_stranger_is_neither_modified_nor_removed', async (t) => {
   t.is((await multiplexer.wait(10_000))[0]?.target, server)
 })
 
-test('what_is_no_target_is_a_type_error', (t) => {
+test.serial('what_is_no_target_is_a_type_error', (t) => {
   const multiplexer = closing(t, new Multiplexer())
   for (const [target, came] of [
     [undefined, 'undefined'],
@@ -455,7 +450,7 @@ test('what_is_no_target_is_a_type_error', (t) => {
   }
 })
 
-test('a_descriptor_that_cannot_be_watched_is_the_kernels_error', (t) => {
+test.serial('a_descriptor_that_cannot_be_watched_is_the_kernels_error', (t) => {
   const multiplexer = closing(t, new Multiplexer())
   const file = openSync(new URL(import.meta.url), 'r')
   refuses(t, () => multiplexer.add({ fd: file }), [SocketError, 'EPERM', 'epoll_ctl EPERM'])
@@ -463,7 +458,7 @@ test('a_descriptor_that_cannot_be_watched_is_the_kernels_error', (t) => {
   refuses(t, () => multiplexer.add({ fd: file }), [SocketError, 'EBADF', 'epoll_ctl EBADF'])
 })
 
-test('a_descriptor_to_adopt_is_an_integer', (t) => {
+test.serial('a_descriptor_to_adopt_is_an_integer', (t) => {
   for (const adopt of [(fd: never) => Socket.adopt(fd), (fd: never) => Listener.bind({ fd })]) {
     for (const fd of [-1, 1.5, Number.NaN, 2 ** 31]) {
       refuses(t, () => adopt(wrong(fd)), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"fd" is out of range\\. It must be .*Received ${fd}`)])
@@ -473,7 +468,7 @@ test('a_descriptor_to_adopt_is_an_integer', (t) => {
   }
 })
 
-test('a_descriptor_that_is_no_socket_is_the_kernels_error', (t) => {
+test.serial('a_descriptor_that_is_no_socket_is_the_kernels_error', (t) => {
   const file = openSync('/dev/null', 'r')
   t.teardown(() => closeSync(file))
   refuses(t, () => Socket.adopt(file), [SocketError, 'ENOTSOCK', /ENOTSOCK/])
@@ -482,7 +477,7 @@ test('a_descriptor_that_is_no_socket_is_the_kernels_error', (t) => {
 
 // Settings
 
-test('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) => {
+test.serial('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) => {
   const { client } = await connectedPair(t)
   for (const limit of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     refuses(t, () => (client.sendQueueLimit = limit), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"sendQueueLimit" is out of range.*Received ${limit}`)])
@@ -499,7 +494,7 @@ test('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) => {
   t.deepEqual([client.state, client.readEnded, client.writeEnded], ['open', false, false])
 })
 
-test('a_duplex_is_made_of_a_socket', async (t) => {
+test.serial('a_duplex_is_made_of_a_socket', async (t) => {
   for (const value of [undefined, null, {}, 5]) {
     refuses(t, () => toDuplex(wrong(value)), [TypeError, 'ERR_INVALID_ARG_TYPE', /"source" argument must be a Socket or a Connection\. Received/])
   }
@@ -510,7 +505,7 @@ test('a_duplex_is_made_of_a_socket', async (t) => {
 
 // After close
 
-test('a_closed_socket_says_so_or_has_a_value', async (t) => {
+test.serial('a_closed_socket_says_so_or_has_a_value', async (t) => {
   const { client } = await connectedPair(t)
   client.close()
   const uses: Record<string, () => unknown> = {
@@ -542,7 +537,7 @@ test('a_closed_socket_says_so_or_has_a_value', async (t) => {
   })
 })
 
-test('a_closed_listener_says_so_or_has_a_value', async (t) => {
+test.serial('a_closed_listener_says_so_or_has_a_value', async (t) => {
   const listener = listening(t)
   listener.close()
   refuses(t, () => listener.accept(), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'accept: the listener is closed'])
@@ -555,7 +550,7 @@ test('a_closed_listener_says_so_or_has_a_value', async (t) => {
   for await (const socket of listener) t.fail(`${socket}`)
 })
 
-test('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
+test.serial('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
   const { client } = await connectedPair(t)
   const multiplexer = new Multiplexer(client)
   multiplexer.close()
@@ -578,7 +573,7 @@ test('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
 
 // Waiting twice
 
-test('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_goes_on', async (t) => {
+test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_goes_on', async (t) => {
   const { client, server } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   multiplexer.add(client, 'r')
@@ -594,13 +589,13 @@ test('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_goes_
   t.deepEqual((await multiplexer.wait(10_000)).map(({ target }) => target), [client])
 })
 
-test('what_has_a_maker_is_not_constructed', (t) => {
+test.serial('what_has_a_maker_is_not_constructed', (t) => {
   for (const maker of [Socket, Listener, Server, Connection] as unknown[]) {
     t.throws(() => Reflect.construct(maker as new () => unknown, []), { instanceOf: TypeError, code: 'ERR_ILLEGAL_CONSTRUCTOR', message: /is made by/ })
   }
 })
 
-test('connecting_nowhere_is_an_outcome_and_no_exception', async (t) => {
+test.serial('connecting_nowhere_is_an_outcome_and_no_exception', async (t) => {
   const listener = listening(t)
   const to = reach(listener)
   listener.close()

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import test, { type ExecutionContext } from 'ava'
 import { type Event, type InetAddress, type Interest, Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
-import { openDescriptors, openSocketCount } from './support/descriptors.js'
+import { openDescriptors, openSockets } from './support/descriptors.js'
 import { start } from './support/child.js'
 import { FAMILIES, closing, fill, listening, reach, resetting } from './support/pair.js'
 import { sourceArguments } from './support/runtime.js'
@@ -99,28 +99,28 @@ test('a_local_address_alone_leaves_the_port_to_the_kernel_and_a_port_alone_the_a
   t.deepEqual(resetting(t, await acceptNext(six)).remoteAddress, { address: '::1', family: 'IPv6', port: localPort })
 })
 
-test('a_local_port_in_use_is_an_error_at_once_and_leaves_nothing_open', (t) => {
+test.serial('a_local_port_in_use_is_an_error_at_once_and_leaves_nothing_open', (t) => {
   const listener = listening(t)
   const { port } = listener.address as InetAddress
-  const before = openSocketCount()
+  const before = openSockets().length
   const error = t.throws(() => Socket.connect({ ...reach(listener), localAddress: '127.0.0.1', localPort: port }), {
     instanceOf: SocketError,
     code: 'EADDRINUSE',
     message: `bind EADDRINUSE 127.0.0.1:${port}`,
   })
   t.like(error, { syscall: 'bind', address: '127.0.0.1', port })
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 })
 
-test('a_local_address_that_is_not_ours_is_an_error_at_once', (t) => {
+test.serial('a_local_address_that_is_not_ours_is_an_error_at_once', (t) => {
   const listener = listening(t)
-  const before = openSocketCount()
+  const before = openSockets().length
   t.throws(() => Socket.connect({ ...reach(listener), localAddress: '203.0.113.9' }), {
     instanceOf: SocketError,
     code: 'EADDRNOTAVAIL',
     message: 'bind EADDRNOTAVAIL 203.0.113.9',
   })
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 })
 
 // Failing

@@ -5,7 +5,7 @@ import test from 'ava'
 import { type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import { runModule } from './support/child.js'
-import { descriptorFlags, isOpen, openSocketCount } from './support/descriptors.js'
+import { descriptorFlags, isOpen, openSockets } from './support/descriptors.js'
 import { FAMILIES, closing, listening, reach, resetting } from './support/pair.js'
 import { abstractName, freePath } from './support/unix.js'
 import { acceptNext, connectOutcome, until } from './support/waiting.js'
@@ -80,12 +80,12 @@ test('a_listener_becomes_readable_when_somebody_comes', async (t) => {
   socket?.reset()
 })
 
-test('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open', (t) => {
+test.serial('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open', (t) => {
   const first = listening(t)
-  const before = openSocketCount()
+  const before = openSockets().length
   const error = t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), { instanceOf: SocketError, code: 'EADDRINUSE' })
   t.like(error, { address: '127.0.0.1', port: portOf(first) })
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 })
 
 test('a_path_in_use_is_an_error_that_names_it', (t) => {
@@ -286,16 +286,16 @@ async function withName(name: string, addresses: string[], during: () => Promise
 // 203.0.113.0/24 and 2001:db8::/32 are for documentation: nobody has them.
 test.serial('bind_host_tries_every_address_in_turn', async (t) => {
   await withName('several.example', ['203.0.113.1', '2001:db8::1', '127.0.0.5', '127.0.0.6'], async () => {
-    const before = openSocketCount()
+    const before = openSockets().length
     const listener = closing(t, await Listener.bindHost({ host: 'several.example' }))
     t.like(listener.address, { address: '127.0.0.5', family: 'IPv4' })
-    t.is(openSocketCount(), before + 1)
+    t.is(openSockets().length, before + 1)
   })
 })
 
 test.serial('bind_host_gathers_the_errors_of_all_addresses_into_one', async (t) => {
   await withName('nowhere.example', ['203.0.113.1', '2001:db8::1'], async () => {
-    const before = openSocketCount()
+    const before = openSockets().length
     const error = await t.throwsAsync(Listener.bindHost({ host: 'nowhere.example', port: 4321 }), {
       instanceOf: AggregateError,
       message: /nowhere\.example.*2 addresses/,
@@ -306,7 +306,7 @@ test.serial('bind_host_gathers_the_errors_of_all_addresses_into_one', async (t) 
       { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '2001:db8::1', port: 4321 },
     ])
     t.true(errors.every((one) => one instanceof SocketError))
-    t.is(openSocketCount(), before)
+    t.is(openSockets().length, before)
   })
 })
 

@@ -435,7 +435,7 @@ test('a_closed_socket_has_no_options', async (t) => {
   t.throws(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 1), { instanceOf: SocketClosedError })
 })
 
-test('a_refused_option_leaves_no_descriptor', (t) => {
+test.serial('a_refused_option_leaves_no_descriptor', (t) => {
   const before = openObjects()
   t.throws(() => Socket.connect({ host: '127.0.0.1', port: 1, maxSegment: 5 }), { code: 'EINVAL' })
   t.throws(() => Listener.bind({ host: '127.0.0.1', congestion: 'nonesuch' }), { code: 'ENOENT' })

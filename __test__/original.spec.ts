@@ -17,7 +17,7 @@ import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketClos
 import { runModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
 import { EchoServer } from './support/echo-server.js'
-import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
+import { closing, connectedPair, fill, listening, narrowPair, openNumbered, reach, resetting } from './support/pair.js'
 import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
 
 const byte = new Uint8Array(1)
@@ -414,9 +414,7 @@ test('error 2: its event table is keyed by descriptor, a number that the kernel 
   // Between the event and its turn the socket is closed, and a new one gets its number.
   const { fd } = second
   second.reset()
-  let newcomer
-  do multiplexer.add((newcomer = resetting(t, Socket.connect(reach(listener)))), 'r')
-  while (newcomer.fd !== fd)
+  multiplexer.add(openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))), 'r')
   const stale = events.find(({ target }) => target === second)
   t.like(stale, { readable: false, writable: false, readEnded: false, hangup: false, error: false })
   t.deepEqual(multiplexer.poll().map(({ target }) => target), [first])

@@ -13,7 +13,7 @@ import test, { type ExecutionContext } from 'ava'
 import { type Listener, Socket, toDuplex } from 'm-socket'
 
 import { outcomeOf, start } from './support/child.js'
-import { openSocketCount } from './support/descriptors.js'
+import { openSockets } from './support/descriptors.js'
 import { EchoServer } from './support/echo-server.js'
 import { fixturePath, run, runFixture } from './support/fixture.js'
 import { type Family, listening, reach } from './support/pair.js'
@@ -70,7 +70,7 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
     const bystander = Socket.connect({ port })
     t.teardown(() => bystander.close())
     await echoes(t, bystander)
-    const before = openSocketCount()
+    const before = openSockets().length
 
     const [input, output] = [openSync('/dev/zero', 'r'), openSync('/dev/null', 'w')]
     const victim = start(t, 'socat', [...args, `TCP:127.0.0.1:${port}`], { stdio: [input, output, 'ignore'] })
@@ -84,7 +84,7 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
     await once(victim, 'exit')
 
     await until(() => server.connections.size === 1)
-    t.is(openSocketCount(), before)
+    t.is(openSockets().length, before)
     t.true(server.failures.every((failure) => ['ECONNRESET', 'EPIPE'].includes((failure as NodeJS.ErrnoException).code ?? '')))
     await echoes(t, bystander)
   })

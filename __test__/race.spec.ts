@@ -2,7 +2,7 @@ import test, { type ExecutionContext } from 'ava'
 import { type ConnectAttemptError, type ConnectOptions, type Connection, type Handlers, connect } from 'm-socket'
 
 import { blackhole } from './support/blackhole.js'
-import { openSocketCount } from './support/descriptors.js'
+import { openSockets } from './support/descriptors.js'
 import { runModule } from './support/child.js'
 import { run } from './support/fixture.js'
 import { answering } from './support/names.js'
@@ -41,13 +41,13 @@ test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the
   answering(t, { 'dual.test': ['::1', '127.0.0.1'] })
   const server = serving(t)
   await blackhole(t, '::1', server.port)
-  const before = openSocketCount()
+  const before = openSockets().length
   const began = performance.now()
   const connection = await connected(t, { hostname: 'dual.test', port: server.port! })
   t.is(connection.remoteAddress, '127.0.0.1')
   t.true(performance.now() - began >= STAGGER - 10)
   // Ours and the server's: the loser is closed.
-  await until(() => openSocketCount() === before + 2)
+  await until(() => openSockets().length === before + 2)
 })
 
 test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_timer', async (t) => {
@@ -88,7 +88,7 @@ test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_r
   const note = (name: string) => (_: Connection, ...rest: unknown[]) => void calls.push(name, ...rest)
   const names = ['open', 'data', 'drain', 'end', 'close', 'error', 'connectError', 'timeout'] as const
   const socket: Handlers = Object.fromEntries(names.map((name) => [name, note(name)]))
-  const before = openSocketCount()
+  const before = openSockets().length
   const error = await connect({ hostname: 'down.test', port, socket }).then(
     () => t.fail(),
     (reason: unknown) => (calls.push('rejected'), reason),
@@ -98,7 +98,7 @@ test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_r
   t.deepEqual(errors.map(({ address, code, port }) => [address, code, port]), [['127.0.0.1', 'ECONNREFUSED', port], ['::1', 'ECONNREFUSED', port]])
   t.true(errors.every(({ elapsed }) => elapsed >= 0))
   t.is(message, `connect ECONNREFUSED 127.0.0.1:${port}; connect ECONNREFUSED ::1:${port}`)
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 })
 
 test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
@@ -126,13 +126,13 @@ test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
   const { address } = await blackhole(t, '127.0.0.1')
   const { port } = address as { port: number }
   await blackhole(t, '::1', port)
-  const before = openSocketCount()
+  const before = openSockets().length
   const began = performance.now()
   const { errors } = await failure(t, { hostname: 'silent.test', port, connectTimeout: STAGGER + 150 })
   t.true(performance.now() - began >= STAGGER + 140)
   t.deepEqual(errors.map(({ address, code }) => [address, code]), [['::1', 'ETIMEDOUT'], ['127.0.0.1', 'ETIMEDOUT']])
   t.true(errors[0]!.elapsed > errors[1]!.elapsed)
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 })
 
 test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) => {
@@ -155,11 +155,11 @@ test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) =
   answering(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
   const { address } = await blackhole(t, '127.0.0.1')
   const { port } = address as { port: number }
-  const before = openSocketCount()
+  const before = openSockets().length
   const reason = new RangeError('enough')
 
   t.is(await t.throwsAsync(connect({ hostname: '127.0.0.1', port, signal: AbortSignal.abort(reason) })), reason)
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 
   for (const hostname of ['late.test', 'silent.test', '127.0.0.1']) {
     const controller = new AbortController()
@@ -168,12 +168,12 @@ test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) =
     setTimeout(() => controller.abort(reason), 30)
     t.is(await t.throwsAsync(connecting), reason, hostname)
     t.deepEqual(calls, [reason])
-    t.is(openSocketCount(), before, hostname)
+    t.is(openSockets().length, before, hostname)
   }
   // An answer that comes too late begins nothing.
   answer.resolve(['127.0.0.1'])
   await new Promise((resolve) => setImmediate(resolve))
-  t.is(openSocketCount(), before)
+  t.is(openSockets().length, before)
 })
 
 test.serial('a_signal_after_connecting_does_nothing', async (t) => {
@@ -326,12 +326,12 @@ const REFUSALS: readonly [options: object, code: string, message: RegExp][] = [
 
 for (const [options, code, message] of REFUSALS) {
   test.serial(`refused: ${JSON.stringify(options)} ${message.source}`, async (t) => {
-    const before = openSocketCount()
+    const before = openSockets().length
     let told = 0
     await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), { code, message })
     t.is(told, 0)
     // Those of the tests before may still be closing.
-    t.true(openSocketCount() <= before)
+    t.true(openSockets().length <= before)
   })
 }
 

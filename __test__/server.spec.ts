@@ -7,7 +7,7 @@ import test, { type ExecutionContext } from 'ava'
 import { type Connection, type Event, type InetAddress, Multiplexer, type Server, Socket, SocketClosedError, SocketError, connect, listen } from 'm-socket'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
-import { openDescriptors } from './support/descriptors.js'
+import { openSockets } from './support/descriptors.js'
 import { run } from './support/fixture.js'
 import { sleep, turn } from './support/idleness.js'
 import { closing, listening } from './support/pair.js'
@@ -847,7 +847,7 @@ test('a_multiplexer_of_the_programs_holds_the_process_by_its_own_waits_alone', a
 // Descriptors
 
 test.serial('a_server_leaves_no_descriptor_behind', async (t) => {
-  const before = sockets()
+  const before = openSockets()
   const server = listen({ hostname: '127.0.0.1', maxConnections: 3, socket: { data: (connection, chunk) => void connection.end(chunk) } })
   const peers = await Promise.all(NAMES.map(() => connect({ hostname: '127.0.0.1', port: server.port! })))
   for (const peer of peers) peer.end('x')
@@ -857,13 +857,8 @@ test.serial('a_server_leaves_no_descriptor_behind', async (t) => {
   for (const peer of peers) peer.terminate()
   t.is(server.connections, 0)
   await turn()
-  t.deepEqual(sockets(), before)
+  t.deepEqual(openSockets(), before)
 })
-
-/** What this library opens: Node opens files as it likes. */
-function sockets(): string[] {
-  return [...openDescriptors()].map(([fd, link]) => `${fd} ${link}`).filter((line) => line.includes('socket:'))
-}
 
 // Bad input
 
@@ -872,16 +867,16 @@ type Refusal = readonly [new (...args: never[]) => Error, string, string | RegEx
 
 /** Listening throws just this, and leaves no descriptor behind. */
 function refuses(t: ExecutionContext, options: unknown, [instanceOf, code, message]: Refusal): void {
-  const before = sockets()
+  const before = openSockets()
   t.throws(() => listen(options as never).stop(), { instanceOf, code, message }, inspect(options))
-  t.deepEqual(sockets(), before, inspect(options))
+  t.deepEqual(openSockets(), before, inspect(options))
 }
 
 const WRONG_TYPE = [TypeError, 'ERR_INVALID_ARG_TYPE'] as const
 const WRONG_VALUE = [TypeError, 'ERR_INVALID_ARG_VALUE'] as const
 const OUT_OF_RANGE = [RangeError, 'ERR_OUT_OF_RANGE'] as const
 
-test('an_option_that_is_unknown_is_refused_and_the_nearest_is_named', (t) => {
+test.serial('an_option_that_is_unknown_is_refused_and_the_nearest_is_named', (t) => {
   for (const [name, nearest] of Object.entries({ nodelay: 'noDelay', hostName: 'hostname', ports: 'port', sockets: 'socket', idletimeout: 'idleTimeout', maxConnection: 'maxConnections', backLog: 'backlog' })) {
     refuses(t, { [name]: 1 }, [...WRONG_VALUE, `The property 'options.${name}' is not a known option (did you mean '${nearest}'?). Received 1`])
   }
@@ -889,39 +884,39 @@ test('an_option_that_is_unknown_is_refused_and_the_nearest_is_named', (t) => {
   refuses(t, { connectTimeout: 1 }, [...WRONG_VALUE, /options\.connectTimeout/])
 })
 
-test('options_that_are_no_object_are_refused', (t) => {
+test.serial('options_that_are_no_object_are_refused', (t) => {
   for (const options of [undefined, null, 80, '80', () => {}]) refuses(t, options, [...WRONG_TYPE, /^The "options" argument must be of type object\. Received /])
 })
 
-test('a_port_is_a_number_from_0_to_65535', (t) => {
+test.serial('a_port_is_a_number_from_0_to_65535', (t) => {
   for (const port of [-1, 65536, 1.5, Number.NaN, '80', null, {}]) {
     refuses(t, { hostname: '127.0.0.1', port }, [RangeError, 'ERR_SOCKET_BAD_PORT', /port should be >= 0 and < 65536\. Received /])
     refuses(t, { port }, [RangeError, 'ERR_SOCKET_BAD_PORT', /port should be >= 0 and < 65536\. Received /])
   }
 })
 
-test('a_hostname_is_a_numeric_address', (t) => {
+test.serial('a_hostname_is_a_numeric_address', (t) => {
   for (const hostname of [5, null, {}, true]) refuses(t, { hostname }, [...WRONG_TYPE, /host(name)?" \w+ must be of type string\. Received /])
   for (const hostname of ['', 'example.org', '256.0.0.1', '127.0.0.1:80', '[::1]', 'LOCALHOST']) {
     refuses(t, { hostname }, [...WRONG_VALUE, /must be a numeric IPv4 or IPv6 address; use Listener\.bindHost for names\. Received '/])
   }
 })
 
-test('a_refusal_calls_an_option_by_the_name_that_it_was_given_by', (t) => {
+test.serial('a_refusal_calls_an_option_by_the_name_that_it_was_given_by', (t) => {
   refuses(t, { hostname: 'example.org' }, [...WRONG_VALUE, /hostname'/])
   refuses(t, { unix: 5 }, [...WRONG_TYPE, /unix"/])
   refuses(t, { unix: '' }, [...WRONG_VALUE, /unix'/])
   refuses(t, { unix: 'x', port: 0 }, [...WRONG_TYPE, /either fd, or unix, or hostname and port/])
 })
 
-test('a_unix_path_is_short_and_not_empty', (t) => {
+test.serial('a_unix_path_is_short_and_not_empty', (t) => {
   for (const unix of [5, null, Buffer.from('/x')]) refuses(t, { unix }, [...WRONG_TYPE, /must be of type string/])
   refuses(t, { unix: '' }, [...WRONG_VALUE, /must not be empty/])
   refuses(t, { unix: 'a\0b' }, [...WRONG_VALUE, /NUL only as its first character/])
   refuses(t, { unix: 'x'.repeat(108) }, [...WRONG_VALUE, /must have at most 107 bytes of UTF-8 and has 108/])
 })
 
-test('only_one_place_can_be_listened_on', (t) => {
+test.serial('only_one_place_can_be_listened_on', (t) => {
   for (const other of [{ port: 0 }, { hostname: '127.0.0.1' }, { hostname: 'localhost', port: 80 }]) {
     refuses(t, { unix: '\0x', ...other }, [...WRONG_TYPE, /either .*host.* and port/])
     refuses(t, { fd: 1000, ...other }, [...WRONG_TYPE, /either .*host.* and port/])
@@ -929,14 +924,14 @@ test('only_one_place_can_be_listened_on', (t) => {
   refuses(t, { fd: 1000, unix: '\0x' }, [...WRONG_TYPE, /either fd/])
 })
 
-test('handlers_are_functions_with_names_that_are_known', (t) => {
+test.serial('handlers_are_functions_with_names_that_are_known', (t) => {
   for (const socket of [null, 5, 'data', () => {}]) refuses(t, { socket }, [...WRONG_TYPE, /^The "options\.socket" property must be of type object\. Received /])
   for (const handler of [null, 5, 'f', {}]) refuses(t, { socket: { data: handler } }, [...WRONG_TYPE, /^The "options\.socket\.data" property must be a function\. Received /])
   refuses(t, { socket: { onData: () => {} } }, [...WRONG_VALUE, /^The property 'options\.socket\.onData' is not a known option \(did you mean 'data'\?\)/])
   refuses(t, { socket: { connection: () => {} } }, [...WRONG_VALUE, /options\.socket\.connection/])
 })
 
-test('numbers_are_numbers_within_their_range', (t) => {
+test.serial('numbers_are_numbers_within_their_range', (t) => {
   const ranges: Record<string, readonly [bad: unknown[], wrong: unknown[]]> = {
     fd: [[-1, 1.5, 2 ** 31], ['3', null]],
     backlog: [[-1, 1.5, 2 ** 31], ['3', null]],
@@ -950,7 +945,7 @@ test('numbers_are_numbers_within_their_range', (t) => {
   }
 })
 
-test('what_is_no_boolean_no_array_and_no_multiplexer_is_refused', (t) => {
+test.serial('what_is_no_boolean_no_array_and_no_multiplexer_is_refused', (t) => {
   for (const value of [1, 'true', null]) {
     refuses(t, { allowHalfOpen: value }, [...WRONG_TYPE, /options\.allowHalfOpen.*boolean/])
     refuses(t, { noDelay: value }, [...WRONG_TYPE, /options\.noDelay.*boolean/])
@@ -962,7 +957,7 @@ test('what_is_no_boolean_no_array_and_no_multiplexer_is_refused', (t) => {
   refuses(t, { multiplexer: closed }, [SocketClosedError, 'ERR_SOCKET_CLOSED', /Multiplexer is closed/])
 })
 
-test('a_port_in_use_is_an_error_that_says_which', (t) => {
+test.serial('a_port_in_use_is_an_error_that_says_which', (t) => {
   const { port } = serving(t)
   refuses(t, { hostname: '127.0.0.1', port }, [SocketError, 'EADDRINUSE', `bind EADDRINUSE 127.0.0.1:${port}`])
   const error = t.throws(() => listen({ hostname: '127.0.0.1', port: port! }), { instanceOf: SocketError })
@@ -975,7 +970,7 @@ test('a_path_in_use_is_an_error_that_says_which', (t) => {
   t.like(error, { code: 'EADDRINUSE', syscall: 'bind', address: unix })
 })
 
-test('what_the_kernel_refuses_is_its_errno', (t) => {
+test.serial('what_the_kernel_refuses_is_its_errno', (t) => {
   // Of the documentation's own: RFC 5737.
   refuses(t, { hostname: '192.0.2.1' }, [SocketError, 'EADDRNOTAVAIL', 'bind EADDRNOTAVAIL 192.0.2.1'])
   refuses(t, { unix: `${temporaryDirectory(t)}/none/socket` }, [SocketError, 'ENOENT', /^bind ENOENT /])

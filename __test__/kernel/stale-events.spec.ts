@@ -9,7 +9,7 @@ import * as native from 'm-socket/native'
 import { crowd } from '../support/crowd.js'
 import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
 import { turn } from '../support/idleness.js'
-import { closing, connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { closing, connectedPair, listening, narrowPair, openNumbered, reach, resetting } from '../support/pair.js'
 import { openDescriptors } from '../support/descriptors.js'
 import { start } from '../support/child.js'
 import { saidOf, targetsOf } from '../support/saying.js'
@@ -63,12 +63,7 @@ test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', asy
   await until(() => server.peek(Buffer.alloc(1)) === 1)
   const { fd } = server
   server.close()
-  // The kernel gives the lowest number that is free.
-  const open = () => resetting(t, Socket.connect(reach(listener)))
-  let next = open()
-  while (next.fd < fd) next = open()
-  t.is(next.fd, fd)
-  multiplexer.add(next, 'r')
+  multiplexer.add(openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))), 'r')
   t.deepEqual(await multiplexer.wait(100), [])
 })
 
@@ -166,10 +161,7 @@ test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_
   for (let waiting = 0; waiting < 50; waiting++) resetting(t, Socket.connect(reach(listener)))
   const { fd } = later
   later.close()
-  // The kernel gives the lowest number that is free.
-  let heir = resetting(t, listener.accept()!)
-  while (heir.fd < fd) heir = resetting(t, listener.accept()!)
-  t.is(heir.fd, fd)
+  const heir = openNumbered(fd, () => resetting(t, listener.accept()!))
   multiplexer.add(heir, 'r')
   t.deepEqual(targetsOf(events), [first, later])
   t.is(saidOf(later, events), '')

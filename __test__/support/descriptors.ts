@@ -41,9 +41,9 @@ export function socketOpenedSince(before: ReadonlyMap<number, string>): number {
   return opened[0]![0]
 }
 
-/** How many sockets this process has open. */
-export function openSocketCount(): number {
-  return [...openDescriptors().values()].filter((target) => target.startsWith('socket:')).length
+/** The sockets that this process has open; a lookup of a host's name opens some of its own, on another thread. */
+export function openSockets(): string[] {
+  return openObjects().filter((target) => target.startsWith('socket:'))
 }
 
 /** Whether the descriptor is open. */
