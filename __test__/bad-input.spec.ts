@@ -333,6 +333,18 @@ test.serial('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t
 
 // Timeouts, interests, modes
 
+test.serial('what_events_are_told_in_is_an_array_that_can_grow', async (t) => {
+  const { client, server } = await connectedPair(t)
+  const multiplexer = closing(t, new Multiplexer())
+  multiplexer.add(server, 'r')
+  client.send('x')
+  await until(() => server.peek(new Uint8Array(1)) === 1)
+  for (const into of [null, 5, {}, new Set(), Object.freeze([]), Object.seal([]), Object.preventExtensions([])]) {
+    refuses(t, () => multiplexer.waitSync(0, wrong(into)), [TypeError, 'ERR_INVALID_ARG_TYPE', /^The "into" argument must be an array that can grow\. Received /])
+  }
+  t.is(multiplexer.poll()[0]?.target, server, 'no refusal has taken the news')
+})
+
 test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
   for (const [timeout, came] of [[-1, '-1'], [-0.001, '-0.001'], [Number.NaN, 'NaN'], [Number.NEGATIVE_INFINITY, '-Infinity']] as const) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
+import { type Event, type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import { start } from './support/child.js'
 import { crowd } from './support/crowd.js'
@@ -140,6 +140,31 @@ test('waitSync_and_poll_report_as_wait_does', async (t) => {
   t.is(multiplexer.poll()[0]?.target, server)
   server.receive(buffer)
   t.deepEqual(multiplexer.poll(), [])
+})
+
+test('waitSync_fills_the_array_that_it_is_given_in_place_of_what_it_held', async (t) => {
+  const [first, second] = [await connectedPair(t), await connectedPair(t)]
+  using multiplexer = new Multiplexer()
+  for (const { server } of [first, second]) multiplexer.add(server, 'r')
+  const events: Event[] = []
+  const told = (timeout: number): unknown[] => {
+    t.is(multiplexer.waitSync(timeout, events), events)
+    return events.map(({ target }) => target)
+  }
+  for (const { client } of [first, second]) client.send('x')
+  await until(() => [first, second].every(({ server }) => server.peek(buffer) === 1))
+  t.deepEqual(told(5000), [first.server, second.server])
+  first.server.receive(buffer)
+  t.deepEqual(told(5000), [second.server], 'fewer than before')
+  second.server.receive(buffer)
+  t.deepEqual(told(10), [], 'none when the time is up')
+  for (const { client } of [first, second]) client.send('x')
+  await until(() => [first, second].every(({ server }) => server.peek(buffer) === 1))
+  t.deepEqual(told(5000), [first.server, second.server])
+  multiplexer.wake()
+  multiplexer.remove(first.server)
+  multiplexer.remove(second.server)
+  t.deepEqual(told(5000), [], 'none when woken')
 })
 
 test('a_synchronous_loop_empties_queues_and_completes_closes', async (t) => {

@@ -195,8 +195,8 @@ export class Poller {
     this.#looksLeft = count < BUSY || this.#eventsLeft <= 0 ? 0 : this.#looksLeft - 1
   }
 
-  /** Sleeps this thread until there is news or the time is up. */
-  waitSync(timeout: number): Event[] {
+  /** Sleeps this thread until there is news or the time is up. `into` begins anew, and is what is returned. */
+  waitSync(timeout: number, into?: Event[]): Event[] {
     this.#refuseSecondWait()
     if (this.#inBatch) throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
@@ -205,8 +205,8 @@ export class Poller {
     for (;;) {
       const left = deadline === Infinity ? SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
       const sleep = awake !== 0 && performance.now() < awake ? 0 : Math.min(left, SLICE)
-      const events = this.#collect(this.#ask(sleep))
-      if (events || left === 0 || isOver(deadline) || this.#closed) return events ?? []
+      const events = this.#collect(this.#ask(sleep), into)
+      if (events || left === 0 || isOver(deadline) || this.#closed) return events ?? into ?? []
     }
   }
 
@@ -310,9 +310,10 @@ export class Poller {
   }
 
   /** Turns the native batch into events, where there are any, and tells the watchers theirs. */
-  #collect(count: number): Event[] | undefined {
+  #collect(count: number, into?: Event[]): Event[] | undefined {
     check(count, 'epoll_wait')
-    let events: Event[] | undefined
+    let events = into
+    let news = 0
     let told = 0
     if (this.#receives) this.#assign(count)
     for (let at = 0; at < EVENT_LENGTH * count; at += EVENT_LENGTH) {
@@ -326,10 +327,12 @@ export class Poller {
         if (told++ === 0) this.#inBatch = true
         const chunk = registration.at < 0 ? undefined : this.#cut(registration)
         tell(registration, registration.watcher, isNews, (bits & LEFT) !== 0, chunk)
-      } else if (isNews) (events ??= []).push(registration)
+      } else if (isNews) (events ??= [])[news++] = registration
     }
     if (told > 0) this.#endBatch()
-    return events
+    // Set to 0 and filled again, it would be given new memory each time.
+    if (into && into.length > news) into.length = news
+    return news > 0 ? events : undefined
   }
 
   /** Notes for whom the batch brings input, so that nobody who acts on them before their turn overtakes it. */

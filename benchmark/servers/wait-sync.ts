@@ -3,6 +3,8 @@
 import { readSync } from 'node:fs'
 import process from 'node:process'
 
+import type { Event } from 'm-socket'
+
 import { answer } from './support/control.js'
 import { multiplexer, port, serve } from './support/model.js'
 
@@ -12,8 +14,9 @@ const line = Buffer.alloc(64)
 multiplexer.add(stdin, 'r')
 console.log(`port ${port}`)
 
+const events: Event[] = []
 for (;;) {
-  for (const event of multiplexer.waitSync()) {
+  for (const event of multiplexer.waitSync(Infinity, events)) {
     if (event.target === stdin) reply()
     else serve(event)
   }
