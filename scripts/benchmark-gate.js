@@ -11,13 +11,11 @@ process.chdir(ROOT)
 
 const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex']
 
-const WAITING = ['wait-sync', 'multiplexer']
-
 /** How much worse each may be, as a factor and beyond it: what repeated runs of one build differ by. */
 const FIGURES = [
   { name: 'system calls per echo', of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho, most: 1.03, slack: 0 },
-  // A wait's array and promise are shared by as many echoes as happen to come at once: of who waits this tells nothing.
-  { name: 'heap bytes per echo', of: ({ heap }, contender) => (WAITING.includes(contender) ? undefined : heap[contender]), most: 1.1, slack: 40 },
+  // A wait's array and promise are shared by as many echoes as happen to come at once: of who awaits this tells nothing.
+  { name: 'heap bytes per echo', of: ({ heap }, contender) => (contender === 'multiplexer' ? undefined : heap[contender]), most: 1.1, slack: 40 },
   { name: 'resident bytes per idle connection', of: ({ memory }, contender) => memory[contender]?.collected, most: 1.1, slack: 350 },
 ]
 

@@ -12,7 +12,7 @@ import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 
-import { record } from './suite/records.js'
+import { commitHere, record } from './suite/records.js'
 import { Tally } from './suite/tally.js'
 
 const root = new URL('..', import.meta.url).pathname
@@ -41,6 +41,7 @@ const OTHERS = {
 
 const specs = positionals.length > 0 ? positionals : specsOf('__test__')
 const only = values.only?.split(',')
+const commit = values.record && commitHere()
 const results = []
 for (const runtime of runtimes().filter(({ name }) => only?.includes(name) ?? true)) {
   process.stderr.write(`${runtime.title} ...\n`)
@@ -48,7 +49,7 @@ for (const runtime of runtimes().filter(({ name }) => only?.includes(name) ?? tr
   await runtime.run(tally)
   tally.report(runtime.title)
   results.push({ title: runtime.title, tally })
-  if (values.record) record({ runtime: runtime.title, architecture: process.arch, libc: LIBC, on: `Linux ${/^\d+\.\d+/.exec(release())}` }, tally)
+  if (values.record) record({ runtime: runtime.title, architecture: process.arch, libc: LIBC, on: `Linux ${/^\d+\.\d+/.exec(release())}`, commit }, tally)
 }
 summarize(results)
 

@@ -12,7 +12,7 @@ import { dirname } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
-import { record } from './suite/records.js'
+import { commitHere, record } from './suite/records.js'
 import { Tally } from './suite/tally.js'
 import { ROOT, TARGETS } from './targets.js'
 
@@ -38,6 +38,7 @@ if (!existsSync(target.path)) stop(`${target.path} is missing: npm run build:all
 if (isEmulated && !existsSync(BINFMT)) stop('qemu is missing: apt-get install qemu-user-static')
 
 mkdirSync(home, { recursive: true })
+const commit = values.record && commitHere()
 const node = abi === 'musl' ? nodeOnMusl() : nodeOnGlibc()
 stage()
 const mounts = [...(isEmulated ? qemuMounts() : []), ...(abi === 'musl' ? muslMounts() : []), `'${node}' --version > '${version}'`]
@@ -58,7 +59,7 @@ for (const line of lines) tally.hear(line)
 if (status !== 0 && tally.failed.length === 0) tally.fail(`ended with ${status}`, lines.slice(-30))
 const title = `Node ${readFileSync(version, 'utf8').trim().slice(1)}`
 tally.report(title)
-if (values.record) record({ runtime: title, architecture: cpu, libc: abi === 'musl' ? 'musl' : 'glibc', on: machine() }, tally)
+if (values.record) record({ runtime: title, architecture: cpu, libc: abi === 'musl' ? 'musl' : 'glibc', on: machine(), commit }, tally)
 console.log(`${tally.passed} passed, ${tally.failed.length} failed, ${tally.skipped.length} skipped`)
 process.exitCode = status === 0 && tally.passed > 0 ? 0 : 1
 

@@ -7,17 +7,21 @@ import { byReason } from './tally.js'
 
 const FOLDER = new URL('../../docs/suite/', import.meta.url)
 
+/** The commit that is checked out: asked for before a run, which takes so long that the next may be made meanwhile. */
+export function commitHere() {
+  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+}
+
 /**
  * Keeps what a whole run has come to.
  *
- * @param {{ runtime: string, architecture: string, libc: string, on: string }} where `runtime` with its version, as `Node 24.1.0`
+ * @param {{ runtime: string, architecture: string, libc: string, on: string, commit: string }} where `runtime` with its version, as `Node 24.1.0`
  * @param {import('./tally.js').Tally} tally
  */
 export function record(where, { passed, failed, skipped }) {
   const [name, version] = where.runtime.toLowerCase().split(' ')
   const file = `${[name === 'node' ? `node-${version.split('.')[0]}` : name, where.architecture, where.libc].join('-')}.json`
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
-  const kept = { ...where, commit, date: new Date().toISOString().slice(0, 10), passed, failed: failed.map(({ name }) => name).sort(), skipped: skipped.toSorted(byName) }
+  const kept = { ...where, date: new Date().toISOString().slice(0, 10), passed, failed: failed.map(({ name }) => name).sort(), skipped: skipped.toSorted(byName) }
   mkdirSync(FOLDER, { recursive: true })
   writeFileSync(new URL(file, FOLDER), `${JSON.stringify(kept, null, 1)}\n`)
 }
