@@ -6,17 +6,12 @@ import { type Event, type InetAddress, type Interest, Listener, Multiplexer, Soc
 import { openDescriptors, openSockets } from './support/descriptors.js'
 import { start } from './support/child.js'
 import { FAMILIES, closing, fill, listening, reach, resetting } from './support/pair.js'
+import { freePort } from './support/ports.js'
 import { sourceArguments } from './support/runtime.js'
 import { abstractName, freePath } from './support/unix.js'
 import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
 
 const byte = new Uint8Array(1)
-
-/** A port of the loopback where nobody listens. */
-function deafPort(host: string): number {
-  using listener = Listener.bind({ host })
-  return (listener.address as InetAddress).port
-}
 
 /** What the first event of a socket says. */
 async function firstEvent(t: ExecutionContext, socket: Socket, interest: Interest = 'rw'): Promise<Event> {
@@ -81,7 +76,7 @@ test('the_default_host_is_the_loopback', async (t) => {
 
 test('it_connects_from_the_local_address_and_port_that_are_given', async (t) => {
   const listener = listening(t)
-  const localPort = deafPort('127.0.0.2')
+  const localPort = freePort()
   const from = { address: '127.0.0.2', family: 'IPv4', port: localPort }
   const client = resetting(t, Socket.connect({ ...reach(listener), localAddress: '127.0.0.2', localPort }))
   const server = resetting(t, await acceptNext(listener))
@@ -94,7 +89,7 @@ test('a_local_address_alone_leaves_the_port_to_the_kernel_and_a_port_alone_the_a
   resetting(t, Socket.connect({ ...reach(four), localAddress: '127.0.0.7' }))
   t.like(resetting(t, await acceptNext(four)).remoteAddress, { address: '127.0.0.7' })
   const six = listening(t, 'IPv6')
-  const localPort = deafPort('::1')
+  const localPort = freePort()
   resetting(t, Socket.connect({ ...reach(six), localPort }))
   t.deepEqual(resetting(t, await acceptNext(six)).remoteAddress, { address: '::1', family: 'IPv6', port: localPort })
 })
@@ -132,7 +127,7 @@ for (const host of ['127.0.0.1', '::1']) {
       ['w', { readable: false, writable: true }],
       ['rw', { readable: true, writable: true }],
     ] as const) {
-      const socket = resetting(t, Socket.connect({ host, port: deafPort(host) }))
+      const socket = resetting(t, Socket.connect({ host, port: freePort() }))
       t.is(socket.state, 'connecting')
       const event = await firstEvent(t, socket, interest)
       t.is(event.target, socket)
@@ -149,7 +144,7 @@ for (const host of ['127.0.0.1', '::1']) {
       ['shutdown', (socket) => socket.shutdown()],
     ]
     for (const [name, use] of uses) {
-      const port = deafPort(host)
+      const port = freePort()
       const socket = resetting(t, Socket.connect({ host, port }))
       await firstEvent(t, socket)
       const error = t.throws(() => use(socket), { instanceOf: SocketError, code: 'ECONNREFUSED' }, name)
@@ -162,7 +157,7 @@ for (const host of ['127.0.0.1', '::1']) {
 }
 
 test('a_failure_is_seen_in_state_without_any_multiplexer', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: deafPort('127.0.0.1') }))
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
   t.is(socket.state, 'connecting')
   await until(() => socket.state === 'closed')
   t.true(socket.writeEnded)
@@ -170,7 +165,7 @@ test('a_failure_is_seen_in_state_without_any_multiplexer', async (t) => {
 })
 
 test('a_failed_connect_keeps_no_descriptor_although_nobody_has_used_it', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: deafPort('127.0.0.1') }))
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
   const link = openDescriptors().get(socket.fd)
   t.regex(link ?? '', /^socket:/)
   await until(() => socket.state === 'closed')
@@ -180,7 +175,7 @@ test('a_failed_connect_keeps_no_descriptor_although_nobody_has_used_it', async (
 
 test('a_failed_connect_leaves_its_multiplexer_by_itself', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
-  const socket = resetting(t, Socket.connect({ port: deafPort('127.0.0.1') }))
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
   multiplexer.add(socket)
   const events = await multiplexer.wait(10_000)
   t.is(events.length, 1)
@@ -190,7 +185,7 @@ test('a_failed_connect_leaves_its_multiplexer_by_itself', async (t) => {
 })
 
 test('a_failed_connect_drops_its_queue', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: deafPort('127.0.0.1') }))
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
   try {
     socket.send('nobody will read it')
   } catch (error) {
@@ -233,7 +228,7 @@ test('a_regular_file_is_no_place_to_connect_to', async (t) => {
 
 test('a_socket_that_would_connect_to_itself_is_refused', async (t) => {
   for (const host of ['127.0.0.1', '::1']) {
-    const port = deafPort(host)
+    const port = freePort()
     const socket = resetting(t, Socket.connect({ host, port, localAddress: host, localPort: port }))
     await until(() => socket.state !== 'connecting', socket)
     t.is(socket.state, 'closed')
@@ -293,7 +288,7 @@ test('shutdown_without_anything_queued_is_seen_by_the_peer_once_connected', asyn
 test('connect_then_close_at_once_leaves_no_descriptor', async (t) => {
   const listener = listening(t)
   const busy = await busyListener(t)
-  const places = [reach(listener), reach(busy), { port: deafPort('127.0.0.1') }, { path: freePath(t) }]
+  const places = [reach(listener), reach(busy), { port: freePort() }, { path: freePath(t) }]
   const links: string[] = []
   for (const place of places) {
     const socket = Socket.connect(place)
@@ -319,7 +314,7 @@ test('connect_send_close_delivers_all_and_leaves_no_descriptor', async (t) => {
 })
 
 test('a_closing_socket_whose_connect_fails_is_closed', async (t) => {
-  const port = deafPort('127.0.0.1')
+  const port = freePort()
   for (const watched of [false, true]) {
     const socket = resetting(t, Socket.connect({ port }))
     const multiplexer = closing(t, new Multiplexer())

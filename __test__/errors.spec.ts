@@ -5,6 +5,8 @@ import { inspect } from 'node:util'
 import test from 'ava'
 import { Listener, Multiplexer, Socket, SocketClosedError, SocketError, SocketQueueError } from 'm-socket'
 
+import { freePort } from './support/ports.js'
+
 /** The error with which our connecting ends. */
 async function ours(where: { host: string; port: number } | { path: string }): Promise<SocketError> {
   const socket = Socket.connect(where)
@@ -26,16 +28,8 @@ async function nodes(where: { host: string; port: number } | { path: string }): 
   return error
 }
 
-/** A port that nobody listens on. */
-function freePort(host: string): number {
-  const listener = Listener.bind({ host })
-  const { port } = listener.address as { port: number }
-  listener.close()
-  return port
-}
-
 const REFUSED = [
-  ...['127.0.0.1', '::1'].map((host) => ({ host, port: freePort(host) })),
+  ...['127.0.0.1', '::1'].map((host) => ({ host, port: freePort() })),
   { path: '/nonexistent/x.sock' },
 ]
 

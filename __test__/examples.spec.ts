@@ -17,7 +17,8 @@ import { turn } from './support/idleness.js'
 import { LineClient } from './support/line-client.js'
 import { testWith } from './support/peers.js'
 import { resetting } from './support/pair.js'
-import { HOST, deafPort, follow, isDelay } from './support/reconnecting.js'
+import { freePort } from './support/ports.js'
+import { HOST, follow, isDelay } from './support/reconnecting.js'
 import { Recorder } from './support/recorder.js'
 import { stalled } from './support/stalling.js'
 import { acceptNext, receiveExactly, until } from './support/waiting.js'
@@ -385,7 +386,7 @@ function encode(args: readonly Buffer[]): Buffer[] {
 }
 
 test.serial('reconnect: refused_at_first_it_comes_back_ever_more_slowly_up_to_a_bound', async (t) => {
-  const port = deafPort()
+  const port = freePort()
   const { stdin, outcome, said, delays } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   stdin.write('hello\n')
   await until(() => delays().length >= 7)
@@ -420,7 +421,7 @@ test.serial('reconnect: a_server_that_is_killed_and_comes_back_finds_the_client_
 })
 
 test.serial('reconnect: what_cannot_be_sent_waits_where_it_comes_from', async (t) => {
-  const port = deafPort()
+  const port = freePort()
   const { stdin, outcome, delays } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index} ${'x'.repeat(80)}\n`).join('')
   stdin.end(lines)
@@ -450,7 +451,7 @@ test.serial('reconnect: a_line_that_breaks_off_is_sent_whole_on_the_next_connect
 
 test.serial('reconnect: interrupted_it_ends_connected_or_not', async (t) => {
   const recorder = new Recorder(t, HOST)
-  for (const port of [recorder.server.port!, deafPort()]) {
+  for (const port of [recorder.server.port!, freePort()]) {
     const { child, outcome, said } = follow(t, ['--port', String(port)])
     await until(() => said.stderr !== '')
     sendSignal(child, 'SIGINT')

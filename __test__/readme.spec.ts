@@ -1,23 +1,16 @@
 import { connect } from 'node:net'
 
 import test from 'ava'
-import { Listener } from 'm-socket'
 
 import { blocks as blocksOf, shownBy, startBlock, textOf } from './support/blocks.js'
 import { outcomeOf, start } from './support/child.js'
 import { testWith } from './support/peers.js'
+import { freePort } from './support/ports.js'
 
 const README = textOf('README.md')
 
 function blocks(language: string): string[] {
   return blocksOf(README, language)
-}
-
-/** A port that nobody listens on, most likely. */
-function freePort(): string {
-  using listener = Listener.bind({ host: '127.0.0.1' })
-  const address = listener.address!
-  return String('port' in address ? address.port : 0)
 }
 
 async function untilListening(port: string): Promise<void> {
@@ -41,7 +34,7 @@ test('each_block_of_code_is_run_by_a_test_here', (t) => {
 })
 
 testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
-  const port = freePort()
+  const port = String(freePort())
   await startBlock(t, blocks('ts')[0]!.replace('5000', port))
   await untilListening(port)
   const [typed, ...shown] = blocks('console')[0]!.trimEnd().split('\n')

@@ -1,16 +1,9 @@
 import type { ExecutionContext } from 'ava'
-import { type InetAddress, Listener } from 'm-socket'
 
 import { runExample } from './example.js'
 
-/** Nobody else gets a port of this address while nobody listens on it: ports are an address's own. */
+/** An address where no other test listens. */
 export const HOST = '127.0.0.9'
-
-/** A port where nobody listens. */
-export function deafPort(): number {
-  using listener = Listener.bind({ host: HOST })
-  return (listener.address as InetAddress).port
-}
 
 /** What a running reconnect.ts has said so far, and its output as it comes. */
 export function follow(t: ExecutionContext, args: readonly string[]) {
