@@ -10,6 +10,7 @@ import { type Listener, Multiplexer, Socket, SocketClosedError, type SocketDuple
 import { outcomeOf, runModule, startModule } from './support/child.js'
 import { isOpen } from './support/descriptors.js'
 import { FAMILIES, type Family, connectedPair, fill, listening, narrowPair, reach } from './support/pair.js'
+import { freePort } from './support/ports.js'
 import { acceptNext, receiveExactly, receiveToEnd, until } from './support/waiting.js'
 
 /** What Node's streams and this one hold at most on their own account: their high water mark, and what one recv(2) brings from a narrow pair. */
@@ -314,9 +315,7 @@ const USES: Readonly<Record<string, (duplex: SocketDuplex) => void>> = {
 
 for (const [use, begin] of Object.entries(USES)) {
   test(`a_refused_connect_is_an_error_of_the_stream (one ${use})`, async (t) => {
-    const listener = listening(t)
-    const { port } = listener.address as { port: number }
-    listener.close()
+    const port = freePort()
     const duplex = toDuplex(Socket.connect({ port }))
     begin(duplex)
     const error = await failure(duplex)

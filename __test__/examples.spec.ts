@@ -5,7 +5,7 @@ import { buffer, text } from 'node:stream/consumers'
 
 import test from 'ava'
 import fc from 'fast-check'
-import { type InetAddress, Listener, Socket } from 'm-socket'
+import { Listener, Socket } from 'm-socket'
 
 import { LineSplitter } from '../examples/line-splitter.js'
 import { CommandParser } from '../examples/resp.js'
@@ -401,8 +401,8 @@ test.serial('reconnect: refused_at_first_it_comes_back_ever_more_slowly_up_to_a_
 })
 
 test.serial('reconnect: a_server_that_is_killed_and_comes_back_finds_the_client_again', async (t) => {
-  let recorder = new Recorder(t, HOST)
-  const port = recorder.server.port!
+  const port = freePort()
+  let recorder = new Recorder(t, HOST, port)
   const { child, stdin, outcome, said } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   for (let life = 1; life <= 3; life++) {
     stdin.write(`line ${life}\n`)
@@ -434,8 +434,8 @@ test.serial('reconnect: what_cannot_be_sent_waits_where_it_comes_from', async (t
 })
 
 test.serial('reconnect: a_line_that_breaks_off_is_sent_whole_on_the_next_connection', async (t) => {
-  const listener = Listener.bind({ host: HOST, receiveBufferSize: 4096 })
-  const { port } = listener.address as InetAddress
+  const port = freePort()
+  const listener = Listener.bind({ host: HOST, port, receiveBufferSize: 4096 })
   const { stdin, outcome } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   const lines = Array.from({ length: 200 }, (_, index) => `${index} ${'x'.repeat(65_000)}\n`)
   const first = await acceptNext(listener)

@@ -7,6 +7,7 @@ import { type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, Soc
 import { runModule } from './support/child.js'
 import { descriptorFlags, isOpen, openSockets } from './support/descriptors.js'
 import { FAMILIES, closing, listening, reach, resetting } from './support/pair.js'
+import { freePort } from './support/ports.js'
 import { abstractName, freePath } from './support/unix.js'
 import { acceptNext, connectOutcome, until } from './support/waiting.js'
 
@@ -103,8 +104,8 @@ test('reuse_port_lets_several_listen_on_one_port', (t) => {
 })
 
 test('a_restarted_server_gets_its_port_back_while_old_connections_are_in_time_wait', async (t) => {
-  const listener = listening(t)
-  const port = portOf(listener)
+  const port = freePort()
+  const listener = listening(t, 'IPv4', { port })
   const client = resetting(t, Socket.connect(reach(listener)))
   const accepted = await acceptNext(listener)
   listener.close()
@@ -127,9 +128,9 @@ test('the_backlog_bounds_how_many_wait', async (t) => {
 })
 
 test('close_frees_the_descriptor_and_the_port_and_may_come_twice', (t) => {
-  const listener = listening(t)
+  const port = freePort()
+  const listener = listening(t, 'IPv4', { port })
   const { fd } = listener
-  const port = portOf(listener)
   t.true(isOpen(fd))
   listener.close()
   listener.close()

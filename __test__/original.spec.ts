@@ -18,6 +18,7 @@ import { runModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
 import { EchoServer } from './support/echo-server.js'
 import { closing, connectedPair, fill, listening, narrowPair, openNumbered, reach, resetting } from './support/pair.js'
+import { freePort } from './support/ports.js'
 import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
 
 const byte = new Uint8Array(1)
@@ -283,8 +284,8 @@ test('the example: an echo server on all addresses', async (t) => {
 })
 
 test('errors: what failed, the system\'s name for it, and its number', async (t) => {
-  const listener = listening(t)
-  const { port } = listener.address as InetAddress
+  const port = freePort()
+  const listener = listening(t, 'IPv4', { port })
   const bound = t.throws(() => Listener.bind({ host: '127.0.0.1', port }), { instanceOf: SocketError }) as SocketError
   t.like(bound, { code: 'EADDRINUSE', errno: -constants.errno.EADDRINUSE, address: '127.0.0.1', port })
   listener.close()

@@ -6,8 +6,8 @@ import { openSockets } from './support/descriptors.js'
 import { runModule } from './support/child.js'
 import { run } from './support/fixture.js'
 import { answering } from './support/names.js'
-import { listening } from './support/pair.js'
 import { testWith } from './support/peers.js'
+import { freePort } from './support/ports.js'
 import { sourceArguments } from './support/runtime.js'
 import { resolvers, serving } from './support/serving.js'
 import { abstractName, freePath } from './support/unix.js'
@@ -27,14 +27,6 @@ async function connected(t: ExecutionContext, options: ConnectOptions<undefined>
 async function failure(t: ExecutionContext, options: ConnectOptions<undefined>): Promise<AggregateError & { errors: ConnectAttemptError[] }> {
   const error = await t.throwsAsync(connect(options), { instanceOf: AggregateError })
   return error as AggregateError & { errors: ConnectAttemptError[] }
-}
-
-/** A port on which nobody listens, on any address of the loopback. */
-function closedPort(t: ExecutionContext): number {
-  const listener = listening(t, 'IPv4')
-  const { port } = listener.address as { port: number }
-  listener.close()
-  return port
 }
 
 test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the_stagger', async (t) => {
@@ -77,13 +69,13 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
 
 test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) => {
   answering(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
-  const { errors } = await failure(t, { hostname: 'many.test', port: closedPort(t) })
+  const { errors } = await failure(t, { hostname: 'many.test', port: freePort() })
   t.deepEqual(errors.map(({ address }) => address), ['127.0.0.1', '::1', '127.0.0.2', '::ffff:127.0.0.4', '127.0.0.3'])
 })
 
 test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_rejection', async (t) => {
   answering(t, { 'down.test': ['127.0.0.1', '::1'] })
-  const port = closedPort(t)
+  const port = freePort()
   const calls: unknown[] = []
   const note = (name: string) => (_: Connection, ...rest: unknown[]) => void calls.push(name, ...rest)
   const names = ['open', 'data', 'drain', 'end', 'close', 'error', 'connectError', 'timeout'] as const
@@ -199,7 +191,7 @@ test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
 
 test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone', async (t) => {
   const server = serving(t)
-  const port = closedPort(t)
+  const port = freePort()
   const connection = await connected(t, { hostname: 'localhost', port: server.port!, localAddress: '127.0.0.9', localPort: port })
   t.deepEqual([connection.localAddress, connection.localPort], ['127.0.0.9', port])
 })
@@ -220,7 +212,7 @@ test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) =
 })
 
 test('truth 21: a_connection_to_oneself_is_refused', async (t) => {
-  const port = closedPort(t)
+  const port = freePort()
   const { errors } = await failure(t, { hostname: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port })
   t.is(errors[0]!.code, 'ECONNREFUSED')
 })

@@ -12,6 +12,7 @@ import { run } from './support/fixture.js'
 import { sleep, turn } from './support/idleness.js'
 import { closing, listening } from './support/pair.js'
 import { testWith } from './support/peers.js'
+import { freePort } from './support/ports.js'
 import { sourceArguments } from './support/runtime.js'
 import { dial, dialled, resolvers, serving } from './support/serving.js'
 import { straced } from './support/strace.js'
@@ -395,7 +396,7 @@ testWith(['strace'], 'truth 36: a_connection_that_cannot_be_watched_is_let_go_an
 // Stopping and closing
 
 test('stop_refuses_those_who_come_and_lets_the_others_go_on', async (t) => {
-  const server = serving(t, { socket: { data: (connection, chunk) => void connection.write(chunk) } })
+  const server = serving(t, { port: freePort(), socket: { data: (connection, chunk) => void connection.write(chunk) } })
   const peer = await dialled(t, server)
   await until(() => server.connections === 1)
   const { port } = server

@@ -6,6 +6,7 @@ import { sourceArguments } from '../support/runtime.js'
 import { abstractName } from '../support/unix.js'
 import { closing, listening, reach, resetting } from '../support/pair.js'
 import { testWith } from '../support/peers.js'
+import { freePort } from '../support/ports.js'
 import { straced } from '../support/strace.js'
 import { connectOutcome, until } from '../support/waiting.js'
 
@@ -69,9 +70,7 @@ test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
 })
 
 test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
-  const listener = listening(t)
-  const { port } = reach(listener) as { port: number }
-  listener.close()
+  const port = freePort()
   const socket = resetting(t, Socket.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port, reuseAddress: true }))
   await until(() => socket.state !== 'connecting', socket)
   t.is(socket.state, 'closed')
