@@ -157,10 +157,8 @@ test('a_socket_that_is_still_connecting_may_be_adopted', async (t) => {
 
 // What is refused
 
-test('a_closed_number_is_refused', (t) => {
-  const fd = openSync('/dev/null', 'r')
-  closeSync(fd)
-  for (const [name, adopt] of ADOPTERS) t.throws(() => adopt(fd), { instanceOf: SocketError, code: 'EBADF' }, name)
+test('a_number_that_no_descriptor_has_is_refused', (t) => {
+  for (const [name, adopt] of ADOPTERS) t.throws(() => adopt(999_999), { instanceOf: SocketError, code: 'EBADF' }, name)
 })
 
 test('a_regular_file_is_refused_and_stays_open', (t) => {

@@ -27,7 +27,7 @@ async function firstEvent(t: ExecutionContext, socket: Socket, interest: Interes
  * until somebody is accepted.
  */
 async function busyListener(t: ExecutionContext): Promise<Listener> {
-  const listener = listening(t, 'IPv4', { backlog: 0 })
+  const listener = listening(t, 'IPv4', { port: freePort(), backlog: 0 })
   await connectOutcome(resetting(t, Socket.connect(reach(listener))))
   return listener
 }

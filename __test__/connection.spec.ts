@@ -211,10 +211,12 @@ test('flush_tells_whether_something_is_left', async (t) => {
 const ANSWERING = (pieces: string): string => `
   import { Socket, listen } from 'm-socket'
   let left = 3
+  let asking = 3
   const server = listen({ hostname: '127.0.0.1', socket: {
     data(connection) {
       ${pieces}
       connection.end()
+      if (--asking === 0) setImmediate(() => sockets.forEach((socket) => socket.close()))
     },
     close: () => --left || server.stop(),
   } })
@@ -223,7 +225,6 @@ const ANSWERING = (pieces: string): string => `
     if (server.connections < 3) return
     clearInterval(wait)
     for (const socket of sockets) socket.send('?')
-    setTimeout(() => sockets.forEach((socket) => socket.close()), 200)
   }, 10)
 `
 

@@ -8,7 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 import { type Listener, Multiplexer, Socket, SocketClosedError, type SocketDuplex, type SocketDuplexOptions, SocketError, SocketQueueError, toDuplex } from 'm-socket'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
-import { isOpen } from './support/descriptors.js'
+import { openDescriptors } from './support/descriptors.js'
 import { FAMILIES, type Family, connectedPair, fill, listening, narrowPair, reach } from './support/pair.js'
 import { freePort } from './support/ports.js'
 import { acceptNext, receiveExactly, receiveToEnd, until } from './support/waiting.js'
@@ -206,13 +206,13 @@ for (const family of FAMILIES) {
 
 test('destroy_closes_the_descriptor_and_the_peer_reads_its_end', async (t) => {
   const { duplex, peer } = await connected(t)
-  const { fd } = duplex.socket
+  const link = openDescriptors().get(duplex.socket.fd)!
   duplex.write('all of it')
   duplex.destroy()
   await closed(duplex)
   t.is(duplex.errored, null)
   t.is(duplex.socket.state, 'closed')
-  t.false(isOpen(fd))
+  t.false([...openDescriptors().values()].includes(link))
   t.is((await receiveToEnd(peer)).toString(), 'all of it')
 })
 

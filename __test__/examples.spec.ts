@@ -279,9 +279,9 @@ testUnless(lackingInfo, 'redis: answers_to_the_commands_of_one_chunk_leave_in_on
   for (let round = 1; round <= 20; round++) {
     client.send('*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n'.repeat(100))
     t.is((await receiveExactly(client, answer.length)).toString(), answer)
-    // With TCP_NODELAY each write is a segment of its own.
-    t.is(client.info().dataSegmentsIn, round)
   }
+  // With TCP_NODELAY each write is a segment of its own; one that is acknowledged late comes twice.
+  t.true(client.info().dataSegmentsIn < 40)
   client.close()
   await interrupt(t, server)
 }, test.serial)

@@ -26,6 +26,7 @@ const LEFT_OF_MEMORY = 200
 const SMALL_YOUNG_GENERATION = '--max-semi-space-size=4'
 
 testUnless(EMULATED ? 'the speed for 120000 connections' : undefined, '100000_connections_opened_and_closed_leave_no_descriptor_and_no_memory', async (t) => {
+  t.timeout(600_000)
   const each = CONNECTIONS / ROUNDS
   const env = { ...process.env, DENO_V8_FLAGS: SMALL_YOUNG_GENERATION }
   const { code, stdout, stderr } = await run(t, process.execPath, [SMALL_YOUNG_GENERATION, ...fixtureArguments('churn.ts', 20_000, each, ROUNDS)], { env })

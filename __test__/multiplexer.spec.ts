@@ -533,11 +533,13 @@ test.serial('a_multiplexer_that_spins_is_awake_for_so_long_before_it_sleeps', (t
     return (user + system) / 1000
   }
   t.is(multiplexer.spin, 0)
-  t.true(cpuOfWait(60) < 20)
+  t.true(Math.min(cpuOfWait(60), cpuOfWait(60), cpuOfWait(60)) < 20)
   multiplexer.spin = 400.5
   t.is(multiplexer.spin, 400.5)
   // Others may have the core for most of it.
-  t.true(cpuOfWait(450) > 20)
+  let awake = 0
+  for (let tries = 0; awake <= 20 && tries < 10; tries++) awake = cpuOfWait(450)
+  t.true(awake > 20)
   for (const [wrong, code] of [[-1, 'ERR_OUT_OF_RANGE'], [NaN, 'ERR_OUT_OF_RANGE'], ['1', 'ERR_INVALID_ARG_TYPE']] as const) {
     t.throws(() => (multiplexer.spin = wrong as number), { code })
   }

@@ -477,7 +477,7 @@ test('without_anybody_to_catch_it_what_a_handler_throws_ends_the_process', async
     import { Socket, listen } from 'm-socket'
     const server = listen({ hostname: '127.0.0.1', socket: { open() { throw new RangeError('nobody catches me') } } })
     Socket.connect({ host: '127.0.0.1', port: server.port })
-    setTimeout(() => process.exit(0), 5000)
+    setTimeout(() => process.exit(0), 60_000)
   `)
   t.not(code, 0)
   t.regex(stderr, /RangeError: nobody catches me/)

@@ -9,7 +9,7 @@ import { CommandParser, ProtocolError } from './resp.js'
 /** Bytes of answers after which no further command is run before these are on their way. */
 const ENOUGH = 65536
 /** Milliseconds for a client's end after ours. */
-const PATIENCE = 5000
+const PATIENCE = 60_000
 const NOTHING = Buffer.alloc(0)
 
 interface Session {
