@@ -31,7 +31,7 @@ async function failure(t: ExecutionContext, options: ConnectOptions<undefined>):
 
 test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the_stagger', async (t) => {
   answering(t, { 'dual.test': ['::1', '127.0.0.1'] })
-  const server = serving(t)
+  const server = serving(t, { port: freePort() })
   await blackhole(t, '::1', server.port)
   const before = openSockets().length
   const began = performance.now()
@@ -44,7 +44,7 @@ test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the
 
 test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_timer', async (t) => {
   answering(t, { 'refusing.test': ['::1', '127.0.0.1'] })
-  const server = serving(t)
+  const server = serving(t, { port: freePort() })
   // The stagger never ends here: only the refusal can begin the second attempt.
   const { setTimeout: original } = globalThis
   globalThis.setTimeout = ((act: () => void, ms: number) => (ms === STAGGER ? original(() => {}, 0) : original(act, ms))) as typeof setTimeout
@@ -55,8 +55,8 @@ test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_tim
 
 test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) => {
   answering(t, { 'slow.test': ['::1', '127.0.0.1'] })
-  const second = await blackhole(t, '127.0.0.1')
-  const { port } = second.address as { port: number }
+  const port = freePort()
+  await blackhole(t, '127.0.0.1', port)
   const first = await blackhole(t, '::1', port)
   const connecting = connected(t, { hostname: 'slow.test', port })
   // By then both are under way; tcp(7) sends the SYN again after a second, and there is room then.
@@ -95,7 +95,7 @@ test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_r
 
 test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
   const asked = answering(t, {})
-  const server = serving(t)
+  const server = serving(t, { port: freePort() })
   t.is((await connected(t, { hostname: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
   // ::1 first, which refuses.
   t.is((await connected(t, { hostname: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
@@ -115,13 +115,13 @@ test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', a
 
 test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
   answering(t, { 'silent.test': ['::1', '127.0.0.1'] })
-  const { address } = await blackhole(t, '127.0.0.1')
-  const { port } = address as { port: number }
+  const port = freePort()
+  await blackhole(t, '127.0.0.1', port)
   await blackhole(t, '::1', port)
   const before = openSockets().length
   const began = performance.now()
-  const { errors } = await failure(t, { hostname: 'silent.test', port, connectTimeout: STAGGER + 150 })
-  t.true(performance.now() - began >= STAGGER + 140)
+  const { errors } = await failure(t, { hostname: 'silent.test', port, connectTimeout: STAGGER + 2000 })
+  t.true(performance.now() - began >= STAGGER + 1990)
   t.deepEqual(errors.map(({ address, code }) => [address, code]), [['::1', 'ETIMEDOUT'], ['127.0.0.1', 'ETIMEDOUT']])
   t.true(errors[0]!.elapsed > errors[1]!.elapsed)
   t.is(openSockets().length, before)
@@ -268,7 +268,7 @@ const DUAL = `
   const began = performance.now()
   const connection = await connect({ hostname: 'dual.test', port: server.port })
   const elapsed = performance.now() - began
-  console.log(connection.remoteAddress, elapsed >= 240, elapsed < 2000)
+  console.log(connection.remoteAddress, elapsed >= 240, elapsed < 20_000)
   process.exit()
 `
 

@@ -466,7 +466,7 @@ test('at_its_deadline_close_resets_what_is_left', async (t) => {
   const closing = server.close({ timeout: 200 })
   t.is((await receiveToEnd(willing)).length, 0)
   willing.close()
-  await until(() => server.connections === 1)
+  await until(() => server.connections <= 1)
   await closing
   t.is(server.connections, 0)
   t.deepEqual(closed, [undefined, undefined])
@@ -782,7 +782,7 @@ test('a_multiplexer_that_the_program_waits_for_runs_the_handlers', async (t) => 
   peer.send('hello')
   for (let turns = 0; turns < 10; turns++) await turn()
   t.deepEqual(said, [], 'nobody waits yet')
-  while (said.length < 2) t.deepEqual(multiplexer.waitSync(5000 - 5000 * said.length), [], 'the events are the handlers own')
+  while (said.length < 2) t.deepEqual(multiplexer.waitSync(20), [], 'the events are the handlers own')
   t.deepEqual(said, ['open', 'hello'])
   t.is((await receiveExactly(peer, 5)).toString(), 'hello')
   peer.close()

@@ -97,7 +97,7 @@ test('a_held_multiplexer_holds_the_process_and_another_does_not', async (t) => {
     setTimeout(() => {
       console.log('held')
       native.hold(plex, false)
-    }, 100).unref()`
+    }, ${held ? 100 : 60_000}).unref()`
   const held = await runModule(t, source(true))
   t.deepEqual({ code: held.code, stdout: held.stdout, stderr: held.stderr }, { code: 0, stdout: 'held\n', stderr: '' })
   const free = await runModule(t, source(false))

@@ -19,7 +19,7 @@ fn load(arguments: &[&str], serve: Fault) -> Output {
     });
     Command::new(env!("CARGO_BIN_EXE_load"))
         .args(arguments)
-        .args(["--port", &port, "--connections", "3", "--stall", "1"])
+        .args(["--port", &port, "--connections", "3"])
         .output()
         .expect("the load generator runs")
 }
@@ -125,7 +125,7 @@ fn bytes_that_nobody_asked_for_are_an_error() {
 
 #[test]
 fn silence_is_an_error() {
-    fails(&load(&["echo", "--operations", "500"], falls_silent), "no progress");
+    fails(&load(&["echo", "--operations", "500", "--stall", "1"], falls_silent), "no progress");
 }
 
 #[test]
