@@ -26,9 +26,9 @@ const NAMES: Record<string, string> = {
 
 const COMPARED = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex', 'net', 'bun']
 
-/** What has been measured, each figure by the run with the most rounds of it. */
+/** What has been measured, each time by the run with the most rounds of it; what was counted, by the last that did. */
 export function measured(): Results {
-  return ['goals', 'idle'].map(read).reduce(joined, read('full'))
+  return ['goals', 'idle', 'accept'].map(read).reduce(joined, read('full'))
 }
 
 function joined(one: Results, other: Results): Results {
@@ -39,7 +39,8 @@ function joined(one: Results, other: Results): Results {
       if (row.samples.length > (own[name]?.samples.length ?? 0)) own[name] = row
     }
   }
-  return { ...one, timed }
+  const { syscalls, heap, memory } = other
+  return { ...one, timed, syscalls: { ...one.syscalls, ...syscalls }, heap: { ...one.heap, ...heap }, memory: { ...one.memory, ...memory } }
 }
 
 /** The page with the figures of these results. */
