@@ -93,13 +93,16 @@ test('the_page_on_performance_has_the_figures_of_the_runs', (t) => {
 test('what_the_readme_says_of_speed_holds_for_these_figures', (t) => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
   const said = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s.exec(readme)!.slice(1).map(Number)
-  const { timed } = measured()
+  const { timed, memory } = measured()
   const figures = (names: string[]): number[] =>
     ['echo-64x50', 'echo-64x1000'].flatMap((workload) => names.map((name) => Number(timed[workload]![name]!.ratio.bare!.median.toFixed(2))))
   const ours = figures(['wait-sync', 'multiplexer', 'handlers', 'borrowed'])
   const theirs = figures(['net'])
   t.true(Math.min(...ours) >= said[0]! && Math.max(...ours) <= said[1]!, `${ours}`)
   t.true(Math.min(...theirs) >= said[2]! && Math.max(...theirs) <= said[3]!, `${theirs}`)
+  const [least, most, nets] = /weighs ([\d.]+) to\s+([\d.]+) KB, where `node:net`'s weighs ([\d.]+)\. /.exec(readme)!.slice(1)
+  const weights = ['wait-sync', 'multiplexer', 'handlers', 'borrowed'].map((name) => memory[name]!.collected / 1000)
+  t.deepEqual([Math.min(...weights), Math.max(...weights), memory['net']!.collected / 1000].map((weight) => weight.toFixed(1)), [least, most, nets])
 })
 
 function sampleOf(cpu: number, ticks = { user: 1, system: 1 }): Sample {

@@ -14,8 +14,8 @@ export function freePort(): number {
     try {
       Listener.bind({ port }).close()
       return port
-    } catch {
-      // Somebody has it.
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
     }
   }
 }
