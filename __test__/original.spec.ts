@@ -17,7 +17,8 @@ import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketClos
 import { runModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
 import { EchoServer } from './support/echo-server.js'
-import { closing, connectedPair, fill, listening, narrowPair, openNumbered, reach, resetting } from './support/pair.js'
+import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
+import { openNumbered, playUntilNumbered } from './support/numbered.js'
 import { freePort } from './support/ports.js'
 import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
 
@@ -397,7 +398,7 @@ test('error 1: the peer\'s end closes the whole socket; ours stays half open', a
   t.is(String(await receiveToEnd(client)), 'answer')
 })
 
-test('error 2: its event table is keyed by descriptor, a number that the kernel reuses; ours is not', async (t) => {
+test.serial('error 2: its event table is keyed by descriptor, a number that the kernel reuses; ours is not', (t) => playUntilNumbered(async () => {
   const pairs = [await connectedPair(t), await connectedPair(t)]
   const [first, second] = pairs.map(({ client }) => client) as [Socket, Socket]
   const multiplexer = closing(t, new Multiplexer())
@@ -414,7 +415,7 @@ test('error 2: its event table is keyed by descriptor, a number that the kernel 
   const stale = events.find(({ target }) => target === second)
   t.like(stale, { readable: false, writable: false, readEnded: false, hangup: false, error: false })
   t.deepEqual(multiplexer.poll().map(({ target }) => target), [first])
-})
+}))
 
 test('error 3: an edge-triggered socket that was not drained is never reported again; ours is', async (t) => {
   const { client, server } = await connectedPair(t)

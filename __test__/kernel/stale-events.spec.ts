@@ -9,7 +9,8 @@ import * as native from 'm-socket/native'
 import { crowd } from '../support/crowd.js'
 import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
 import { turn } from '../support/idleness.js'
-import { closing, connectedPair, listening, narrowPair, openNumbered, reach, resetting } from '../support/pair.js'
+import { openNumbered, playUntilNumbered } from '../support/numbered.js'
+import { closing, connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
 import { start } from '../support/child.js'
 import { saidOf, targetsOf } from '../support/saying.js'
 import { freePath, temporaryDirectory } from '../support/unix.js'
@@ -53,7 +54,7 @@ test('truth 6: a_stream_that_another_of_its_batch_destroys_is_not_called', async
   for (const stream of streams) stream.destroy()
 })
 
-test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', async (t) => {
+test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t) => playUntilNumbered(async () => {
   const listener = listening(t)
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
@@ -64,7 +65,7 @@ test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', asy
   server.close()
   multiplexer.add(openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))), 'r')
   t.deepEqual(await multiplexer.wait(100), [])
-})
+}))
 
 test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled', async (t) => {
   const listener = listening(t)
@@ -153,7 +154,7 @@ function next(t: ExecutionContext, listener: Listener): Socket {
   return resetting(t, listener.accept()!)
 }
 
-test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events', async (t) => {
+test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events', (t) => playUntilNumbered(async () => {
   const { events, first, later, listener, multiplexer } = await batchOfTwo(t)
   for (let waiting = 0; waiting < 1000; waiting++) resetting(t, Socket.connect(reach(listener)))
   const { fd } = later
@@ -164,7 +165,7 @@ test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_
   t.is(saidOf(later, events), '')
   t.deepEqual(targetsOf(multiplexer.poll()), [first])
   t.is(heir.receive(new Uint8Array(100)), null)
-})
+}))
 
 test.serial('truth 7: a_raw_handle_of_what_was_closed_names_nothing_although_its_slot_has_a_new_owner', (t) => {
   const slotOf = (handle: number): number => handle >>> 9

@@ -57,22 +57,6 @@ export function fill(socket: Socket, piece: Uint8Array = new Uint8Array(4096)): 
   return taken
 }
 
-/**
- * Opens sockets until one has the number that was closed just now: the kernel gives the lowest that is free. Another thread
- * of the host may hold it for a while, in a lookup or while it loads a module.
- */
-export function openNumbered(fd: number, open: () => Socket): Socket {
-  const lap = new Int32Array(new SharedArrayBuffer(4))
-  for (let left = 2000; left > 0; left--) {
-    const socket = open()
-    if (socket.fd === fd) return socket
-    if (socket.fd < fd) continue
-    socket.reset()
-    Atomics.wait(lap, 0, 0, 5)
-  }
-  throw new Error(`somebody else holds descriptor ${fd}`)
-}
-
 /** Has the test close something at its end. */
 export function closing<T extends { close(): void }>(t: ExecutionContext, opened: T): T {
   t.teardown(() => opened.close())
