@@ -5,7 +5,7 @@ import test from 'ava'
 import { type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import { runModule } from './support/child.js'
-import { descriptorFlags, isOpen, openSockets } from './support/descriptors.js'
+import { descriptorFlags, openDescriptors, openObjects, openSockets } from './support/descriptors.js'
 import { FAMILIES, closing, listening, reach, resetting } from './support/pair.js'
 import { freePort } from './support/ports.js'
 import { abstractName, freePath } from './support/unix.js'
@@ -130,11 +130,11 @@ test('the_backlog_bounds_how_many_wait', async (t) => {
 test('close_frees_the_descriptor_and_the_port_and_may_come_twice', (t) => {
   const port = freePort()
   const listener = listening(t, 'IPv4', { port })
-  const { fd } = listener
-  t.true(isOpen(fd))
+  const link = openDescriptors().get(listener.fd)!
+  t.regex(link, /^socket:/)
   listener.close()
   listener.close()
-  t.false(isOpen(fd))
+  t.false(openObjects().includes(link))
   t.is(listener.fd, -1)
   t.is(listener.address, undefined)
   t.throws(() => listener.accept(), { instanceOf: SocketClosedError, code: 'ERR_SOCKET_CLOSED', message: /accept/ })
@@ -142,13 +142,13 @@ test('close_frees_the_descriptor_and_the_port_and_may_come_twice', (t) => {
 })
 
 test('using_closes_it', (t) => {
-  let fd
+  let link
   {
     using listener = Listener.bind({ host: '127.0.0.1' })
-    fd = listener.fd
-    t.true(isOpen(fd))
+    link = openDescriptors().get(listener.fd)!
+    t.regex(link, /^socket:/)
   }
-  t.false(isOpen(fd))
+  t.false(openObjects().includes(link))
 })
 
 test('connections_that_nobody_accepted_are_reset_by_close', async (t) => {
