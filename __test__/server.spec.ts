@@ -345,7 +345,7 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
     const early = opened
     const cpu = process.cpuUsage()
     first.send('still served')
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    await new Promise((resolve) => setTimeout(resolve, 2000))
     const { user, system } = process.cpuUsage(cpu)
     const held = opened
     for (const fd of taken) closeSync(fd)
@@ -357,7 +357,7 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
   t.is(code, 0, stderr)
   const { cpu, ...counts } = JSON.parse(stdout) as { cpu: number }
   t.deepEqual(counts, { early: 1, held: 1, opened: 5, echoed: 1 } as object)
-  t.true(cpu < 300, `${cpu} ms of work in 600`)
+  t.true(cpu < 1000, `${cpu} ms of work in 2000`)
 })
 
 /** Has three peers come one after the other, and says what has become of them. */

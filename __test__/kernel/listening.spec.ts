@@ -131,7 +131,7 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
     await new Promise((resolve) => setImmediate(resolve))
     const early = accepted
     const cpu = process.cpuUsage()
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await new Promise((resolve) => setTimeout(resolve, 2000))
     const { user, system } = process.cpuUsage(cpu)
     const held = accepted
     for (const fd of taken) closeSync(fd)
@@ -144,7 +144,7 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
   const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
   t.is(late, 0, 'nobody can be accepted meanwhile')
   t.is(accepted, 4)
-  t.true(cpu < 250, `${cpu} ms of work in 500`)
+  t.true(cpu < 1000, `${cpu} ms of work in 2000`)
 })
 
 testWith(['strace'], 'truth 15: an_exhausted_listener_that_is_rearmed_rests_all_the_same', async (t) => {
