@@ -17,8 +17,8 @@ import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketClos
 import { runModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
 import { EchoServer } from './support/echo-server.js'
-import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
 import { openNumbered, playUntilNumbered } from './support/numbered.js'
+import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
 import { freePort } from './support/ports.js'
 import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
 
