@@ -11,9 +11,14 @@ check()
 function check() {
   const version = process.versions.node
   if (process.platform !== 'linux') {
-    throw new Error('m-socket runs on Linux alone and this is ' + process.platform + ': run it on Linux, in a container or in a virtual machine')
+    throw new Error(
+      'm-socket runs on Linux alone and this is ' +
+        process.platform +
+        ': run it on Linux, in a container or in a virtual machine',
+    )
   }
-  if (older(version, 20, 19)) throw new Error('m-socket needs Node 20.19 or later and this is ' + version + ': install a newer Node')
+  if (older(version, 20, 19))
+    throw new Error('m-socket needs Node 20.19 or later and this is ' + version + ': install a newer Node')
   if (process.env.NAPI_RS_NATIVE_LIBRARY_PATH) return
   const failures = []
   for (const libc of ['gnu', 'musl']) {
@@ -37,15 +42,32 @@ function explanation(failures) {
   const name = 'm-socket-linux-' + process.arch + '-' + libc
   if (broken) {
     const reason = String(broken.error.message).split('\n')[0]
-    return new Error('m-socket found its addon ' + broken.id + ', which does not load (' + reason + '): install ' + name + ' anew on the system that runs it', {
-      cause: broken.error,
-    })
+    return new Error(
+      'm-socket found its addon ' +
+        broken.id +
+        ', which does not load (' +
+        reason +
+        '): install ' +
+        name +
+        ' anew on the system that runs it',
+      {
+        cause: broken.error,
+      },
+    )
   }
   if (!PREBUILT.includes(process.arch)) {
-    return new Error('m-socket has addons for ' + PREBUILT.join(' and ') + ' and this is ' + process.arch + ': build it from its sources with npm run build')
+    return new Error(
+      'm-socket has addons for ' +
+        PREBUILT.join(' and ') +
+        ' and this is ' +
+        process.arch +
+        ': build it from its sources with npm run build',
+    )
   }
   return new Error(
-    'm-socket needs the package ' + name + ', which is not installed: run npm install again on the system that runs it, without --omit=optional',
+    'm-socket needs the package ' +
+      name +
+      ', which is not installed: run npm install again on the system that runs it, without --omit=optional',
   )
 }
 

@@ -46,18 +46,31 @@ const EXAMINE = `
   const kernel = () => ({ closeOnExec: (flags() & 0o2000000) !== 0, nonBlocking: (flags() & 0o4000) !== 0 })`
 
 /** Runs a module that examines descriptor 3; returns the facts that it says, and fails with what it complains of. */
-async function examine(t: ExecutionContext, fd: number, source: string, nodeArguments: string[] = []): Promise<unknown[]> {
-  const { code, stdout, stderr } = await runModule(t, EXAMINE + source, { stdio: ['ignore', 'pipe', 'pipe', fd], nodeArguments })
+async function examine(
+  t: ExecutionContext,
+  fd: number,
+  source: string,
+  nodeArguments: string[] = [],
+): Promise<unknown[]> {
+  const { code, stdout, stderr } = await runModule(t, EXAMINE + source, {
+    stdio: ['ignore', 'pipe', 'pipe', fd],
+    nodeArguments,
+  })
   t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
   return facts(stdout)
 }
 
 function facts(stdout: string): unknown[] {
-  return stdout.trimEnd().split('\n').map((line) => JSON.parse(line))
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
 }
 
 test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
-  const child = startModule(t, `${EXAMINE}
+  const child = startModule(
+    t,
+    `${EXAMINE}
     const socket = Socket.adopt(3)
     socket.send('hello from the child')
     say({ fd: socket.fd, state: socket.state, ...kernel() })
@@ -67,7 +80,9 @@ test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
     while ((count = socket.receive(into)) === null) plex.waitSync(10_000)
     say({ received: into.toString('latin1', 0, count) })
     socket.close()
-    plex.close()`, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
+    plex.close()`,
+    { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] },
+  )
   const ending = outcomeOf(child)
   const ours = child.stdio[3] as net.Socket
   ours.write('hello from the parent')
@@ -83,12 +98,18 @@ test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
 for (const family of FAMILIES) {
   test(`a_connection_accepted_here_is_served_there (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
-    const examining = examine(t, server.fd, `
+    const examining = examine(
+      t,
+      server.fd,
+      `
       const socket = Socket.adopt(3)
       say({ state: socket.state, status: socket.send('served'), remote: socket.remoteAddress, local: socket.localAddress })
-      socket.close()`)
+      socket.close()`,
+    )
     t.is((await receiveExactly(client, 6)).toString(), 'served')
-    t.deepEqual(await examining, [{ state: 'open', status: 'sent', remote: client.localAddress, local: client.remoteAddress }])
+    t.deepEqual(await examining, [
+      { state: 'open', status: 'sent', remote: client.localAddress, local: client.remoteAddress },
+    ])
   })
 
   test(`a_listener_that_listens_already_goes_on_elsewhere (${family})`, async (t) => {
@@ -100,8 +121,14 @@ for (const family of FAMILIES) {
 }
 
 /** Has a child process adopt a listener and serve one client. */
-async function servedByChild(t: ExecutionContext, fd: number, to: () => { path: string } | { host: string; port: number }): Promise<{ code: number | null; client: string }> {
-  const child = startModule(t, `${EXAMINE}
+async function servedByChild(
+  t: ExecutionContext,
+  fd: number,
+  to: () => { path: string } | { host: string; port: number },
+): Promise<{ code: number | null; client: string }> {
+  const child = startModule(
+    t,
+    `${EXAMINE}
     const listener = Listener.bind({ fd: 3 })
     say({ fd: listener.fd, address: listener.address, ...kernel() })
     for await (const socket of listener) {
@@ -109,7 +136,9 @@ async function servedByChild(t: ExecutionContext, fd: number, to: () => { path: 
       socket.close()
       break
     }
-    listener.close()`, { stdio: ['ignore', 'pipe', 'inherit', fd] })
+    listener.close()`,
+    { stdio: ['ignore', 'pipe', 'inherit', fd] },
+  )
   const exited = once(child, 'exit') as Promise<[number | null]>
   const [line] = (await once(child.stdout!, 'data')) as [Buffer]
   t.like(JSON.parse(line.toString()), { fd: 3, closeOnExec: true, nonBlocking: true })
@@ -121,7 +150,10 @@ async function servedByChild(t: ExecutionContext, fd: number, to: () => { path: 
 
 test('what_a_multiplexer_watches_no_more_may_be_adopted', async (t) => {
   const { server } = await connectedPair(t)
-  const found = await examine(t, server.fd, `
+  const found = await examine(
+    t,
+    server.fd,
+    `
     const target = { fd: 3 }
     const multiplexer = new Multiplexer(target)
     multiplexer.remove(target)
@@ -129,7 +161,8 @@ test('what_a_multiplexer_watches_no_more_may_be_adopted', async (t) => {
     multiplexer.close()
     const socket = Socket.adopt(3)
     say(socket.state)
-    socket.close()`)
+    socket.close()`,
+  )
   t.deepEqual(found, ['open'])
 })
 
@@ -148,10 +181,14 @@ test('a_socket_that_is_still_connecting_may_be_adopted', async (t) => {
   const listener = listening(t, 'IPv4', { backlog: 0 })
   await connectOutcome(resetting(t, Socket.connect(reach(listener))))
   const client = resetting(t, Socket.connect(reach(listener)))
-  const found = await examine(t, client.fd, `
+  const found = await examine(
+    t,
+    client.fd,
+    `
     const socket = Socket.adopt(3)
     say({ state: socket.state, status: socket.send('later'), queued: socket.queued })
-    socket.reset()`)
+    socket.reset()`,
+  )
   t.deepEqual(found, [{ state: 'connecting', status: 'queued', queued: 5 }])
 })
 
@@ -193,7 +230,10 @@ for (const family of FAMILIES) {
     await once(server, 'listening')
     refused(t, socketOpenedSince(before), ['ENOTCONN', undefined])
     const address = server.address() as net.AddressInfo | string
-    const client = typeof address === 'string' ? net.connect({ path: address }) : net.connect({ host: address.address, port: address.port })
+    const client =
+      typeof address === 'string'
+        ? net.connect({ path: address })
+        : net.connect({ host: address.address, port: address.port })
     t.is(await text(client), 'still here')
   })
 
@@ -215,11 +255,15 @@ for (const family of FAMILIES) {
   test(`a_socket_that_was_never_connected_is_refused_and_stays_open (${family})`, async (t) => {
     const handle = native.open({ IPv4: 4, IPv6: 6, unix: 0 }[family])
     t.teardown(() => native.close(handle))
-    const found = await examine(t, native.descriptor(handle), `
+    const found = await examine(
+      t,
+      native.descriptor(handle),
+      `
       const before = flags()
       let code
       try { Socket.adopt(3) } catch (error) { code = error.code }
-      say({ code, unchanged: flags() === before })`)
+      say({ code, unchanged: flags() === before })`,
+    )
     t.deepEqual(found, [{ code: 'ENOTCONN', unchanged: true }])
   })
 }
@@ -247,7 +291,10 @@ test.serial('a_descriptor_that_a_multiplexer_watches_for_somebody_else_is_refuse
 
 test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
   const listener = listening(t)
-  const found = await examine(t, listener.fd, `
+  const found = await examine(
+    t,
+    listener.fd,
+    `
     const before = flags()
     let code
     try { Listener.bind({ fd: 3, noDelay: 'yes' }) } catch (error) { code = error.code }
@@ -256,13 +303,18 @@ test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
     say({ code, unchanged: flags() === before })
     const listener = Listener.bind({ fd: 3 })
     say(listener.address)
-    listener.close()`, ['--expose-gc'])
+    listener.close()`,
+    ['--expose-gc'],
+  )
   t.deepEqual(found, [{ code: 'ERR_INVALID_ARG_TYPE', unchanged: true }, listener.address])
 })
 
 test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
   const { server } = await connectedPair(t)
-  const found = await examine(t, server.fd, `
+  const found = await examine(
+    t,
+    server.fd,
+    `
     import { readlinkSync } from 'node:fs'
     const linkOf = (fd) => {
       try { return readlinkSync('/proc/self/fd/' + fd) } catch { return 'closed' }
@@ -276,7 +328,8 @@ test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
     const heirs = Array.from({ length: 10 }, () => Listener.bind({ host: '127.0.0.1' }))
     socket.close()
     say({ open, closed, heirs: heirs.every(({ fd }) => linkOf(fd).startsWith('socket:')) })
-    for (const heir of heirs) heir.close()`)
+    for (const heir of heirs) heir.close()`,
+  )
   t.deepEqual(found, [{ open: true, closed: true, heirs: true }])
 })
 

@@ -18,7 +18,11 @@ interface Batch {
 }
 
 /** Sends to two connections at once; the handler of the one that is told first acts on the other. */
-async function inOneBatch(t: ExecutionContext, act: (second: Connection<number>) => void, options: object = {}): Promise<Batch> {
+async function inOneBatch(
+  t: ExecutionContext,
+  act: (second: Connection<number>) => void,
+  options: object = {},
+): Promise<Batch> {
   const told: string[] = []
   const connections: Connection<number>[] = []
   let second: Connection<number> | undefined
@@ -46,7 +50,8 @@ async function inOneBatch(t: ExecutionContext, act: (second: Connection<number>)
 }
 
 for (const family of FAMILIES) {
-  const place = (t: ExecutionContext): object => (family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv6' ? '::1' : '127.0.0.1' })
+  const place = (t: ExecutionContext): object =>
+    family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv6' ? '::1' : '127.0.0.1' }
 
   test(`what_was_received_for_one_that_is_paused_meanwhile_waits_for_resume: ${family}`, async (t) => {
     const { told, second } = await inOneBatch(t, (other) => other.pause(), place(t))
@@ -228,7 +233,10 @@ test('what_was_put_back_is_told_by_the_multiplexer_that_the_socket_goes_to_next'
   const next = new Multiplexer()
   t.teardown(() => next.close())
   next.add(second.socket!, 'r')
-  t.deepEqual(next.waitSync(2000).map(({ target, readable }) => [target === second.socket, readable]), [[true, true]])
+  t.deepEqual(
+    next.waitSync(2000).map(({ target, readable }) => [target === second.socket, readable]),
+    [[true, true]],
+  )
   const into = Buffer.alloc(16)
   t.is(into.toString('utf8', 0, second.socket!.receive(into)!), 'hello')
 })

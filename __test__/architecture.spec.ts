@@ -27,7 +27,8 @@ function places(paths: readonly string[], pattern: RegExp): string[] {
 }
 
 const RUST = files('src', '.rs')
-const outside = (...folders: string[]) => RUST.filter((path) => !folders.some((folder) => path.startsWith(`src/${folder}/`)))
+const outside = (...folders: string[]) =>
+  RUST.filter((path) => !folders.some((folder) => path.startsWith(`src/${folder}/`)))
 
 test('rust_is_found', (t) => {
   t.true(RUST.length > 20)
@@ -68,7 +69,9 @@ for (const [folder, may] of [
   ['thread', ['thread', 'sys']],
 ] as const) {
   test(`${folder}_knows_nothing_of_what_stands_above_it`, (t) => {
-    const others = ['sys', 'core', 'uv', 'thread', 'bindings'].filter((other) => !(may as readonly string[]).includes(other))
+    const others = ['sys', 'core', 'uv', 'thread', 'bindings'].filter(
+      (other) => !(may as readonly string[]).includes(other),
+    )
     const own = RUST.filter((path) => path.startsWith(`src/${folder}/`))
     t.deepEqual(places(own, new RegExp(`\\bcrate::(${others.join('|')})\\b`)), [])
   })

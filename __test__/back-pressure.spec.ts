@@ -158,7 +158,9 @@ for (const verb of ['write', 'tryWrite'] as const) {
     const pump = new Pump(verb, MUCH)
     const server = serving(t, { unix: freePath(t), socket: pump.handlers })
     const before = residentBytes()
-    const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const received = await readSlowly(child.stdout!)
     t.is(received, `${MUCH} ${pump.sum.digest('hex')}`)
     staysSmall(t, pump, verb, before)
@@ -169,7 +171,9 @@ testWith(['python3'], 'a_slow_program_gets_all_of_what_end_was_given: IPv4', asy
   const data = randomBytes(16 * MIB)
   const server = serving(t, { socket: { open: (it) => void it.end(data) } })
   const before = residentBytes()
-  const reading = outcomeOf(start(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)], { stdio: ['ignore', 'pipe', 'pipe'] }))
+  const reading = outcomeOf(
+    start(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)], { stdio: ['ignore', 'pipe', 'pipe'] }),
+  )
   await until(() => server.connections === 1)
   // One copy of it lies in the queue, and no more.
   const grown = residentBytes() - before
@@ -183,7 +187,9 @@ testWith(['python3'], 'a_slow_program_gets_all_of_what_end_was_given: IPv4', asy
 testWith(['socat'], 'a_slow_program_gets_all_of_what_end_was_given: unix', async (t) => {
   const data = randomBytes(16 * MIB)
   const server = serving(t, { unix: freePath(t), socket: { open: (it) => void it.end(data) } })
-  const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   t.is(await readSlowly(child.stdout!), `${data.length} ${createHash('sha256').update(data).digest('hex')}`)
   await until(() => server.connections === 0)
 })
@@ -218,7 +224,11 @@ test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_queues_no_more_th
         },
       },
     },
-    client: { sendBufferSize: 32768, receiveBufferSize: 32768, socket: { ...pump.handlers, ...slowly(received, () => (ended = true)) } },
+    client: {
+      sendBufferSize: 32768,
+      receiveBufferSize: 32768,
+      socket: { ...pump.handlers, ...slowly(received, () => (ended = true)) },
+    },
   })
   await until(() => ended)
   t.is(connection.bytesRead, total)
@@ -230,7 +240,12 @@ test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_queues_no_more_th
 // When drain is called
 
 /** A connection whose peer reads nothing until told to, and how often its `drain` was called. */
-async function stalled(t: ExecutionContext, family: Family, highWaterMark = 65536, onDrain: (it: Connection) => void = () => {}) {
+async function stalled(
+  t: ExecutionContext,
+  family: Family,
+  highWaterMark = 65536,
+  onDrain: (it: Connection) => void = () => {},
+) {
   let drains = 0
   const { connection, accepted } = await narrowlyLinked(t, {
     family,
@@ -329,7 +344,7 @@ test('a_connection_that_closes_while_it_waits_for_room_is_told_no_drain', async 
 
 /** Writes until the kernel takes nothing more: what it passes on to the peer's own buffer makes room once more. */
 async function fillKernel(connection: Connection): Promise<void> {
-  for (let refusals = 0; refusals < 3; ) {
+  for (let refusals = 0; refusals < 3;) {
     refusals = connection.tryWrite(Buffer.alloc(MIB)) === 0 ? refusals + 1 : 0
     await sleep(10)
   }

@@ -2,7 +2,18 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
-import { Connection, type Event, type InetAddress, Listener, Multiplexer, Server, Socket, SocketClosedError, SocketError, toDuplex } from 'm-socket'
+import {
+  Connection,
+  type Event,
+  type InetAddress,
+  Listener,
+  Multiplexer,
+  Server,
+  Socket,
+  SocketClosedError,
+  SocketError,
+  toDuplex,
+} from 'm-socket'
 
 import { openObjects } from './support/descriptors.js'
 import { closing, connectedPair, listening, reach, resetting } from './support/pair.js'
@@ -20,7 +31,12 @@ function refuses(t: ExecutionContext, act: () => unknown, [instanceOf, code, mes
 }
 
 /** As {@link refuses}, of a promise; nothing is said about descriptors, which the runtime opens meanwhile. */
-async function rejects(t: ExecutionContext, act: () => Promise<unknown>, [instanceOf, code, message]: Refusal, label?: string): Promise<void> {
+async function rejects(
+  t: ExecutionContext,
+  act: () => Promise<unknown>,
+  [instanceOf, code, message]: Refusal,
+  label?: string,
+): Promise<void> {
   await t.throwsAsync(act, { instanceOf, code, message }, label)
 }
 
@@ -87,11 +103,30 @@ const NON_STRINGS: [unknown, string][] = [
   [Symbol('host'), 'type symbol (Symbol(host))'],
 ]
 
-const MALFORMED = ['', ' ', '1.2.3', '256.0.0.1', '127.0.0.1 ', '127.0.0.1:80', '[::1]', '::g', '1:2:3', '127.0.0.1\0', 'a\0b', '0x7f000001', '::1%', '-']
+const MALFORMED = [
+  '',
+  ' ',
+  '1.2.3',
+  '256.0.0.1',
+  '127.0.0.1 ',
+  '127.0.0.1:80',
+  '[::1]',
+  '::g',
+  '1:2:3',
+  '127.0.0.1\0',
+  'a\0b',
+  '0x7f000001',
+  '::1%',
+  '-',
+]
 
 test.serial('a_host_that_is_no_string_is_a_type_error', async (t) => {
   for (const [host, came] of NON_STRINGS) {
-    const refusal = (name: string): Refusal => [TypeError, 'ERR_INVALID_ARG_TYPE', `The "${name}" argument must be of type string. Received ${came}`]
+    const refusal = (name: string): Refusal => [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "${name}" argument must be of type string. Received ${came}`,
+    ]
     refuses(t, () => Listener.bind({ host: wrong(host) }), refusal('host'))
     refuses(t, () => Socket.connect({ host: wrong(host), port: 80 }), refusal('host'))
     refuses(t, () => Socket.connect({ port: 80, localAddress: wrong(host) }), refusal('localAddress'))
@@ -101,7 +136,11 @@ test.serial('a_host_that_is_no_string_is_a_type_error', async (t) => {
 
 test.serial('a_malformed_host_is_a_type_error', (t) => {
   for (const host of MALFORMED) {
-    const refusal = (name: string): Refusal => [TypeError, 'ERR_INVALID_ARG_VALUE', new RegExp(`'${name}' must be a numeric IPv4 or IPv6 address; .*Received '`)]
+    const refusal = (name: string): Refusal => [
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      new RegExp(`'${name}' must be a numeric IPv4 or IPv6 address; .*Received '`),
+    ]
     refuses(t, () => Listener.bind({ host }), refusal('host'), host)
     refuses(t, () => Socket.connect({ host, port: 80 }), refusal('host'), host)
     refuses(t, () => Socket.connect({ port: 80, localAddress: host }), refusal('localAddress'), host)
@@ -114,7 +153,11 @@ test.serial('a_name_where_a_number_is_needed_is_told_what_takes_names', (t) => {
     'ERR_INVALID_ARG_VALUE',
     "The argument 'host' must be a numeric IPv4 or IPv6 address; use Listener.bindHost for names. Received 'localhost'",
   ])
-  refuses(t, () => Socket.connect({ host: 'localhost', port: 80 }), [TypeError, 'ERR_INVALID_ARG_VALUE', /numeric.*node:dns.*Received 'localhost'/])
+  refuses(t, () => Socket.connect({ host: 'localhost', port: 80 }), [
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    /numeric.*node:dns.*Received 'localhost'/,
+  ])
 })
 
 test.serial('a_zone_that_does_not_exist_is_the_kernels_error', (t) => {
@@ -122,16 +165,28 @@ test.serial('a_zone_that_does_not_exist_is_the_kernels_error', (t) => {
 })
 
 test.serial('families_that_do_not_meet_are_an_error', (t) => {
-  refuses(t, () => Socket.connect({ host: '127.0.0.1', port: 80, localAddress: '::1' }), [SocketError, 'EAFNOSUPPORT', 'bind EAFNOSUPPORT ::1'])
+  refuses(t, () => Socket.connect({ host: '127.0.0.1', port: 80, localAddress: '::1' }), [
+    SocketError,
+    'EAFNOSUPPORT',
+    'bind EAFNOSUPPORT ::1',
+  ])
   // A sockaddr_in is too short for an IPv6 socket: bind(2).
-  refuses(t, () => Socket.connect({ host: '::1', port: 80, localAddress: '127.0.0.1' }), [SocketError, 'EINVAL', 'bind EINVAL 127.0.0.1'])
+  refuses(t, () => Socket.connect({ host: '::1', port: 80, localAddress: '127.0.0.1' }), [
+    SocketError,
+    'EINVAL',
+    'bind EINVAL 127.0.0.1',
+  ])
 })
 
 // Paths
 
 test.serial('a_path_has_at_most_107_bytes', (t) => {
   for (const path of ['/'.padEnd(108, 'a'), '/ä'.padEnd(108, 'ö'), '/'.padEnd(4000, 'x')]) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_VALUE', new RegExp(`'path' must have at most 107 bytes of UTF-8 and has ${Buffer.byteLength(path)}\\. Received '/`)]
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      new RegExp(`'path' must have at most 107 bytes of UTF-8 and has ${Buffer.byteLength(path)}\\. Received '/`),
+    ]
     refuses(t, () => Listener.bind({ path }), refusal)
     refuses(t, () => Socket.connect({ path }), refusal)
   }
@@ -151,17 +206,33 @@ test.serial('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
   const listener = closing(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
   t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
-  refuses(t, () => Listener.bind({ path: `${path}x` }), [TypeError, 'ERR_INVALID_ARG_VALUE', /at most 108 bytes of UTF-8 and has 109/])
+  refuses(t, () => Listener.bind({ path: `${path}x` }), [
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    /at most 108 bytes of UTF-8 and has 109/,
+  ])
 })
 
 test.serial('an_empty_path_and_one_with_nul_inside_are_type_errors', (t) => {
-  refuses(t, () => Listener.bind({ path: '' }), [TypeError, 'ERR_INVALID_ARG_VALUE', "The argument 'path' must not be empty. Received ''"])
-  refuses(t, () => Socket.connect({ path: '/tmp/a\0b' }), [TypeError, 'ERR_INVALID_ARG_VALUE', /'path' must contain NUL only as its first character.*Received '\/tmp\/a\\x00b'/])
+  refuses(t, () => Listener.bind({ path: '' }), [
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    "The argument 'path' must not be empty. Received ''",
+  ])
+  refuses(t, () => Socket.connect({ path: '/tmp/a\0b' }), [
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    /'path' must contain NUL only as its first character.*Received '\/tmp\/a\\x00b'/,
+  ])
 })
 
 test.serial('a_path_that_is_no_string_is_a_type_error', (t) => {
   for (const [path, came] of NON_STRINGS) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "path" argument must be of type string. Received ${came}`]
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "path" argument must be of type string. Received ${came}`,
+    ]
     refuses(t, () => Listener.bind({ path: wrong(path) }), refusal)
     refuses(t, () => Socket.connect({ path: wrong(path) }), refusal)
   }
@@ -169,14 +240,33 @@ test.serial('a_path_that_is_no_string_is_a_type_error', (t) => {
 
 test.serial('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) => {
   const path = freePath(t)
-  for (const options of [{ path, host: '::1' }, { path, port: 0 }]) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', /"options" argument must be either path, or host and port\. Received/]
+  for (const options of [
+    { path, host: '::1' },
+    { path, port: 0 },
+  ]) {
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      /"options" argument must be either path, or host and port\. Received/,
+    ]
     refuses(t, () => Listener.bind(options), refusal)
     refuses(t, () => Socket.connect(options), refusal)
   }
-  refuses(t, () => Socket.connect({ path, localAddress: '127.0.0.1' }), [TypeError, 'ERR_INVALID_ARG_TYPE', /either path/])
-  for (const options of [{ fd: 0, path }, { fd: 0, host: '::1' }, { fd: 0, port: 80 }]) {
-    refuses(t, () => Listener.bind(options), [TypeError, 'ERR_INVALID_ARG_TYPE', /must be either fd, or path, or host and port\. Received/])
+  refuses(t, () => Socket.connect({ path, localAddress: '127.0.0.1' }), [
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    /either path/,
+  ])
+  for (const options of [
+    { fd: 0, path },
+    { fd: 0, host: '::1' },
+    { fd: 0, port: 80 },
+  ]) {
+    refuses(t, () => Listener.bind(options), [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      /must be either fd, or path, or host and port\. Received/,
+    ])
   }
 })
 
@@ -185,42 +275,94 @@ test.serial('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) 
 test.serial('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
   const listener = listening(t)
   const { port } = listener.address as InetAddress
-  refuses(t, () => Listener.bind({ host: '127.0.0.1', port }), [SocketError, 'EADDRINUSE', new RegExp(`^(bind|listen) EADDRINUSE 127\\.0\\.0\\.1:${port}$`)])
-  refuses(t, () => Listener.bind({ host: '203.0.113.1', port: 80 }), [SocketError, 'EADDRNOTAVAIL', 'bind EADDRNOTAVAIL 203.0.113.1:80'])
-  refuses(t, () => Listener.bind({ host: '2001:db8::1' }), [SocketError, 'EADDRNOTAVAIL', 'bind EADDRNOTAVAIL 2001:db8::1'])
-  refuses(t, () => Listener.bind({ path: '/nonexistent/socket' }), [SocketError, 'ENOENT', 'bind ENOENT /nonexistent/socket'])
-  refuses(t, () => Listener.bind({ path: '/dev/null/socket' }), [SocketError, 'ENOTDIR', 'bind ENOTDIR /dev/null/socket'])
+  refuses(t, () => Listener.bind({ host: '127.0.0.1', port }), [
+    SocketError,
+    'EADDRINUSE',
+    new RegExp(`^(bind|listen) EADDRINUSE 127\\.0\\.0\\.1:${port}$`),
+  ])
+  refuses(t, () => Listener.bind({ host: '203.0.113.1', port: 80 }), [
+    SocketError,
+    'EADDRNOTAVAIL',
+    'bind EADDRNOTAVAIL 203.0.113.1:80',
+  ])
+  refuses(t, () => Listener.bind({ host: '2001:db8::1' }), [
+    SocketError,
+    'EADDRNOTAVAIL',
+    'bind EADDRNOTAVAIL 2001:db8::1',
+  ])
+  refuses(t, () => Listener.bind({ path: '/nonexistent/socket' }), [
+    SocketError,
+    'ENOENT',
+    'bind ENOENT /nonexistent/socket',
+  ])
+  refuses(t, () => Listener.bind({ path: '/dev/null/socket' }), [
+    SocketError,
+    'ENOTDIR',
+    'bind ENOTDIR /dev/null/socket',
+  ])
 })
 
 // Options
 
 test.serial('an_unknown_option_is_a_type_error_that_suggests_the_nearest', async (t) => {
-  const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_VALUE', /'options\.hots' is not a known option \(did you mean 'host'\?\)\. Received '::1'/]
+  const refusal: Refusal = [
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    /'options\.hots' is not a known option \(did you mean 'host'\?\)\. Received '::1'/,
+  ]
   refuses(t, () => Listener.bind(wrong({ hots: '::1' })), refusal)
   refuses(t, () => Socket.connect(wrong({ hots: '::1', port: 80 })), refusal)
   await rejects(t, () => Listener.bindHost(wrong({ hots: '::1' })), refusal)
 })
 
 test.serial('options_are_an_object', async (t) => {
-  for (const [options, came] of [[null, 'null'], [80, 'type number (80)'], ['::1', "type string ('::1')"]] as const) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "options" argument must be of type object. Received ${came}`]
+  for (const [options, came] of [
+    [null, 'null'],
+    [80, 'type number (80)'],
+    ['::1', "type string ('::1')"],
+  ] as const) {
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "options" argument must be of type object. Received ${came}`,
+    ]
     refuses(t, () => Listener.bind(wrong(options)), refusal)
     refuses(t, () => Socket.connect(wrong(options)), refusal)
     await rejects(t, () => Listener.bindHost(wrong(options)), refusal)
   }
-  refuses(t, () => Socket.connect(wrong(undefined)), [TypeError, 'ERR_INVALID_ARG_TYPE', /of type object\. Received undefined/])
+  refuses(t, () => Socket.connect(wrong(undefined)), [
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    /of type object\. Received undefined/,
+  ])
 })
 
 test.serial('a_wrong_option_value_leaves_nothing_open', (t) => {
-  refuses(t, () => Listener.bind({ noDelay: wrong('yes') }), [TypeError, 'ERR_INVALID_ARG_TYPE', /options\.noDelay.*boolean.*'yes'/])
-  refuses(t, () => Socket.connect({ port: 80, noDelay: wrong(1) }), [TypeError, 'ERR_INVALID_ARG_TYPE', /options\.noDelay.*boolean.*1/])
+  refuses(t, () => Listener.bind({ noDelay: wrong('yes') }), [
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    /options\.noDelay.*boolean.*'yes'/,
+  ])
+  refuses(t, () => Socket.connect({ port: 80, noDelay: wrong(1) }), [
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    /options\.noDelay.*boolean.*1/,
+  ])
 })
 
 test.serial('a_backlog_is_an_integer_from_0', (t) => {
   for (const backlog of [-1, 1.5, Number.NaN, 2 ** 31]) {
-    refuses(t, () => Listener.bind({ backlog }), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"backlog" is out of range\\. It must be .*Received ${backlog}`)])
+    refuses(t, () => Listener.bind({ backlog }), [
+      RangeError,
+      'ERR_OUT_OF_RANGE',
+      new RegExp(`"backlog" is out of range\\. It must be .*Received ${backlog}`),
+    ])
   }
-  refuses(t, () => Listener.bind({ backlog: wrong('5') }), [TypeError, 'ERR_INVALID_ARG_TYPE', /"backlog" argument must be of type number\. Received type string/])
+  refuses(t, () => Listener.bind({ backlog: wrong('5') }), [
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    /"backlog" argument must be of type number\. Received type string/,
+  ])
 })
 
 // Buffers
@@ -245,8 +387,16 @@ test.serial('what_is_received_into_is_a_uint8array', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('intact')
   await nextEvent(client, 'r')
-  for (const [into, came] of [...NO_BYTES, ['text', "type string ('text')"], [[1, 2], 'an instance of Array']] as const) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "into" argument must be a Uint8Array. Received ${came}`]
+  for (const [into, came] of [
+    ...NO_BYTES,
+    ['text', "type string ('text')"],
+    [[1, 2], 'an instance of Array'],
+  ] as const) {
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "into" argument must be a Uint8Array. Received ${came}`,
+    ]
     refuses(t, () => client.receive(wrong(into)), refusal)
     refuses(t, () => client.peek(wrong(into)), refusal)
   }
@@ -255,8 +405,19 @@ test.serial('what_is_received_into_is_a_uint8array', async (t) => {
 
 test.serial('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_goes_out', async (t) => {
   const { client, server } = await connectedPair(t)
-  const arrays = [[1, 2], ['text'], [bytes, 'text'], [bytes, undefined], [bytes, new Uint16Array(1)], [[bytes]], Object.assign([], { 1: bytes })]
-  for (const [data, came] of [...NO_BYTES, ...arrays.map((array) => [array, 'an instance of Array'])] as [unknown, string][]) {
+  const arrays = [
+    [1, 2],
+    ['text'],
+    [bytes, 'text'],
+    [bytes, undefined],
+    [bytes, new Uint16Array(1)],
+    [[bytes]],
+    Object.assign([], { 1: bytes }),
+  ]
+  for (const [data, came] of [...NO_BYTES, ...arrays.map((array) => [array, 'an instance of Array'])] as [
+    unknown,
+    string,
+  ][]) {
     refuses(t, () => client.send(wrong(data)), [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
@@ -293,8 +454,18 @@ test.serial('receiving_into_nothing_is_a_range_error', async (t) => {
   const memory = resizable(8)
   const outside = new Uint8Array(memory, 4, 4)
   memory.resize(4)
-  for (const into of [new Uint8Array(0), Buffer.alloc(0), detached(), outside, new Uint8Array(new SharedArrayBuffer(0))]) {
-    const refusal: Refusal = [RangeError, 'ERR_OUT_OF_RANGE', /"into\.byteLength" is out of range\. It must be >= 1 \(it is empty or detached\)\. Received 0/]
+  for (const into of [
+    new Uint8Array(0),
+    Buffer.alloc(0),
+    detached(),
+    outside,
+    new Uint8Array(new SharedArrayBuffer(0)),
+  ]) {
+    const refusal: Refusal = [
+      RangeError,
+      'ERR_OUT_OF_RANGE',
+      /"into\.byteLength" is out of range\. It must be >= 1 \(it is empty or detached\)\. Received 0/,
+    ]
     refuses(t, () => client.receive(into), refusal)
     refuses(t, () => client.peek(into), refusal)
   }
@@ -340,20 +511,42 @@ test.serial('what_events_are_told_in_is_an_array_that_can_grow', async (t) => {
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
   for (const into of [null, 5, {}, new Set(), Object.freeze([]), Object.seal([]), Object.preventExtensions([])]) {
-    refuses(t, () => multiplexer.waitSync(0, wrong(into)), [TypeError, 'ERR_INVALID_ARG_TYPE', /^The "into" argument must be an array that can grow\. Received /])
+    refuses(t, () => multiplexer.waitSync(0, wrong(into)), [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      /^The "into" argument must be an array that can grow\. Received /,
+    ])
   }
   t.is(multiplexer.poll()[0]?.target, server, 'no refusal has taken the news')
 })
 
 test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
-  for (const [timeout, came] of [[-1, '-1'], [-0.001, '-0.001'], [Number.NaN, 'NaN'], [Number.NEGATIVE_INFINITY, '-Infinity']] as const) {
-    const refusal: Refusal = [RangeError, 'ERR_OUT_OF_RANGE', `The value of "timeout" is out of range. It must be >= 0. Received ${came}`]
+  for (const [timeout, came] of [
+    [-1, '-1'],
+    [-0.001, '-0.001'],
+    [Number.NaN, 'NaN'],
+    [Number.NEGATIVE_INFINITY, '-Infinity'],
+  ] as const) {
+    const refusal: Refusal = [
+      RangeError,
+      'ERR_OUT_OF_RANGE',
+      `The value of "timeout" is out of range. It must be >= 0. Received ${came}`,
+    ]
     refuses(t, () => multiplexer.waitSync(timeout), refusal)
     await rejects(t, () => multiplexer.wait(timeout), refusal)
   }
-  for (const [timeout, came] of [['5', "type string ('5')"], [null, 'null'], [{}, 'an instance of Object'], [5n, 'type bigint (5n)']] as const) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "timeout" argument must be of type number. Received ${came}`]
+  for (const [timeout, came] of [
+    ['5', "type string ('5')"],
+    [null, 'null'],
+    [{}, 'an instance of Object'],
+    [5n, 'type bigint (5n)'],
+  ] as const) {
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "timeout" argument must be of type number. Received ${came}`,
+    ]
     refuses(t, () => multiplexer.waitSync(wrong(timeout)), refusal)
     await rejects(t, () => multiplexer.wait(wrong(timeout)), refusal)
   }
@@ -368,8 +561,18 @@ test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_on
   const refuseAll = (): void => {
     for (const word of ['', 'x', 'wr', 'R', null, 3, {}]) {
       for (const verb of ['add', 'modify'] as const) {
-        refuses(t, () => multiplexer[verb](client, wrong(word)), [TypeError, 'ERR_INVALID_ARG_VALUE', interests], String(word))
-        refuses(t, () => multiplexer[verb](client, 'r', wrong(word)), [TypeError, 'ERR_INVALID_ARG_VALUE', modes], String(word))
+        refuses(
+          t,
+          () => multiplexer[verb](client, wrong(word)),
+          [TypeError, 'ERR_INVALID_ARG_VALUE', interests],
+          String(word),
+        )
+        refuses(
+          t,
+          () => multiplexer[verb](client, 'r', wrong(word)),
+          [TypeError, 'ERR_INVALID_ARG_VALUE', modes],
+          String(word),
+        )
       }
     }
   }
@@ -387,8 +590,16 @@ test.serial('adding_twice_is_a_socket_error', async (t) => {
   const multiplexer = closing(t, new Multiplexer(client, listener))
   const second = closing(t, new Multiplexer())
   for (const target of [client, listener]) {
-    refuses(t, () => multiplexer.add(target), [SocketError, 'EEXIST', /^epoll_ctl EEXIST: the target is in this Multiplexer already/])
-    refuses(t, () => second.add(target), [SocketError, 'EEXIST', /^epoll_ctl EEXIST: the target is in another multiplexer/])
+    refuses(t, () => multiplexer.add(target), [
+      SocketError,
+      'EEXIST',
+      /^epoll_ctl EEXIST: the target is in this Multiplexer already/,
+    ])
+    refuses(t, () => second.add(target), [
+      SocketError,
+      'EEXIST',
+      /^epoll_ctl EEXIST: the target is in another multiplexer/,
+    ])
   }
   refuses(t, () => new Multiplexer(client), [SocketError, 'EEXIST', /another multiplexer/])
   t.is((await multiplexer.wait(10_000))[0]?.target, client)
@@ -420,7 +631,11 @@ test.serial('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_har
   for (const target of [client, listener]) {
     target.close()
     refuses(t, () => multiplexer.add(target), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'add: the target is closed'])
-    refuses(t, () => multiplexer.modify(target), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'modify: the target is closed'])
+    refuses(t, () => multiplexer.modify(target), [
+      SocketClosedError,
+      'ERR_SOCKET_CLOSED',
+      'modify: the target is closed',
+    ])
     t.notThrows(() => multiplexer.remove(target))
     refuses(t, () => new Multiplexer(target), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'add: the target is closed'])
   }
@@ -450,7 +665,11 @@ test.serial('what_is_no_target_is_a_type_error', (t) => {
     [{}, 'an instance of Object'],
     [{ fd: '3' }, 'an instance of Object'],
   ] as const) {
-    const refusal: Refusal = [TypeError, 'ERR_INVALID_ARG_TYPE', `The "target" argument must be a Socket, a Listener or an object with a number fd. Received ${came}`]
+    const refusal: Refusal = [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "target" argument must be a Socket, a Listener or an object with a number fd. Received ${came}`,
+    ]
     refuses(t, () => multiplexer.add(wrong(target)), refusal)
     refuses(t, () => new Multiplexer(wrong(target)), refusal)
     if (typeof target === 'object' && target !== null) continue
@@ -458,7 +677,11 @@ test.serial('what_is_no_target_is_a_type_error', (t) => {
     refuses(t, () => multiplexer.remove(wrong(target)), refusal)
   }
   for (const fd of [-1, 1.5, Number.NaN, 2 ** 31]) {
-    refuses(t, () => multiplexer.add({ fd }), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"target\\.fd" is out of range\\. It must be .*Received ${fd}`)])
+    refuses(t, () => multiplexer.add({ fd }), [
+      RangeError,
+      'ERR_OUT_OF_RANGE',
+      new RegExp(`"target\\.fd" is out of range\\. It must be .*Received ${fd}`),
+    ])
   }
 })
 
@@ -476,10 +699,22 @@ test.serial('a_descriptor_that_cannot_be_watched_is_the_kernels_error', (t) => {
 test.serial('a_descriptor_to_adopt_is_an_integer', (t) => {
   for (const adopt of [(fd: never) => Socket.adopt(fd), (fd: never) => Listener.bind({ fd })]) {
     for (const fd of [-1, 1.5, Number.NaN, 2 ** 31]) {
-      refuses(t, () => adopt(wrong(fd)), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"fd" is out of range\\. It must be .*Received ${fd}`)])
+      refuses(t, () => adopt(wrong(fd)), [
+        RangeError,
+        'ERR_OUT_OF_RANGE',
+        new RegExp(`"fd" is out of range\\. It must be .*Received ${fd}`),
+      ])
     }
-    refuses(t, () => adopt(wrong('3')), [TypeError, 'ERR_INVALID_ARG_TYPE', `The "fd" argument must be of type number. Received type string ('3')`])
-    refuses(t, () => adopt(wrong(null)), [TypeError, 'ERR_INVALID_ARG_TYPE', 'The "fd" argument must be of type number. Received null'])
+    refuses(t, () => adopt(wrong('3')), [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The "fd" argument must be of type number. Received type string ('3')`,
+    ])
+    refuses(t, () => adopt(wrong(null)), [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      'The "fd" argument must be of type number. Received null',
+    ])
   }
 })
 
@@ -495,23 +730,43 @@ test.serial('a_descriptor_that_is_no_socket_is_the_kernels_error', (t) => {
 test.serial('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) => {
   const { client } = await connectedPair(t)
   for (const limit of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-    refuses(t, () => (client.sendQueueLimit = limit), [RangeError, 'ERR_OUT_OF_RANGE', new RegExp(`"sendQueueLimit" is out of range.*Received ${limit}`)])
+    refuses(t, () => (client.sendQueueLimit = limit), [
+      RangeError,
+      'ERR_OUT_OF_RANGE',
+      new RegExp(`"sendQueueLimit" is out of range.*Received ${limit}`),
+    ])
   }
-  refuses(t, () => (client.sendQueueLimit = wrong('1')), [TypeError, 'ERR_INVALID_ARG_TYPE', /"sendQueueLimit".*number.*'1'/])
+  refuses(t, () => (client.sendQueueLimit = wrong('1')), [
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    /"sendQueueLimit".*number.*'1'/,
+  ])
   t.is(client.sendQueueLimit, 65536)
   for (const blocking of [1, 'true', null, undefined]) {
-    refuses(t, () => (client.blocking = wrong(blocking)), [TypeError, 'ERR_INVALID_ARG_TYPE', /"blocking" argument must be of type boolean\. Received/])
+    refuses(t, () => (client.blocking = wrong(blocking)), [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      /"blocking" argument must be of type boolean\. Received/,
+    ])
   }
   t.false(client.blocking)
   for (const how of ['', 'rw', 'Write', null, 1]) {
-    refuses(t, () => client.shutdown(wrong(how)), [TypeError, 'ERR_INVALID_ARG_VALUE', /'how' must be one of: 'read', 'write', 'both'\. Received/])
+    refuses(t, () => client.shutdown(wrong(how)), [
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      /'how' must be one of: 'read', 'write', 'both'\. Received/,
+    ])
   }
   t.deepEqual([client.state, client.readEnded, client.writeEnded], ['open', false, false])
 })
 
 test.serial('a_duplex_is_made_of_a_socket', async (t) => {
   for (const value of [undefined, null, {}, 5]) {
-    refuses(t, () => toDuplex(wrong(value)), [TypeError, 'ERR_INVALID_ARG_TYPE', /"source" argument must be a Socket or a Connection\. Received/])
+    refuses(t, () => toDuplex(wrong(value)), [
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      /"source" argument must be a Socket or a Connection\. Received/,
+    ])
   }
   const { client } = await connectedPair(t)
   client.close()
@@ -543,7 +798,10 @@ test.serial('a_closed_socket_says_so_or_has_a_value', async (t) => {
   t.is(client.send('x'), 'closed')
   t.is(client.send([bytes]), 'closed')
   t.true(client.flush())
-  t.deepEqual([client.queued, client.fd, client.state, client.readEnded, client.writeEnded], [0, -1, 'closed', true, true])
+  t.deepEqual(
+    [client.queued, client.fd, client.state, client.readEnded, client.writeEnded],
+    [0, -1, 'closed', true, true],
+  )
   t.deepEqual([client.localAddress, client.remoteAddress], [undefined, undefined])
   t.notThrows(() => {
     client.close()
@@ -569,7 +827,11 @@ test.serial('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
   const { client } = await connectedPair(t)
   const multiplexer = new Multiplexer(client)
   multiplexer.close()
-  const refusal = (verb: string): Refusal => [SocketClosedError, 'ERR_SOCKET_CLOSED', `${verb}: the Multiplexer is closed`]
+  const refusal = (verb: string): Refusal => [
+    SocketClosedError,
+    'ERR_SOCKET_CLOSED',
+    `${verb}: the Multiplexer is closed`,
+  ]
   refuses(t, () => multiplexer.add(client), refusal('add'))
   refuses(t, () => multiplexer.modify(client), refusal('modify'))
   refuses(t, () => multiplexer.waitSync(0), refusal('waitSync'))
@@ -600,13 +862,23 @@ test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_firs
   refuses(t, () => multiplexer.poll(), refusal)
   server.send('x')
   const events = await first
-  t.deepEqual(events.map(({ target }) => target), [client])
-  t.deepEqual((await multiplexer.wait(10_000)).map(({ target }) => target), [client])
+  t.deepEqual(
+    events.map(({ target }) => target),
+    [client],
+  )
+  t.deepEqual(
+    (await multiplexer.wait(10_000)).map(({ target }) => target),
+    [client],
+  )
 })
 
 test.serial('what_has_a_maker_is_not_constructed', (t) => {
   for (const maker of [Socket, Listener, Server, Connection] as unknown[]) {
-    t.throws(() => Reflect.construct(maker as new () => unknown, []), { instanceOf: TypeError, code: 'ERR_ILLEGAL_CONSTRUCTOR', message: /is made by/ })
+    t.throws(() => Reflect.construct(maker as new () => unknown, []), {
+      instanceOf: TypeError,
+      code: 'ERR_ILLEGAL_CONSTRUCTOR',
+      message: /is made by/,
+    })
   }
 })
 

@@ -18,7 +18,16 @@ import { fileArguments } from './support/runtime.js'
 const SERVERS = new URL('../benchmark/servers/', import.meta.url).pathname
 const MEBIBYTE = Buffer.alloc(2 ** 20, 'All that comes goes back. ')
 
-for (const name of ['wait-sync', 'multiplexer', 'handlers', 'handlers --borrowed', 'duplex', 'duplex --pipe', 'net', 'net --pipe']) {
+for (const name of [
+  'wait-sync',
+  'multiplexer',
+  'handlers',
+  'handlers --borrowed',
+  'duplex',
+  'duplex --pipe',
+  'net',
+  'net --pipe',
+]) {
   test.serial(`a_contender_gives_back_what_it_is_sent (${name})`, async (t) => {
     const { port } = await serving(t, name, 'echo')
     t.true((await exchange(port, MEBIBYTE, MEBIBYTE.length)).equals(MEBIBYTE))
@@ -34,7 +43,11 @@ for (const name of ['wait-sync', 'multiplexer', 'handlers', 'handlers --borrowed
 
 test('ratios_are_those_of_samples_of_the_same_round', (t) => {
   const bare = [sampleOf(1), sampleOf(10), sampleOf(2)]
-  const own = [sampleOf(2, { user: 1, system: 3 }), sampleOf(11, { user: 0, system: 0 }), sampleOf(6, { user: 0, system: 0 })]
+  const own = [
+    sampleOf(2, { user: 1, system: 3 }),
+    sampleOf(11, { user: 0, system: 0 }),
+    sampleOf(6, { user: 0, system: 0 }),
+  ]
   const timed = summary(own, { bare })
   t.deepEqual(timed.ratio, { bare: { median: 2, low: 1.1, high: 3 } })
   t.deepEqual([timed.cpu.median, timed.user, timed.system], [6, 1.5, 4.5])
@@ -57,11 +70,23 @@ test('system_calls_are_read_from_a_summary_of_strace', (t) => {
 })
 
 test('only_what_is_named_takes_part_and_the_bare_loop', (t) => {
-  const present = ['bare', 'handlers', 'net'].map((name) => ({ name, title: name, command: () => [], short: true, runtime: 'node' as const }))
+  const present = ['bare', 'handlers', 'net'].map((name) => ({
+    name,
+    title: name,
+    command: () => [],
+    short: true,
+    runtime: 'node' as const,
+  }))
   const options = { full: false, quick: false, rounds: 1, out: '', list: false }
   const some = plan({ ...options, only: ['handlers', 'echo-64x1'] }, present)
-  t.deepEqual(some.contenders.map(({ name }) => name), ['bare', 'handlers'])
-  t.deepEqual(some.workloads.map(({ name }) => name), ['echo-64x1'])
+  t.deepEqual(
+    some.contenders.map(({ name }) => name),
+    ['bare', 'handlers'],
+  )
+  t.deepEqual(
+    some.workloads.map(({ name }) => name),
+    ['echo-64x1'],
+  )
   t.deepEqual(some.counted, [])
   const all = plan({ ...options, full: true, only: [] }, present)
   t.deepEqual(all.workloads, WORKLOADS)
@@ -75,7 +100,9 @@ test('a_chart_has_a_bar_of_the_right_length_for_each_contender', (t) => {
   const made = charts({ timed, memory } as unknown as Results)
   t.deepEqual(Object.keys(made), ['cpu-per-echo', 'memory-per-connection'])
   const svg = draw(made['cpu-per-echo']!, { text: 'black', faint: 'gray', ours: 'blue', others: 'silver' })
-  const widths = [...svg.matchAll(/<rect [^>]*width="(\d+)"[^>]*fill="(\w+)"/g)].map(([, width, fill]) => [fill, Number(width)] as const)
+  const widths = [...svg.matchAll(/<rect [^>]*width="(\d+)"[^>]*fill="(\w+)"/g)].map(
+    ([, width, fill]) => [fill, Number(width)] as const,
+  )
   const total = (color: string) => widths.filter(([fill]) => fill === color).reduce((sum, [, width]) => sum + width, 0)
   t.is(total('blue'), 2 * total('silver'))
   t.true(total('silver') > 0)
@@ -86,23 +113,36 @@ test('the_page_on_performance_has_the_figures_of_the_runs', (t) => {
   const results = measured()
   t.is(written(page, results), page)
   const { 'echo-64x50': echo } = results.timed
-  const other = { ...results, timed: { ...results.timed, 'echo-64x50': { ...echo!, handlers: summary([sampleOf(9)], { bare: [sampleOf(1)] }) } } }
+  const other = {
+    ...results,
+    timed: { ...results.timed, 'echo-64x50': { ...echo!, handlers: summary([sampleOf(9)], { bare: [sampleOf(1)] }) } },
+  }
   t.regex(written(page, other), /9\.00 \(9\.00–9\.00\)/)
 })
 
 test('what_the_readme_says_of_speed_holds_for_these_figures', (t) => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  const said = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s.exec(readme)!.slice(1).map(Number)
+  const said = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s
+    .exec(readme)!
+    .slice(1)
+    .map(Number)
   const { timed, memory } = measured()
   const figures = (names: string[]): number[] =>
-    ['echo-64x50', 'echo-64x1000'].flatMap((workload) => names.map((name) => Number(timed[workload]![name]!.ratio.bare!.median.toFixed(2))))
+    ['echo-64x50', 'echo-64x1000'].flatMap((workload) =>
+      names.map((name) => Number(timed[workload]![name]!.ratio.bare!.median.toFixed(2))),
+    )
   const ours = figures(['wait-sync', 'multiplexer', 'handlers', 'borrowed'])
   const theirs = figures(['net'])
   t.true(Math.min(...ours) >= said[0]! && Math.max(...ours) <= said[1]!, `${ours}`)
   t.true(Math.min(...theirs) >= said[2]! && Math.max(...theirs) <= said[3]!, `${theirs}`)
-  const [least, most, nets] = /weighs ([\d.]+) to\s+([\d.]+) KB, where `node:net`'s weighs ([\d.]+)\. /.exec(readme)!.slice(1)
+  const [least, most, nets] = /weighs ([\d.]+) to\s+([\d.]+) KB, where `node:net`'s weighs ([\d.]+)\. /
+    .exec(readme)!
+    .slice(1)
   const weights = ['wait-sync', 'multiplexer', 'handlers', 'borrowed'].map((name) => memory[name]!.collected / 1000)
-  t.deepEqual([Math.min(...weights), Math.max(...weights), memory['net']!.collected / 1000].map((weight) => weight.toFixed(1)), [least, most, nets])
+  t.deepEqual(
+    [Math.min(...weights), Math.max(...weights), memory['net']!.collected / 1000].map((weight) => weight.toFixed(1)),
+    [least, most, nets],
+  )
 })
 
 function sampleOf(cpu: number, ticks = { user: 1, system: 1 }): Sample {

@@ -1,7 +1,16 @@
 import { once } from 'node:events'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Event, type InetAddress, type Interest, Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
+import {
+  type Event,
+  type InetAddress,
+  type Interest,
+  Listener,
+  Multiplexer,
+  Socket,
+  SocketClosedError,
+  SocketError,
+} from 'm-socket'
 
 import { openDescriptors, openSockets } from './support/descriptors.js'
 import { start } from './support/child.js'
@@ -9,7 +18,15 @@ import { FAMILIES, closing, fill, listening, reach, resetting } from './support/
 import { freePort } from './support/ports.js'
 import { sourceArguments } from './support/runtime.js'
 import { abstractName, freePath } from './support/unix.js'
-import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
+import {
+  acceptNext,
+  connectOutcome,
+  nextEvent,
+  receiveExactly,
+  receiveToEnd,
+  until,
+  waitUntil,
+} from './support/waiting.js'
 
 const byte = new Uint8Array(1)
 
@@ -208,7 +225,11 @@ for (const [what, code, path] of [
     const event = await firstEvent(t, socket)
     t.like(event, { readable: true, writable: true, error: true })
     t.is(socket.state, 'closed')
-    const error = t.throws(() => socket.send('x'), { instanceOf: SocketError, code, message: `connect ${code} ${shown}` })
+    const error = t.throws(() => socket.send('x'), {
+      instanceOf: SocketError,
+      code,
+      message: `connect ${code} ${shown}`,
+    })
     t.like(error, { syscall: 'connect', address: at })
     t.is(socket.send('x'), 'closed')
   })
@@ -254,7 +275,10 @@ test('while_under_way_the_queue_keeps_its_limit', async (t) => {
   const listener = await busyListener(t)
   const socket = resetting(t, Socket.connect(reach(listener)))
   socket.sendQueueLimit = 10
-  t.deepEqual(['12345', '67890', 'x'].map((piece) => socket.send(piece)), ['queued', 'queued', 'not-sent'])
+  t.deepEqual(
+    ['12345', '67890', 'x'].map((piece) => socket.send(piece)),
+    ['queued', 'queued', 'not-sent'],
+  )
   t.is(socket.queued, 10)
   t.is(socket.bytesSent, 0)
   t.false(socket.flush())
@@ -298,7 +322,10 @@ test('connect_then_close_at_once_leaves_no_descriptor', async (t) => {
     socket.close()
   }
   const open = [...openDescriptors().values()]
-  t.deepEqual(links.filter((link) => open.includes(link)), [])
+  t.deepEqual(
+    links.filter((link) => open.includes(link)),
+    [],
+  )
 })
 
 test('connect_send_close_delivers_all_and_leaves_no_descriptor', async (t) => {
@@ -344,12 +371,16 @@ test('reset_gives_up_what_is_under_way', async (t) => {
 
 test('the_process_is_held_until_what_was_sent_while_connecting_is_out', async (t) => {
   const listener = await busyListener(t)
-  const child = start(t, process.execPath, sourceArguments(`
+  const child = start(
+    t,
+    process.execPath,
+    sourceArguments(`
     import { Socket } from 'm-socket'
     const socket = Socket.connect(${JSON.stringify(reach(listener))})
     socket.send('wait for me')
     socket.close()
-    console.log(socket.state)`))
+    console.log(socket.state)`),
+  )
   const exited = once(child, 'exit')
   const [line] = (await once(child.stdout!, 'data')) as [Buffer]
   t.is(line.toString(), 'closing\n')

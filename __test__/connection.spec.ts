@@ -121,7 +121,9 @@ test('nothing_is_written_after_the_end_nor_once_closed', async (t) => {
 
 test('nothing_is_written_to_a_peer_that_has_reset', async (t) => {
   const closed = resolvers<Error | undefined>()
-  const { connection, accepted } = await linked(t, { client: { socket: { close: (_, error) => closed.resolve(error) } } })
+  const { connection, accepted } = await linked(t, {
+    client: { socket: { close: (_, error) => closed.resolve(error) } },
+  })
   accepted.terminate()
   t.is(((await closed.promise) as NodeJS.ErrnoException).code, 'ECONNRESET')
   t.is(connection.write('more'), -1)
@@ -164,7 +166,11 @@ test('small_writes_that_outgrow_the_queue_leave_before_the_batch_ends', async (t
   const { connection, accepted } = await linked(t, {
     server: {
       highWaterMark: 1000,
-      socket: { data: (it) => { for (let count = 0; count < 5; count++) accepts.push(it.write(Buffer.alloc(400))) } },
+      socket: {
+        data: (it) => {
+          for (let count = 0; count < 5; count++) accepts.push(it.write(Buffer.alloc(400)))
+        },
+      },
     },
   })
   connection.tryWrite('go')
@@ -229,7 +235,11 @@ const ANSWERING = (pieces: string): string => `
 `
 
 testWith(['strace'], 'the_small_writes_of_a_batch_leave_in_one_system_call_for_each_socket', async (t) => {
-  const { code, stderr, calls } = await straced(t, ANSWERING(`for (let count = 0; count < 10; count++) connection.write('answer')`), 'sendto,sendmsg,write,writev')
+  const { code, stderr, calls } = await straced(
+    t,
+    ANSWERING(`for (let count = 0; count < 10; count++) connection.write('answer')`),
+    'sendto,sendmsg,write,writev',
+  )
   t.is(code, 0, stderr)
   const answers = calls.filter((call) => call.includes('answer'))
   t.is(answers.length, 3, calls.join('\n'))
@@ -238,16 +248,25 @@ testWith(['strace'], 'the_small_writes_of_a_batch_leave_in_one_system_call_for_e
 })
 
 testWith(['strace'], 'a_large_write_leaves_at_once_with_the_small_ones_before_it', async (t) => {
-  const { code, stderr, calls } = await straced(t, ANSWERING(`
+  const { code, stderr, calls } = await straced(
+    t,
+    ANSWERING(`
     connection.write('small')
     connection.write('small')
     connection.write(Buffer.alloc(20000, 'large'))
     connection.write('tiny')
     connection.write('tiny')
-  `), 'sendto,sendmsg,write,writev')
+  `),
+    'sendto,sendmsg,write,writev',
+  )
   t.is(code, 0, stderr)
-  const lengths = calls.filter((call) => /small|large|tiny/.test(call)).map((call) => Number(/ = (-?\d+)$/.exec(call)![1]))
-  t.deepEqual(lengths.toSorted((a, b) => a - b), [8, 8, 8, 10, 10, 10, 20000, 20000, 20000])
+  const lengths = calls
+    .filter((call) => /small|large|tiny/.test(call))
+    .map((call) => Number(/ = (-?\d+)$/.exec(call)![1]))
+  t.deepEqual(
+    lengths.toSorted((a, b) => a - b),
+    [8, 8, 8, 10, 10, 10, 20000, 20000, 20000],
+  )
 })
 
 // Ending
@@ -296,7 +315,10 @@ for (const how of ['write', undefined, false] as const) {
 for (const how of ['read', true] as const) {
   test(`truth 28: shutdown_of_reading_drops_what_comes_and_leaves_writing: ${how}`, async (t) => {
     const journal = new Journal()
-    const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true }, client: { socket: journal.handlers() } })
+    const { connection, accepted } = await linked(t, {
+      server: { allowHalfOpen: true },
+      client: { socket: journal.handlers() },
+    })
     connection.shutdown(how)
     accepted.write('dropped')
     await sleep(20)
@@ -338,7 +360,10 @@ for (const family of FAMILIES) {
     t.is(connection.socket!.queued, 0)
     t.deepEqual(await journals.client.closed(), ['open', 'close'])
     // A Unix socket resets only the peer whose own words were left unread, unix(7); it says its end else.
-    t.deepEqual(await journals.server.closed(), family === 'unix' ? ['open', 'end', 'close'] : ['open', 'error ECONNRESET', 'close ECONNRESET'])
+    t.deepEqual(
+      await journals.server.closed(),
+      family === 'unix' ? ['open', 'end', 'close'] : ['open', 'error ECONNRESET', 'close ECONNRESET'],
+    )
   })
 }
 
@@ -375,7 +400,7 @@ test('chunks_are_the_receivers_to_keep', async (t) => {
   const sent: string[] = []
   for (const length of [1, 7, 2000, 3000, 8192, 20000, 3, 1500, 1, 64]) {
     for (let count = 0; count < 10; count++) {
-      const piece = String.fromCharCode(97 + sent.length % 26).repeat(length)
+      const piece = String.fromCharCode(97 + (sent.length % 26)).repeat(length)
       connection.write(piece)
       sent.push(piece)
       while (bytesOf(chunks) < sent.join('').length) await turn()
@@ -482,7 +507,9 @@ test('a_data_handler_that_pauses_is_not_called_again', async (t) => {
 // What a connection knows
 
 test('a_connection_counts_its_bytes_for_good', async (t) => {
-  const { connection, accepted } = await linked(t, { server: { socket: { data: (it, chunk) => void it.write(Buffer.concat([chunk, chunk])) } } })
+  const { connection, accepted } = await linked(t, {
+    server: { socket: { data: (it, chunk) => void it.write(Buffer.concat([chunk, chunk])) } },
+  })
   t.deepEqual([connection.bytesRead, connection.bytesWritten], [0, 0])
   connection.end('12345')
   t.is((await text(connection)).length, 10)
@@ -496,14 +523,23 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     const { connection, accepted, server } = await linked(t, { family })
     const host = family === 'IPv4' ? '127.0.0.1' : '::1'
     const { localAddress, localFamily, localPort, remoteAddress, remoteFamily, remotePort } = connection
-    t.deepEqual({ localAddress, localFamily, remoteAddress, remoteFamily }, { localAddress: host, localFamily: family, remoteAddress: host, remoteFamily: family })
+    t.deepEqual(
+      { localAddress, localFamily, remoteAddress, remoteFamily },
+      { localAddress: host, localFamily: family, remoteAddress: host, remoteFamily: family },
+    )
     t.is(remotePort, server.port)
     t.true(localPort! > 0 && localPort !== remotePort)
     t.deepEqual([accepted.localPort, accepted.remotePort], [remotePort, localPort])
     t.deepEqual([accepted.localAddress, accepted.remoteAddress], [host, host])
     connection.terminate()
-    t.deepEqual([connection.localAddress, connection.localFamily, connection.localPort], [undefined, undefined, undefined])
-    t.deepEqual([connection.remoteAddress, connection.remoteFamily, connection.remotePort], [undefined, undefined, undefined])
+    t.deepEqual(
+      [connection.localAddress, connection.localFamily, connection.localPort],
+      [undefined, undefined, undefined],
+    )
+    t.deepEqual(
+      [connection.remoteAddress, connection.remoteFamily, connection.remotePort],
+      [undefined, undefined, undefined],
+    )
   })
 }
 
@@ -516,7 +552,10 @@ test('on_a_Unix_socket_the_addresses_are_paths', async (t) => {
 
 test('the_state_tells_where_a_connection_is_in_its_life', async (t) => {
   const states: [string, ReadyState][] = []
-  const note = (word: string) => (it: Connection): void => void states.push([word, it.readyState])
+  const note =
+    (word: string) =>
+    (it: Connection): void =>
+      void states.push([word, it.readyState])
   const socket: Handlers = { open: note('open'), data: note('data'), end: note('end'), close: note('close') }
   const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true }, client: { socket } })
   t.is(connection.readyState, 1)
@@ -526,7 +565,12 @@ test('the_state_tells_where_a_connection_is_in_its_life', async (t) => {
   t.is(connection.readyState, -2)
   accepted.end()
   await until(() => states.length === 4)
-  t.deepEqual(states, [['open', 1], ['data', 1], ['end', -2], ['close', 0]])
+  t.deepEqual(states, [
+    ['open', 1],
+    ['data', 1],
+    ['end', -2],
+    ['close', 0],
+  ])
   t.is(connection.readyState, 0)
 })
 
@@ -535,14 +579,18 @@ test('a_connection_that_did_not_come_about_is_closed', async (t) => {
   const port = server.port!
   server.stop()
   const seen: unknown[] = []
-  const connectError = (it: Connection): void => void seen.push(it.readyState, it.write('x'), it.end(), it.socket, it.remoteAddress)
+  const connectError = (it: Connection): void =>
+    void seen.push(it.readyState, it.write('x'), it.end(), it.socket, it.remoteAddress)
   await t.throwsAsync(connect({ hostname: '127.0.0.1', port, socket: { connectError } }))
   t.deepEqual(seen, [0, -1, -1, undefined, undefined])
 })
 
 test('the_data_slot_begins_with_the_option_and_is_the_programs_own', async (t) => {
   const shared = { name: 'shared' }
-  const { connection, accepted } = await linked<object>(t, { server: { data: shared }, client: { data: { name: 'mine' } } })
+  const { connection, accepted } = await linked<object>(t, {
+    server: { data: shared },
+    client: { data: { name: 'mine' } },
+  })
   t.is(accepted.data, shared)
   t.deepEqual(connection.data, { name: 'mine' })
   accepted.data = { name: 'other' }
@@ -611,31 +659,42 @@ const HOLDING = `
 `
 
 test('truth 40: an_open_connection_holds_the_process', async (t) => {
-  const { code, stdout } = await runModule(t, `${HOLDING}
+  const { code, stdout } = await runModule(
+    t,
+    `${HOLDING}
     setTimeout(() => { console.log('still here'); connection.end() }, 200).unref()
-  `)
+  `,
+  )
   t.deepEqual([code, stdout], [0, 'still here\nclosed\n'])
 })
 
 test('truth 40: an_unreferenced_connection_does_not_hold_the_process', async (t) => {
-  const { code, stdout } = await runModule(t, `${HOLDING}
+  const { code, stdout } = await runModule(
+    t,
+    `${HOLDING}
     if (connection.unref().unref() !== connection) throw new Error('it returns itself')
     process.on('exit', () => console.log('gone', connection.readyState))
-  `)
+  `,
+  )
   t.deepEqual([code, stdout], [0, 'gone 1\n'])
 })
 
 test('truth 40: referenced_again_a_connection_holds_the_process', async (t) => {
-  const { code, stdout } = await runModule(t, `${HOLDING}
+  const { code, stdout } = await runModule(
+    t,
+    `${HOLDING}
     connection.unref().ref().ref()
     setTimeout(() => { console.log('still here'); connection.unref() }, 200).unref()
     process.on('exit', () => console.log('gone', connection.readyState))
-  `)
+  `,
+  )
   t.deepEqual([code, stdout], [0, 'still here\ngone 1\n'])
 })
 
 test('truth 40: queued_output_of_an_unreferenced_connection_holds_the_process', async (t) => {
-  const { code, stdout } = await runModule(t, `
+  const { code, stdout } = await runModule(
+    t,
+    `
     import { connect, listen } from 'm-socket'
     let received = 0
     const server = listen({ hostname: '127.0.0.1', receiveBufferSize: 4096, socket: {
@@ -646,7 +705,8 @@ test('truth 40: queued_output_of_an_unreferenced_connection_holds_the_process', 
     connection.write(Buffer.alloc(1 << 20))
     connection.unref()
     process.on('exit', () => console.log(connection.bytesWritten, connection.socket.queued))
-  `)
+  `,
+  )
   t.deepEqual([code, stdout], [0, `${1 << 20} 0\n`])
 })
 
@@ -656,9 +716,17 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
   test(`data_of_a_wrong_type_is_refused: ${verb}`, async (t) => {
     const { connection } = await linked(t)
     for (const data of [null, 5, true, {}, [1, 2], Symbol('x'), () => {}, new Date(0)]) {
-      t.throws(() => connection[verb](data as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' }, String(data))
+      t.throws(
+        () => connection[verb](data as never),
+        { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' },
+        String(data),
+      )
     }
-    if (verb !== 'end') t.throws(() => connection[verb](undefined as never), { code: 'ERR_INVALID_ARG_TYPE', message: /"data" argument must be a string, an ArrayBuffer or a view of one\. Received undefined/ })
+    if (verb !== 'end')
+      t.throws(() => connection[verb](undefined as never), {
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: /"data" argument must be a string, an ArrayBuffer or a view of one\. Received undefined/,
+      })
     t.is(connection.bytesWritten, 0)
     t.is(connection.readyState, 1)
   })
@@ -666,11 +734,31 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
   test(`a_part_that_is_not_within_the_data_is_refused: ${verb}`, async (t) => {
     const { connection } = await linked(t)
     const data = Buffer.alloc(10)
-    for (const [offset, length] of [[-1], [11], [0.5], [Number.NaN], [0, -1], [0, 11], [5, 6], [10, 1], [0, 1.5], [0, Infinity], [undefined, 11]] as const) {
-      t.throws(() => connection[verb](data, offset, length), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' }, `${offset} ${length}`)
+    for (const [offset, length] of [
+      [-1],
+      [11],
+      [0.5],
+      [Number.NaN],
+      [0, -1],
+      [0, 11],
+      [5, 6],
+      [10, 1],
+      [0, 1.5],
+      [0, Infinity],
+      [undefined, 11],
+    ] as const) {
+      t.throws(
+        () => connection[verb](data, offset, length),
+        { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' },
+        `${offset} ${length}`,
+      )
     }
     for (const [offset, length] of [['1'], [null], [{}], [0, '1'], [0, null]] as const) {
-      t.throws(() => connection[verb](data, offset as never, length as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' }, `${offset} ${length}`)
+      t.throws(
+        () => connection[verb](data, offset as never, length as never),
+        { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' },
+        `${offset} ${length}`,
+      )
     }
     t.is(connection.bytesWritten, 0)
     t.is(connection.readyState, 1)
@@ -689,24 +777,37 @@ test('truth 41: detached_data_has_no_bytes_to_write', async (t) => {
 test('a_bad_half_is_refused', async (t) => {
   const { connection } = await linked(t)
   for (const how of ['reading', '', 'WRITE', 1, null, {}]) {
-    t.throws(() => connection.shutdown(how as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_VALUE', message: /'how' must be one of: 'read', 'write', 'both'/ }, String(how))
+    t.throws(
+      () => connection.shutdown(how as never),
+      {
+        instanceOf: TypeError,
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: /'how' must be one of: 'read', 'write', 'both'/,
+      },
+      String(how),
+    )
   }
   t.is(connection.readyState, 1)
 })
 
 test('a_bad_time_is_refused', async (t) => {
   const { connection } = await linked(t)
-  for (const ms of [-1, Number.NaN, Infinity, 2 ** 31]) t.throws(() => connection.timeout(ms), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' }, String(ms))
-  for (const ms of ['1', null, undefined, {}]) t.throws(() => connection.timeout(ms as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' }, String(ms))
+  for (const ms of [-1, Number.NaN, Infinity, 2 ** 31])
+    t.throws(() => connection.timeout(ms), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' }, String(ms))
+  for (const ms of ['1', null, undefined, {}])
+    t.throws(() => connection.timeout(ms as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' }, String(ms))
   t.is(connection.timeout(1000), connection)
   t.is(connection.timeout(0), connection)
 })
 
 test('the_longest_time_that_is_allowed_overflows_no_timer', async (t) => {
-  const { code, stderr } = await runModule(t, `${HOLDING}
+  const { code, stderr } = await runModule(
+    t,
+    `${HOLDING}
     connection.timeout(2 ** 31 - 1)
     setTimeout(() => connection.terminate(), 20)
-  `)
+  `,
+  )
   t.deepEqual([code, stderr], [0, ''])
 })
 
@@ -715,8 +816,10 @@ test('bad_settings_are_refused', async (t) => {
   for (const enable of [1, 'yes', null, {}]) {
     t.throws(() => connection.setNoDelay(enable as never), { code: 'ERR_INVALID_ARG_TYPE' }, String(enable))
   }
-  for (const enable of [1, 'yes', null]) t.throws(() => connection.setKeepAlive(enable as never), { code: 'ERR_INVALID_ARG_TYPE' }, String(enable))
-  for (const delay of [-1, 0.5, 2 ** 31]) t.throws(() => connection.setKeepAlive(true, delay), { code: 'ERR_OUT_OF_RANGE' }, String(delay))
+  for (const enable of [1, 'yes', null])
+    t.throws(() => connection.setKeepAlive(enable as never), { code: 'ERR_INVALID_ARG_TYPE' }, String(enable))
+  for (const delay of [-1, 0.5, 2 ** 31])
+    t.throws(() => connection.setKeepAlive(true, delay), { code: 'ERR_OUT_OF_RANGE' }, String(delay))
   t.throws(() => connection.setKeepAlive(true, '1' as never), { code: 'ERR_INVALID_ARG_TYPE' })
   const { connection: unix } = await linked(t, { family: 'unix' })
   t.throws(() => unix.setNoDelay(), { instanceOf: SocketError })

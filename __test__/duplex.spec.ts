@@ -5,7 +5,17 @@ import { Readable, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Listener, Multiplexer, Socket, SocketClosedError, type SocketDuplex, type SocketDuplexOptions, SocketError, SocketQueueError, toDuplex } from 'm-socket'
+import {
+  type Listener,
+  Multiplexer,
+  Socket,
+  SocketClosedError,
+  type SocketDuplex,
+  type SocketDuplexOptions,
+  SocketError,
+  SocketQueueError,
+  toDuplex,
+} from 'm-socket'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
@@ -23,7 +33,11 @@ interface Ends {
 }
 
 /** A duplex and the raw socket that it is connected to; both are gone after the test. */
-async function connected(t: ExecutionContext, family: Family = 'IPv4', options: SocketDuplexOptions = {}): Promise<Ends> {
+async function connected(
+  t: ExecutionContext,
+  family: Family = 'IPv4',
+  options: SocketDuplexOptions = {},
+): Promise<Ends> {
   return over(t, await connectedPair(t, family), options)
 }
 
@@ -32,7 +46,11 @@ async function narrow(t: ExecutionContext, options: SocketDuplexOptions = {}): P
   return over(t, await narrowPair(t), options)
 }
 
-function over(t: ExecutionContext, { client, server }: { client: Socket; server: Socket }, options: SocketDuplexOptions): Ends {
+function over(
+  t: ExecutionContext,
+  { client, server }: { client: Socket; server: Socket },
+  options: SocketDuplexOptions,
+): Ends {
   const duplex = toDuplex(server, { highWaterMark: HIGH_WATER_MARK, ...options })
   t.teardown(() => void duplex.on('error', () => {}).destroy())
   return { duplex, peer: client }
@@ -336,7 +354,10 @@ test('told_to_fail_when_full_a_write_to_a_full_queue_is_a_SocketQueueError', asy
       written += piece.length
     }
   })()
-  const [error] = await Promise.all([failure(duplex), t.throwsAsync(writing, { instanceOf: SocketQueueError, code: 'ERR_SOCKET_QUEUE_FULL' })])
+  const [error] = await Promise.all([
+    failure(duplex),
+    t.throwsAsync(writing, { instanceOf: SocketQueueError, code: 'ERR_SOCKET_QUEUE_FULL' }),
+  ])
   t.true(error instanceof SocketQueueError)
   t.true(written >= duplex.socket.bytesSent)
   t.is(duplex.socket.state, 'closed')
@@ -359,7 +380,10 @@ test('a_write_after_the_end_or_the_close_fails', async (t) => {
 
   const destroyed = (await connected(t)).duplex
   destroyed.destroy()
-  t.is(await new Promise((resolve) => destroyed.write('x', (error) => resolve((error as NodeJS.ErrnoException).code))), 'ERR_STREAM_DESTROYED')
+  t.is(
+    await new Promise((resolve) => destroyed.write('x', (error) => resolve((error as NodeJS.ErrnoException).code))),
+    'ERR_STREAM_DESTROYED',
+  )
 
   const shut = (await connected(t)).duplex
   shut.socket.close()
@@ -409,7 +433,11 @@ test('a_socket_that_somebody_has_already_is_refused_and_stays_his', async (t) =>
 
 test('what_is_no_open_socket_is_refused', async (t) => {
   for (const wrong of [null, undefined, 3, {}, listening(t)]) {
-    t.throws(() => toDuplex(wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE', message: /"source".*a Socket or a Connection/ })
+    t.throws(() => toDuplex(wrong as never), {
+      instanceOf: TypeError,
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /"source".*a Socket or a Connection/,
+    })
   }
   const { server } = await connectedPair(t)
   server.close()

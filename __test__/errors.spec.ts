@@ -28,10 +28,7 @@ async function nodes(where: { host: string; port: number } | { path: string }): 
   return error
 }
 
-const REFUSED = [
-  ...['127.0.0.1', '::1'].map((host) => ({ host, port: freePort() })),
-  { path: '/nonexistent/x.sock' },
-]
+const REFUSED = [...['127.0.0.1', '::1'].map((host) => ({ host, port: freePort() })), { path: '/nonexistent/x.sock' }]
 
 for (const where of REFUSED) {
   test(`a_failed_connect_has_the_error_that_node_gives (${'path' in where ? where.path : where.host})`, async (t) => {
@@ -107,10 +104,17 @@ test('a_wrong_argument_says_what_was_expected_and_what_came', (t) => {
     code: 'ERR_INVALID_ARG_TYPE',
     message: 'The "host" argument must be of type string. Received type number (5)',
   })
-  t.throws(hosts('localhost'), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_VALUE', message: /numeric .*resolve.* Received 'localhost'$/ })
+  t.throws(hosts('localhost'), {
+    instanceOf: TypeError,
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /numeric .*resolve.* Received 'localhost'$/,
+  })
   t.throws(hosts('1'.repeat(1000)), { code: 'ERR_INVALID_ARG_VALUE', message: /Received '1{127}\.\.\.$/ })
   t.throws(() => Listener.bind({ host: 'localhost' }), { code: 'ERR_INVALID_ARG_VALUE', message: /Listener\.bindHost/ })
-  t.throws(() => Listener.bind(5 as never), { code: 'ERR_INVALID_ARG_TYPE', message: 'The "options" argument must be of type object. Received type number (5)' })
+  t.throws(() => Listener.bind(5 as never), {
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: 'The "options" argument must be of type object. Received type number (5)',
+  })
 })
 
 test('the_path_of_a_unix_socket_fits_into_sun_path', (t) => {
@@ -135,7 +139,11 @@ test('an_abstract_path_may_fill_sun_path_and_hold_NUL', (t) => {
 
 test('a_timeout_that_is_none_is_refused', async (t) => {
   using multiplexer = new Multiplexer()
-  t.throws(() => multiplexer.waitSync(NaN), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE', message: 'The value of "timeout" is out of range. It must be >= 0. Received NaN' })
+  t.throws(() => multiplexer.waitSync(NaN), {
+    instanceOf: RangeError,
+    code: 'ERR_OUT_OF_RANGE',
+    message: 'The value of "timeout" is out of range. It must be >= 0. Received NaN',
+  })
   t.throws(() => multiplexer.waitSync(-1), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
   t.throws(() => multiplexer.waitSync('5' as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
   t.deepEqual(multiplexer.waitSync(0.001), [])

@@ -111,7 +111,16 @@ test.serial('lines: commands_are_answered_in_order_wherever_chunks_are_cut', asy
 test.serial('lines: what_is_wrong_is_answered_and_the_next_line_counts', async (t) => {
   const server = await startServer(t, 'lines')
   const client = await LineClient.connect(t, server.port)
-  for (const line of ['FOO', '', '__proto__', 'SUM 1 two', 'SUM 1 Infinity', 'x'.repeat(1025), 'x'.repeat(1_000_000), `ECHO ${'x'.repeat(1019)}`]) {
+  for (const line of [
+    'FOO',
+    '',
+    '__proto__',
+    'SUM 1 two',
+    'SUM 1 Infinity',
+    'x'.repeat(1025),
+    'x'.repeat(1_000_000),
+    `ECHO ${'x'.repeat(1019)}`,
+  ]) {
     client.say(line)
   }
   const unknown = 'ERROR unknown command, try HELP'
@@ -138,7 +147,11 @@ test.serial('lines: who_does_not_read_is_not_listened_to_and_gets_all_answers_la
   client.end('QUIT\n')
   const lines = (await text(client)).split('\n')
   t.is(lines.length, count + 2)
-  t.true(lines.slice(0, count).every((line, index) => line.startsWith(`OK ${index} x`) && line.length === `OK ${index} `.length + 1000))
+  t.true(
+    lines
+      .slice(0, count)
+      .every((line, index) => line.startsWith(`OK ${index} x`) && line.length === `OK ${index} `.length + 1000),
+  )
   t.deepEqual(lines.slice(count), ['OK bye', ''])
   await interrupt(t, server)
 })
@@ -163,7 +176,14 @@ test.serial('chat: guests_come_talk_and_leave', async (t) => {
   t.deepEqual(await ann.take(2), ['* Your nick name?', '* Welcome, Ann. Here: Ann'])
   for (const nick of ['', 'Ann', 'two words', 'x'.repeat(21), 'Bob']) bob.say(nick)
   const please = '* 1 to 20 letters, digits, _ or -, please'
-  t.deepEqual(await bob.take(6), ['* Your nick name?', please, '* Ann is taken', please, please, '* Welcome, Bob. Here: Ann, Bob'])
+  t.deepEqual(await bob.take(6), [
+    '* Your nick name?',
+    please,
+    '* Ann is taken',
+    please,
+    please,
+    '* Welcome, Bob. Here: Ann, Bob',
+  ])
   t.is(await ann.next(), '* Bob has joined')
   ann.say('hello, \x1b[31mB\u00f6b\x07')
   t.is(await bob.next(), 'Ann: hello, [31mB\u00f6b')
@@ -198,7 +218,8 @@ test.serial('chat: a_slow_reader_misses_whole_lines_is_told_how_many_and_holds_n
   for (let round = 0; round < rounds; round++) {
     speaker.say(Array.from({ length: each }, (_, index) => `${round * each + index} ${'x'.repeat(500)}`).join('\n'))
     const heard = await quick.take(each)
-    if (!heard.every((line, index) => line?.startsWith(`n2: ${round * each + index} x`))) return t.fail(`missed: ${heard}`)
+    if (!heard.every((line, index) => line?.startsWith(`n2: ${round * each + index} x`)))
+      return t.fail(`missed: ${heard}`)
   }
   slow.socket.resume()
   // A gap is told with the next line.
@@ -242,7 +263,17 @@ testWith(['redis-cli'], 'redis: redis_cli_stores_and_gets_binary_and_large_value
     t.true(got.equals(Buffer.concat([value, Buffer.from('\n')])), `${value.length} bytes`)
   }
   const stdouts: string[] = []
-  for (const command of ['INCR n', 'INCR n', 'GET n', 'EXISTS n m n', 'DEL n m', 'GET n', 'CONFIG GET save', 'FOO', 'GET']) {
+  for (const command of [
+    'INCR n',
+    'INCR n',
+    'GET n',
+    'EXISTS n m n',
+    'DEL n m',
+    'GET n',
+    'CONFIG GET save',
+    'FOO',
+    'GET',
+  ]) {
     stdouts.push((await run(t, 'redis-cli', cli('--no-raw', ...command.split(' ')))).stdout.trimEnd())
   }
   t.deepEqual(stdouts, [
@@ -268,23 +299,31 @@ test.serial('redis: commands_count_wherever_chunks_are_cut', async (t) => {
     client.write(Buffer.of(byte))
     await turn()
   }
-  t.is(await text(client), '+OK\r\n$5\r\na\r\n$b\r\n$2\r\nhi\r\n-ERR value is not an integer or out of range\r\n+OK\r\n')
+  t.is(
+    await text(client),
+    '+OK\r\n$5\r\na\r\n$b\r\n$2\r\nhi\r\n-ERR value is not an integer or out of range\r\n+OK\r\n',
+  )
   await interrupt(t, server)
 })
 
-testUnless(lackingInfo, 'redis: answers_to_the_commands_of_one_chunk_leave_in_one_write', async (t) => {
-  const server = await startServer(t, 'redis')
-  const client = resetting(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
-  const answer = '+PONG\r\n$1\r\nx\r\n'.repeat(100)
-  for (let round = 1; round <= 20; round++) {
-    client.send('*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n'.repeat(100))
-    t.is((await receiveExactly(client, answer.length)).toString(), answer)
-  }
-  // With TCP_NODELAY each write is a segment of its own; one that is acknowledged late comes twice.
-  t.true(client.info().dataSegmentsIn < 40)
-  client.close()
-  await interrupt(t, server)
-}, test.serial)
+testUnless(
+  lackingInfo,
+  'redis: answers_to_the_commands_of_one_chunk_leave_in_one_write',
+  async (t) => {
+    const server = await startServer(t, 'redis')
+    const client = resetting(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
+    const answer = '+PONG\r\n$1\r\nx\r\n'.repeat(100)
+    for (let round = 1; round <= 20; round++) {
+      client.send('*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n'.repeat(100))
+      t.is((await receiveExactly(client, answer.length)).toString(), answer)
+    }
+    // With TCP_NODELAY each write is a segment of its own; one that is acknowledged late comes twice.
+    t.true(client.info().dataSegmentsIn < 40)
+    client.close()
+    await interrupt(t, server)
+  },
+  test.serial,
+)
 
 test.serial('redis: what_breaks_the_protocol_is_answered_and_ends_the_connection', async (t) => {
   const server = await startServer(t, 'redis')
@@ -313,7 +352,10 @@ test.serial('redis: what_is_wrong_in_a_command_is_answered_and_the_next_counts',
   const most = '9223372036854775807'
   for (const value of [most, '-1', '1.5', '99999999999999999999']) client.say(`SET n ${value}\nINCR n`)
   client.say('SET n\n\x01\x02\nECHO\nCONFIG SET a b\n__proto__')
-  const [overflow, range] = ['-ERR increment or decrement would overflow', '-ERR value is not an integer or out of range']
+  const [overflow, range] = [
+    '-ERR increment or decrement would overflow',
+    '-ERR value is not an integer or out of range',
+  ]
   t.deepEqual(await client.take(13), [
     '+OK',
     overflow,
@@ -337,7 +379,9 @@ test.serial('redis: commands_of_who_does_not_read_wait', async (t) => {
   const [lazy, other] = [connect(server.port, '127.0.0.1'), await LineClient.connect(t, server.port)]
   t.teardown(() => lazy.destroy())
   const value = Buffer.alloc(1_000_000, 'x')
-  lazy.write(Buffer.concat([Buffer.from(`*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$${value.length}\r\n`), value, Buffer.from('\r\n')]))
+  lazy.write(
+    Buffer.concat([Buffer.from(`*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$${value.length}\r\n`), value, Buffer.from('\r\n')]),
+  )
   t.is((await once(lazy, 'data')).toString(), '+OK\r\n')
   lazy.pause()
   const count = 50
@@ -365,24 +409,31 @@ test('redis: a_command_parser_gives_the_same_commands_wherever_chunks_are_cut', 
   const argument = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
   const command = fc.array(argument, { minLength: 1, maxLength: 5 })
   fc.assert(
-    fc.property(fc.array(command, { maxLength: 10 }), fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }), (commands, sizes) => {
-      const bytes = Buffer.concat(commands.flatMap(encode))
-      const parser = new CommandParser()
-      const parsed: Buffer[][] = []
-      for (let at = 0, turn = 0; at < bytes.length; turn++) {
-        const size = sizes[turn % sizes.length]!
-        parser.push(Buffer.from(bytes.subarray(at, at + size)))
-        at += size
-        for (let next = parser.next(); next; next = parser.next()) parsed.push(next)
-      }
-      t.deepEqual(parsed, commands)
-    }),
+    fc.property(
+      fc.array(command, { maxLength: 10 }),
+      fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }),
+      (commands, sizes) => {
+        const bytes = Buffer.concat(commands.flatMap(encode))
+        const parser = new CommandParser()
+        const parsed: Buffer[][] = []
+        for (let at = 0, turn = 0; at < bytes.length; turn++) {
+          const size = sizes[turn % sizes.length]!
+          parser.push(Buffer.from(bytes.subarray(at, at + size)))
+          at += size
+          for (let next = parser.next(); next; next = parser.next()) parsed.push(next)
+        }
+        t.deepEqual(parsed, commands)
+      },
+    ),
   )
 })
 
 /** A command as clients send it. */
 function encode(args: readonly Buffer[]): Buffer[] {
-  return [Buffer.from(`*${args.length}\r\n`), ...args.flatMap((arg) => [Buffer.from(`$${arg.length}\r\n`), arg, Buffer.from('\r\n')])]
+  return [
+    Buffer.from(`*${args.length}\r\n`),
+    ...args.flatMap((arg) => [Buffer.from(`$${arg.length}\r\n`), arg, Buffer.from('\r\n')]),
+  ]
 }
 
 test.serial('reconnect: refused_at_first_it_comes_back_ever_more_slowly_up_to_a_bound', async (t) => {
@@ -393,7 +444,10 @@ test.serial('reconnect: refused_at_first_it_comes_back_ever_more_slowly_up_to_a_
   t.true(said.stderr.startsWith(`connect ECONNREFUSED ${HOST}:${port}: again in `), said.stderr)
   const recorder = new Recorder(t, HOST, port)
   await until(() => recorder.heard === 'hello\n')
-  t.true(delays().every((delay, index) => isDelay(delay, index, 10, 100)), `${delays()}`)
+  t.true(
+    delays().every((delay, index) => isDelay(delay, index, 10, 100)),
+    `${delays()}`,
+  )
   recorder.connections[0]!.write('welcome\n')
   stdin.end('bye')
   const { code, stdout } = await outcome
@@ -446,7 +500,10 @@ test.serial('reconnect: a_line_that_breaks_off_is_sent_whole_on_the_next_connect
   const recorder = new Recorder(t, HOST, port)
   t.is((await outcome).code, 0)
   const [begin] = recorder.heard.split(' ', 1)
-  t.true(recorder.heard === lines.slice(Number(begin)).join(''), `${recorder.heard.length} bytes, not whole lines from ${begin!.slice(0, 5)} on`)
+  t.true(
+    recorder.heard === lines.slice(Number(begin)).join(''),
+    `${recorder.heard.length} bytes, not whole lines from ${begin!.slice(0, 5)} on`,
+  )
 })
 
 test.serial('reconnect: interrupted_it_ends_connected_or_not', async (t) => {

@@ -54,9 +54,15 @@ test.serial('all_that_was_about_64_MiB_and_more_and_queues_were_full_at_times', 
 })
 
 /** Lets both ends send and receive at once, and compares. */
-async function hold({ client, server, company, closing, sendBufferSize }: Conversation, transport: Transport): Promise<void> {
+async function hold(
+  { client, server, company, closing, sendBufferSize }: Conversation,
+  transport: Transport,
+): Promise<void> {
   const options = optionsFor(transport, sendBufferSize)
-  using listener = Listener.bind({ ...(transport === 'tcp' ? { host: '127.0.0.1' } : { path: abstractName() }), ...options })
+  using listener = Listener.bind({
+    ...(transport === 'tcp' ? { host: '127.0.0.1' } : { path: abstractName() }),
+    ...options,
+  })
   const near = new Endpoint(Socket.connect({ ...reach(listener), ...options }), client, closing === 'client')
   // While it is still connecting.
   near.send()
@@ -68,8 +74,10 @@ async function hold({ client, server, company, closing, sendBufferSize }: Conver
     far.socket.reset()
   }
   const [here, there] = [near.sums, far.sums]
-  if (here.sent !== there.received) throw new Error(`the client sent ${here.sent}, the server received ${there.received}`)
-  if (there.sent !== here.received) throw new Error(`the server sent ${there.sent}, the client received ${here.received}`)
+  if (here.sent !== there.received)
+    throw new Error(`the client sent ${here.sent}, the server received ${there.received}`)
+  if (there.sent !== here.received)
+    throw new Error(`the server sent ${there.sent}, the client received ${here.received}`)
   total += client.bytes + server.bytes
   refusals += near.refusals + far.refusals
 }
@@ -91,7 +99,10 @@ async function driveAlone(endpoint: Endpoint): Promise<void> {
 
 /** With Nagle's algorithm a send buffer smaller than a segment of the loopback's waits for delayed acknowledgements. */
 function optionsFor(transport: Transport, sendBufferSize: number | undefined): SocketOptions {
-  return { ...(transport === 'tcp' ? { noDelay: true } : {}), ...(sendBufferSize === undefined ? {} : { sendBufferSize }) }
+  return {
+    ...(transport === 'tcp' ? { noDelay: true } : {}),
+    ...(sendBufferSize === undefined ? {} : { sendBufferSize }),
+  }
 }
 
 function conversations(mode: Mode, size: typeof LARGE): fc.Arbitrary<Conversation> {

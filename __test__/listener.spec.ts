@@ -18,7 +18,10 @@ test('by_default_it_listens_on_ipv4_and_ipv6_together_on_a_port_that_the_kernel_
   const { address, family, port } = listener.address as InetAddress
   t.deepEqual({ address, family }, { address: '::', family: 'IPv6' })
   t.true(port > 0)
-  for (const [host, seenAs] of [['127.0.0.1', '::ffff:127.0.0.1'], ['::1', '::1']] as const) {
+  for (const [host, seenAs] of [
+    ['127.0.0.1', '::ffff:127.0.0.1'],
+    ['::1', '::1'],
+  ] as const) {
     resetting(t, Socket.connect({ host, port }))
     const accepted = resetting(t, await acceptNext(listener))
     t.like(accepted.remoteAddress, { address: seenAs, family: 'IPv6' })
@@ -84,7 +87,10 @@ test('a_listener_becomes_readable_when_somebody_comes', async (t) => {
 test.serial('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open', (t) => {
   const first = listening(t)
   const before = openSockets().length
-  const error = t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), { instanceOf: SocketError, code: 'EADDRINUSE' })
+  const error = t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), {
+    instanceOf: SocketError,
+    code: 'EADDRINUSE',
+  })
   t.like(error, { address: '127.0.0.1', port: portOf(first) })
   t.is(openSockets().length, before)
 })
@@ -157,7 +163,10 @@ test('connections_that_nobody_accepted_are_reset_by_close', async (t) => {
   const client = resetting(t, Socket.connect(reach(listener)))
   t.is(await connectOutcome(client), 'open')
   listener.close()
-  await t.throwsAsync(until(() => client.receive(new Uint8Array(1)) !== null, client), { code: 'ECONNRESET' })
+  await t.throwsAsync(
+    until(() => client.receive(new Uint8Array(1)) !== null, client),
+    { code: 'ECONNRESET' },
+  )
 })
 
 test('closing_takes_it_out_of_its_multiplexer_and_takes_its_event_back', async (t) => {
@@ -215,7 +224,11 @@ test('an_iteration_begun_anew_gives_who_came_in_between', async (t) => {
 test('who_is_in_a_multiplexer_is_not_iterated', async (t) => {
   const listener = listening(t)
   closing(t, new Multiplexer(listener))
-  await t.throwsAsync(listener[Symbol.asyncIterator]().next(), { instanceOf: SocketError, code: 'EEXIST', message: /multiplexer/ })
+  await t.throwsAsync(listener[Symbol.asyncIterator]().next(), {
+    instanceOf: SocketError,
+    code: 'EEXIST',
+    message: /multiplexer/,
+  })
 })
 
 test('a_second_iteration_at_the_same_time_is_refused', async (t) => {
@@ -244,15 +257,21 @@ test('a_pending_iteration_holds_the_process_unless_it_is_unreferenced', async (t
   t.deepEqual({ code: unreferenced.code, stdout: unreferenced.stdout }, { code: 0, stdout: '' })
   const held = await runModule(t, source('setTimeout(() => listener.close(), 300).unref()'))
   t.deepEqual({ code: held.code, stdout: held.stdout }, { code: 0, stdout: 'closed\n' })
-  const heldAgain = await runModule(t, source('listener.unref().ref(); setTimeout(() => listener.close(), 300).unref()'))
+  const heldAgain = await runModule(
+    t,
+    source('listener.unref().ref(); setTimeout(() => listener.close(), 300).unref()'),
+  )
   t.deepEqual({ code: heldAgain.code, stdout: heldAgain.stdout }, { code: 0, stdout: 'closed\n' })
 })
 
 test('a_listener_that_nobody_waits_for_does_not_hold_the_process', async (t) => {
-  const { code, stdout } = await runModule(t, `
+  const { code, stdout } = await runModule(
+    t,
+    `
     import { Listener } from 'm-socket'
     globalThis.listener = Listener.bind({ host: '127.0.0.1' })
-    console.log(listener.address.address)`)
+    console.log(listener.address.address)`,
+  )
   t.deepEqual({ code, stdout }, { code: 0, stdout: '127.0.0.1\n' })
 })
 
@@ -305,17 +324,24 @@ test.serial('bind_host_gathers_the_errors_of_all_addresses_into_one', async (t) 
       message: /nowhere\.example.*2 addresses/,
     })
     const errors = error?.errors as SocketError[]
-    t.deepEqual(errors.map(({ code, syscall, address, port }) => ({ code, syscall, address, port })), [
-      { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '203.0.113.1', port: 4321 },
-      { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '2001:db8::1', port: 4321 },
-    ])
+    t.deepEqual(
+      errors.map(({ code, syscall, address, port }) => ({ code, syscall, address, port })),
+      [
+        { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '203.0.113.1', port: 4321 },
+        { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '2001:db8::1', port: 4321 },
+      ],
+    )
     t.true(errors.every((one) => one instanceof SocketError))
     t.is(openSockets().length, before)
   })
 })
 
 test.serial('bind_host_says_what_node_dns_says_of_a_name_that_has_no_address', async (t) => {
-  const known = Object.assign(new Error('getaddrinfo ENOTFOUND none.example'), { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'none.example' })
+  const known = Object.assign(new Error('getaddrinfo ENOTFOUND none.example'), {
+    code: 'ENOTFOUND',
+    syscall: 'getaddrinfo',
+    hostname: 'none.example',
+  })
   await withName('none.example', known, async () => {
     t.is(await t.throwsAsync(Listener.bindHost({ host: 'none.example' })), known)
   })
@@ -329,7 +355,10 @@ test('options_of_a_listener_are_read_and_set', (t) => {
   t.is(listener.getOption('userTimeout'), 0)
   listener.setOption('userTimeout', 1234)
   t.is(listener.getOption('userTimeout'), 1234)
-  t.throws(() => listener.setOption('usertimeout' as never, 1 as never), { code: 'ERR_INVALID_ARG_VALUE', message: /userTimeout/ })
+  t.throws(() => listener.setOption('usertimeout' as never, 1 as never), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /userTimeout/,
+  })
   listener.close()
   t.throws(() => listener.getOption('userTimeout'), { instanceOf: SocketClosedError })
   t.throws(() => listener.setOption('userTimeout', 1), { instanceOf: SocketClosedError })

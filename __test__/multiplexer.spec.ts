@@ -30,7 +30,10 @@ test('an_event_has_the_very_target_and_the_flags_of_the_interface', async (t) =>
   client.send('x')
   const [event] = await multiplexer.wait(5000)
   t.is(event!.target, server)
-  t.deepEqual({ ...event }, { target: server, readable: true, writable: false, readEnded: false, hangup: false, error: false })
+  t.deepEqual(
+    { ...event },
+    { target: server, readable: true, writable: false, readEnded: false, hangup: false, error: false },
+  )
 })
 
 for (const mode of ['edge', 'level'] as const satisfies readonly Mode[]) {
@@ -52,7 +55,10 @@ for (const mode of ['edge', 'level'] as const satisfies readonly Mode[]) {
 }
 
 test('edge_reports_writing_when_it_becomes_possible_and_level_for_as_long_as_it_is', async (t) => {
-  for (const [mode, reports] of [['edge', 1], ['level', 3]] as const) {
+  for (const [mode, reports] of [
+    ['edge', 1],
+    ['level', 3],
+  ] as const) {
     const { client } = await connectedPair(t)
     using multiplexer = new Multiplexer()
     multiplexer.add(client, 'w', mode)
@@ -109,7 +115,11 @@ test('a_target_is_in_one_multiplexer_at_a_time', async (t) => {
   const { server } = await connectedPair(t)
   using one = new Multiplexer(server)
   using other = new Multiplexer()
-  t.throws(() => one.add(server), { instanceOf: SocketError, code: 'EEXIST', message: /this Multiplexer already; use modify/ })
+  t.throws(() => one.add(server), {
+    instanceOf: SocketError,
+    code: 'EEXIST',
+    message: /this Multiplexer already; use modify/,
+  })
   t.throws(() => other.add(server), { instanceOf: SocketError, code: 'EEXIST', message: /another multiplexer/ })
   t.throws(() => other.remove(server), { instanceOf: SocketError, code: 'ENOENT' })
   t.throws(() => other.modify(server), { instanceOf: SocketError, code: 'ENOENT' })
@@ -126,7 +136,11 @@ test('a_closed_socket_leaves_by_itself_and_removing_it_is_no_error', async (t) =
   t.notThrows(() => multiplexer.remove(server))
   t.throws(() => multiplexer.add(server), { instanceOf: SocketClosedError })
   const events = await multiplexer.wait(5000)
-  t.deepEqual(events.map(({ target }) => target), [client], 'only the peer has news of it')
+  t.deepEqual(
+    events.map(({ target }) => target),
+    [client],
+    'only the peer has news of it',
+  )
 })
 
 test('waitSync_and_poll_report_as_wait_does', async (t) => {
@@ -283,13 +297,17 @@ test('many_sockets_come_and_go_without_a_trace', async (t) => {
   for (let round = 0; round < 200; round++) {
     const client = resetting(t, Socket.connect(reach(listener)))
     multiplexer.add(client)
-    await waitUntil(multiplexer, () => accepted > round, () => {
-      const server = listener.accept()
-      if (!server) return
-      accepted++
-      multiplexer.add(server)
-      server.reset()
-    })
+    await waitUntil(
+      multiplexer,
+      () => accepted > round,
+      () => {
+        const server = listener.accept()
+        if (!server) return
+        accepted++
+        multiplexer.add(server)
+        server.reset()
+      },
+    )
     client.reset()
   }
   t.is(accepted, 200)
@@ -361,7 +379,10 @@ test('first_come_is_first_told', async (t) => {
   for (const { server } of pairs) multiplexer.add(server, 'r')
   const order = pairs.map((_, index) => pairs[(index * 7) % pairs.length]!)
   for (const { client } of order) client.send('x')
-  t.deepEqual(targetsOf(multiplexer.poll()).map((target) => order.findIndex(({ server }) => server === target)), order.map((_, index) => index))
+  t.deepEqual(
+    targetsOf(multiplexer.poll()).map((target) => order.findIndex(({ server }) => server === target)),
+    order.map((_, index) => index),
+  )
 })
 
 test('breaking_out_of_an_iteration_leaves_the_multiplexer_open', async (t) => {
@@ -373,9 +394,12 @@ test('breaking_out_of_an_iteration_leaves_the_multiplexer_open', async (t) => {
     t.is(saidOf(server, events), 'readable')
     break
   }
-  await t.throwsAsync(async () => {
-    for await (const events of multiplexer) throw new Error(`${events.length} events`)
-  }, { message: '1 events' })
+  await t.throwsAsync(
+    async () => {
+      for await (const events of multiplexer) throw new Error(`${events.length} events`)
+    },
+    { message: '1 events' },
+  )
   t.is(saidOf(server, multiplexer.poll()), 'readable')
 })
 
@@ -397,32 +421,36 @@ test('closing_it_in_the_midst_of_an_iteration_ends_it_also_from_outside', async 
 // Fairness towards Node
 
 for (const mode of ['edge', 'level'] as const) {
-  test.serial(`whoever_waits_again_and_again_for_a_crowd_that_is_always_ready_starves_no_timer (${mode})`, async (t) => {
-    const pairs = crowd(t, 1200)
-    using multiplexer = new Multiplexer()
-    for (const { client, server } of pairs) {
-      client.send('never read')
-      multiplexer.add(server, 'rw', mode)
-    }
-    const fired: Record<string, number> = { timeout: 0, interval: 0, immediate: 0, io: 0 }
-    setTimeout(() => fired['timeout']!++, 1)
-    const interval = setInterval(() => fired['interval']!++, 1)
-    t.teardown(() => clearInterval(interval))
-    const other = await connectedPair(t)
-    using others = new Multiplexer()
-    others.add(other.server, 'r')
-    void others.wait().then(() => fired['io']!++)
-    other.client.send('x')
-    const end = performance.now() + 20_000
-    const enough = (): boolean => fired['timeout'] === 1 && fired['interval']! >= 5 && fired['immediate']! >= 5 && fired['io'] === 1
-    let events = 0
-    while (!enough() && performance.now() < end) {
-      setImmediate(() => fired['immediate']!++)
-      events += (await multiplexer.wait()).length
-    }
-    t.true(enough(), JSON.stringify(fired))
-    t.true(events > 1000)
-  })
+  test.serial(
+    `whoever_waits_again_and_again_for_a_crowd_that_is_always_ready_starves_no_timer (${mode})`,
+    async (t) => {
+      const pairs = crowd(t, 1200)
+      using multiplexer = new Multiplexer()
+      for (const { client, server } of pairs) {
+        client.send('never read')
+        multiplexer.add(server, 'rw', mode)
+      }
+      const fired: Record<string, number> = { timeout: 0, interval: 0, immediate: 0, io: 0 }
+      setTimeout(() => fired['timeout']!++, 1)
+      const interval = setInterval(() => fired['interval']!++, 1)
+      t.teardown(() => clearInterval(interval))
+      const other = await connectedPair(t)
+      using others = new Multiplexer()
+      others.add(other.server, 'r')
+      void others.wait().then(() => fired['io']!++)
+      other.client.send('x')
+      const end = performance.now() + 20_000
+      const enough = (): boolean =>
+        fired['timeout'] === 1 && fired['interval']! >= 5 && fired['immediate']! >= 5 && fired['io'] === 1
+      let events = 0
+      while (!enough() && performance.now() < end) {
+        setImmediate(() => fired['immediate']!++)
+        events += (await multiplexer.wait()).length
+      }
+      t.true(enough(), JSON.stringify(fired))
+      t.true(events > 1000)
+    },
+  )
 }
 
 // Somebody else's descriptors
@@ -440,20 +468,26 @@ test('what_another_process_writes_into_a_pipe_is_told_of_and_so_is_its_end', asy
   const { path, target } = fifo(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(target, 'r')
-  const writer = start(t, 'sh', ['-c', `exec > '${path}'; printf hello; read line; printf bye`], { stdio: ['pipe', 'ignore', 'inherit'] })
+  const writer = start(t, 'sh', ['-c', `exec > '${path}'; printf hello; read line; printf bye`], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+  })
   const into = Buffer.alloc(100)
   let text = ''
   let ended = false
-  await waitUntil(multiplexer, () => ended, (events) => {
-    for (const event of events) {
-      t.is(event.target, target)
-      if (event.readable && text !== 'hellobye') {
-        text += into.toString('latin1', 0, readSync(target.fd, into))
-        if (text === 'hello') writer.stdin!.write('\n')
+  await waitUntil(
+    multiplexer,
+    () => ended,
+    (events) => {
+      for (const event of events) {
+        t.is(event.target, target)
+        if (event.readable && text !== 'hellobye') {
+          text += into.toString('latin1', 0, readSync(target.fd, into))
+          if (text === 'hello') writer.stdin!.write('\n')
+        }
+        ended = event.hangup && text === 'hellobye'
       }
-      ended = event.hangup && text === 'hellobye'
-    }
-  })
+    },
+  )
   t.is(readSync(target.fd, into), 0)
 })
 
@@ -464,9 +498,12 @@ test('the_other_end_of_a_pipe_is_told_of_as_writable_until_it_is_full', async (t
   using multiplexer = new Multiplexer()
   multiplexer.add(end, 'w', 'level')
   for (let wait = 0; wait < 3; wait++) t.is(saidOf(end, multiplexer.poll()), 'writable')
-  t.throws(() => {
-    for (;;) writeSync(end.fd, buffer)
-  }, { code: 'EAGAIN' })
+  t.throws(
+    () => {
+      for (;;) writeSync(end.fd, buffer)
+    },
+    { code: 'EAGAIN' },
+  )
   t.deepEqual(multiplexer.poll(), [])
   let taken = 0
   while (taken < 65536) taken += readSync(target.fd, buffer)
@@ -540,7 +577,11 @@ test.serial('a_multiplexer_that_spins_is_awake_for_so_long_before_it_sleeps', (t
   let awake = 0
   for (let tries = 0; awake <= 20 && tries < 10; tries++) awake = cpuOfWait(450)
   t.true(awake > 20)
-  for (const [wrong, code] of [[-1, 'ERR_OUT_OF_RANGE'], [NaN, 'ERR_OUT_OF_RANGE'], ['1', 'ERR_INVALID_ARG_TYPE']] as const) {
+  for (const [wrong, code] of [
+    [-1, 'ERR_OUT_OF_RANGE'],
+    [NaN, 'ERR_OUT_OF_RANGE'],
+    ['1', 'ERR_INVALID_ARG_TYPE'],
+  ] as const) {
     t.throws(() => (multiplexer.spin = wrong as number), { code })
   }
 })

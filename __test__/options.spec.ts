@@ -7,7 +7,13 @@ import { Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm
 
 import * as kernel from '../lib/constants.js'
 import { destination4, destination6 } from '../lib/options/codec.js'
-import { OPTION_NAMES, SETTABLE_OPTION_NAMES, applyOptions, type SettableOptionName, type SocketOptions } from '../lib/options/index.js'
+import {
+  OPTION_NAMES,
+  SETTABLE_OPTION_NAMES,
+  applyOptions,
+  type SettableOptionName,
+  type SocketOptions,
+} from '../lib/options/index.js'
 import { openObjects } from './support/descriptors.js'
 import { lackingCookie, lackingOption, testUnless } from './support/emulation.js'
 
@@ -31,7 +37,12 @@ function place(family: Family): { host: string } | { path: string } {
 }
 
 /** Two connected sockets, and their listener closed again. */
-async function connected(t: ExecutionContext, family: Family, listening: SocketOptions = {}, connecting: SocketOptions = {}): Promise<Pair> {
+async function connected(
+  t: ExecutionContext,
+  family: Family,
+  listening: SocketOptions = {},
+  connecting: SocketOptions = {},
+): Promise<Pair> {
   const where = place(family)
   const listener = Listener.bind({ ...where, ...listening })
   const { address } = listener
@@ -90,7 +101,12 @@ const CASES: Readonly<Record<SettableOptionName, Case>> = {
   reusePort: { value: opposite, by: EVERYWHERE, on: TCP },
   sendBufferSize: { value: to(20_000), reads: twice, by: EVERYWHERE },
   receiveBufferSize: { value: to(20_000), reads: twice, by: EVERYWHERE },
-  keepAlive: { value: to({ idle: 19_001, interval: 5000, count: 4 }), reads: to({ idle: 20_000, interval: 5000, count: 4 }), by: EVERYWHERE, on: TCP },
+  keepAlive: {
+    value: to({ idle: 19_001, interval: 5000, count: 4 }),
+    reads: to({ idle: 20_000, interval: 5000, count: 4 }),
+    by: EVERYWHERE,
+    on: TCP,
+  },
   oobInline: { value: opposite, by: EVERYWHERE },
   priority: { value: to(5), by: NOT_INHERITED },
   linger: { value: to(1500), reads: to(2000), by: EVERYWHERE },
@@ -120,7 +136,9 @@ const CASES: Readonly<Record<SettableOptionName, Case>> = {
 }
 
 /** What an emulator may not know. */
-const LACKING = Object.fromEntries(SETTABLE_OPTION_NAMES.map((name) => [name, lackingOption(name, CASES[name].value)])) as Readonly<Record<SettableOptionName, string | undefined>>
+const LACKING = Object.fromEntries(
+  SETTABLE_OPTION_NAMES.map((name) => [name, lackingOption(name, CASES[name].value)]),
+) as Readonly<Record<SettableOptionName, string | undefined>>
 
 /** EPERM of an unprivileged process, if it names the capability, counts as the option working. */
 async function lackingPrivilege(t: ExecutionContext, one: Case, body: () => Promise<void>): Promise<void> {
@@ -214,12 +232,18 @@ test('keepAlive_is_a_mere_switch_on_a_unix_socket', async (t) => {
   t.false(client.getOption('keepAlive'))
   client.setOption('keepAlive', true)
   t.true(client.getOption('keepAlive'))
-  t.is(code(() => client.setOption('keepAlive', { idle: 1000 })), 'ENOTSUP')
+  t.is(
+    code(() => client.setOption('keepAlive', { idle: 1000 })),
+    'ENOTSUP',
+  )
 })
 
 test('a_refused_time_leaves_keepAlive_off', async (t) => {
   const { client } = await connected(t, 'v4')
-  t.is(code(() => client.setOption('keepAlive', { idle: 40_000_000 })), 'EINVAL')
+  t.is(
+    code(() => client.setOption('keepAlive', { idle: 40_000_000 })),
+    'EINVAL',
+  )
   t.false(client.getOption('keepAlive'))
 })
 
@@ -326,17 +350,27 @@ test('originalDestination_is_read_as_the_kernel_writes_it', (t) => {
 })
 
 for (const name of SETTABLE_OPTION_NAMES) {
-  if ((CASES[name].on ?? FAMILIES).includes('unix') || ['keepAlive', 'reusePort', 'bindToDevice'].includes(name)) continue
+  if ((CASES[name].on ?? FAMILIES).includes('unix') || ['keepAlive', 'reusePort', 'bindToDevice'].includes(name))
+    continue
   testUnless(LACKING[name], `${name}_is_an_error_on_a_unix_socket`, async (t) => {
     const { client } = await connected(t, 'unix')
-    t.is(code(() => client.getOption(name)), 'ENOTSUP')
+    t.is(
+      code(() => client.getOption(name)),
+      'ENOTSUP',
+    )
   })
 }
 
 test('an_option_of_tcp_is_an_error_on_a_unix_socket_also_when_it_is_set', async (t) => {
   const { client } = await connected(t, 'unix')
-  t.is(code(() => client.setOption('noDelay', true)), 'ENOTSUP')
-  t.is(code(() => Socket.connect({ ...place('unix'), noDelay: true })), 'ENOTSUP')
+  t.is(
+    code(() => client.setOption('noDelay', true)),
+    'ENOTSUP',
+  )
+  t.is(
+    code(() => Socket.connect({ ...place('unix'), noDelay: true })),
+    'ENOTSUP',
+  )
 })
 
 test('what_the_kernel_refuses_is_its_errno_with_the_option_and_the_value', async (t) => {
@@ -346,32 +380,46 @@ test('what_the_kernel_refuses_is_its_errno_with_the_option_and_the_value', async
     code: 'EINVAL',
     message: 'setsockopt EINVAL: maxSegment 5',
   })
-  t.throws(() => client.setOption('congestion', 'nonesuch'), { code: 'ENOENT', message: "setsockopt ENOENT: congestion 'nonesuch'" })
-  t.is(code(() => client.setOption('bindToDevice', 'nonesuch')), 'ENODEV')
+  t.throws(() => client.setOption('congestion', 'nonesuch'), {
+    code: 'ENOENT',
+    message: "setsockopt ENOENT: congestion 'nonesuch'",
+  })
+  t.is(
+    code(() => client.setOption('bindToDevice', 'nonesuch')),
+    'ENODEV',
+  )
 })
 
-const rootOnly = process.geteuid?.() === 0 ? test.serial : (title: string, run: Implementation<[]>) => test.serial.skip(`${title} (needs root)`, run)
+const rootOnly =
+  process.geteuid?.() === 0
+    ? test.serial
+    : (title: string, run: Implementation<[]>) => test.serial.skip(`${title} (needs root)`, run)
 
-testUnless(LACKING.mark ?? LACKING.transparent, 'a_missing_privilege_is_named', async (t) => {
-  const { client } = await connected(t, 'v4')
-  // Without an await in between: nothing else runs as nobody.
-  process.seteuid?.(65534)
-  try {
-    t.throws(() => client.setOption('mark', 7), {
-      instanceOf: SocketError,
-      code: 'EPERM',
-      message: 'setsockopt EPERM: mark 7 needs CAP_NET_ADMIN or CAP_NET_RAW',
-    })
-    t.throws(() => client.setOption('transparent', true), { code: 'EPERM', message: /needs CAP_NET_ADMIN/ })
-    t.throws(() => client.setOption('priority', 9), { code: 'EPERM', message: /needs CAP_NET_ADMIN/ })
-    t.throws(() => client.setsockopt(kernel.SOL_SOCKET, kernel.SO_RCVBUFFORCE, 1 << 20), {
-      code: 'EPERM',
-      message: 'setsockopt EPERM: level 1, option 33 needs CAP_NET_ADMIN or CAP_NET_RAW',
-    })
-  } finally {
-    process.seteuid?.(0)
-  }
-}, rootOnly)
+testUnless(
+  LACKING.mark ?? LACKING.transparent,
+  'a_missing_privilege_is_named',
+  async (t) => {
+    const { client } = await connected(t, 'v4')
+    // Without an await in between: nothing else runs as nobody.
+    process.seteuid?.(65534)
+    try {
+      t.throws(() => client.setOption('mark', 7), {
+        instanceOf: SocketError,
+        code: 'EPERM',
+        message: 'setsockopt EPERM: mark 7 needs CAP_NET_ADMIN or CAP_NET_RAW',
+      })
+      t.throws(() => client.setOption('transparent', true), { code: 'EPERM', message: /needs CAP_NET_ADMIN/ })
+      t.throws(() => client.setOption('priority', 9), { code: 'EPERM', message: /needs CAP_NET_ADMIN/ })
+      t.throws(() => client.setsockopt(kernel.SOL_SOCKET, kernel.SO_RCVBUFFORCE, 1 << 20), {
+        code: 'EPERM',
+        message: 'setsockopt EPERM: level 1, option 33 needs CAP_NET_ADMIN or CAP_NET_RAW',
+      })
+    } finally {
+      process.seteuid?.(0)
+    }
+  },
+  rootOnly,
+)
 
 test('a_name_that_is_none_is_an_error_with_the_nearest_one', async (t) => {
   const { client } = await connected(t, 'v4')
@@ -380,7 +428,10 @@ test('a_name_that_is_none_is_an_error_with_the_nearest_one', async (t) => {
     code: 'ERR_INVALID_ARG_VALUE',
     message: "The argument 'name' must be the name of a socket option (did you mean 'noDelay'?). Received 'noDealy'",
   })
-  t.throws(() => bad.setOption('keepalive', true), { code: 'ERR_INVALID_ARG_VALUE', message: /did you mean 'keepAlive'/ })
+  t.throws(() => bad.setOption('keepalive', true), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /did you mean 'keepAlive'/,
+  })
   t.throws(() => bad.getOption('utterly unlike'), { code: 'ERR_INVALID_ARG_VALUE', message: /option\. Received/ })
   t.throws(() => bad.getOption('toString'), { code: 'ERR_INVALID_ARG_VALUE' })
   t.throws(() => bad.getOption('__proto__'), { code: 'ERR_INVALID_ARG_VALUE' })
@@ -399,10 +450,16 @@ test('a_value_of_the_wrong_type_is_a_TypeError_for_every_option', async (t) => {
   const { client } = await connected(t, 'v4')
   for (const name of SETTABLE_OPTION_NAMES) {
     for (const wrong of [null, undefined, Symbol('x'), 10n, () => 5]) {
-      t.throws(() => client.setOption(name, wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' }, name)
+      t.throws(
+        () => client.setOption(name, wrong as never),
+        { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' },
+        name,
+      )
     }
   }
-  t.throws(() => client.setOption('noDelay', 1 as never), { message: 'The "noDelay" argument must be of type boolean. Received type number (1)' })
+  t.throws(() => client.setOption('noDelay', 1 as never), {
+    message: 'The "noDelay" argument must be of type boolean. Received type number (1)',
+  })
   t.throws(() => Socket.connect({ host: '127.0.0.1', port: 1, linger: 'long' as never }), {
     message: 'The "options.linger" property must be false or of type number. Received type string (\'long\')',
   })
@@ -411,7 +468,8 @@ test('a_value_of_the_wrong_type_is_a_TypeError_for_every_option', async (t) => {
 test('a_number_out_of_range_is_a_RangeError', async (t) => {
   const { client } = await connected(t, 'v4')
   const outOfRange = { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' }
-  for (const wrong of [NaN, -1, 1.5, Infinity, 2 ** 31]) t.throws(() => client.setOption('receiveBufferSize', wrong), outOfRange)
+  for (const wrong of [NaN, -1, 1.5, Infinity, 2 ** 31])
+    t.throws(() => client.setOption('receiveBufferSize', wrong), outOfRange)
   for (const wrong of [NaN, -1, Infinity, 2 ** 31]) t.throws(() => client.setOption('userTimeout', wrong), outOfRange)
   for (const wrong of [NaN, -1, Infinity]) t.throws(() => client.setOption('linger', wrong), outOfRange)
   for (const wrong of [-1, 256]) t.throws(() => client.setOption('typeOfService', wrong), outOfRange)
@@ -422,7 +480,10 @@ test('a_number_out_of_range_is_a_RangeError', async (t) => {
 test('a_name_that_the_kernel_would_cut_is_refused', async (t) => {
   const { client } = await connected(t, 'v4')
   for (const wrong of ['sixteen-letters-', 'lo\0', 'é'.repeat(8)]) {
-    t.is(code(() => client.setOption('bindToDevice', wrong)), 'ERR_INVALID_ARG_VALUE')
+    t.is(
+      code(() => client.setOption('bindToDevice', wrong)),
+      'ERR_INVALID_ARG_VALUE',
+    )
   }
 })
 
@@ -453,8 +514,14 @@ test('raw_getsockopt_gives_the_bytes_that_the_kernel_gave', async (t) => {
     code: 'ENOPROTOOPT',
     message: 'getsockopt ENOPROTOOPT: level 1, option 9999',
   })
-  t.is(code(() => client.getsockopt('1' as never, 3)), 'ERR_INVALID_ARG_TYPE')
-  t.is(code(() => client.getsockopt(1, 3, -1)), 'ERR_OUT_OF_RANGE')
+  t.is(
+    code(() => client.getsockopt('1' as never, 3)),
+    'ERR_INVALID_ARG_TYPE',
+  )
+  t.is(
+    code(() => client.getsockopt(1, 3, -1)),
+    'ERR_OUT_OF_RANGE',
+  )
 })
 
 testUnless(lackingCookie, 'raw_getsockopt_gives_more_bytes_than_an_int_has', async (t) => {
@@ -471,16 +538,29 @@ test('raw_setsockopt_takes_numbers_booleans_and_bytes', async (t) => {
   t.false(noDelay())
   client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, new Uint8Array([1, 0, 0, 0]))
   t.true(noDelay())
-  t.is(code(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, new Uint8Array(2))), 'EINVAL')
-  t.is(code(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 'on' as never)), 'ERR_INVALID_ARG_TYPE')
-  t.is(code(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 2 ** 32)), 'ERR_OUT_OF_RANGE')
+  t.is(
+    code(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, new Uint8Array(2))),
+    'EINVAL',
+  )
+  t.is(
+    code(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 'on' as never)),
+    'ERR_INVALID_ARG_TYPE',
+  )
+  t.is(
+    code(() => client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 2 ** 32)),
+    'ERR_OUT_OF_RANGE',
+  )
 })
 
 for (const name of OPTION_NAMES) {
-  testUnless((LACKING as Readonly<Record<string, string | undefined>>)[name], `${name}_can_be_read_or_says_why_not`, async (t) => {
-    const { client } = await connected(t, 'v6')
-    t.is(code(() => client.getOption(name)) !== undefined, name === 'originalDestination')
-  })
+  testUnless(
+    (LACKING as Readonly<Record<string, string | undefined>>)[name],
+    `${name}_can_be_read_or_says_why_not`,
+    async (t) => {
+      const { client } = await connected(t, 'v6')
+      t.is(code(() => client.getOption(name)) !== undefined, name === 'originalDestination')
+    },
+  )
 }
 
 /** The code of what `body` throws. */

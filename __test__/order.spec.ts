@@ -60,7 +60,10 @@ test('truth 23: much_data_before_a_reset_is_all_told_first', async (t) => {
   const journal = new Journal()
   const { data: _, ...others } = journal.handlers()
   const { connection, accepted } = await linked(t, {
-    server: { receiveInto: new Uint8Array(512), socket: { ...others, data: (__, chunk) => void lengths.push(chunk.length) } },
+    server: {
+      receiveInto: new Uint8Array(512),
+      socket: { ...others, data: (__, chunk) => void lengths.push(chunk.length) },
+    },
   })
   accepted.pause()
   // More receives than one turn has, and little enough for the kernel to take it all.
@@ -69,7 +72,10 @@ test('truth 23: much_data_before_a_reset_is_all_told_first', async (t) => {
   connection.terminate()
   accepted.resume()
   t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
-  t.is(lengths.reduce((sum, length) => sum + length), 40_000)
+  t.is(
+    lengths.reduce((sum, length) => sum + length),
+    40_000,
+  )
 })
 
 test('a_write_that_meets_the_reset_first_leaves_data_and_error_to_be_told', async (t) => {
@@ -80,7 +86,12 @@ test('a_write_that_meets_the_reset_first_leaves_data_and_error_to_be_told', asyn
     connection.terminate()
     t.is(accepted.write('x'), -1)
     t.deepEqual(journal.entries, ['open'])
-    t.deepEqual(await journal.closed(), ['open', ...(words ? [`data ${words}`] : []), 'error ECONNRESET', 'close ECONNRESET'])
+    t.deepEqual(await journal.closed(), [
+      'open',
+      ...(words ? [`data ${words}`] : []),
+      'error ECONNRESET',
+      'close ECONNRESET',
+    ])
   }
 })
 
@@ -119,7 +130,10 @@ test('the_error_that_close_is_told_is_the_one_that_error_was_told', async (t) =>
 
 test('unread_input_at_the_peer_turns_its_close_on_a_Unix_socket_into_a_reset', async (t) => {
   const journal = new Journal()
-  const { connection } = await linked(t, { family: 'unix', server: { socket: { ...journal.handlers({ open: (it) => void it.write('unread') }) } } })
+  const { connection } = await linked(t, {
+    family: 'unix',
+    server: { socket: { ...journal.handlers({ open: (it) => void it.write('unread') }) } },
+  })
   // The open handler's write leaves at the end of its batch.
   await sleep(20)
   connection.terminate()
@@ -129,7 +143,10 @@ test('unread_input_at_the_peer_turns_its_close_on_a_Unix_socket_into_a_reset', a
 for (const family of FAMILIES) {
   test(`half_open_the_end_is_told_and_close_waits_for_our_own: ${family}`, async (t) => {
     const journal = new Journal()
-    const { connection, accepted } = await linked(t, { family, server: { allowHalfOpen: true, socket: journal.handlers() } })
+    const { connection, accepted } = await linked(t, {
+      family,
+      server: { allowHalfOpen: true, socket: journal.handlers() },
+    })
     connection.end('question')
     await until(() => journal.entries.includes('end'))
     await sleep(10)
@@ -141,7 +158,10 @@ for (const family of FAMILIES) {
 
   test(`half_closed_the_end_can_still_be_answered_in_its_handler: ${family}`, async (t) => {
     const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { socket: journal.handlers({ end: (it) => void it.write('answer') }) } })
+    const { connection } = await linked(t, {
+      family,
+      server: { socket: journal.handlers({ end: (it) => void it.write('answer') }) },
+    })
     connection.end('question')
     t.is(await text(connection), 'answer')
     t.deepEqual(await journal.closed(), ['open', 'data question', 'end', 'close'])
@@ -163,7 +183,11 @@ for (const family of FAMILIES) {
 
   test(`both_ends_that_end_at_once_close_in_peace: ${family}`, async (t) => {
     const journals = [new Journal(), new Journal()] as const
-    const { connection, accepted } = await linked(t, { family, server: { socket: journals[0].handlers() }, client: { socket: journals[1].handlers() } })
+    const { connection, accepted } = await linked(t, {
+      family,
+      server: { socket: journals[0].handlers() },
+      client: { socket: journals[1].handlers() },
+    })
     connection.end('to the server')
     accepted.end('to the client')
     t.deepEqual(await journals[0].closed(), ['open', 'data to the server', 'end', 'close'])
@@ -172,7 +196,11 @@ for (const family of FAMILIES) {
 
   test(`both_ends_that_terminate_at_once_close_without_an_error: ${family}`, async (t) => {
     const journals = [new Journal(), new Journal()] as const
-    const { connection, accepted } = await linked(t, { family, server: { socket: journals[0].handlers() }, client: { socket: journals[1].handlers() } })
+    const { connection, accepted } = await linked(t, {
+      family,
+      server: { socket: journals[0].handlers() },
+      client: { socket: journals[1].handlers() },
+    })
     connection.terminate()
     accepted.terminate()
     t.deepEqual(await journals[0].closed(), ['open', 'close'])
@@ -202,7 +230,11 @@ test('the_clients_open_is_called_before_its_promise_is_fulfilled', async (t) => 
 for (const family of FAMILIES) {
   test(`ended_in_its_data_handler_a_connection_still_hears_the_peer_out: ${family}`, async (t) => {
     const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { socket: journal.handlers({ data: (it) => void it.end('bye') }) }, client: { allowHalfOpen: true } })
+    const { connection } = await linked(t, {
+      family,
+      server: { socket: journal.handlers({ data: (it) => void it.end('bye') }) },
+      client: { allowHalfOpen: true },
+    })
     connection.write('one')
     t.is(await text(connection), 'bye')
     connection.end('two')
@@ -221,7 +253,10 @@ for (const family of FAMILIES) {
 
   test(`ended_in_open_a_connection_closes_when_the_peer_has_ended_too: ${family}`, async (t) => {
     const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { socket: journal.handlers({ open: (it) => void it.end('hello and bye') }) } })
+    const { connection } = await linked(t, {
+      family,
+      server: { socket: journal.handlers({ open: (it) => void it.end('hello and bye') }) },
+    })
     t.is(await text(connection), 'hello and bye')
     t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
   })
@@ -229,8 +264,14 @@ for (const family of FAMILIES) {
   test(`a_client_can_end_and_terminate_in_open: ${family}`, async (t) => {
     const journals = [new Journal(), new Journal()] as const
     const server = serving(t, { ...placed(t, family), socket: { data: () => {} } })
-    const ended = await connect({ ...reachOf(server), socket: journals[0].handlers({ open: (it) => void it.end('x') }) })
-    const terminated = await connect({ ...reachOf(server), socket: journals[1].handlers({ open: (it) => it.terminate() }) })
+    const ended = await connect({
+      ...reachOf(server),
+      socket: journals[0].handlers({ open: (it) => void it.end('x') }),
+    })
+    const terminated = await connect({
+      ...reachOf(server),
+      socket: journals[1].handlers({ open: (it) => it.terminate() }),
+    })
     t.deepEqual(await journals[0].closed(), ['open', 'end', 'close'])
     t.deepEqual(await journals[1].closed(), ['open', 'close'])
     t.deepEqual([ended.readyState, terminated.readyState], [0, 0])
@@ -238,7 +279,10 @@ for (const family of FAMILIES) {
 
   test(`terminated_in_its_data_handler_a_connection_is_told_no_more_data: ${family}`, async (t) => {
     const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { receiveInto: new Uint8Array(1), socket: journal.handlers({ data: (it) => it.terminate() }) } })
+    const { connection } = await linked(t, {
+      family,
+      server: { receiveInto: new Uint8Array(1), socket: journal.handlers({ data: (it) => it.terminate() }) },
+    })
     connection.end('abc')
     t.deepEqual(await journal.closed(), ['open', 'data a', 'close'])
   })
@@ -256,7 +300,10 @@ test('terminated_in_error_a_connection_closes_once', async (t) => {
   const { connection } = await linked(t, { server: { socket: journal.handlers({ error: (it) => it.terminate() }) } })
   connection.terminate()
   const entries = await journal.closed()
-  t.deepEqual(entries.map((entry) => entry.split(' ')[0]), ['open', 'error', 'close'])
+  t.deepEqual(
+    entries.map((entry) => entry.split(' ')[0]),
+    ['open', 'error', 'close'],
+  )
 })
 
 test('terminated_in_drain_a_connection_closes_once', async (t) => {
@@ -303,7 +350,9 @@ test('close_is_never_called_inside_another_handler', async (t) => {
   }
   const closed = resolvers()
   const { connection } = await linked(t, {
-    server: { socket: { open: nested(() => {}), data: nested((it) => it.terminate()), close: nested(() => closed.resolve()) } },
+    server: {
+      socket: { open: nested(() => {}), data: nested((it) => it.terminate()), close: nested(() => closed.resolve()) },
+    },
   })
   connection.write('x')
   await closed.promise
@@ -337,7 +386,14 @@ const EXPECTED: Record<string, string[]> = {
 for (const [name, occasion] of Object.entries(OCCASIONS)) {
   test(`what_a_handler_throws_goes_to_error: ${name}`, async (t) => {
     const journal = new Journal()
-    await occasion(t, journal.handlers({ [name]: () => { throw new Error('mine') } }))
+    await occasion(
+      t,
+      journal.handlers({
+        [name]: () => {
+          throw new Error('mine')
+        },
+      }),
+    )
     const expected = EXPECTED[name]!
     await until(() => journal.entries.length >= expected.length)
     t.deepEqual(journal.entries.slice(0, expected.length), expected)
@@ -354,18 +410,41 @@ for (const [name, occasion] of Object.entries(OCCASIONS)) {
 
 test('a_handler_that_throws_leaves_its_connection_open', async (t) => {
   const journal = new Journal()
-  const fail = (): never => { throw new Error('mine') }
-  const { connection, accepted } = await linked(t, { server: { socket: journal.handlers({ open: fail, data: fail, end: fail }) } })
+  const fail = (): never => {
+    throw new Error('mine')
+  }
+  const { connection, accepted } = await linked(t, {
+    server: { socket: journal.handlers({ open: fail, data: fail, end: fail }) },
+  })
   connection.write('one')
   await until(() => journal.entries.length === 4)
   t.is(accepted.readyState, 1)
   connection.end('two')
-  t.deepEqual(await journal.closed(), ['open', 'error mine', 'data one', 'error mine', 'data two', 'error mine', 'end', 'error mine', 'close'])
+  t.deepEqual(await journal.closed(), [
+    'open',
+    'error mine',
+    'data one',
+    'error mine',
+    'data two',
+    'error mine',
+    'end',
+    'error mine',
+    'close',
+  ])
 })
 
 test('what_is_thrown_without_being_an_error_goes_to_error_too', async (t) => {
   const thrown = resolvers<unknown>()
-  const { connection } = await linked(t, { server: { socket: { data: () => { throw 'a string' }, error: (_, error) => thrown.resolve(error) } } })
+  const { connection } = await linked(t, {
+    server: {
+      socket: {
+        data: () => {
+          throw 'a string'
+        },
+        error: (_, error) => thrown.resolve(error),
+      },
+    },
+  })
   connection.write('x')
   t.is(await thrown.promise, 'a string')
 })
@@ -375,7 +454,15 @@ test('what_connectError_throws_goes_to_error_and_connect_is_still_rejected', asy
   const to = reachOf(server)
   server.stop()
   const journal = new Journal()
-  const connecting = connect({ ...to, socket: { ...journal.handlers(), connectError: () => { throw new Error('mine') } } })
+  const connecting = connect({
+    ...to,
+    socket: {
+      ...journal.handlers(),
+      connectError: () => {
+        throw new Error('mine')
+      },
+    },
+  })
   await t.throwsAsync(connecting, { instanceOf: AggregateError })
   t.deepEqual(journal.entries, ['error mine'])
 })
@@ -406,7 +493,10 @@ for (const name of CALLS) {
   test(`without_an_error_handler_what_a_handler_throws_is_uncaught: ${name}`, async (t) => {
     const { code, stdout, stderr } = await runModule(t, FAILING(name, `throw new Error('mine')`))
     t.is(code, 0, stderr)
-    t.deepEqual(stdout.trim().split(','), CALLS.flatMap((each) => each === name ? [each, 'uncaughtException mine'] : [each]))
+    t.deepEqual(
+      stdout.trim().split(','),
+      CALLS.flatMap((each) => (each === name ? [each, 'uncaughtException mine'] : [each])),
+    )
   })
 
   test(`without_an_error_handler_what_a_handler_rejects_with_is_uncaught: ${name}`, async (t) => {
@@ -414,7 +504,10 @@ for (const name of CALLS) {
     t.is(code, 0, stderr)
     const said = stdout.trim().split(',')
     // A rejection is known some microtasks later, and close may have come meanwhile.
-    t.deepEqual(said.filter((each) => each !== 'uncaughtException mine'), CALLS)
+    t.deepEqual(
+      said.filter((each) => each !== 'uncaughtException mine'),
+      CALLS,
+    )
     t.is(said.length, CALLS.length + 1)
     t.true(said.indexOf('uncaughtException mine') > said.indexOf(name))
   })
@@ -422,14 +515,27 @@ for (const name of CALLS) {
 
 for (const failure of [`throw new Error('mine')`, `return Promise.reject(new Error('mine'))`]) {
   test(`what_an_error_handler_itself_fails_with_is_uncaught: ${failure}`, async (t) => {
-    const { code, stdout, stderr } = await runModule(t, FAILING('data', `throw new Error('first')`, `socket.error = () => { calls.push('error'); ${failure} }`))
+    const { code, stdout, stderr } = await runModule(
+      t,
+      FAILING('data', `throw new Error('first')`, `socket.error = () => { calls.push('error'); ${failure} }`),
+    )
     t.is(code, 0, stderr)
-    t.deepEqual(stdout.trim().split(','), ['open', 'data', 'error', 'uncaughtException mine', 'end', 'timeout', 'close'])
+    t.deepEqual(stdout.trim().split(','), [
+      'open',
+      'data',
+      'error',
+      'uncaughtException mine',
+      'end',
+      'timeout',
+      'close',
+    ])
   })
 }
 
 test('without_an_error_handler_what_drain_throws_is_uncaught', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { connect, listen } from 'm-socket'
     process.on('uncaughtException', ({ message }) => console.log(message))
     const server = listen({ hostname: '127.0.0.1', socket: {
@@ -438,26 +544,32 @@ test('without_an_error_handler_what_drain_throws_is_uncaught', async (t) => {
       close() { console.log('close'); server.stop() },
     } })
     await connect({ hostname: '127.0.0.1', port: server.port, socket: { data() {} } })
-  `)
+  `,
+  )
   t.is(code, 0, stderr)
   t.deepEqual(stdout.trim().split('\n'), ['short true', 'mine', 'close'])
 })
 
 test('without_an_error_handler_what_connectError_throws_is_uncaught', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { connect, listen } from 'm-socket'
     process.on('uncaughtException', ({ message }) => console.log(message))
     const server = listen({ hostname: '127.0.0.1' })
     const { port } = server
     server.stop()
     await connect({ hostname: '127.0.0.1', port, socket: { connectError() { throw new Error('mine') } } }).catch(({ name }) => console.log(name))
-  `)
+  `,
+  )
   t.is(code, 0, stderr)
   t.deepEqual(stdout.trim().split('\n').toSorted(), ['AggregateError', 'mine'])
 })
 
 test('a_broken_connection_whose_error_handler_throws_is_closed_all_the_same', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Socket, listen } from 'm-socket'
     process.on('uncaughtException', ({ message }) => console.log(message))
     const server = listen({ hostname: '127.0.0.1', socket: {
@@ -467,18 +579,22 @@ test('a_broken_connection_whose_error_handler_throws_is_closed_all_the_same', as
     } })
     const peer = Socket.connect({ host: '127.0.0.1', port: server.port })
     peer.send('x')
-  `)
+  `,
+  )
   t.is(code, 0, stderr)
   t.deepEqual(stdout.trim().split('\n').toSorted(), ['close ECONNRESET', 'error', 'mine'])
 })
 
 test('without_anybody_to_catch_it_what_a_handler_throws_ends_the_process', async (t) => {
-  const { code, stderr } = await runModule(t, `
+  const { code, stderr } = await runModule(
+    t,
+    `
     import { Socket, listen } from 'm-socket'
     const server = listen({ hostname: '127.0.0.1', socket: { open() { throw new RangeError('nobody catches me') } } })
     Socket.connect({ host: '127.0.0.1', port: server.port })
     setTimeout(() => process.exit(0), 60_000)
-  `)
+  `,
+  )
   t.not(code, 0)
   t.regex(stderr, /RangeError: nobody catches me/)
 })
@@ -495,7 +611,11 @@ interface Batch {
 }
 
 /** Has `SIZE` connections say their number at once; `act` is what the data handler of each does. */
-async function batchOf(t: Parameters<typeof linked>[0], family: Family, act: (connection: Connection<number>, all: Connection<number>[]) => void): Promise<Batch> {
+async function batchOf(
+  t: Parameters<typeof linked>[0],
+  family: Family,
+  act: (connection: Connection<number>, all: Connection<number>[]) => void,
+): Promise<Batch> {
   const journals = Array.from({ length: SIZE }, () => new Journal())
   const all: Connection<number>[] = []
   let calls = 0
@@ -515,7 +635,8 @@ async function batchOf(t: Parameters<typeof linked>[0], family: Family, act: (co
       },
       end: (it) => told(it, 'end'),
       error: (it, error) => told(it, `error ${(error as NodeJS.ErrnoException).code ?? error.message}`),
-      close: (it, error) => told(it, error ? `close ${(error as NodeJS.ErrnoException).code ?? error.message}` : 'close'),
+      close: (it, error) =>
+        told(it, error ? `close ${(error as NodeJS.ErrnoException).code ?? error.message}` : 'close'),
     },
   })
   const peers: Socket[] = []
@@ -534,15 +655,22 @@ async function batchOf(t: Parameters<typeof linked>[0], family: Family, act: (co
 
 for (const family of ['IPv4', 'unix'] as const) {
   test(`truth 39: one_that_throws_does_not_harm_the_others_of_its_batch: ${family}`, async (t) => {
-    const { journals, inOneBatch } = await batchOf(t, family, ({ data }) => { if (data % 2 === 0) throw new Error('mine') })
+    const { journals, inOneBatch } = await batchOf(t, family, ({ data }) => {
+      if (data % 2 === 0) throw new Error('mine')
+    })
     t.is(inOneBatch, SIZE)
     for (const [index, { entries }] of journals.entries()) {
-      t.deepEqual(entries, index % 2 === 0 ? [`data ${index}`, 'error mine', 'end', 'close'] : [`data ${index}`, 'end', 'close'])
+      t.deepEqual(
+        entries,
+        index % 2 === 0 ? [`data ${index}`, 'error mine', 'end', 'close'] : [`data ${index}`, 'end', 'close'],
+      )
     }
   })
 
   test(`truth 39: one_that_terminates_itself_does_not_harm_the_others_of_its_batch: ${family}`, async (t) => {
-    const { journals, inOneBatch } = await batchOf(t, family, (it) => { if (it.data % 2 === 0) it.terminate() })
+    const { journals, inOneBatch } = await batchOf(t, family, (it) => {
+      if (it.data % 2 === 0) it.terminate()
+    })
     t.is(inOneBatch, SIZE)
     for (const [index, { entries }] of journals.entries()) {
       t.deepEqual(entries, index % 2 === 0 ? [`data ${index}`, 'close'] : [`data ${index}`, 'end', 'close'])
@@ -562,7 +690,9 @@ for (const family of ['IPv4', 'unix'] as const) {
   })
 
   test(`those_that_another_ends_are_told_all_the_same: ${family}`, async (t) => {
-    const { journals, inOneBatch } = await batchOf(t, family, (_, all) => { for (const other of all) other.end() })
+    const { journals, inOneBatch } = await batchOf(t, family, (_, all) => {
+      for (const other of all) other.end()
+    })
     t.is(inOneBatch, SIZE)
     for (const [index, { entries }] of journals.entries()) t.deepEqual(entries, [`data ${index}`, 'end', 'close'])
   })
@@ -578,7 +708,12 @@ test('truth 7: a_handler_that_closes_others_and_opens_new_ones_mixes_nobody_up',
     for (const other of all) if (other !== it) other.terminate()
     // The kernel gives the lowest free numbers: those of the connections just closed.
     for (let count = 1; count < SIZE; count++) {
-      opened.push(connect({ ...reachOf(fresh), socket: { open: (c) => void c.write('fresh '), data: (_, chunk) => void strays.push(chunk.toString()) } }))
+      opened.push(
+        connect({
+          ...reachOf(fresh),
+          socket: { open: (c) => void c.write('fresh '), data: (_, chunk) => void strays.push(chunk.toString()) },
+        }),
+      )
     }
   })
   const connections = await Promise.all(opened)
@@ -593,7 +728,15 @@ test('a_close_handler_can_open_another_connection', async (t) => {
   const journal = new Journal()
   let left = 5
   const again = async (): Promise<void> => {
-    await connect({ ...reachOf(server), socket: journal.handlers({ open: (it) => void it.write('x'), close: async () => { if (--left > 0) await again() } }) })
+    await connect({
+      ...reachOf(server),
+      socket: journal.handlers({
+        open: (it) => void it.write('x'),
+        close: async () => {
+          if (--left > 0) await again()
+        },
+      }),
+    })
   }
   await again()
   await until(() => left === 0 && server.connections === 0)

@@ -12,7 +12,17 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
 import test from 'ava'
-import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, SocketError, SocketQueueError, toDuplex } from 'm-socket'
+import {
+  type Event,
+  type InetAddress,
+  Listener,
+  Multiplexer,
+  Socket,
+  SocketClosedError,
+  SocketError,
+  SocketQueueError,
+  toDuplex,
+} from 'm-socket'
 
 import { runModule } from './support/child.js'
 import { openDescriptors } from './support/descriptors.js'
@@ -20,7 +30,15 @@ import { EchoServer } from './support/echo-server.js'
 import { openNumbered, playUntilNumbered } from './support/numbered.js'
 import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
 import { freePort } from './support/ports.js'
-import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
+import {
+  acceptNext,
+  connectOutcome,
+  nextEvent,
+  receiveExactly,
+  receiveToEnd,
+  until,
+  waitUntil,
+} from './support/waiting.js'
 
 const byte = new Uint8Array(1)
 
@@ -30,7 +48,10 @@ test('make-listener-socket: listens on an address, or tries each of a name and g
   const named = closing(t, await Listener.bindHost({ host: 'localhost' }))
   t.true((named.address as InetAddress).port > 0)
   const error = await t.throwsAsync(Listener.bindHost({ host: '127.0.0.1', port }), { instanceOf: AggregateError })
-  t.deepEqual(error?.errors.map(({ code }: SocketError) => code), ['EADDRINUSE'])
+  t.deepEqual(
+    error?.errors.map(({ code }: SocketError) => code),
+    ['EADDRINUSE'],
+  )
 })
 
 test('accept: the next connection, non-blocking, or null when nobody waits', async (t) => {
@@ -44,7 +65,7 @@ test('accept: the next connection, non-blocking, or null when nobody waits', asy
   t.is(listener.accept(), null)
 })
 
-test('receive: fills the caller\'s array, and tells data, nothing, the end and an error apart', async (t) => {
+test("receive: fills the caller's array, and tells data, nothing, the end and an error apart", async (t) => {
   const { client, server } = await connectedPair(t)
   const into = Buffer.alloc(10)
   t.is(client.receive(into), null)
@@ -131,7 +152,9 @@ test('shutdown: writing by default, reading, or both, after the queue has gone o
 
 test('blocking?: off unless told otherwise; on, receive waits for some data and send for all of it to be taken', async (t) => {
   const listener = listening(t)
-  const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), { workerData: { to: reach(listener), script: 'echo' } })
+  const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), {
+    workerData: { to: reach(listener), script: 'echo' },
+  })
   t.teardown(() => worker.terminate())
   const server = resetting(t, await acceptNext(listener))
   t.false(server.blocking)
@@ -154,7 +177,11 @@ test('make-io-multiplexer: with the sockets given', async (t) => {
   const { client, server } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer(client, server))
   const targets = new Set<unknown>()
-  await waitUntil(multiplexer, () => targets.size === 2, (events) => events.forEach(({ target }) => targets.add(target)))
+  await waitUntil(
+    multiplexer,
+    () => targets.size === 2,
+    (events) => events.forEach(({ target }) => targets.add(target)),
+  )
   t.deepEqual(targets, new Set([client, server]))
 })
 
@@ -190,7 +217,7 @@ test.serial('wait-for-events: up to 1,000 ready sockets at a time, each readable
   t.is(Math.max(...batches), 1000)
 })
 
-test('wait-for-events: the peer\'s shutdown, hang-up and errors report as readable', async (t) => {
+test("wait-for-events: the peer's shutdown, hang-up and errors report as readable", async (t) => {
   const { client, server } = await connectedPair(t)
   server.shutdown()
   t.like(await nextEvent(client, 'r'), { readable: true, readEnded: true, hangup: false, error: false })
@@ -215,7 +242,10 @@ test('wait-for-events: nothing within the time is an empty list, and a negative 
   const { client } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   multiplexer.add(client, 'r')
-  t.deepEqual([await multiplexer.wait(0), await multiplexer.wait(5), multiplexer.waitSync(5), multiplexer.poll()], [[], [], [], []])
+  t.deepEqual(
+    [await multiplexer.wait(0), await multiplexer.wait(5), multiplexer.waitSync(5), multiplexer.poll()],
+    [[], [], [], []],
+  )
   await t.throwsAsync(multiplexer.wait(-1), { instanceOf: RangeError })
 })
 
@@ -230,9 +260,12 @@ test('make-socket-stream: reading never blocks, a full queue and a closed socket
   const write = async (data: Uint8Array): Promise<void> =>
     new Promise((resolve, reject) => stream.write(data, (error) => (error ? reject(error) : resolve())))
   stream.on('error', () => {})
-  const full = await t.throwsAsync(async () => {
-    for (;;) await write(new Uint8Array(65536))
-  }, { instanceOf: SocketQueueError, code: 'ERR_SOCKET_QUEUE_FULL' })
+  const full = await t.throwsAsync(
+    async () => {
+      for (;;) await write(new Uint8Array(65536))
+    },
+    { instanceOf: SocketQueueError, code: 'ERR_SOCKET_QUEUE_FULL' },
+  )
   t.true(full instanceof SocketError)
   stream.destroy()
   t.notThrows(() => stream.destroy())
@@ -240,7 +273,9 @@ test('make-socket-stream: reading never blocks, a full queue and a closed socket
   const other = await connectedPair(t)
   const closed = toDuplex(other.client)
   other.client.close()
-  const error = await t.throwsAsync(new Promise((_, reject) => closed.on('error', reject).write('x')), { instanceOf: SocketClosedError })
+  const error = await t.throwsAsync(new Promise((_, reject) => closed.on('error', reject).write('x')), {
+    instanceOf: SocketClosedError,
+  })
   t.true(error instanceof SocketError)
 })
 
@@ -256,7 +291,9 @@ test('make-socket-stream: it is a stream as any other', async (t) => {
 
 test('finalizers: a socket or multiplexer that nobody refers to is closed by the garbage collector, and reported', async (t) => {
   const listener = listening(t)
-  const { stdout, stderr } = await runModule(t, `
+  const { stdout, stderr } = await runModule(
+    t,
+    `
     import { readdirSync, readlinkSync } from 'node:fs'
     import { Multiplexer, Socket } from 'm-socket'
     const open = () => readdirSync('/proc/self/fd').filter((fd) => {
@@ -269,7 +306,9 @@ test('finalizers: a socket or multiplexer that nobody refers to is closed by the
       gc()
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
-    console.log(during - before, open() - before)`, { nodeArguments: ['--expose-gc'] })
+    console.log(during - before, open() - before)`,
+    { nodeArguments: ['--expose-gc'] },
+  )
   t.is(stdout, '2 0\n')
   t.is(stderr.match(/SocketLeakWarning: A (Socket|Multiplexer) was garbage-collected/g)?.length, 2)
 })
@@ -280,11 +319,16 @@ test('the example: an echo server on all addresses', async (t) => {
   const server = new EchoServer(listener)
   t.teardown(() => server.close())
   const clients = Array.from({ length: 10 }, () => toDuplex(Socket.connect({ port })))
-  const echoes = await Promise.all(clients.map((client, index) => buffer(client.end(`client ${index}\n`.repeat(10_000)))))
-  t.deepEqual(echoes.map(String), clients.map((_, index) => `client ${index}\n`.repeat(10_000)))
+  const echoes = await Promise.all(
+    clients.map((client, index) => buffer(client.end(`client ${index}\n`.repeat(10_000)))),
+  )
+  t.deepEqual(
+    echoes.map(String),
+    clients.map((_, index) => `client ${index}\n`.repeat(10_000)),
+  )
 })
 
-test('errors: what failed, the system\'s name for it, and its number', async (t) => {
+test("errors: what failed, the system's name for it, and its number", async (t) => {
   const port = freePort()
   const listener = listening(t, 'IPv4', { port })
   const bound = t.throws(() => Listener.bind({ host: '127.0.0.1', port }), { instanceOf: SocketError }) as SocketError
@@ -292,9 +336,20 @@ test('errors: what failed, the system\'s name for it, and its number', async (t)
   listener.close()
   const client = resetting(t, Socket.connect({ port }))
   await connectOutcome(client)
-  const error = t.throws(() => client.receive(byte), { instanceOf: SocketError, message: `connect ECONNREFUSED 127.0.0.1:${port}` }) as SocketError
-  t.like(error, { code: 'ECONNREFUSED', errno: -constants.errno.ECONNREFUSED, syscall: 'connect', address: '127.0.0.1', port })
-  await t.throwsAsync<NodeJS.ErrnoException>(Listener.bindHost({ host: 'm-socket.invalid' }), { message: /getaddrinfo E\w+ m-socket\.invalid/ })
+  const error = t.throws(() => client.receive(byte), {
+    instanceOf: SocketError,
+    message: `connect ECONNREFUSED 127.0.0.1:${port}`,
+  }) as SocketError
+  t.like(error, {
+    code: 'ECONNREFUSED',
+    errno: -constants.errno.ECONNREFUSED,
+    syscall: 'connect',
+    address: '127.0.0.1',
+    port,
+  })
+  await t.throwsAsync<NodeJS.ErrnoException>(Listener.bindHost({ host: 'm-socket.invalid' }), {
+    message: /getaddrinfo E\w+ m-socket\.invalid/,
+  })
 })
 
 // What it promises
@@ -308,7 +363,14 @@ test('promise: nothing ever blocks, the wait for events apart', async (t) => {
   do status = client.send(new Uint8Array(4096))
   while (status !== 'not-sent')
   const connecting = resetting(t, Socket.connect(reach(listener)))
-  const found = [client.receive(byte), client.peek(byte), client.flush(), listening(t).accept(), connecting.state, connecting.receive(byte)]
+  const found = [
+    client.receive(byte),
+    client.peek(byte),
+    client.flush(),
+    listening(t).accept(),
+    connecting.state,
+    connecting.receive(byte),
+  ]
   t.deepEqual(found, [null, null, false, null, 'connecting', null])
   client.shutdown()
   client.close()
@@ -318,7 +380,9 @@ test('promise: nothing ever blocks, the wait for events apart', async (t) => {
 test('promise: no global state; any thread may call', async (t) => {
   const listener = listening(t)
   const workers = Array.from({ length: 4 }, () => {
-    const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), { workerData: { to: reach(listener), script: 'echo' } })
+    const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), {
+      workerData: { to: reach(listener), script: 'echo' },
+    })
     t.teardown(() => worker.terminate())
     return worker
   })
@@ -357,7 +421,7 @@ test('known problem 2: resolving a host name blocks; ours never does', async (t)
   t.like((await binding).address, { address: '127.0.0.1' })
 })
 
-test('known problem 3: every byte is copied; ours reads into and writes from the caller\'s own memory, and allocates none', async (t) => {
+test("known problem 3: every byte is copied; ours reads into and writes from the caller's own memory, and allocates none", async (t) => {
   const { client, server } = await connectedPair(t, 'unix')
   const memory = Buffer.alloc(2 * 65536)
   const [from, into] = [memory.subarray(0, 65536).fill('z'), memory.subarray(65536)]
@@ -365,7 +429,7 @@ test('known problem 3: every byte is copied; ours reads into and writes from the
   let received = 0
   for (let round = 0; round < 2000; round++) {
     t.is(client.send(from), 'sent')
-    for (let rest = from.length; rest > 0; ) {
+    for (let rest = from.length; rest > 0;) {
       const count = server.receive(into) ?? 0
       if (count === 0) return t.fail('a unix socket delivers at once')
       rest -= count
@@ -379,15 +443,20 @@ test('known problem 3: every byte is copied; ours reads into and writes from the
 })
 
 test('known problem 4: it was tried on few hosts; ours claims the runtimes that its tests run on', (t) => {
-  const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { engines: { node: string } }
+  const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    engines: { node: string }
+  }
   const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines.node) ?? []
   const [ownMajor = 0, ownMinor = 0] = process.versions.node.split('.').map(Number)
-  t.true(ownMajor > Number(major) || (ownMajor === Number(major) && ownMinor >= Number(minor)), `${process.versions.node} is ${engines.node}`)
+  t.true(
+    ownMajor > Number(major) || (ownMajor === Number(major) && ownMinor >= Number(minor)),
+    `${process.versions.node} is ${engines.node}`,
+  )
 })
 
 // Where it errs
 
-test('error 1: the peer\'s end closes the whole socket; ours stays half open', async (t) => {
+test("error 1: the peer's end closes the whole socket; ours stays half open", async (t) => {
   const { client, server } = await connectedPair(t)
   client.send('question')
   client.shutdown()
@@ -398,24 +467,36 @@ test('error 1: the peer\'s end closes the whole socket; ours stays half open', a
   t.is(String(await receiveToEnd(client)), 'answer')
 })
 
-test.serial('error 2: its event table is keyed by descriptor, a number that the kernel reuses; ours is not', (t) => playUntilNumbered(async () => {
-  const pairs = [await connectedPair(t), await connectedPair(t)]
-  const [first, second] = pairs.map(({ client }) => client) as [Socket, Socket]
-  const multiplexer = closing(t, new Multiplexer())
-  multiplexer.add(first, 'r')
-  multiplexer.add(second, 'r')
-  for (const { server } of pairs) server.send('x')
-  const listener = listening(t)
-  let events: Event[] = []
-  await waitUntil(multiplexer, () => events.length === 2, (batch) => (events = batch))
-  // Between the event and its turn the socket is closed, and a new one gets its number.
-  const { fd } = second
-  second.reset()
-  multiplexer.add(openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))), 'r')
-  const stale = events.find(({ target }) => target === second)
-  t.like(stale, { readable: false, writable: false, readEnded: false, hangup: false, error: false })
-  t.deepEqual(multiplexer.poll().map(({ target }) => target), [first])
-}))
+test.serial('error 2: its event table is keyed by descriptor, a number that the kernel reuses; ours is not', (t) =>
+  playUntilNumbered(async () => {
+    const pairs = [await connectedPair(t), await connectedPair(t)]
+    const [first, second] = pairs.map(({ client }) => client) as [Socket, Socket]
+    const multiplexer = closing(t, new Multiplexer())
+    multiplexer.add(first, 'r')
+    multiplexer.add(second, 'r')
+    for (const { server } of pairs) server.send('x')
+    const listener = listening(t)
+    let events: Event[] = []
+    await waitUntil(
+      multiplexer,
+      () => events.length === 2,
+      (batch) => (events = batch),
+    )
+    // Between the event and its turn the socket is closed, and a new one gets its number.
+    const { fd } = second
+    second.reset()
+    multiplexer.add(
+      openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))),
+      'r',
+    )
+    const stale = events.find(({ target }) => target === second)
+    t.like(stale, { readable: false, writable: false, readEnded: false, hangup: false, error: false })
+    t.deepEqual(
+      multiplexer.poll().map(({ target }) => target),
+      [first],
+    )
+  }),
+)
 
 test('error 3: an edge-triggered socket that was not drained is never reported again; ours is', async (t) => {
   const { client, server } = await connectedPair(t)

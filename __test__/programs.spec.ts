@@ -27,7 +27,11 @@ test.before(() => writeFileSync(file, randomBytes(50_000_000)))
 test.after.always(() => rmSync(directory, { recursive: true, force: true }))
 
 /** How a program copies its input to a listener, and what comes back to its output, until both have ended. */
-const COPIERS: readonly { peer: Peer; family: Family; args: (place: { path: string } | { port: number }) => string[] }[] = [
+const COPIERS: readonly {
+  peer: Peer
+  family: Family
+  args: (place: { path: string } | { port: number }) => string[]
+}[] = [
   { peer: 'socat', family: 'IPv4', args: (place) => ['-t', '60', '-', `TCP:127.0.0.1:${portIn(place)}`] },
   { peer: 'socat', family: 'unix', args: (place) => ['-t', '60', '-', `UNIX-CONNECT:${pathIn(place)}`] },
   { peer: 'nc', family: 'IPv4', args: (place) => ['-N', '127.0.0.1', portIn(place)] },
@@ -85,7 +89,11 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
 
     await until(() => server.connections.size === 1)
     t.is(openSockets().length, before)
-    t.true(server.failures.every((failure) => ['ECONNRESET', 'EPIPE'].includes((failure as NodeJS.ErrnoException).code ?? '')))
+    t.true(
+      server.failures.every((failure) =>
+        ['ECONNRESET', 'EPIPE'].includes((failure as NodeJS.ErrnoException).code ?? ''),
+      ),
+    )
     await echoes(t, bystander)
   })
 }
@@ -126,7 +134,16 @@ testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded',
 testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_its_connection', async (t) => {
   const { listener, accepted } = httpServing(t, http.createServer(answer))
   const url = `http://127.0.0.1:${portIn(reach(listener))}`
-  const { code, stdout, stderr } = await curl(t, ['--data-binary', `@${file}`, `${url}/sum`, '--next', '-sS', `${url}/zeros?1000000`, '-o', join(directory, 'zeros')])
+  const { code, stdout, stderr } = await curl(t, [
+    '--data-binary',
+    `@${file}`,
+    `${url}/sum`,
+    '--next',
+    '-sS',
+    `${url}/zeros?1000000`,
+    '-o',
+    join(directory, 'zeros'),
+  ])
   t.is(code, 0, stderr)
   t.is(stdout, await sumOf(file))
   t.is(await sumOf(join(directory, 'zeros')), sumOfZeros(1_000_000))
@@ -139,7 +156,18 @@ testWith(['curl', 'openssl'], 'curl_gets_and_posts_over_node_https_on_duplexes',
   const port = portIn(reach(listener))
   const url = `https://localhost:${port}`
   const trusting = ['--cacert', join(directory, 'cert.pem'), '--resolve', `localhost:${port}:127.0.0.1`]
-  const { code, stdout, stderr } = await curl(t, [...trusting, '--data-binary', `@${file}`, `${url}/sum`, '--next', '-sS', ...trusting, `${url}/zeros?1000000`, '-o', join(directory, 'zeros')])
+  const { code, stdout, stderr } = await curl(t, [
+    ...trusting,
+    '--data-binary',
+    `@${file}`,
+    `${url}/sum`,
+    '--next',
+    '-sS',
+    ...trusting,
+    `${url}/zeros?1000000`,
+    '-o',
+    join(directory, 'zeros'),
+  ])
   t.is(code, 0, stderr)
   t.is(stdout, await sumOf(file))
   t.is(await sumOf(join(directory, 'zeros')), sumOfZeros(1_000_000))
@@ -211,7 +239,22 @@ async function curl(t: ExecutionContext, args: readonly string[]): ReturnType<ty
 async function certificate(t: ExecutionContext): Promise<{ key: Buffer; cert: Buffer }> {
   const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
-  const { code, stderr } = await run(t, 'openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-keyout', key, '-out', cert, ...subject])
+  const { code, stderr } = await run(t, 'openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    ...subject,
+  ])
   t.is(code, 0, stderr)
   return { key: readFileSync(key), cert: readFileSync(cert) }
 }

@@ -24,7 +24,10 @@ async function connected(t: ExecutionContext, options: ConnectOptions<undefined>
 }
 
 /** The attempts of a race that nobody won. */
-async function failure(t: ExecutionContext, options: ConnectOptions<undefined>): Promise<AggregateError & { errors: ConnectAttemptError[] }> {
+async function failure(
+  t: ExecutionContext,
+  options: ConnectOptions<undefined>,
+): Promise<AggregateError & { errors: ConnectAttemptError[] }> {
   const error = await t.throwsAsync(connect(options), { instanceOf: AggregateError })
   return error as AggregateError & { errors: ConnectAttemptError[] }
 }
@@ -47,7 +50,8 @@ test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_tim
   const server = serving(t, { port: freePort() })
   // The stagger never ends here: only the refusal can begin the second attempt.
   const { setTimeout: original } = globalThis
-  globalThis.setTimeout = ((act: () => void, ms: number) => (ms === STAGGER ? original(() => {}, 0) : original(act, ms))) as typeof setTimeout
+  globalThis.setTimeout = ((act: () => void, ms: number) =>
+    ms === STAGGER ? original(() => {}, 0) : original(act, ms)) as typeof setTimeout
   t.teardown(() => (globalThis.setTimeout = original))
   const connection = await connected(t, { hostname: 'refusing.test', port: server.port! })
   t.is(connection.remoteAddress, '127.0.0.1')
@@ -70,14 +74,20 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
 test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) => {
   answering(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
   const { errors } = await failure(t, { hostname: 'many.test', port: freePort() })
-  t.deepEqual(errors.map(({ address }) => address), ['127.0.0.1', '::1', '127.0.0.2', '::ffff:127.0.0.4', '127.0.0.3'])
+  t.deepEqual(
+    errors.map(({ address }) => address),
+    ['127.0.0.1', '::1', '127.0.0.2', '::ffff:127.0.0.4', '127.0.0.3'],
+  )
 })
 
 test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_rejection', async (t) => {
   answering(t, { 'down.test': ['127.0.0.1', '::1'] })
   const port = freePort()
   const calls: unknown[] = []
-  const note = (name: string) => (_: Connection, ...rest: unknown[]) => void calls.push(name, ...rest)
+  const note =
+    (name: string) =>
+    (_: Connection, ...rest: unknown[]) =>
+      void calls.push(name, ...rest)
   const names = ['open', 'data', 'drain', 'end', 'close', 'error', 'connectError', 'timeout'] as const
   const socket: Handlers = Object.fromEntries(names.map((name) => [name, note(name)]))
   const before = openSockets().length
@@ -87,7 +97,13 @@ test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_r
   )
   t.deepEqual(calls, ['connectError', error, 'rejected'])
   const { errors, message } = error as AggregateError & { errors: ConnectAttemptError[] }
-  t.deepEqual(errors.map(({ address, code, port }) => [address, code, port]), [['127.0.0.1', 'ECONNREFUSED', port], ['::1', 'ECONNREFUSED', port]])
+  t.deepEqual(
+    errors.map(({ address, code, port }) => [address, code, port]),
+    [
+      ['127.0.0.1', 'ECONNREFUSED', port],
+      ['::1', 'ECONNREFUSED', port],
+    ],
+  )
   t.true(errors.every(({ elapsed }) => elapsed >= 0))
   t.is(message, `connect ECONNREFUSED 127.0.0.1:${port}; connect ECONNREFUSED ::1:${port}`)
   t.is(openSockets().length, before)
@@ -108,7 +124,10 @@ test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', a
   const reason = Object.assign(new Error('queryA ENOTFOUND nobody.test'), { code: 'ENOTFOUND' })
   answering(t, { 'nobody.test': reason, 'empty.test': [] })
   t.is(await t.throwsAsync(connect({ hostname: 'nobody.test', port: 1 })), reason)
-  await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), { instanceOf: AggregateError, message: /no address/ })
+  await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), {
+    instanceOf: AggregateError,
+    message: /no address/,
+  })
 })
 
 // Deadlines and signals
@@ -122,7 +141,13 @@ test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
   const began = performance.now()
   const { errors } = await failure(t, { hostname: 'silent.test', port, connectTimeout: STAGGER + 2000 })
   t.true(performance.now() - began >= STAGGER + 1990)
-  t.deepEqual(errors.map(({ address, code }) => [address, code]), [['::1', 'ETIMEDOUT'], ['127.0.0.1', 'ETIMEDOUT']])
+  t.deepEqual(
+    errors.map(({ address, code }) => [address, code]),
+    [
+      ['::1', 'ETIMEDOUT'],
+      ['127.0.0.1', 'ETIMEDOUT'],
+    ],
+  )
   t.true(errors[0]!.elapsed > errors[1]!.elapsed)
   t.is(openSockets().length, before)
 })
@@ -139,7 +164,10 @@ test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) 
 test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
   answering(t, { 'late.test': new Promise(() => {}) })
   const { errors } = await failure(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })
-  t.deepEqual(errors.map(({ code }) => code), ['ETIMEDOUT'])
+  t.deepEqual(
+    errors.map(({ code }) => code),
+    ['ETIMEDOUT'],
+  )
 })
 
 test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) => {
@@ -156,7 +184,12 @@ test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) =
   for (const hostname of ['late.test', 'silent.test', '127.0.0.1']) {
     const controller = new AbortController()
     const calls: unknown[] = []
-    const connecting = connect({ hostname, port, signal: controller.signal, socket: { connectError: (_, error) => void calls.push(error) } })
+    const connecting = connect({
+      hostname,
+      port,
+      signal: controller.signal,
+      socket: { connectError: (_, error) => void calls.push(error) },
+    })
     setTimeout(() => controller.abort(reason), 30)
     t.is(await t.throwsAsync(connecting), reason, hostname)
     t.deepEqual(calls, [reason])
@@ -177,12 +210,15 @@ test.serial('a_signal_after_connecting_does_nothing', async (t) => {
 })
 
 test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { connect, listen } from 'm-socket'
     await connect({ hostname: '127.0.0.1', port: 1, connectTimeout: 60_000 }).catch((error) => console.log(error.errors[0].code))
     const server = listen({ hostname: '127.0.0.1' }).unref()
     connect({ hostname: '127.0.0.1', port: server.port, connectTimeout: 60_000 }).then((it) => { console.log('connected'); it.terminate() })
-  `)
+  `,
+  )
   t.is(stdout, 'ECONNREFUSED\nconnected\n', stderr)
   t.is(code, 0)
 })
@@ -192,7 +228,12 @@ test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
 test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone', async (t) => {
   const server = serving(t)
   const port = freePort()
-  const connection = await connected(t, { hostname: 'localhost', port: server.port!, localAddress: '127.0.0.9', localPort: port })
+  const connection = await connected(t, {
+    hostname: 'localhost',
+    port: server.port!,
+    localAddress: '127.0.0.9',
+    localPort: port,
+  })
   t.deepEqual([connection.localAddress, connection.localPort], ['127.0.0.9', port])
 })
 
@@ -201,12 +242,17 @@ test('paths_are_connected_to_and_a_missing_one_is_told', async (t) => {
   t.is((await connected(t, { unix: server.unix! })).remoteAddress, server.unix)
   const path = freePath(t)
   const { errors } = await failure(t, { unix: path })
-  t.deepEqual(errors.map(({ code, address, port }) => [code, address, port]), [['ENOENT', path, undefined]])
+  t.deepEqual(
+    errors.map(({ code, address, port }) => [code, address, port]),
+    [['ENOENT', path, undefined]],
+  )
 })
 
 test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) => {
   const server = serving(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
-  const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { unix: server.unix! }))).catch((reason: unknown) => reason)
+  const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { unix: server.unix! }))).catch(
+    (reason: unknown) => reason,
+  )
   t.true(error instanceof AggregateError)
   t.is((error as AggregateError & { errors: ConnectAttemptError[] }).errors[0]!.code, 'EAGAIN')
 })
@@ -220,7 +266,14 @@ test('truth 21: a_connection_to_oneself_is_refused', async (t) => {
 test('options_are_set_before_connecting', async (t) => {
   const server = serving(t)
   const { socket } = await connected(t, {
-    hostname: '127.0.0.1', port: server.port!, userTimeout: 4321, synCount: 3, fastOpenConnect: true, maxSegment: 1000, receiveBufferSize: 20_000, keepAlive: { idle: 9000 },
+    hostname: '127.0.0.1',
+    port: server.port!,
+    userTimeout: 4321,
+    synCount: 3,
+    fastOpenConnect: true,
+    maxSegment: 1000,
+    receiveBufferSize: 20_000,
+    keepAlive: { idle: 9000 },
   })
   t.is(socket!.getOption('userTimeout'), 4321)
   t.is(socket!.getOption('synCount'), 3)
@@ -252,13 +305,22 @@ const CUT = `
 `
 
 for (const stage of ['cut-wire', 'zero-window']) {
-  testWith(['ip', 'unshare'], `truth 29: a_connection_without_answers_for_its_user_timeout_is_told (${stage})`, async (t) => {
-    const script = 'ip link set lo up && ip addr add 10.99.0.1/24 dev lo && exec "$0" "$@"'
-    const { stdout, stderr } = await run(t, 'unshare', ['--net', 'sh', '-c', script, process.execPath, ...sourceArguments(CUT), stage], {
-      cwd: new URL('..', import.meta.url),
-    })
-    t.is(stdout, 'ETIMEDOUT ETIMEDOUT true\n', stderr)
-  })
+  testWith(
+    ['ip', 'unshare'],
+    `truth 29: a_connection_without_answers_for_its_user_timeout_is_told (${stage})`,
+    async (t) => {
+      const script = 'ip link set lo up && ip addr add 10.99.0.1/24 dev lo && exec "$0" "$@"'
+      const { stdout, stderr } = await run(
+        t,
+        'unshare',
+        ['--net', 'sh', '-c', script, process.execPath, ...sourceArguments(CUT), stage],
+        {
+          cwd: new URL('..', import.meta.url),
+        },
+      )
+      t.is(stdout, 'ETIMEDOUT ETIMEDOUT true\n', stderr)
+    },
+  )
 }
 
 /** A name with an address whose packets vanish, and one that answers; both from a hosts file, by the real resolver. */
@@ -274,15 +336,27 @@ const DUAL = `
 
 testWith(['ip', 'unshare'], 'a_name_with_a_blackholed_ipv6_address_connects_by_ipv4', async (t) => {
   const script = [
-    'ip link set lo up', 'ip link add wire type veth peer name end', 'ip link set wire up', 'ip link set end up',
-    'ip addr add 10.99.0.1/24 dev wire', 'ip addr add 2001:db8::1/64 dev wire nodad',
+    'ip link set lo up',
+    'ip link add wire type veth peer name end',
+    'ip link set wire up',
+    'ip link set end up',
+    'ip addr add 10.99.0.1/24 dev wire',
+    'ip addr add 2001:db8::1/64 dev wire nodad',
     // Sent to a host that is not there, packets vanish.
     'ip -6 neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev wire',
-    'printf "2001:db8::2 dual.test\\n10.99.0.1 dual.test\\n" > /tmp/hosts-$$', 'mount --bind /tmp/hosts-$$ /etc/hosts', 'rm /tmp/hosts-$$', 'exec "$0" "$@"',
+    'printf "2001:db8::2 dual.test\\n10.99.0.1 dual.test\\n" > /tmp/hosts-$$',
+    'mount --bind /tmp/hosts-$$ /etc/hosts',
+    'rm /tmp/hosts-$$',
+    'exec "$0" "$@"',
   ].join(' && ')
-  const { stdout, stderr } = await run(t, 'unshare', ['--net', '--mount', 'sh', '-c', script, process.execPath, ...sourceArguments(DUAL)], {
-    cwd: new URL('..', import.meta.url),
-  })
+  const { stdout, stderr } = await run(
+    t,
+    'unshare',
+    ['--net', '--mount', 'sh', '-c', script, process.execPath, ...sourceArguments(DUAL)],
+    {
+      cwd: new URL('..', import.meta.url),
+    },
+  )
   t.is(stdout, '10.99.0.1 true true\n', stderr)
 })
 
@@ -306,7 +380,11 @@ const REFUSALS: readonly [options: object, code: string, message: RegExp][] = [
   [{ hostname: '127.0.0.1', port: 1, highWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', /highWaterMark/],
   [{ hostname: '127.0.0.1', port: 1, receiveInto: new Uint8Array(0) }, 'ERR_INVALID_ARG_TYPE', /receiveInto/],
   [{ hostname: '127.0.0.1', port: 1, localAddress: 'name' }, 'ERR_INVALID_ARG_VALUE', /localAddress/],
-  [{ hostname: '::1', port: 1, localAddress: '127.0.0.1' }, 'ERR_INVALID_ARG_VALUE', /options\.localAddress.*family of ::1/],
+  [
+    { hostname: '::1', port: 1, localAddress: '127.0.0.1' },
+    'ERR_INVALID_ARG_VALUE',
+    /options\.localAddress.*family of ::1/,
+  ],
   [{ hostname: '127.0.0.1', port: 1, localPort: 65536 }, 'ERR_SOCKET_BAD_PORT', /options\.localPort/],
   [{ unix: 'x', localAddress: '127.0.0.1' }, 'ERR_INVALID_ARG_TYPE', /either unix/],
   [{ unix: 'x', localPort: 1 }, 'ERR_INVALID_ARG_TYPE', /either unix/],
@@ -320,7 +398,10 @@ for (const [options, code, message] of REFUSALS) {
   test.serial(`refused: ${JSON.stringify(options)} ${message.source}`, async (t) => {
     const before = openSockets().length
     let told = 0
-    await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), { code, message })
+    await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), {
+      code,
+      message,
+    })
     t.is(told, 0)
     // Those of the tests before may still be closing.
     t.true(openSockets().length <= before)
@@ -328,13 +409,20 @@ for (const [options, code, message] of REFUSALS) {
 }
 
 test.serial('options_are_an_object', async (t) => {
-  for (const wrong of [undefined, null, 3, 'x']) await t.throwsAsync(connect(wrong as never), { code: 'ERR_INVALID_ARG_TYPE' })
+  for (const wrong of [undefined, null, 3, 'x'])
+    await t.throwsAsync(connect(wrong as never), { code: 'ERR_INVALID_ARG_TYPE' })
 })
 
 test.serial('what_the_kernel_refuses_has_its_errno', async (t) => {
   const server = serving(t)
   const { errors } = await failure(t, { hostname: '127.0.0.1', port: server.port!, congestion: 'none-such' })
-  t.deepEqual(errors.map(({ code }) => code), ['ENOENT'])
+  t.deepEqual(
+    errors.map(({ code }) => code),
+    ['ENOENT'],
+  )
   const refused = await failure(t, { hostname: '127.0.0.1', port: server.port!, localAddress: '192.0.2.1' })
-  t.deepEqual(refused.errors.map(({ code }) => code), ['EADDRNOTAVAIL'])
+  t.deepEqual(
+    refused.errors.map(({ code }) => code),
+    ['EADDRNOTAVAIL'],
+  )
 })

@@ -2,7 +2,16 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Connection, type Handlers, type ListenOptions, type Server, SocketClosedError, connect, listen, toDuplex } from 'm-socket'
+import {
+  type Connection,
+  type Handlers,
+  type ListenOptions,
+  type Server,
+  SocketClosedError,
+  connect,
+  listen,
+  toDuplex,
+} from 'm-socket'
 
 /** A server and one connection to it, both terminated at the end of the test. */
 async function connected(
@@ -166,7 +175,14 @@ test('corked_writes_leave_together_when_the_outermost_cork_ends', async (t) => {
   t.is(connection.bytesWritten, 3)
   const into = Buffer.alloc(8)
   t.is(await accepted.read(into), 3)
-  t.throws(() => connection.cork(() => { connection.write('d'); throw new RangeError('mine') }), { instanceOf: RangeError })
+  t.throws(
+    () =>
+      connection.cork(() => {
+        connection.write('d')
+        throw new RangeError('mine')
+      }),
+    { instanceOf: RangeError },
+  )
   t.is(await accepted.read(into), 1)
 })
 

@@ -17,10 +17,12 @@ async function untilListening(port: string): Promise<void> {
   for (let attempt = 0; attempt < 1200; attempt++) {
     const connected = await new Promise<boolean>((resolve) => {
       const probe = connect(Number(port), '127.0.0.1')
-      probe.on('error', () => resolve(false)).on('connect', () => {
-        probe.destroy()
-        resolve(true)
-      })
+      probe
+        .on('error', () => resolve(false))
+        .on('connect', () => {
+          probe.destroy()
+          resolve(true)
+        })
     })
     if (connected) return
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -4,7 +4,18 @@ import { constants } from 'node:os'
 import { inspect } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Connection, type Event, type InetAddress, Multiplexer, type Server, Socket, SocketClosedError, SocketError, connect, listen } from 'm-socket'
+import {
+  type Connection,
+  type Event,
+  type InetAddress,
+  Multiplexer,
+  type Server,
+  Socket,
+  SocketClosedError,
+  SocketError,
+  connect,
+  listen,
+} from 'm-socket'
 
 import { outcomeOf, runModule, startModule } from './support/child.js'
 import { openSockets } from './support/descriptors.js'
@@ -64,7 +75,10 @@ test('a_port_is_had_again_as_soon_as_its_server_has_been_stopped', async (t) => 
   t.throws(() => peer.receive(new Uint8Array(1)), { code: 'ECONNRESET' })
 })
 
-for (const [kind, pathFor] of [['a path', freePath], ['an abstract name', abstractName]] as const) {
+for (const [kind, pathFor] of [
+  ['a path', freePath],
+  ['an abstract name', abstractName],
+] as const) {
   test(`a_unix_socket_has_a_path_and_no_port (${kind})`, async (t) => {
     const path = pathFor(t)
     const server = serving(t, { unix: path, socket: { data: (connection, chunk) => void connection.end(chunk) } })
@@ -80,7 +94,10 @@ for (const [kind, pathFor] of [['a path', freePath], ['an abstract name', abstra
 }
 
 /** A child process that listens on what its parent hands over as descriptor 3. */
-async function withHandedOver(t: ExecutionContext, source: string): Promise<{ port: number; ending: ReturnType<typeof outcomeOf> }> {
+async function withHandedOver(
+  t: ExecutionContext,
+  source: string,
+): Promise<{ port: number; ending: ReturnType<typeof outcomeOf> }> {
   const owner = listening(t)
   const { port } = owner.address as InetAddress
   const child = startModule(t, source, { stdio: ['ignore', 'pipe', 'pipe', owner.fd] })
@@ -89,13 +106,16 @@ async function withHandedOver(t: ExecutionContext, source: string): Promise<{ po
 }
 
 test('a_listening_descriptor_is_taken_over', async (t) => {
-  const { port, ending } = await withHandedOver(t, `
+  const { port, ending } = await withHandedOver(
+    t,
+    `
     import { listen } from 'm-socket'
     const server = listen({ fd: 3, socket: {
       data: (connection, chunk) => void connection.end(chunk),
       close: () => server.stop(),
     } })
-    console.log(server.hostname, server.port)`)
+    console.log(server.hostname, server.port)`,
+  )
   const peer = await connect({ hostname: '127.0.0.1', port })
   peer.end('hello')
   let echo = ''
@@ -106,7 +126,9 @@ test('a_listening_descriptor_is_taken_over', async (t) => {
 })
 
 test('truth 11: a_descriptor_stays_as_it_was_when_other_options_are_refused', async (t) => {
-  const { ending } = await withHandedOver(t, `
+  const { ending } = await withHandedOver(
+    t,
+    `
     import { Multiplexer, listen } from 'm-socket'
     import { readlinkSync } from 'node:fs'
     const closed = new Multiplexer()
@@ -119,10 +141,14 @@ test('truth 11: a_descriptor_stays_as_it_was_when_other_options_are_refused', as
       try { after = readlinkSync('/proc/self/fd/3') } catch (error) { after = error.code }
       said.push(after === before)
     }
-    console.log(said.join(' '))`)
+    console.log(said.join(' '))`,
+  )
   const { code, stdout, stderr } = await ending
   t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
-  t.is(stdout, 'ERR_OUT_OF_RANGE true ERR_OUT_OF_RANGE true ERR_INVALID_ARG_TYPE true ERR_INVALID_ARG_TYPE true ERR_SOCKET_CLOSED true\n')
+  t.is(
+    stdout,
+    'ERR_OUT_OF_RANGE true ERR_OUT_OF_RANGE true ERR_INVALID_ARG_TYPE true ERR_INVALID_ARG_TYPE true ERR_SOCKET_CLOSED true\n',
+  )
 })
 
 // What its connections are
@@ -166,7 +192,10 @@ test('data_is_the_servers_until_a_connection_has_its_own', async (t) => {
     await until(() => connections.length === count)
   }
   t.true(before.every((data) => data === common))
-  t.deepEqual(connections.map(({ data }) => data.name), ['own', 'common'])
+  t.deepEqual(
+    connections.map(({ data }) => data.name),
+    ['own', 'common'],
+  )
 })
 
 test('a_connection_knows_its_server_and_both_ends', async (t) => {
@@ -307,11 +336,16 @@ const FAULTS = ['ECONNABORTED', 'EINTR', 'EPROTO', 'ENETDOWN', 'EPERM']
 
 for (const error of FAULTS) {
   testWith(['strace'], `truth 15: an_error_of_one_connection_is_skipped_by_a_server (${error})`, async (t) => {
-    const { code, stdout, stderr, calls } = await straced(t, `
+    const { code, stdout, stderr, calls } = await straced(
+      t,
+      `
       import { Socket, listen } from 'm-socket'
       let opened = 0
       const server = listen({ hostname: '127.0.0.1', socket: { open() { if (++opened === 2) { console.log(opened); process.exit() } } } })
-      const clients = [1, 2].map(() => Socket.connect({ port: server.port }))`, 'accept4', `accept4:error=${error}:when=1..3`)
+      const clients = [1, 2].map(() => Socket.connect({ port: server.port }))`,
+      'accept4',
+      `accept4:error=${error}:when=1..3`,
+    )
     t.is(code, 0, stderr)
     t.is(stdout, '2\n')
     t.is(calls.filter((call) => call.includes('(INJECTED)')).length, 3, 'all three errors were met')
@@ -320,11 +354,16 @@ for (const error of FAULTS) {
 
 for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
   testWith(['strace'], `truth 15: an_exhausted_server_rests_between_its_attempts (${error})`, async (t) => {
-    const { code, stdout, stderr, calls } = await straced(t, `
+    const { code, stdout, stderr, calls } = await straced(
+      t,
+      `
       import { Socket, listen } from 'm-socket'
       const began = performance.now()
       const server = listen({ hostname: '127.0.0.1', socket: { open() { console.log(performance.now() - began); process.exit() } } })
-      const client = Socket.connect({ port: server.port })`, 'accept4', `accept4:error=${error}:when=1..3`)
+      const client = Socket.connect({ port: server.port })`,
+      'accept4',
+      `accept4:error=${error}:when=1..3`,
+    )
     t.is(code, 0, stderr)
     t.is(calls.filter((call) => call.startsWith('accept4')).length, 4)
     t.true(Number(stdout) > 250, `three rests took ${stdout} ms`)
@@ -353,7 +392,9 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
     console.log(JSON.stringify({ early, held, opened, echoed, cpu: (user + system) / 1000 }))
     process.exit()`
   const command = `ulimit -n 64; exec "$0" "$@"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], { cwd: ROOT })
+  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
+    cwd: ROOT,
+  })
   t.is(code, 0, stderr)
   const { cpu, ...counts } = JSON.parse(stdout) as { cpu: number }
   t.deepEqual(counts, { early: 1, held: 1, opened: 5, echoed: 1 } as object)
@@ -384,7 +425,12 @@ testWith(['strace'], 'truth 36: a_connection_that_cannot_be_watched_is_let_go_an
   // Node registers descriptors of its own too: which registration is the second connection's, a run without a fault tells.
   const accepts = calm.calls.flatMap((call, index) => (/^accept4.* = \d+$/.test(call) ? [index] : []))
   const nth = calm.calls.slice(0, accepts[1]! + 2).filter((call) => call.startsWith('epoll_ctl')).length
-  const { code, stdout, stderr, calls } = await straced(t, THREE_COME, 'accept4,epoll_ctl', `epoll_ctl:error=ENOSPC:when=${nth}`)
+  const { code, stdout, stderr, calls } = await straced(
+    t,
+    THREE_COME,
+    'accept4,epoll_ctl',
+    `epoll_ctl:error=ENOSPC:when=${nth}`,
+  )
   t.is(code, 0, stderr)
   t.true(/EPOLL_CTL_ADD.*INJECTED/.test(calls.join(' ')))
   const { left, ...counts } = JSON.parse(stdout) as { left: string[] }
@@ -402,7 +448,10 @@ test('stop_refuses_those_who_come_and_lets_the_others_go_on', async (t) => {
   const { port } = server
   server.stop()
   server.stop()
-  await t.throwsAsync(connect({ hostname: '127.0.0.1', port: port! }), { instanceOf: AggregateError, message: /ECONNREFUSED/ })
+  await t.throwsAsync(connect({ hostname: '127.0.0.1', port: port! }), {
+    instanceOf: AggregateError,
+    message: /ECONNREFUSED/,
+  })
   peer.send('still there?')
   t.is((await receiveExactly(peer, 12)).toString(), 'still there?')
   t.is(server.connections, 1)
@@ -426,7 +475,9 @@ test('stop_true_resets_all_connections_and_tells_each_once', async (t) => {
 
 test('close_ends_all_connections_and_waits_for_the_peers_to_end_too', async (t) => {
   const said: string[] = []
-  const server = serving(t, { socket: { data: () => {}, end: () => void said.push('end'), close: () => void said.push('close') } })
+  const server = serving(t, {
+    socket: { data: () => {}, end: () => void said.push('end'), close: () => void said.push('close') },
+  })
   const peers = await Promise.all([1, 2].map(() => dialled(t, server)))
   await until(() => server.connections === 2)
   const closing = server.close().then(() => void said.push('closed'))
@@ -501,7 +552,9 @@ test('close_twice_is_one_close_and_the_sooner_deadline_counts', async (t) => {
   await dialled(t, server)
   await until(() => server.connections === 1)
   let resolved = 0
-  const closings = [server.close(), server.close({ timeout: 60_000 }), server.close({ timeout: 50 })].map((closing) => closing.then(() => void resolved++))
+  const closings = [server.close(), server.close({ timeout: 60_000 }), server.close({ timeout: 50 })].map((closing) =>
+    closing.then(() => void resolved++),
+  )
   await Promise.all(closings)
   t.is(resolved, 3)
   t.is(closed, 1)
@@ -536,7 +589,10 @@ test('await_using_closes_a_server_in_peace', async (t) => {
   const closed: (Error | undefined)[] = []
   let echo: Promise<Buffer>
   {
-    await using server = listen({ hostname: '127.0.0.1', socket: { open: (it) => void it.write('hello'), data: () => {}, close: (_, error) => void closed.push(error) } })
+    await using server = listen({
+      hostname: '127.0.0.1',
+      socket: { open: (it) => void it.write('hello'), data: () => {}, close: (_, error) => void closed.push(error) },
+    })
     const peer = await dialled(t, server)
     await until(() => server.connections === 1)
     echo = receiveToEnd(peer).finally(() => peer.close())
@@ -549,7 +605,10 @@ test('await_using_closes_a_server_in_peace', async (t) => {
 
 test('reload_counts_for_open_connections_too', async (t) => {
   const said: string[] = []
-  const server = serving(t, { unix: freePath(t), socket: { data: (_, chunk) => void said.push(`old ${chunk}`), close: () => void said.push('old close') } })
+  const server = serving(t, {
+    unix: freePath(t),
+    socket: { data: (_, chunk) => void said.push(`old ${chunk}`), close: () => void said.push('old close') },
+  })
   const peer = dial(t, server)
   peer.send('1')
   await until(() => said.length === 1)
@@ -596,8 +655,16 @@ test('a_connection_reloads_the_handlers_of_its_server', async (t) => {
 test('a_reload_that_is_refused_leaves_the_handlers_in_force', async (t) => {
   const said: string[] = []
   const server = serving(t, { unix: freePath(t), socket: { data: (_, chunk) => void said.push(chunk.toString()) } })
-  t.throws(() => server.reload({ socket: { data: 5 as never } }), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE', message: /socket\.data.*function/ })
-  t.throws(() => server.reload({ socket: { dat: () => {} } as never }), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_VALUE', message: /did you mean 'data'/ })
+  t.throws(() => server.reload({ socket: { data: 5 as never } }), {
+    instanceOf: TypeError,
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: /socket\.data.*function/,
+  })
+  t.throws(() => server.reload({ socket: { dat: () => {} } as never }), {
+    instanceOf: TypeError,
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /did you mean 'data'/,
+  })
   dial(t, server).send('hello')
   await until(() => said.length === 1)
   t.deepEqual(said, ['hello'])
@@ -632,7 +699,10 @@ test('open_is_called_before_the_loop_gets_the_connection', async (t) => {
 })
 
 test('leaving_the_loop_leaves_the_server_and_its_connections_open', async (t) => {
-  const server = serving(t, { unix: freePath(t), socket: { data: (connection, chunk) => void connection.write(chunk) } })
+  const server = serving(t, {
+    unix: freePath(t),
+    socket: { data: (connection, chunk) => void connection.write(chunk) },
+  })
   const peers = [dial(t, server), dial(t, server)]
   for await (const connection of server) {
     t.is(connection.readyState, 1)
@@ -681,7 +751,12 @@ test('two_loops_share_the_connections_and_both_end', async (t) => {
       if (++taken === 10) server.stop()
     }
   }
-  const loops = [loop(), loop()].map((running) => running.then(() => 'ended', (error: Error) => error.message))
+  const loops = [loop(), loop()].map((running) =>
+    running.then(
+      () => 'ended',
+      (error: Error) => error.message,
+    ),
+  )
   await turn()
   for (let count = 0; count < 10; count++) {
     dial(t, server)
@@ -697,30 +772,52 @@ test('two_loops_share_the_connections_and_both_end', async (t) => {
 
 /** Fails unless a module ends by itself, in peace; returns what it said. */
 async function ends(t: ExecutionContext, source: string): Promise<string> {
-  const { code, signal, stdout, stderr } = await runModule(t, `import { Socket, connect, listen } from 'm-socket'\n${source}`)
+  const { code, signal, stdout, stderr } = await runModule(
+    t,
+    `import { Socket, connect, listen } from 'm-socket'\n${source}`,
+  )
   t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
   return stdout.trimEnd()
 }
 
 test('truth 40: an_unreferenced_server_lets_the_process_end', async (t) => {
-  t.is(await ends(t, `
+  t.is(
+    await ends(
+      t,
+      `
     const server = listen({ hostname: '127.0.0.1' }).unref()
-    process.on('exit', () => console.log(server.port > 0))`), 'true')
+    process.on('exit', () => console.log(server.port > 0))`,
+    ),
+    'true',
+  )
 })
 
 test('truth 40: a_stopped_server_lets_the_process_end', async (t) => {
-  t.is(await ends(t, `
+  t.is(
+    await ends(
+      t,
+      `
     const server = listen({ hostname: '127.0.0.1' })
     server.ref()
-    setTimeout(() => { server.stop(); server.ref(); console.log('stopped') }, 50)`), 'stopped')
+    setTimeout(() => { server.stop(); server.ref(); console.log('stopped') }, 50)`,
+    ),
+    'stopped',
+  )
 })
 
-for (const [how, calls] of [['as it is at first', ''], ['referenced again', '.unref().ref()'], ['referenced twice', '.ref().ref()']] as const) {
+for (const [how, calls] of [
+  ['as it is at first', ''],
+  ['referenced again', '.unref().ref()'],
+  ['referenced twice', '.ref().ref()'],
+] as const) {
   test(`truth 40: a_referenced_server_holds_the_process (${how})`, async (t) => {
-    const child = startModule(t, `
+    const child = startModule(
+      t,
+      `
       import { listen } from 'm-socket'
       const server = listen({ hostname: '127.0.0.1', socket: { data: () => {}, close: () => server.unref() } })${calls}
-      console.log(server.port)`)
+      console.log(server.port)`,
+    )
     const ending = outcomeOf(child)
     const [port] = (await once(child.stdout!, 'data')) as [Buffer]
     // With nothing to hold it, it would be gone long before somebody comes.
@@ -733,17 +830,25 @@ for (const [how, calls] of [['as it is at first', ''], ['referenced again', '.un
 }
 
 test('truth 40: an_open_connection_holds_the_process_though_its_server_does_not', async (t) => {
-  t.is(await ends(t, `
+  t.is(
+    await ends(
+      t,
+      `
     const server = listen({ hostname: '127.0.0.1', socket: {
       open: () => server.unref(),
       data: (connection) => { connection.unref(); console.log('told') },
     } })
     const peer = Socket.connect({ port: server.port })
-    setTimeout(() => peer.send('x'), 100).unref()`), 'told')
+    setTimeout(() => peer.send('x'), 100).unref()`,
+    ),
+    'told',
+  )
 })
 
 test('truth 40: queued_output_holds_the_process_though_nothing_else_does', async (t) => {
-  const child = startModule(t, `
+  const child = startModule(
+    t,
+    `
     import { listen } from 'm-socket'
     const server = listen({ hostname: '127.0.0.1', socket: {
       open(connection) {
@@ -751,7 +856,8 @@ test('truth 40: queued_output_holds_the_process_though_nothing_else_does', async
         connection.unref().end(Buffer.alloc(20_000_000, 'x'))
       },
     } })
-    console.log(server.port)`)
+    console.log(server.port)`,
+  )
   const ending = outcomeOf(child)
   const [port] = (await once(child.stdout!, 'data')) as [Buffer]
   const peer = await connect({ hostname: '127.0.0.1', port: Number(port) })
@@ -793,14 +899,21 @@ test('a_multiplexer_that_the_program_waits_for_runs_the_handlers', async (t) => 
 test('other_targets_of_the_same_multiplexer_are_the_programs_events', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
   let echoed = 0
-  const server = serving(t, { unix: freePath(t), multiplexer, socket: { data: (connection, chunk) => void (echoed++, connection.write(chunk)) } })
+  const server = serving(t, {
+    unix: freePath(t),
+    multiplexer,
+    socket: { data: (connection, chunk) => void (echoed++, connection.write(chunk)) },
+  })
   const peer = dial(t, server)
   multiplexer.add(peer, 'r')
   peer.send('hello')
   let events: Event[] = []
   // A busy process may let the time pass before it has looked twice.
   for (let looks = 0; events.length === 0 && looks < 100; looks++) events = await multiplexer.wait(300)
-  t.deepEqual(events.map(({ target }) => target), [peer])
+  t.deepEqual(
+    events.map(({ target }) => target),
+    [peer],
+  )
   t.is(peer.receive(Buffer.alloc(10)), 5)
   t.is(echoed, 1)
 })
@@ -838,18 +951,28 @@ test('a_server_whose_multiplexer_was_closed_can_still_be_stopped', async (t) => 
 })
 
 test('a_multiplexer_of_the_programs_holds_the_process_by_its_own_waits_alone', async (t) => {
-  t.is(await ends(t, `
+  t.is(
+    await ends(
+      t,
+      `
     import { Multiplexer } from 'm-socket'
     const multiplexer = new Multiplexer()
     const server = listen({ hostname: '127.0.0.1', multiplexer })
-    process.on('exit', () => console.log(server.port > 0))`), 'true')
+    process.on('exit', () => console.log(server.port > 0))`,
+    ),
+    'true',
+  )
 })
 
 // Descriptors
 
 test.serial('a_server_leaves_no_descriptor_behind', async (t) => {
   const before = openSockets()
-  const server = listen({ hostname: '127.0.0.1', maxConnections: 3, socket: { data: (connection, chunk) => void connection.end(chunk) } })
+  const server = listen({
+    hostname: '127.0.0.1',
+    maxConnections: 3,
+    socket: { data: (connection, chunk) => void connection.end(chunk) },
+  })
   const peers = await Promise.all(NAMES.map(() => connect({ hostname: '127.0.0.1', port: server.port! })))
   for (const peer of peers) peer.end('x')
   for (const peer of peers.slice(0, 3)) for await (const chunk of peer) t.is(chunk.length, 1)
@@ -878,28 +1001,48 @@ const WRONG_VALUE = [TypeError, 'ERR_INVALID_ARG_VALUE'] as const
 const OUT_OF_RANGE = [RangeError, 'ERR_OUT_OF_RANGE'] as const
 
 test.serial('an_option_that_is_unknown_is_refused_and_the_nearest_is_named', (t) => {
-  for (const [name, nearest] of Object.entries({ nodelay: 'noDelay', hostName: 'hostname', ports: 'port', sockets: 'socket', idletimeout: 'idleTimeout', maxConnection: 'maxConnections', backLog: 'backlog' })) {
-    refuses(t, { [name]: 1 }, [...WRONG_VALUE, `The property 'options.${name}' is not a known option (did you mean '${nearest}'?). Received 1`])
+  for (const [name, nearest] of Object.entries({
+    nodelay: 'noDelay',
+    hostName: 'hostname',
+    ports: 'port',
+    sockets: 'socket',
+    idletimeout: 'idleTimeout',
+    maxConnection: 'maxConnections',
+    backLog: 'backlog',
+  })) {
+    refuses(t, { [name]: 1 }, [
+      ...WRONG_VALUE,
+      `The property 'options.${name}' is not a known option (did you mean '${nearest}'?). Received 1`,
+    ])
   }
   refuses(t, { xyzzyplugh: 1 }, [...WRONG_VALUE, "The property 'options.xyzzyplugh' is not a known option. Received 1"])
   refuses(t, { connectTimeout: 1 }, [...WRONG_VALUE, /options\.connectTimeout/])
 })
 
 test.serial('options_that_are_no_object_are_refused', (t) => {
-  for (const options of [undefined, null, 80, '80', () => {}]) refuses(t, options, [...WRONG_TYPE, /^The "options" argument must be of type object\. Received /])
+  for (const options of [undefined, null, 80, '80', () => {}])
+    refuses(t, options, [...WRONG_TYPE, /^The "options" argument must be of type object\. Received /])
 })
 
 test.serial('a_port_is_a_number_from_0_to_65535', (t) => {
   for (const port of [-1, 65536, 1.5, Number.NaN, '80', null, {}]) {
-    refuses(t, { hostname: '127.0.0.1', port }, [RangeError, 'ERR_SOCKET_BAD_PORT', /port should be >= 0 and < 65536\. Received /])
+    refuses(t, { hostname: '127.0.0.1', port }, [
+      RangeError,
+      'ERR_SOCKET_BAD_PORT',
+      /port should be >= 0 and < 65536\. Received /,
+    ])
     refuses(t, { port }, [RangeError, 'ERR_SOCKET_BAD_PORT', /port should be >= 0 and < 65536\. Received /])
   }
 })
 
 test.serial('a_hostname_is_a_numeric_address', (t) => {
-  for (const hostname of [5, null, {}, true]) refuses(t, { hostname }, [...WRONG_TYPE, /host(name)?" \w+ must be of type string\. Received /])
+  for (const hostname of [5, null, {}, true])
+    refuses(t, { hostname }, [...WRONG_TYPE, /host(name)?" \w+ must be of type string\. Received /])
   for (const hostname of ['', 'example.org', '256.0.0.1', '127.0.0.1:80', '[::1]', 'LOCALHOST']) {
-    refuses(t, { hostname }, [...WRONG_VALUE, /must be a numeric IPv4 or IPv6 address; use Listener\.bindHost for names\. Received '/])
+    refuses(t, { hostname }, [
+      ...WRONG_VALUE,
+      /must be a numeric IPv4 or IPv6 address; use Listener\.bindHost for names\. Received '/,
+    ])
   }
 })
 
@@ -926,23 +1069,47 @@ test.serial('only_one_place_can_be_listened_on', (t) => {
 })
 
 test.serial('handlers_are_functions_with_names_that_are_known', (t) => {
-  for (const socket of [null, 5, 'data', () => {}]) refuses(t, { socket }, [...WRONG_TYPE, /^The "options\.socket" property must be of type object\. Received /])
-  for (const handler of [null, 5, 'f', {}]) refuses(t, { socket: { data: handler } }, [...WRONG_TYPE, /^The "options\.socket\.data" property must be a function\. Received /])
-  refuses(t, { socket: { onData: () => {} } }, [...WRONG_VALUE, /^The property 'options\.socket\.onData' is not a known option \(did you mean 'data'\?\)/])
+  for (const socket of [null, 5, 'data', () => {}])
+    refuses(t, { socket }, [...WRONG_TYPE, /^The "options\.socket" property must be of type object\. Received /])
+  for (const handler of [null, 5, 'f', {}])
+    refuses(t, { socket: { data: handler } }, [
+      ...WRONG_TYPE,
+      /^The "options\.socket\.data" property must be a function\. Received /,
+    ])
+  refuses(t, { socket: { onData: () => {} } }, [
+    ...WRONG_VALUE,
+    /^The property 'options\.socket\.onData' is not a known option \(did you mean 'data'\?\)/,
+  ])
   refuses(t, { socket: { connection: () => {} } }, [...WRONG_VALUE, /options\.socket\.connection/])
 })
 
 test.serial('numbers_are_numbers_within_their_range', (t) => {
   const ranges: Record<string, readonly [bad: unknown[], wrong: unknown[]]> = {
-    fd: [[-1, 1.5, 2 ** 31], ['3', null]],
-    backlog: [[-1, 1.5, 2 ** 31], ['3', null]],
-    maxConnections: [[0, -1, 1.5, 2 ** 31, Number.POSITIVE_INFINITY], ['3', null]],
-    idleTimeout: [[-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY], ['3', null]],
-    highWaterMark: [[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY], ['3', null]],
+    fd: [
+      [-1, 1.5, 2 ** 31],
+      ['3', null],
+    ],
+    backlog: [
+      [-1, 1.5, 2 ** 31],
+      ['3', null],
+    ],
+    maxConnections: [
+      [0, -1, 1.5, 2 ** 31, Number.POSITIVE_INFINITY],
+      ['3', null],
+    ],
+    idleTimeout: [
+      [-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY],
+      ['3', null],
+    ],
+    highWaterMark: [
+      [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY],
+      ['3', null],
+    ],
   }
   for (const [name, [bad, wrong]] of Object.entries(ranges)) {
     for (const value of bad) refuses(t, { [name]: value }, [...OUT_OF_RANGE, new RegExp(`${name}" is out of range\\.`)])
-    for (const value of wrong) refuses(t, { [name]: value }, [...WRONG_TYPE, new RegExp(`${name}" \\w+ must be of type number\\.`)])
+    for (const value of wrong)
+      refuses(t, { [name]: value }, [...WRONG_TYPE, new RegExp(`${name}" \\w+ must be of type number\\.`)])
   }
 })
 
@@ -951,8 +1118,10 @@ test.serial('what_is_no_boolean_no_array_and_no_multiplexer_is_refused', (t) => 
     refuses(t, { allowHalfOpen: value }, [...WRONG_TYPE, /options\.allowHalfOpen.*boolean/])
     refuses(t, { noDelay: value }, [...WRONG_TYPE, /options\.noDelay.*boolean/])
   }
-  for (const value of [5, 'buffer', [], new Uint8Array(0)]) refuses(t, { receiveInto: value }, [...WRONG_TYPE, /options\.receiveInto.*Uint8Array/])
-  for (const value of [5, {}, null]) refuses(t, { multiplexer: value }, [...WRONG_TYPE, /options\.multiplexer.*a Multiplexer/])
+  for (const value of [5, 'buffer', [], new Uint8Array(0)])
+    refuses(t, { receiveInto: value }, [...WRONG_TYPE, /options\.receiveInto.*Uint8Array/])
+  for (const value of [5, {}, null])
+    refuses(t, { multiplexer: value }, [...WRONG_TYPE, /options\.multiplexer.*a Multiplexer/])
   const closed = new Multiplexer()
   closed.close()
   refuses(t, { multiplexer: closed }, [SocketClosedError, 'ERR_SOCKET_CLOSED', /Multiplexer is closed/])

@@ -9,7 +9,15 @@ import { descriptorFlags, isOpen, openDescriptors } from './support/descriptors.
 import { lackingInfo, testUnless } from './support/emulation.js'
 import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from './support/pair.js'
 import { abstractName } from './support/unix.js'
-import { acceptNext, connectOutcome, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from './support/waiting.js'
+import {
+  acceptNext,
+  connectOutcome,
+  nextEvent,
+  receiveExactly,
+  receiveToEnd,
+  until,
+  waitUntil,
+} from './support/waiting.js'
 
 const byte = new Uint8Array(1)
 
@@ -316,9 +324,13 @@ test('a_queue_goes_out_during_the_waits_of_its_multiplexer_and_writable_is_told_
   const taken = fillUp(t, client)
   const receiving = receiveExactly(server, taken.length)
   let writable = 0
-  await waitUntil(multiplexer, () => writable > 0, (events) => {
-    for (const event of events) if (event.writable) writable += client.queued === 0 ? 1 : Number.NaN
-  })
+  await waitUntil(
+    multiplexer,
+    () => writable > 0,
+    (events) => {
+      for (const event of events) if (event.writable) writable += client.queued === 0 ? 1 : Number.NaN
+    },
+  )
   t.is(writable, 1)
   t.true((await receiving).equals(taken))
 })
@@ -361,7 +373,11 @@ test('a_socket_whose_queue_is_being_sent_may_enter_a_multiplexer', async (t) => 
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   server.send('back')
   let readable = false
-  await waitUntil(multiplexer, () => readable, (events) => (readable = events.some((event) => event.readable)))
+  await waitUntil(
+    multiplexer,
+    () => readable,
+    (events) => (readable = events.some((event) => event.readable)),
+  )
   t.is(client.queued, 0)
 })
 
@@ -448,7 +464,11 @@ test('a_graceful_close_completes_in_the_multiplexer_that_the_socket_is_in', asyn
   client.close()
   const receiving = receiveToEnd(server)
   let events = 0
-  await waitUntil(multiplexer, () => client.state === 'closed', (batch) => (events += batch.length))
+  await waitUntil(
+    multiplexer,
+    () => client.state === 'closed',
+    (batch) => (events += batch.length),
+  )
   t.is(events, 0, 'a closing socket has nothing to tell')
   t.false([...openDescriptors().values()].includes(link))
   t.true((await receiving).equals(taken))
@@ -476,7 +496,11 @@ test('reset_is_an_rst_that_the_peer_sees_after_the_data', async (t) => {
   t.like(event, { readable: true, error: true, hangup: true })
   const into = Buffer.alloc(100)
   t.is(into.toString('latin1', 0, client.receive(into) ?? -1), 'before')
-  const error = t.throws(() => client.receive(into), { instanceOf: SocketError, code: 'ECONNRESET', message: 'read ECONNRESET' })
+  const error = t.throws(() => client.receive(into), {
+    instanceOf: SocketError,
+    code: 'ECONNRESET',
+    message: 'read ECONNRESET',
+  })
   t.like(error, { syscall: 'read' })
   t.true((error as SocketError).errno! < 0)
   t.is(client.state, 'closed')
@@ -522,12 +546,15 @@ test('using_closes_gracefully', async (t) => {
 test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
   const listener = listening(t)
   const address = JSON.stringify(reach(listener))
-  const ended = runModule(t, `
+  const ended = runModule(
+    t,
+    `
     import { Socket } from 'm-socket'
     const socket = Socket.connect(${address})
     socket.send(Buffer.alloc(32 << 20, 'x'))
     socket.close()
-    console.log(socket.state)`)
+    console.log(socket.state)`,
+  )
   const server = resetting(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).length, 32 << 20)
   const { code, stdout } = await ended
@@ -632,14 +659,20 @@ async function blockingWorker(
   during: (server: Socket, told: (word: string) => Promise<void>) => Promise<void>,
 ): Promise<Report> {
   const listener = listening(t)
-  const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), { workerData: { to: reach(listener), script } })
+  const worker = new Worker(new URL('support/blocking-worker.ts', import.meta.url), {
+    workerData: { to: reach(listener), script },
+  })
   t.teardown(() => worker.terminate())
   const words: string[] = []
   const reported = new Promise<Report>((resolve, reject) => {
-    worker.on('message', (message: string | Report) => (typeof message === 'string' ? words.push(message) : resolve(message)))
+    worker.on('message', (message: string | Report) =>
+      typeof message === 'string' ? words.push(message) : resolve(message),
+    )
     worker.on('error', reject)
   })
-  const accompanied = acceptNext(listener).then((server) => during(resetting(t, server), (word) => until(() => words.includes(word))))
+  const accompanied = acceptNext(listener).then((server) =>
+    during(resetting(t, server), (word) => until(() => words.includes(word))),
+  )
   const [report] = await Promise.all([reported, accompanied])
   return report
 }
@@ -714,7 +747,9 @@ test('flush_never_waits_also_in_blocking_mode', async (t) => {
 
 test('blocking_on_the_main_thread_warns_once', async (t) => {
   const listener = listening(t)
-  const { code, stderr } = await runModule(t, `
+  const { code, stderr } = await runModule(
+    t,
+    `
     import { Socket } from 'm-socket'
     const sockets = [1, 2].map(() => Socket.connect(${JSON.stringify(reach(listener))}))
     for (const socket of sockets) {
@@ -722,7 +757,8 @@ test('blocking_on_the_main_thread_warns_once', async (t) => {
       socket.blocking = true
       socket.blocking = true
       socket.close()
-    }`)
+    }`,
+  )
   t.is(code, 0)
   t.is(stderr.match(/SocketBlockingWarning/g)?.length, 1)
 })

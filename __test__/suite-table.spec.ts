@@ -3,7 +3,17 @@ import test from 'ava'
 import { page } from '../scripts/suite/records.js'
 import { Tally } from '../scripts/suite/tally.js'
 
-const RUN = { runtime: 'Node 24.1.0', architecture: 'x64', libc: 'glibc', on: 'Linux 6.1', commit: 'abc1234', date: '2026-01-31', passed: 3, failed: [], skipped: [] }
+const RUN = {
+  runtime: 'Node 24.1.0',
+  architecture: 'x64',
+  libc: 'glibc',
+  on: 'Linux 6.1',
+  commit: 'abc1234',
+  date: '2026-01-31',
+  passed: 3,
+  failed: [],
+  skipped: [],
+}
 
 /** The rows of the page's table, without its head. */
 function rows(text: string): string[] {
@@ -43,7 +53,10 @@ test('tallies_of_several_files_add_up', (t) => {
   two.hear('not ok 1 - b', 'x.spec.ts: ')
   two.hear('ok 2 - c # SKIP', 'x.spec.ts: ')
   one.add(two)
-  t.deepEqual([one.passed, one.failed.map(({ name }) => name), one.skipped.map(({ name }) => name)], [1, ['x.spec.ts: b'], ['x.spec.ts: c']])
+  t.deepEqual(
+    [one.passed, one.failed.map(({ name }) => name), one.skipped.map(({ name }) => name)],
+    [1, ['x.spec.ts: b'], ['x.spec.ts: c']],
+  )
 })
 
 test('the_table_has_a_row_for_each_run_in_a_fixed_order', (t) => {
@@ -55,9 +68,19 @@ test('the_table_has_a_row_for_each_run_in_a_fixed_order', (t) => {
     RUN,
     { ...RUN, runtime: 'Node 20.0.0' },
   ]
-  const expected = ['Node 20.0.0 | x64 | glibc', 'Node 24.1.0 | x64 | glibc', 'Node 24.1.0 | x64 | musl', 'Node 24.1.0 | arm64 | glibc', 'Bun 1.0.0 | x64 | glibc', 'Deno 2.0.0 | x64 | glibc']
+  const expected = [
+    'Node 20.0.0 | x64 | glibc',
+    'Node 24.1.0 | x64 | glibc',
+    'Node 24.1.0 | x64 | musl',
+    'Node 24.1.0 | arm64 | glibc',
+    'Bun 1.0.0 | x64 | glibc',
+    'Deno 2.0.0 | x64 | glibc',
+  ]
   for (const order of [runs, [...runs].reverse()]) {
-    t.deepEqual(rows(page(order)), expected.map((start) => `| ${start} | Linux 6.1 | 3 | 0 | 0 | abc1234 | 2026-01-31 |`))
+    t.deepEqual(
+      rows(page(order)),
+      expected.map((start) => `| ${start} | Linux 6.1 | 3 | 0 | 0 | abc1234 | 2026-01-31 |`),
+    )
   }
 })
 

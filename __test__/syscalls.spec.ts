@@ -40,7 +40,9 @@ testWith(['strace'], 'an_echo_is_one_recv_and_one_send_and_its_share_of_a_batch'
   const sleeps = waits.filter((call) => !epolls.has(firstOf(call)))
   const per = (count: Call[]): string => (count.length / ECHOES).toFixed(3)
   t.log(`${calls.length} calls for ${ECHOES} echoes of ${CONNECTIONS} connections`)
-  t.log(`per echo: recv ${per(receives)}, send ${per(sends)}, our epoll_wait ${per(ours)}, libuv's ${per(sleeps)}, epoll_ctl ${per(controls)}, poll ${per(named(calls, 'poll'))}`)
+  t.log(
+    `per echo: recv ${per(receives)}, send ${per(sends)}, our epoll_wait ${per(ours)}, libuv's ${per(sleeps)}, epoll_ctl ${per(controls)}, poll ${per(named(calls, 'poll'))}`,
+  )
   // And one for each connection, which reads the end.
   t.true(receives.length <= ECHOES + CONNECTIONS)
   t.true(sends.length <= ECHOES)
@@ -59,24 +61,64 @@ testWith(['strace'], 'connecting_streams_and_closes_never_block_either', async (
 
 /** Checks that no call of ours could have slept; tells which epoll descriptors are ours. */
 function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
-  const epolls = new Set(onSockets(calls, targetOf).filter(({ name }) => name === 'epoll_ctl').map(firstOf))
+  const epolls = new Set(
+    onSockets(calls, targetOf)
+      .filter(({ name }) => name === 'epoll_ctl')
+      .map(firstOf),
+  )
   const waits = named(calls, 'epoll_wait', 'epoll_pwait').filter((call) => epolls.has(firstOf(call)))
   t.true(waits.length > 0)
-  t.deepEqual(waits.filter(({ args }) => !/, 0(, NULL, 8)?$/.test(args)), [], 'every epoll_wait of ours has a timeout of 0')
-  t.deepEqual([...named(calls, 'poll').filter(({ args }) => !args.endsWith(', 0')), ...named(calls, 'ppoll').filter(({ args }) => !args.includes('{tv_sec=0, tv_nsec=0}'))], [], 'and so has every poll')
+  t.deepEqual(
+    waits.filter(({ args }) => !/, 0(, NULL, 8)?$/.test(args)),
+    [],
+    'every epoll_wait of ours has a timeout of 0',
+  )
+  t.deepEqual(
+    [
+      ...named(calls, 'poll').filter(({ args }) => !args.endsWith(', 0')),
+      ...named(calls, 'ppoll').filter(({ args }) => !args.includes('{tv_sec=0, tv_nsec=0}')),
+    ],
+    [],
+    'and so has every poll',
+  )
 
   const opened = named(calls, 'socket', 'accept4')
-  t.deepEqual(opened.filter(({ args }) => !args.includes('SOCK_CLOEXEC|SOCK_NONBLOCK')), [], 'every socket is born non-blocking')
+  t.deepEqual(
+    opened.filter(({ args }) => !args.includes('SOCK_CLOEXEC|SOCK_NONBLOCK')),
+    [],
+    'every socket is born non-blocking',
+  )
   t.deepEqual(named(calls, 'accept'), [])
-  t.deepEqual(onSockets(calls).filter(({ name }) => !KNOWN.has(name)), [], 'nothing else is done to one')
+  t.deepEqual(
+    onSockets(calls).filter(({ name }) => !KNOWN.has(name)),
+    [],
+    'nothing else is done to one',
+  )
   const transfers = named(calls, 'recvfrom', 'sendto', 'sendmsg')
   t.true(transfers.length > 0)
-  t.deepEqual(transfers.filter(({ args }) => !args.includes('MSG_DONTWAIT')), [])
+  t.deepEqual(
+    transfers.filter(({ args }) => !args.includes('MSG_DONTWAIT')),
+    [],
+  )
   return epolls
 }
 
 /** What happens to a socket of ours; all of it returns at once on one that is non-blocking and does not linger. */
-const KNOWN = new Set(['bind', 'listen', 'accept4', 'connect', 'getsockopt', 'setsockopt', 'getsockname', 'getpeername', 'recvfrom', 'sendto', 'sendmsg', 'shutdown', 'close'])
+const KNOWN = new Set([
+  'bind',
+  'listen',
+  'accept4',
+  'connect',
+  'getsockopt',
+  'setsockopt',
+  'getsockname',
+  'getpeername',
+  'recvfrom',
+  'sendto',
+  'sendmsg',
+  'shutdown',
+  'close',
+])
 
 /** The calls of which one argument, the first or another, is a socket that is open at the time. */
 function onSockets(calls: readonly Call[], argument: (call: Call) => number = firstOf): Call[] {
@@ -90,17 +132,26 @@ function onSockets(calls: readonly Call[], argument: (call: Call) => number = fi
 }
 
 /** Runs a program of `fixtures/`, and something else meanwhile: the calls of its main thread since it first listened. */
-async function trace(t: ExecutionContext, program: string, args: number[], meanwhile: (child: ChildProcess) => unknown): Promise<Call[]> {
+async function trace(
+  t: ExecutionContext,
+  program: string,
+  args: number[],
+  meanwhile: (child: ChildProcess) => unknown,
+): Promise<Call[]> {
   const directory = temporaryDirectory(t)
   const options = ['-ff', '-qq', '-s', '0', '-e', 'trace=%network,%desc', '-o', `${directory}/calls`]
-  const child = start(t, 'strace', [...options, process.execPath, ...fixtureArguments(program, ...args)], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = start(t, 'strace', [...options, process.execPath, ...fixtureArguments(program, ...args)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const ended = once(child, 'close') as Promise<[number | null]>
   const errors = text(child.stderr!)
   await meanwhile(child)
   t.is((await ended)[0], 0, await errors)
 
   // One file for each thread; the one that listens is the main thread's.
-  const threads = readdirSync(directory).map((name) => readFileSync(`${directory}/${name}`, 'utf8').split('\n').flatMap(parse))
+  const threads = readdirSync(directory).map((name) =>
+    readFileSync(`${directory}/${name}`, 'utf8').split('\n').flatMap(parse),
+  )
   const main = threads.filter((calls) => named(calls, 'listen').length > 0)
   t.is(main.length, 1)
   return main[0]!.slice(main[0]!.findIndex(({ name }) => name === 'listen'))

@@ -21,7 +21,7 @@ async function exchanged(t: ExecutionContext, host = '127.0.0.1'): Promise<{ cli
   t.teardown(() => server.reset())
   multiplexer.add(server)
   const into = new Uint8Array(SENT)
-  for (let read = 0; read < SENT; ) {
+  for (let read = 0; read < SENT;) {
     const count = server.receive(into)
     if (count === null) await multiplexer.wait(10_000)
     else read += count

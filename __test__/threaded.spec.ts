@@ -105,7 +105,9 @@ test('a_held_multiplexer_holds_the_process_and_another_does_not', async (t) => {
 })
 
 test('what_the_callback_throws_is_an_uncaught_exception_and_the_thread_goes_on', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Listener, Socket } from 'm-socket'
     import * as native from 'm-socket/native'
     const listener = globalThis.listener = Listener.bind({ host: '127.0.0.1' })
@@ -132,13 +134,16 @@ test('what_the_callback_throws_is_an_uncaught_exception_and_the_thread_goes_on',
       native.closeMultiplexer(plex)
       for (const socket of sockets) socket.close()
       listener.close()
-    }`)
+    }`,
+  )
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'call 1, call 2, call 3\n', stderr: '' })
 })
 
 test('workers_that_are_terminated_leave_neither_thread_nor_descriptor', async (t) => {
   const WORKERS = 40
-  const { code, signal, stdout, stderr } = await runModule(t, `
+  const { code, signal, stdout, stderr } = await runModule(
+    t,
+    `
     import { once } from 'node:events'
     import { readdirSync, readlinkSync } from 'node:fs'
     import { setTimeout as sleep } from 'node:timers/promises'
@@ -185,7 +190,8 @@ test('workers_that_are_terminated_leave_neither_thread_nor_descriptor', async (t
       return readdirSync('/proc/self/fd').filter((fd) => {
         try { return /eventfd|eventpoll|socket/.test(readlinkSync('/proc/self/fd/' + fd)) } catch { return false }
       }).length
-    }`)
+    }`,
+  )
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
   const [before, after] = JSON.parse(stdout) as [number, number]

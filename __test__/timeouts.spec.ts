@@ -63,7 +63,12 @@ test('a_connection_without_a_timeout_handler_is_just_closed', async (t) => {
 test('the_connection_of_a_client_times_out_too', async (t) => {
   const diary = new Diary()
   const server = serving(t, { allowHalfOpen: true })
-  const connection = await connect({ hostname: '127.0.0.1', port: server.port!, idleTimeout: 50, socket: diary.handlers })
+  const connection = await connect({
+    hostname: '127.0.0.1',
+    port: server.port!,
+    idleTimeout: 50,
+    socket: diary.handlers,
+  })
   await until(() => diary.entries.length === 2)
   t.deepEqual(diary.entries, ['timeout', 'close'])
   t.is(connection.readyState, 0)
@@ -164,7 +169,10 @@ test.serial('data_that_came_while_the_loop_was_held_postpones_it', async (t) => 
 })
 
 test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_such', async (t) => {
-  for (const [how, told] of [['close', ['end', 'close']], ['reset', ['error read ECONNRESET', 'close read ECONNRESET']]] as const) {
+  for (const [how, told] of [
+    ['close', ['end', 'close']],
+    ['reset', ['error read ECONNRESET', 'close read ECONNRESET']],
+  ] as const) {
     const diary = new Diary()
     const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
     const peer = await dialled(t, server)
@@ -220,7 +228,12 @@ testWithin('data_that_is_read_by_promises_postpones_it', async (t, idle, began) 
 testWithin('a_queue_that_leaves_postpones_it', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, sendBufferSize: 4096, highWaterMark: 1 << 20, socket: { ...diary.handlers, open: opened.resolve } })
+  const server = serving(t, {
+    idleTimeout: idle,
+    sendBufferSize: 4096,
+    highWaterMark: 1 << 20,
+    socket: { ...diary.handlers, open: opened.resolve },
+  })
   const peer = await dialled(t, server, { receiveBufferSize: 4096 })
   const connection = await opened.promise
   refuseLate(began, idle)
@@ -339,7 +352,10 @@ test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) =
       },
     })
     const peer = await dialled(t, server)
-    const received = receiveToEnd(peer).then(() => 'end', (error: NodeJS.ErrnoException) => error.code)
+    const received = receiveToEnd(peer).then(
+      () => 'end',
+      (error: NodeJS.ErrnoException) => error.code,
+    )
     await until(() => diary.entries.includes('close'))
     t.deepEqual(diary.entries, ['timeout', 'close'], how)
     t.is(await received, how === 'end' ? 'end' : 'ECONNRESET')
@@ -389,10 +405,16 @@ test('a_connection_sets_a_time_of_its_own', async (t) => {
   t.is(server.connections, 1)
 })
 
-for (const [first, then] of [[60_000, 100], [100, 400]] as const) {
+for (const [first, then] of [
+  [60_000, 100],
+  [100, 400],
+] as const) {
   test(`the_last_time_set_counts (${first}, then ${then})`, async (t) => {
     const diary = new Diary()
-    const server = serving(t, { idleTimeout: first, socket: { ...diary.handlers, open: (connection) => void connection.timeout(then) } })
+    const server = serving(t, {
+      idleTimeout: first,
+      socket: { ...diary.handlers, open: (connection) => void connection.timeout(then) },
+    })
     await dialled(t, server)
     await until(() => diary.entries.includes('close'))
     t.deepEqual(diary.entries, ['timeout', 'close'])
@@ -402,7 +424,10 @@ for (const [first, then] of [[60_000, 100], [100, 400]] as const) {
 
 test('a_time_of_0_switches_it_off', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 100, socket: { ...diary.handlers, open: (connection) => void connection.timeout(0) } })
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: { ...diary.handlers, open: (connection) => void connection.timeout(0) },
+  })
   await dialled(t, server)
   await until(() => server.connections === 1)
   await sleep(400)
@@ -416,8 +441,10 @@ test('a_time_that_is_none_is_refused_and_the_old_one_stays', async (t) => {
   const server = serving(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
   await dialled(t, server)
   const connection = await opened.promise
-  for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) t.throws(() => connection.timeout(bad), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
-  for (const wrong of ['5', null, undefined, {}]) t.throws(() => connection.timeout(wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
+  for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31])
+    t.throws(() => connection.timeout(bad), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
+  for (const wrong of ['5', null, undefined, {}])
+    t.throws(() => connection.timeout(wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
 })
@@ -439,7 +466,10 @@ test('a_time_set_on_a_closed_connection_does_nothing', async (t) => {
 
 test('a_paused_connection_times_out_whatever_waits', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 100, socket: { ...diary.handlers, open: (connection) => void connection.pause() } })
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: { ...diary.handlers, open: (connection) => void connection.pause() },
+  })
   const peer = await dialled(t, server)
   peer.send('unheard')
   await until(() => diary.entries.includes('close'))
@@ -449,7 +479,10 @@ test('a_paused_connection_times_out_whatever_waits', async (t) => {
 testWithin('a_resumed_connection_goes_on_and_times_out_later', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: (connection) => opened.resolve(connection.pause()) } })
+  const server = serving(t, {
+    idleTimeout: idle,
+    socket: { ...diary.handlers, open: (connection) => opened.resolve(connection.pause()) },
+  })
   const peer = await dialled(t, server)
   const connection = await opened.promise
   peer.send('heard')
@@ -472,7 +505,10 @@ test('a_half_open_connection_times_out', async (t) => {
 
 test('who_has_ended_but_whose_peer_has_not_times_out', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 100, socket: { ...diary.handlers, open: (connection) => void connection.end() } })
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: { ...diary.handlers, open: (connection) => void connection.end() },
+  })
   const peer = await dialled(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
@@ -496,7 +532,11 @@ testWithin('a_connection_that_closes_in_time_is_told_no_timeout', async (t, idle
 test.serial('10000_idle_connections_cost_no_work_and_no_timers_of_their_own_and_time_out_all', async (t) => {
   const { code, stdout, stderr } = await runFixture(t, 'idle-crowd.ts', freePath(t), 5000, 2000)
   t.is(code, 0, stderr)
-  const { cpu, timersToConnect, timersWhileIdle, ...counts } = JSON.parse(stdout) as { cpu: number; timersToConnect: number; timersWhileIdle: number }
+  const { cpu, timersToConnect, timersWhileIdle, ...counts } = JSON.parse(stdout) as {
+    cpu: number
+    timersToConnect: number
+    timersWhileIdle: number
+  }
   t.log(`${cpu} ms of work in 2000 ms, ${timersToConnect} timers for 10000 connections, ${timersWhileIdle} while idle`)
   t.deepEqual(counts, { once: 5000, early: 0, closed: 5000, left: 0 } as object)
   t.true(cpu < 100, `${cpu} ms of work in 2000 ms`)
@@ -510,7 +550,9 @@ test.serial('10000_idle_connections_cost_no_work_and_no_timers_of_their_own_and_
 const TELL_WHEN_HELD = `setTimeout(() => { console.log('held'); process.exit() }, 60_000).unref()`
 
 test('truth 40: a_time_that_is_set_never_holds_the_process', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Socket, listen } from 'm-socket'
     ${TELL_WHEN_HELD}
     const server = listen({ hostname: '127.0.0.1', idleTimeout: 60_000, socket: {
@@ -520,12 +562,15 @@ test('truth 40: a_time_that_is_set_never_holds_the_process', async (t) => {
         console.log('set')
       },
     } })
-    globalThis.peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'set\n', stderr: '' })
 })
 
 test('truth 40: the_deadline_of_close_never_holds_the_process', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Socket, listen } from 'm-socket'
     ${TELL_WHEN_HELD}
     const server = listen({ hostname: '127.0.0.1', socket: {
@@ -536,31 +581,38 @@ test('truth 40: the_deadline_of_close_never_holds_the_process', async (t) => {
         console.log('closing')
       },
     } })
-    globalThis.peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'closing\n', stderr: '' })
 })
 
 test('truth 40: a_connection_that_holds_the_process_does_so_until_its_time_is_up', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Socket, listen } from 'm-socket'
     const server = listen({ hostname: '127.0.0.1', idleTimeout: 300, socket: {
       open: () => server.unref(),
       timeout: () => console.log('timeout'),
       close: () => console.log('close'),
     } })
-    globalThis.peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'timeout\nclose\n', stderr: '' })
 })
 
 test('truth 40: a_connection_that_holds_the_process_does_so_until_the_deadline_of_close', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Socket, listen } from 'm-socket'
     const server = listen({ hostname: '127.0.0.1', socket: {
       data: () => {},
       open: () => void server.close({ timeout: 300 }).then(() => console.log('closed')),
       close: () => console.log('close'),
     } })
-    globalThis.peer = Socket.connect({ port: server.port })`)
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'close\nclosed\n', stderr: '' })
 })
 

@@ -6,7 +6,13 @@ async function streams(t: ExecutionContext): Promise<{ accepted: Connection; web
   const server = listen({ hostname: '127.0.0.1', allowHalfOpen: true, highWaterMark: 1000, receiveBufferSize: 4096 })
   t.teardown(() => server.stop(true))
   const next = server[Symbol.asyncIterator]().next()
-  const connection = await connect({ hostname: '127.0.0.1', port: server.port!, sendBufferSize: 4096, highWaterMark: 1000, allowHalfOpen: true })
+  const connection = await connect({
+    hostname: '127.0.0.1',
+    port: server.port!,
+    sendBufferSize: 4096,
+    highWaterMark: 1000,
+    allowHalfOpen: true,
+  })
   t.teardown(() => connection.terminate())
   return { accepted: (await next).value!, web: toWeb(connection), port: server.port! }
 }
@@ -57,7 +63,10 @@ test('a_write_is_done_when_the_connection_has_taken_it', async (t) => {
 
 test('opened_tells_the_two_ends', async (t) => {
   const { accepted, port, web } = await streams(t)
-  t.deepEqual(await web.opened, { localAddress: `127.0.0.1:${accepted.remotePort}`, remoteAddress: `127.0.0.1:${port}` })
+  t.deepEqual(await web.opened, {
+    localAddress: `127.0.0.1:${accepted.remotePort}`,
+    remoteAddress: `127.0.0.1:${port}`,
+  })
 })
 
 test('close_ends_both_halves_behind_what_was_written', async (t) => {

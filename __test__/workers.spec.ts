@@ -14,7 +14,9 @@ const BYTES = 200_000
 
 test.serial('many_workers_load_the_addon_at_once_and_each_has_a_state_of_its_own', async (t) => {
   const workers = Array.from({ length: WORKERS }, () => new Worker(fixturePath('echo-worker.ts')))
-  const addresses = await Promise.all(workers.map(async (worker) => ((await once(worker, 'message')) as [InetAddress])[0]))
+  const addresses = await Promise.all(
+    workers.map(async (worker) => ((await once(worker, 'message')) as [InetAddress])[0]),
+  )
   t.is(new Set(addresses.map(({ port }) => port)).size, WORKERS)
   await Promise.all(addresses.flatMap((address) => Array.from({ length: CONNECTIONS }, () => echoes(address))))
   for (const worker of workers) {
@@ -56,8 +58,16 @@ test.serial('200_workers_terminated_in_mid_traffic_leave_no_crash_and_no_descrip
   const { code, signal, stdout, stderr } = await runFixture(t, 'terminations.ts', 200)
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
-  const { before, after, counts } = JSON.parse(stdout) as { before: string[]; after: string[]; counts: Record<string, number> }
-  t.log(`descriptors but for files: ${before.length} before, ${after.length} after; ${Object.entries(counts).map(([scene, count]) => `${scene} ${count}`).join(', ')}`)
+  const { before, after, counts } = JSON.parse(stdout) as {
+    before: string[]
+    after: string[]
+    counts: Record<string, number>
+  }
+  t.log(
+    `descriptors but for files: ${before.length} before, ${after.length} after; ${Object.entries(counts)
+      .map(([scene, count]) => `${scene} ${count}`)
+      .join(', ')}`,
+  )
   t.true(Object.values(counts).reduce((sum, count) => sum + count) >= 200)
   t.is(after.length, before.length, after.join(' '))
 })

@@ -62,7 +62,11 @@ export function draw({ title, unit, bars, legend }: Chart, { text, faint, ours, 
     return [
       `<text x="${LEFT - 8}" y="${y + 13}" text-anchor="end" fill="${text}">${label}</text>`,
       `<rect x="${LEFT}" y="${y}" width="${first}" height="18" fill="${fill}"/>`,
-      ...(rest > 0 ? [`<rect x="${LEFT + first}" y="${y}" width="${scale(value) - first}" height="18" fill="${fill}" fill-opacity="0.5"/>`] : []),
+      ...(rest > 0
+        ? [
+            `<rect x="${LEFT + first}" y="${y}" width="${scale(value) - first}" height="18" fill="${fill}" fill-opacity="0.5"/>`,
+          ]
+        : []),
       `<text x="${LEFT + scale(value) + 8}" y="${y + 13}" fill="${faint}">${figure(value, unit)} ${unit}</text>`,
     ].join('\n')
   })
@@ -87,14 +91,29 @@ export function charts({ timed, memory }: Results): Record<string, Chart> {
   const echo = timed['echo-64x50']
   const made: Record<string, Chart> = {}
   if (echo) {
-    const bars = drawn(Object.keys(echo)).map((name) => ({ ...named(name), value: echo[name]!.cpu.median, rest: echo[name]!.system }))
-    made['cpu-per-echo'] = { title: 'Server CPU per echo of 64 bytes, 50 connections', unit: 'µs', bars, legend: ['user time', 'system time'] }
+    const bars = drawn(Object.keys(echo)).map((name) => ({
+      ...named(name),
+      value: echo[name]!.cpu.median,
+      rest: echo[name]!.system,
+    }))
+    made['cpu-per-echo'] = {
+      title: 'Server CPU per echo of 64 bytes, 50 connections',
+      unit: 'µs',
+      bars,
+      legend: ['user time', 'system time'],
+    }
   }
   const [first] = Object.values(memory)
   if (first) {
     // Deno's program holds a buffer for each connection: its bar would leave no room for the others.
-    const bars = drawn(Object.keys(memory)).filter((name) => name !== 'deno').map((name) => ({ ...named(name), value: memory[name]!.collected }))
-    made['memory-per-connection'] = { title: `Resident memory per idle connection, ${first.connections.toLocaleString('en')} connections`, unit: 'B', bars }
+    const bars = drawn(Object.keys(memory))
+      .filter((name) => name !== 'deno')
+      .map((name) => ({ ...named(name), value: memory[name]!.collected }))
+    made['memory-per-connection'] = {
+      title: `Resident memory per idle connection, ${first.connections.toLocaleString('en')} connections`,
+      unit: 'B',
+      bars,
+    }
   }
   return made
 }

@@ -51,7 +51,8 @@ export class Child {
   async complaint(text: string): Promise<void> {
     while (!this.#complaints.includes(text)) {
       await within(Promise.race([once(this.#process.stderr, 'data'), this.#exit]), this.#command)
-      if (this.#process.exitCode !== null && !this.#complaints.includes(text)) throw new Error(`${this.#command}: ${this.#complaints.trim()}`)
+      if (this.#process.exitCode !== null && !this.#complaints.includes(text))
+        throw new Error(`${this.#command}: ${this.#complaints.trim()}`)
     }
   }
 

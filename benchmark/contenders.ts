@@ -26,17 +26,47 @@ const ARCH = process.arch === 'arm64' ? { bun: 'aarch64', deno: 'arm64' } : { bu
 const BUN = { name: `@oven/bun-linux-${ARCH.bun}`, program: 'bin/bun' }
 const DENO = { name: `@deno/linux-${ARCH.deno}-glibc`, program: 'deno' }
 
-const bare: Contender = { name: 'bare', title: 'bare epoll loop (Rust)', command: (mode) => [BARE, mode], short: true, runtime: 'native' }
+const bare: Contender = {
+  name: 'bare',
+  title: 'bare epoll loop (Rust)',
+  command: (mode) => [BARE, mode],
+  short: true,
+  runtime: 'native',
+}
 
 /** Contenders that run on Node. */
 const ON_NODE = [
   { name: 'wait-sync', title: 'm-socket, waitSync loop', program: 'wait-sync.js', short: true, everyNode: false },
-  { name: 'spinning', title: 'm-socket, waitSync loop that spins', program: 'wait-sync.js --spin', short: false, everyNode: false },
-  { name: 'multiplexer', title: 'm-socket, asynchronous multiplexer', program: 'multiplexer.js', short: true, everyNode: false },
+  {
+    name: 'spinning',
+    title: 'm-socket, waitSync loop that spins',
+    program: 'wait-sync.js --spin',
+    short: false,
+    everyNode: false,
+  },
+  {
+    name: 'multiplexer',
+    title: 'm-socket, asynchronous multiplexer',
+    program: 'multiplexer.js',
+    short: true,
+    everyNode: false,
+  },
   { name: 'handlers', title: 'm-socket, handlers', program: 'handlers.js', short: true, everyNode: true },
-  { name: 'borrowed', title: 'm-socket, handlers with receiveInto', program: 'handlers.js --borrowed', short: true, everyNode: false },
+  {
+    name: 'borrowed',
+    title: 'm-socket, handlers with receiveInto',
+    program: 'handlers.js --borrowed',
+    short: true,
+    everyNode: false,
+  },
   { name: 'duplex', title: 'm-socket, toDuplex', program: 'duplex.js', short: true, everyNode: false },
-  { name: 'duplex-pipe', title: 'm-socket, toDuplex and pipe()', program: 'duplex.js --pipe', short: false, everyNode: false },
+  {
+    name: 'duplex-pipe',
+    title: 'm-socket, toDuplex and pipe()',
+    program: 'duplex.js --pipe',
+    short: false,
+    everyNode: false,
+  },
   { name: 'net', title: 'node:net', program: 'net.js', short: true, everyNode: true },
   { name: 'net-pipe', title: 'node:net and pipe()', program: 'net.js --pipe', short: false, everyNode: false },
 ]
@@ -46,10 +76,14 @@ export function contenders(full: boolean): { present: Contender[]; absent: strin
   const absent: string[] = []
   const present = [bare, ...ON_NODE.map((entry) => onNode(entry, process.execPath, ''))]
   for (const node of otherNodes()) {
-    for (const entry of ON_NODE) if (entry.everyNode) present.push({ ...onNode(entry, node, `@${versionOf(node).split('.')[0]}`), short: false })
+    for (const entry of ON_NODE)
+      if (entry.everyNode) present.push({ ...onNode(entry, node, `@${versionOf(node).split('.')[0]}`), short: false })
   }
   if (full) install(absent)
-  for (const [name, of, flags] of [['bun', BUN, bunFlags], ['deno', DENO, denoFlags]] as const) {
+  for (const [name, of, flags] of [
+    ['bun', BUN, bunFlags],
+    ['deno', DENO, denoFlags],
+  ] as const) {
     const program = find(name, of)
     if (program) present.push(onOther(name, program, flags))
     else absent.push(`${name}: neither in PATH nor in .cache/contenders (--full installs the npm package ${of.name})`)
@@ -82,7 +116,13 @@ function denoFlags(flags: readonly string[]): string[] {
 
 function onOther(name: 'bun' | 'deno', program: string, flagsFor: (flags: readonly string[]) => string[]): Contender {
   const title = `${name === 'bun' ? 'Bun.listen, Bun' : 'Deno.listen, Deno'} ${versionOf(program)}`
-  return { name, title, command: (mode, flags = []) => [program, ...flagsFor(flags), `${servers}${name}.ts`, mode], short: true, runtime: name }
+  return {
+    name,
+    title,
+    command: (mode, flags = []) => [program, ...flagsFor(flags), `${servers}${name}.ts`, mode],
+    short: true,
+    runtime: name,
+  }
 }
 
 function find(name: string, { name: folder, program }: typeof BUN): string | undefined {
@@ -93,13 +133,19 @@ function find(name: string, { name: folder, program }: typeof BUN): string | und
 
 /** The platform packages hold the programs; `bun` and `deno` only choose among them by an install script. */
 function install(absent: string[]): void {
-  const missing = [['bun', BUN], ['deno', DENO]] as const
+  const missing = [
+    ['bun', BUN],
+    ['deno', DENO],
+  ] as const
   const packages = missing.filter(([name, of]) => !find(name, of)).map(([, { name }]) => name)
   if (packages.length === 0) return
   const folder = `${root}.cache/contenders`
   mkdirSync(folder, { recursive: true })
   writeFileSync(`${folder}/package.json`, '{ "private": true }\n')
-  const { status } = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages], { cwd: folder, stdio: 'ignore' })
+  const { status } = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages], {
+    cwd: folder,
+    stdio: 'ignore',
+  })
   if (status !== 0) absent.push(`npm install ${packages.join(' ')} has failed`)
 }
 
@@ -109,7 +155,10 @@ function otherNodes(): string[] {
   if (!existsSync(cache)) return []
   return readdirSync(cache)
     .filter((name) => name.startsWith('node-'))
-    .flatMap((name) => [`${cache}${name}/node_modules/node/bin/node`, `${cache}${name}/node_modules/node-linux-${process.arch}/bin/node`])
+    .flatMap((name) => [
+      `${cache}${name}/node_modules/node/bin/node`,
+      `${cache}${name}/node_modules/node-linux-${process.arch}/bin/node`,
+    ])
     .filter((path) => existsSync(path) && versionOf(path) !== versionOf(process.execPath))
 }
 
@@ -118,7 +167,8 @@ const versions = new Map<string, string>()
 function versionOf(program: string): string {
   let version = versions.get(program)
   if (version === undefined) {
-    version = /\d+\.\d+\.\d+/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[0] ?? 'of unknown version'
+    version =
+      /\d+\.\d+\.\d+/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[0] ?? 'of unknown version'
     versions.set(program, version)
   }
   return version

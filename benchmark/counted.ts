@@ -20,7 +20,15 @@ export interface Syscalls {
 /** strace(1) counts the calls of all threads, between the first and the last of the echoes. */
 export async function syscalls(contender: Contender, connections: number): Promise<Syscalls> {
   const operations = 5 * connections + 5000
-  const args = ['echo', '--connections', String(connections), '--warmup', String(2 * operations), '--operations', String(operations)]
+  const args = [
+    'echo',
+    '--connections',
+    String(connections),
+    '--warmup',
+    String(2 * operations),
+    '--operations',
+    String(operations),
+  ]
   const folder = mkdtempSync(`${tmpdir()}/m-socket-bench-`)
   const server = await start(contender, 'echo')
   try {
@@ -41,7 +49,9 @@ export async function syscalls(contender: Contender, connections: number): Promi
 
 /** A line has: % of time, seconds, microseconds a call, calls, perhaps errors, name. */
 export function countedOf(summary: string, operations: number): Syscalls {
-  const rows = [...summary.matchAll(/^ *[\d.]+ +[\d.]+ +\d+ +(\d+) (?: *\d+)? +(\w+)$/gm)].filter(([, , name]) => name !== 'total')
+  const rows = [...summary.matchAll(/^ *[\d.]+ +[\d.]+ +\d+ +(\d+) (?: *\d+)? +(\w+)$/gm)].filter(
+    ([, , name]) => name !== 'total',
+  )
   const counts = rows.map(([, count, name]) => [name!, Number(count) / operations] as const).sort((a, b) => b[1] - a[1])
   return {
     perEcho: counts.reduce((sum, [, count]) => sum + count, 0),

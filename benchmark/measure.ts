@@ -45,14 +45,22 @@ export interface Sample {
   readonly control?: number
 }
 
-export async function start(contender: Contender, mode: Workload['mode'], flags: readonly string[] = []): Promise<Server> {
+export async function start(
+  contender: Contender,
+  mode: Workload['mode'],
+  flags: readonly string[] = [],
+): Promise<Server> {
   const child = new Child(onServerCore(contender.command(mode, flags)))
   const line = await child.line()
   return { child, port: line.slice('port '.length) }
 }
 
 /** The load generator, set up and warmed up, with what is done between its first and last operation. */
-export async function load<T>(server: Server, args: readonly string[], around: (go: () => Promise<Report>) => Promise<T>): Promise<T> {
+export async function load<T>(
+  server: Server,
+  args: readonly string[],
+  around: (go: () => Promise<Report>) => Promise<T>,
+): Promise<T> {
   const generator = new Child(onLoadCore([LOAD, ...args, '--steps', '--port', server.port]))
   try {
     const line = await generator.line()
@@ -74,7 +82,12 @@ export async function sample(server: Server, workload: Workload, amount: number,
   return { ...(await plainSample(server, loaded, amount, warmup)), control: cpu }
 }
 
-async function plainSample(server: Server, { mode, load: args, unit }: Workload, amount: number, warmup: number): Promise<Sample> {
+async function plainSample(
+  server: Server,
+  { mode, load: args, unit }: Workload,
+  amount: number,
+  warmup: number,
+): Promise<Sample> {
   if (mode === 'redis') return await redisSample(server, args, amount)
   const size = unit === 'MiB' ? '--bytes' : '--operations'
   return await load(server, [...args, size, String(amount), '--warmup', String(warmup)], async (go) => {

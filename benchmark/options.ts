@@ -41,33 +41,62 @@ export function options(): Options {
   }
   const { full } = values
   const rounds = Number(values.rounds ?? 5)
-  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError(`--rounds has to be a whole number from 1 on, not ${values.rounds}`)
+  if (!Number.isInteger(rounds) || rounds < 1)
+    throw new RangeError(`--rounds has to be a whole number from 1 on, not ${values.rounds}`)
   const only = values.only?.split(',').filter(Boolean) ?? []
   const file = only.length > 0 ? 'partial' : full ? 'full' : 'short'
-  return { full, quick: !full && only.length === 0, rounds, only, list: values.list, out: values.out ?? new URL(`results/${file}.json`, import.meta.url).pathname }
+  return {
+    full,
+    quick: !full && only.length === 0,
+    rounds,
+    only,
+    list: values.list,
+    out: values.out ?? new URL(`results/${file}.json`, import.meta.url).pathname,
+  }
 }
 
 /** What takes part. */
 export interface Plan {
   readonly contenders: readonly Contender[]
   readonly workloads: typeof WORKLOADS
-  readonly counted: typeof COUNTED[number][]
+  readonly counted: (typeof COUNTED)[number][]
 }
 
 export function plan({ full, only }: Options, present: readonly Contender[]): Plan {
   const known = [...present, ...WORKLOADS].map(({ name }) => name)
   for (const name of only) {
-    if (!known.includes(name) && !COUNTED.some((counted) => counted === name)) throw new RangeError(`--only: nothing is named ${name}; --list tells the names`)
+    if (!known.includes(name) && !COUNTED.some((counted) => counted === name))
+      throw new RangeError(`--only: nothing is named ${name}; --list tells the names`)
   }
-  const chosen = <T>(all: readonly T[], nameOf: (item: T) => string, usual: (item: T) => boolean, named: boolean): T[] => {
+  const chosen = <T>(
+    all: readonly T[],
+    nameOf: (item: T) => string,
+    usual: (item: T) => boolean,
+    named: boolean,
+  ): T[] => {
     const picked = all.filter((item) => only.includes(nameOf(item)))
     return picked.length > 0 || named ? picked : all.filter(usual)
   }
   const named = [...WORKLOADS.map(({ name }) => name), ...COUNTED].some((name) => only.includes(name))
-  const contenders = chosen(present, ({ name }) => name, ({ short }) => full || short, false)
+  const contenders = chosen(
+    present,
+    ({ name }) => name,
+    ({ short }) => full || short,
+    false,
+  )
   return {
     contenders: present.filter((contender) => contender.name === 'bare' || contenders.includes(contender)),
-    workloads: chosen(WORKLOADS, ({ name }) => name, ({ short }) => full || short, named),
-    counted: chosen(COUNTED, (name) => name, () => true, named),
+    workloads: chosen(
+      WORKLOADS,
+      ({ name }) => name,
+      ({ short }) => full || short,
+      named,
+    ),
+    counted: chosen(
+      COUNTED,
+      (name) => name,
+      () => true,
+      named,
+    ),
   }
 }

@@ -40,7 +40,13 @@ function joined(one: Results, other: Results): Results {
     }
   }
   const { syscalls, heap, memory } = other
-  return { ...one, timed, syscalls: { ...one.syscalls, ...syscalls }, heap: { ...one.heap, ...heap }, memory: { ...one.memory, ...memory } }
+  return {
+    ...one,
+    timed,
+    syscalls: { ...one.syscalls, ...syscalls },
+    heap: { ...one.heap, ...heap },
+    memory: { ...one.memory, ...memory },
+  }
 }
 
 /** The page with the figures of these results. */
@@ -71,15 +77,27 @@ function markdown([head, ...rows]: Table): string {
 
 function machine({ date, machine: it, contenders, timed }: Results): string {
   const rounds = Object.values(timed).flatMap(({ bare }) => bare?.samples.length ?? [])
-  const versions = ['handlers', 'bun', 'deno'].flatMap((name) => /(?:Node|Bun|Deno) [\d.]+$/.exec(contenders[name] ?? '') ?? [])
+  const versions = ['handlers', 'bun', 'deno'].flatMap(
+    (name) => /(?:Node|Bun|Deno) [\d.]+$/.exec(contenders[name] ?? '') ?? [],
+  )
   return `Measured on ${date.slice(0, 10)} on a ${it.virtual ? 'virtual ' : ''}machine with ${it.cores} cores (${it.processor}, ${it.memory}, Linux ${it.kernel}), with ${versions.join(', ')}, in ${Math.min(...rounds)} to ${Math.max(...rounds)} rounds.`
 }
 
 function counted({ syscalls, heap, memory }: Results): Table {
-  const head = ['', 'system calls per echo, 1,000 connections', 'heap bytes per echo', 'resident bytes per idle connection (15,000)']
+  const head = [
+    '',
+    'system calls per echo, 1,000 connections',
+    'heap bytes per echo',
+    'resident bytes per idle connection (15,000)',
+  ]
   const rows = Object.keys(NAMES)
     .filter((name) => name in syscalls)
-    .map((name) => [NAMES[name]!, syscalls[name]!['1000']!.perEcho.toFixed(3), whole(heap[name]), whole(memory[name]?.collected)])
+    .map((name) => [
+      NAMES[name]!,
+      syscalls[name]!['1000']!.perEcho.toFixed(3),
+      whole(heap[name]),
+      whole(memory[name]?.collected),
+    ])
   return [head, ...rows]
 }
 
@@ -92,7 +110,9 @@ function ratios({ timed }: Results): Table {
 }
 
 function nodes({ timed }: Results): Table {
-  const columns = ['handlers', 'net'].flatMap((name) => [20, 22, 24, 26].map((node) => ({ name, node, key: node === 20 ? name : `${name}@${node}` })))
+  const columns = ['handlers', 'net'].flatMap((name) =>
+    [20, 22, 24, 26].map((node) => ({ name, node, key: node === 20 ? name : `${name}@${node}` })),
+  )
   const rows = ['echo-64x50', 'echo-64x1000', 'accept'].map((workload) => [
     WORKLOADS.find(({ name }) => name === workload)!.title,
     ...columns.map(({ key }) => spread(timed[workload]?.[key]?.ratio.bare)),
@@ -102,12 +122,18 @@ function nodes({ timed }: Results): Table {
 
 function goals(results: Results): Table {
   const { timed, syscalls, heap, memory } = results
-  const x = (workload: string, name: string, to: Reference = 'bare'): string => timed[workload]?.[name]?.ratio[to]?.median.toFixed(2) ?? '–'
-  const both = (name: string, to?: Reference): string => `${x('echo-64x50', name, to)} and ${x('echo-64x1000', name, to)}`
+  const x = (workload: string, name: string, to: Reference = 'bare'): string =>
+    timed[workload]?.[name]?.ratio[to]?.median.toFixed(2) ?? '–'
+  const both = (name: string, to?: Reference): string =>
+    `${x('echo-64x50', name, to)} and ${x('echo-64x1000', name, to)}`
   const user = (name: string): number => timed['echo-64x50']![name]!.user
-  const calls = Object.entries(syscalls).filter(([name]) => COMPARED.slice(0, 5).includes(name)).map(([, counts]) => counts['1000']!.perEcho)
+  const calls = Object.entries(syscalls)
+    .filter(([name]) => COMPARED.slice(0, 5).includes(name))
+    .map(([, counts]) => counts['1000']!.perEcho)
   const p50 = (name: string): string => `${timed['echo-64x1']?.[name]?.p50.toFixed(0) ?? '–'} µs`
-  const idle = ['wait-sync', 'multiplexer', 'handlers'].map((name) => timed['idle-64x50']?.[name]?.control?.median.toFixed(2) ?? '–')
+  const idle = ['wait-sync', 'multiplexer', 'handlers'].map(
+    (name) => timed['idle-64x50']?.[name]?.control?.median.toFixed(2) ?? '–',
+  )
   const resident = (name: string): string => whole(memory[name]?.collected)
   return [
     ['measure', 'goal', 'reached'],
@@ -116,17 +142,49 @@ function goals(results: Results): Table {
     ['the same, handlers', 'at most 1.12 x bare', `${both('handlers')}; ${both('borrowed')} with \`receiveInto\``],
     ['', 'at most 0.9 x Bun', `${both('handlers', 'bun')} (the bare loop: ${both('bare', 'bun')})`],
     ['', 'at most 0.6 x node:net', `${both('handlers', 'net')} (the bare loop: ${both('bare', 'net')})`],
-    ['CPU per echo, 16 KiB, 50 connections, handlers', 'at most 1.15 x bare', `${x('echo-16Kx50', 'handlers')}; ${x('echo-16Kx50', 'borrowed')} with \`receiveInto\``],
-    ['', 'at most 0.5 x node:net', `${x('echo-16Kx50', 'handlers', 'net')}; ${x('echo-16Kx50', 'borrowed', 'net')} with \`receiveInto\` (the bare loop: ${x('echo-16Kx50', 'bare', 'net')})`],
+    [
+      'CPU per echo, 16 KiB, 50 connections, handlers',
+      'at most 1.15 x bare',
+      `${x('echo-16Kx50', 'handlers')}; ${x('echo-16Kx50', 'borrowed')} with \`receiveInto\``,
+    ],
+    [
+      '',
+      'at most 0.5 x node:net',
+      `${x('echo-16Kx50', 'handlers', 'net')}; ${x('echo-16Kx50', 'borrowed', 'net')} with \`receiveInto\` (the bare loop: ${x('echo-16Kx50', 'bare', 'net')})`,
+    ],
     ['user time per echo, handlers', "at most one fifth of node:net's", (user('handlers') / user('net')).toFixed(2)],
-    ['Duplex', 'no worse than node:net', `${both('duplex', 'net')} per echo, ${x('accept', 'duplex', 'net')} per connection`],
-    ['system calls per echo at 1,000 connections', 'at most 2.1', `${Math.min(...calls).toFixed(3)} to ${Math.max(...calls).toFixed(3)}, all levels`],
-    ['heap bytes per echo: model; handlers with a borrowed buffer', '0; at most 16', `${whole(heap['wait-sync'])} (\`waitSync\`), ${whole(heap.multiplexer)} (\`await\`); ${whole(heap.borrowed)}`],
-    ['resident bytes per idle connection: model; handlers', 'at most 600; 750', `${resident('wait-sync')} (\`waitSync\`), ${resident('multiplexer')}; ${resident('handlers')}, ${resident('borrowed')} with \`receiveInto\``],
+    [
+      'Duplex',
+      'no worse than node:net',
+      `${both('duplex', 'net')} per echo, ${x('accept', 'duplex', 'net')} per connection`,
+    ],
+    [
+      'system calls per echo at 1,000 connections',
+      'at most 2.1',
+      `${Math.min(...calls).toFixed(3)} to ${Math.max(...calls).toFixed(3)}, all levels`,
+    ],
+    [
+      'heap bytes per echo: model; handlers with a borrowed buffer',
+      '0; at most 16',
+      `${whole(heap['wait-sync'])} (\`waitSync\`), ${whole(heap.multiplexer)} (\`await\`); ${whole(heap.borrowed)}`,
+    ],
+    [
+      'resident bytes per idle connection: model; handlers',
+      'at most 600; 750',
+      `${resident('wait-sync')} (\`waitSync\`), ${resident('multiplexer')}; ${resident('handlers')}, ${resident('borrowed')} with \`receiveInto\``,
+    ],
     ['CPU per accepted connection, handlers', 'at most 1.25 x bare', x('accept', 'handlers')],
     ['', 'at most 0.5 x node:net', `${x('accept', 'handlers', 'net')} (the bare loop: ${x('accept', 'bare', 'net')})`],
-    ['cost per event with 15,000 idle connections', 'within 10% of that with none', `${idle.join(', ')} x (\`waitSync\`, \`multiplexer\`, \`handlers\`; the bare loop ${timed['idle-64x50']?.bare?.control?.median.toFixed(2) ?? '–'})`],
-    ["one connection's round trip, with spinning", 'below the bare loop that sleeps', `median ${p50('spinning')}; the bare loop ${p50('bare')}`],
+    [
+      'cost per event with 15,000 idle connections',
+      'within 10% of that with none',
+      `${idle.join(', ')} x (\`waitSync\`, \`multiplexer\`, \`handlers\`; the bare loop ${timed['idle-64x50']?.bare?.control?.median.toFixed(2) ?? '–'})`,
+    ],
+    [
+      "one connection's round trip, with spinning",
+      'below the bare loop that sleeps',
+      `median ${p50('spinning')}; the bare loop ${p50('bare')}`,
+    ],
   ]
 }
 

@@ -14,8 +14,14 @@ export async function redisSample(server: Server, args: readonly string[], reque
   const before = cpuOf(server.child.pid)
   const rows = (await outputOf(onLoadCore(command))).trim().split('\n').slice(1)
   const after = cpuOf(server.child.pid)
-  const figures = rows.map((row) => row.split(',').slice(1).map((cell) => Number(cell.replaceAll('"', ''))))
-  if (rows.length === 0 || figures.flat().some(Number.isNaN)) throw new Error(`redis-benchmark has said: ${rows.join(' ')}`)
+  const figures = rows.map((row) =>
+    row
+      .split(',')
+      .slice(1)
+      .map((cell) => Number(cell.replaceAll('"', ''))),
+  )
+  if (rows.length === 0 || figures.flat().some(Number.isNaN))
+    throw new Error(`redis-benchmark has said: ${rows.join(' ')}`)
   const mean = (column: number): number => figures.reduce((total, row) => total + row[column]!, 0) / figures.length
   const total = requests * rows.length
   return {

@@ -55,7 +55,9 @@ export function summary(samples: readonly Sample[], references: Partial<Record<R
     user: cpu.median * share,
     system: cpu.median * (1 - share),
     ratio,
-    ...(samples[0]!.control === undefined ? {} : { control: spreadOf(samples.map(({ cpu, control }) => cpu / control!)) }),
+    ...(samples[0]!.control === undefined
+      ? {}
+      : { control: spreadOf(samples.map(({ cpu, control }) => cpu / control!)) }),
     perSecond: median(samples.map(({ perSecond }) => perSecond)),
     p50: median(samples.map(({ latency }) => latency.p50)),
     p99: median(samples.map(({ latency }) => latency.p99)),

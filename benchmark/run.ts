@@ -37,7 +37,11 @@ const results: Results = {
   date: new Date().toISOString(),
   machine: machine(),
   contenders: Object.fromEntries(running.map(({ name, title }) => [name, title])),
-  skipped: [...absent, ...(counted.includes('syscalls') && !hasStrace ? ['syscalls: strace is missing'] : []), ...(workloads.length < planned.workloads.length ? ['redis: redis-benchmark is missing'] : [])],
+  skipped: [
+    ...absent,
+    ...(counted.includes('syscalls') && !hasStrace ? ['syscalls: strace is missing'] : []),
+    ...(workloads.length < planned.workloads.length ? ['redis: redis-benchmark is missing'] : []),
+  ],
   failures: [],
   timed: {},
   syscalls: {},
@@ -54,7 +58,9 @@ const steps = {
   memory: running.length,
 }
 const timedSteps = workloads.map((workload) => takingPart(workload).length * given.rounds)
-const progress = new Progress([...timedSteps, ...counted.map((name) => steps[name])].reduce((total, count) => total + count, 0))
+const progress = new Progress(
+  [...timedSteps, ...counted.map((name) => steps[name])].reduce((total, count) => total + count, 0),
+)
 
 for (const workload of workloads) await time(workload)
 if (counted.includes('syscalls') && hasStrace) {
@@ -67,10 +73,12 @@ if (counted.includes('syscalls') && hasStrace) {
   }
 }
 if (counted.includes('heap')) {
-  for (const contender of withHeap) await attempt('heap bytes', contender, async () => void (results.heap[contender.name] = await heapBytes(contender)))
+  for (const contender of withHeap)
+    await attempt('heap bytes', contender, async () => void (results.heap[contender.name] = await heapBytes(contender)))
 }
 if (counted.includes('memory')) {
-  for (const contender of running) await attempt('idle memory', contender, async () => void (results.memory[contender.name] = await memory(contender)))
+  for (const contender of running)
+    await attempt('idle memory', contender, async () => void (results.memory[contender.name] = await memory(contender)))
 }
 progress.end()
 
@@ -108,23 +116,32 @@ async function time(workload: Workload): Promise<void> {
       break
     }
     for (const contender of takingPart(workload)) {
-      await attempt(workload.name, contender, async () => {
-        if (round === 1) servers.set(contender, await start(contender, workload.mode))
-        const server = servers.get(contender)
-        if (!server) return
-        try {
-          ;(samples[contender.name] ??= []).push(await sample(server, workload, amount, round === 1 ? warmup : warmup / 10))
-        } catch (error) {
-          servers.delete(contender)
-          delete samples[contender.name]
-          await server.child.end()
-          throw error
-        }
-      }, `round ${round} of ${given.rounds}`)
+      await attempt(
+        workload.name,
+        contender,
+        async () => {
+          if (round === 1) servers.set(contender, await start(contender, workload.mode))
+          const server = servers.get(contender)
+          if (!server) return
+          try {
+            ;(samples[contender.name] ??= []).push(
+              await sample(server, workload, amount, round === 1 ? warmup : warmup / 10),
+            )
+          } catch (error) {
+            servers.delete(contender)
+            delete samples[contender.name]
+            await server.child.end()
+            throw error
+          }
+        },
+        `round ${round} of ${given.rounds}`,
+      )
     }
   }
   await Promise.all([...servers.values()].map(({ child }) => child.end()))
-  results.timed[workload.name] = Object.fromEntries(Object.entries(samples).map(([name, own]) => [name, summary(own, samples)]))
+  results.timed[workload.name] = Object.fromEntries(
+    Object.entries(samples).map(([name, own]) => [name, summary(own, samples)]),
+  )
 }
 
 /** More digits would be noise. */

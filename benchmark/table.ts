@@ -13,15 +13,35 @@ export function print(results: Results): void {
   printSyscalls(results.syscalls)
   const heap = Object.entries(results.heap).map(([name, bytes]) => [name, bytes.toFixed(0)])
   show('bytes allocated on the JavaScript heap per echo (64 B, 50 connections)', ['', 'bytes'], heap)
-  const memory = Object.entries(results.memory).map(([name, { raw, collected }]) => [name, collected.toFixed(0), raw.toFixed(0)])
-  show(`resident bytes per idle connection (${Object.values(results.memory)[0]?.connections} connections)`, ['', 'collected', 'as it is'], memory)
+  const memory = Object.entries(results.memory).map(([name, { raw, collected }]) => [
+    name,
+    collected.toFixed(0),
+    raw.toFixed(0),
+  ])
+  show(
+    `resident bytes per idle connection (${Object.values(results.memory)[0]?.connections} connections)`,
+    ['', 'collected', 'as it is'],
+    memory,
+  )
   for (const name of results.skipped) console.log(`skipped  ${name}`)
   for (const failure of results.failures) console.log(`FAILED   ${failure}`)
 }
 
 function printTimed({ title, unit, control }: Workload, timed: Record<string, Timed>): void {
   const references = REFERENCES.filter((name) => timed[name])
-  const head = ['', 'CPU us', 'least', 'user', 'system', ...references.map((name) => `x ${name}`), ...(control ? [control.name] : []), `${unit === 'echo' ? 'echoes' : `${unit}s`.replace('MiBs', 'MiB')}/s`, 'p50 us', 'p99 us', 'load us']
+  const head = [
+    '',
+    'CPU us',
+    'least',
+    'user',
+    'system',
+    ...references.map((name) => `x ${name}`),
+    ...(control ? [control.name] : []),
+    `${unit === 'echo' ? 'echoes' : `${unit}s`.replace('MiBs', 'MiB')}/s`,
+    'p50 us',
+    'p99 us',
+    'load us',
+  ]
   const rows = Object.entries(timed).map(([name, row]) => [
     name,
     row.cpu.median.toFixed(2),
@@ -44,7 +64,10 @@ function printSyscalls(syscalls: Results['syscalls']): void {
       name,
       connections,
       perEcho.toFixed(3),
-      Object.entries(calls).map(([call, count]) => `${call} ${count.toFixed(3)}`).slice(0, 5).join(', '),
+      Object.entries(calls)
+        .map(([call, count]) => `${call} ${count.toFixed(3)}`)
+        .slice(0, 5)
+        .join(', '),
     ]),
   )
   show('system calls per echo (64 B)', ['', 'connections', 'calls', 'which'], rows)
@@ -60,7 +83,10 @@ function show(title: string, head: readonly string[], rows: readonly (readonly s
   if (rows.length === 0) return
   const widths = head.map((text, at) => Math.max(text.length, ...rows.map((row) => row[at]!.length)))
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, at) => (at === 0 || head[at] === 'which' ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!))).join('  ').trimEnd()
+    cells
+      .map((cell, at) => (at === 0 || head[at] === 'which' ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)))
+      .join('  ')
+      .trimEnd()
   console.log(`\n${title}\n${line(head)}`)
   for (const row of rows) console.log(line(row))
   console.log()

@@ -33,7 +33,11 @@ export class LineSplitter {
   #extend(piece: Buffer): void {
     // A `\r` counts only once it is known not to belong to the end of the line.
     this.#tooLong ||= this.#begun.length + piece.length > this.#limit + 1
-    this.#begun = this.#tooLong ? NOTHING : this.#begun.length === 0 ? Buffer.from(piece) : Buffer.concat([this.#begun, piece])
+    this.#begun = this.#tooLong
+      ? NOTHING
+      : this.#begun.length === 0
+        ? Buffer.from(piece)
+        : Buffer.concat([this.#begun, piece])
   }
 
   #take(): string | null {

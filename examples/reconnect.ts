@@ -30,7 +30,8 @@ function settings() {
   const string = { type: 'string' } as const
   const { values } = parseArgs({ options: { host: string, port: string, shortest: string, longest: string } })
   const [shortest, longest] = [Number(values.shortest ?? 100), Number(values.longest ?? 30_000)]
-  if (!(shortest > 0 && shortest <= longest)) throw new RangeError('--shortest and --longest are milliseconds, 0 < shortest <= longest')
+  if (!(shortest > 0 && shortest <= longest))
+    throw new RangeError('--shortest and --longest are milliseconds, 0 < shortest <= longest')
   return { place: placeFrom(values, { hostname: '127.0.0.1', port: 5001 }), shortest, longest }
 }
 
@@ -102,7 +103,7 @@ async function sendAll(lines: Iterable<string | null>): Promise<void> {
  */
 async function send(line: Buffer): Promise<void> {
   let to: Connection | undefined
-  for (let sent = 0; ; ) {
+  for (let sent = 0; ;) {
     if (to !== connection) sent = 0
     to = connection
     sent += Math.max(0, to?.write(line, sent) ?? 0)

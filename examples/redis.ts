@@ -65,7 +65,7 @@ serve('redis', 6380, (place) =>
 
 /** Runs what has come; the answers leave together. */
 function answerAll(connection: Connection<Session>): void {
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     more = runSome(connection.data)
     const bytes = answers.take()
     if (connection.data.over) {
@@ -136,7 +136,8 @@ function increment([, key]: Buffer[]): void {
   const name = nameOf(key!)
   const text = store.get(name)?.toString('latin1', 0, 21) ?? '0'
   const sum = /^(0|-?[1-9]\d{0,18})$/.test(text) ? BigInt(text) + 1n : undefined
-  if (sum === undefined || BigInt.asIntN(64, sum - 1n) !== sum - 1n) return answers.line('-ERR value is not an integer or out of range')
+  if (sum === undefined || BigInt.asIntN(64, sum - 1n) !== sum - 1n)
+    return answers.line('-ERR value is not an integer or out of range')
   if (BigInt.asIntN(64, sum) !== sum) return answers.line('-ERR increment or decrement would overflow')
   store.set(name, Buffer.from(String(sum)))
   answers.line(`:${sum}`)
@@ -144,8 +145,12 @@ function increment([, key]: Buffer[]): void {
 
 /** redis-benchmark asks how the data is kept: it is not. */
 function configure([, verb, name]: Buffer[]): void {
-  if (verb!.toString('latin1').toUpperCase() !== 'GET' || !name) return answers.line('-ERR only CONFIG GET name is known')
-  const value = new Map([['save', ''], ['appendonly', 'no']]).get(name.toString('latin1').toLowerCase())
+  if (verb!.toString('latin1').toUpperCase() !== 'GET' || !name)
+    return answers.line('-ERR only CONFIG GET name is known')
+  const value = new Map([
+    ['save', ''],
+    ['appendonly', 'no'],
+  ]).get(name.toString('latin1').toLowerCase())
   answers.array(value === undefined ? [] : [name, Buffer.from(value)])
 }
 

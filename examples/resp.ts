@@ -57,7 +57,10 @@ export class CommandParser {
   private join(): boolean {
     const left = this.buffer.length - this.at
     if (left + this.held < this.needed) return false
-    this.buffer = left === 0 && this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat([this.buffer.subarray(this.at), ...this.chunks])
+    this.buffer =
+      left === 0 && this.chunks.length === 1
+        ? this.chunks[0]!
+        : Buffer.concat([this.buffer.subarray(this.at), ...this.chunks])
     this.at = 0
     this.chunks = []
     this.held = 0
@@ -105,13 +108,15 @@ export class CommandParser {
   private argument(): Buffer | null {
     if (this.length < 0) {
       if (this.at === this.buffer.length) return this.wait()
-      if (this.buffer[this.at] !== BULK) throw new ProtocolError(`expected '$', got '${String.fromCharCode(this.buffer[this.at]!)}'`)
+      if (this.buffer[this.at] !== BULK)
+        throw new ProtocolError(`expected '$', got '${String.fromCharCode(this.buffer[this.at]!)}'`)
       this.length = this.number(MOST_BYTES - this.bytes, 'invalid bulk length')
       if (this.length < 0) return this.wait()
     }
     const end = this.at + this.length
     if (this.buffer.length < end + 2) return this.wait(this.length + 2)
-    if (this.buffer[end] !== RETURN || this.buffer[end + 1] !== NEWLINE) throw new ProtocolError('invalid end of an argument')
+    if (this.buffer[end] !== RETURN || this.buffer[end + 1] !== NEWLINE)
+      throw new ProtocolError('invalid end of an argument')
     const argument = this.buffer.subarray(this.at, end)
     this.at = end + 2
     this.bytes += this.length

@@ -137,8 +137,15 @@ export function offsetOf(data: Writable, offset = 0): number {
 }
 
 /** How many of the bytes are to be written; of a string always all. */
-export function lengthOf(data: Writable, bytes: Uint8Array, offset: number | undefined, length: number | undefined): number {
-  return typeof data === 'string' || (offset === undefined && length === undefined) ? bytes.length : partLength(bytes, offset, length)
+export function lengthOf(
+  data: Writable,
+  bytes: Uint8Array,
+  offset: number | undefined,
+  length: number | undefined,
+): number {
+  return typeof data === 'string' || (offset === undefined && length === undefined)
+    ? bytes.length
+    : partLength(bytes, offset, length)
 }
 
 /** All bytes of what is to be written. */

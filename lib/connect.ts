@@ -63,8 +63,10 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
   const { signal } = options
   const { highWaterMark, ...owned } = ownership<D>(options)
   const owner: ConnectionOwner<D> = { ...owned, closed: () => {} }
-  const limit = options.connectTimeout === undefined ? undefined : milliseconds(options.connectTimeout, 'options.connectTimeout')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidArgType('options.signal', 'an AbortSignal', signal)
+  const limit =
+    options.connectTimeout === undefined ? undefined : milliseconds(options.connectTimeout, 'options.connectTimeout')
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw invalidArgType('options.signal', 'an AbortSignal', signal)
   checkOptionValues(options)
   const candidates = plan(options)
   const connection = Connection.of<D>(owner, options.data as D)
@@ -90,7 +92,8 @@ function plan<D>(options: ConnectOptions<D>): Candidates {
   const { hostname, port, unix, localAddress, localPort } = options
   if (unix !== undefined) {
     const inet = [hostname, port, localAddress, localPort]
-    if (inet.some((value) => value !== undefined)) throw invalidArgType('options', 'either unix, or hostname and port', options)
+    if (inet.some((value) => value !== undefined))
+      throw invalidArgType('options', 'either unix, or hostname and port', options)
     return [{ ...socketOptions(options), path: unixPath(unix, 'options.unix') }]
   }
   const host = string(hostname, 'options.hostname')
@@ -140,7 +143,12 @@ class Race {
   #stagger: NodeJS.Timeout | undefined
   #settled = false
 
-  constructor(resolve: (socket: Socket) => void, reject: (error: unknown) => void, limit: number | undefined, signal: AbortSignal | undefined) {
+  constructor(
+    resolve: (socket: Socket) => void,
+    reject: (error: unknown) => void,
+    limit: number | undefined,
+    signal: AbortSignal | undefined,
+  ) {
     this.#resolve = resolve
     this.#reject = reject
     this.#signal = signal
@@ -208,10 +216,14 @@ class Race {
     // Held, Node's loop looks at its timers before it looks at what has come about.
     for (const socket of this.#running.keys()) this.#onOutcome(socket)
     if (this.#settled) return
-    const error = new SocketError(`connect ETIMEDOUT: not connected within ${limit} ms`, 'ETIMEDOUT', { syscall: 'connect' })
+    const error = new SocketError(`connect ETIMEDOUT: not connected within ${limit} ms`, 'ETIMEDOUT', {
+      syscall: 'connect',
+    })
     const attempts = [...this.#running.values()].map(({ host, since }) => describe(timedOut(host), host, since))
     this.#errors.push(...attempts)
-    this.#settle(() => this.#reject(new AggregateError([...(attempts.length === 0 ? [error] : []), ...this.#errors], error.message)))
+    this.#settle(() =>
+      this.#reject(new AggregateError([...(attempts.length === 0 ? [error] : []), ...this.#errors], error.message)),
+    )
   }
 
   #fail(): void {
@@ -240,5 +252,9 @@ function timedOut({ host, port, path }: SocketConnectOptions): SocketError {
 }
 
 function describe(error: Error, { host, port, path }: SocketConnectOptions, since: number): ConnectAttemptError {
-  return Object.assign(error, { address: path ?? host, ...(path === undefined ? { port } : {}), elapsed: performance.now() - since }) as ConnectAttemptError
+  return Object.assign(error, {
+    address: path ?? host,
+    ...(path === undefined ? { port } : {}),
+    elapsed: performance.now() - since,
+  }) as ConnectAttemptError
 }

@@ -186,7 +186,10 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
 
   /** SO_KEEPALIVE, and TCP_KEEPIDLE when `initialDelay` (milliseconds) is given. */
   setKeepAlive(enable = true, initialDelay?: number): this {
-    this.#socket?.setOption('keepAlive', enable && initialDelay ? { idle: integer(initialDelay, 0, 32767000, 'initialDelay') } : enable)
+    this.#socket?.setOption(
+      'keepAlive',
+      enable && initialDelay ? { idle: integer(initialDelay, 0, 32767000, 'initialDelay') } : enable,
+    )
     return this
   }
 
@@ -370,7 +373,7 @@ export class Connection<D = undefined> extends Output implements AsyncIterable<B
 
   #receiveChunks(socket: Socket): void {
     const { chunker } = this.#owner
-    for (let left = CHUNKS_PER_TURN; left > 0; ) {
+    for (let left = CHUNKS_PER_TURN; left > 0;) {
       const chunk = chunker.receive(socket)
       if (chunk === null) return
       if (chunk.length === 0) return this.#meetEnd()

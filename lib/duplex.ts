@@ -22,7 +22,10 @@ interface Write {
 }
 
 /** How {@link toDuplex} makes its stream. */
-export interface SocketDuplexOptions extends Pick<DuplexOptions, 'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'emitClose'> {
+export interface SocketDuplexOptions extends Pick<
+  DuplexOptions,
+  'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'emitClose'
+> {
   /**
    * What a write does when the socket's send queue is full. `'wait'`: it is taken when there is room, and its callback
    * is called when all of it has been handed to the kernel. `'error'`: as in the original m-socket, a write is done as
@@ -70,7 +73,11 @@ export class SocketDuplex extends Duplex {
   readonly #onClosed: (error?: Error) => void
 
   /** @internal */
-  constructor(socket: Socket, { whenFull = 'wait', ...options }: SocketDuplexOptions, onClosed: (error?: Error) => void = () => {}) {
+  constructor(
+    socket: Socket,
+    { whenFull = 'wait', ...options }: SocketDuplexOptions,
+    onClosed: (error?: Error) => void = () => {},
+  ) {
     super({ ...options, allowHalfOpen: true, autoDestroy: true })
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
@@ -101,7 +108,7 @@ export class SocketDuplex extends Duplex {
 
   /** Receives until the reader has enough, nothing waits or the turn is over; the multiplexer then tells again. */
   #receive(): void {
-    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading; ) {
+    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading;) {
       const chunk = this.#receiveChunk()
       if (chunk === null) return
       left -= shareOf(chunk)
@@ -130,7 +137,10 @@ export class SocketDuplex extends Duplex {
 
   /** @internal */
   override _writev(chunks: { chunk: Buffer }[], done: Done): void {
-    this.#send(chunks.map(({ chunk }) => chunk), done)
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    )
   }
 
   #send(data: Buffer | Buffer[], done: Done): void {

@@ -97,7 +97,9 @@ export function invalidArgValue(name: string, value: unknown, reason: string): T
 /** ERR_OUT_OF_RANGE; `range` completes "It must be": `>= 0 && <= 255`. */
 export function outOfRange(name: string, range: string, value: unknown): RangeError & { code: string } {
   return withCode(
-    new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${shorten(inspect(value), 128)}`),
+    new RangeError(
+      `The value of "${name}" is out of range. It must be ${range}. Received ${shorten(inspect(value), 128)}`,
+    ),
     'ERR_OUT_OF_RANGE',
   )
 }
@@ -120,7 +122,10 @@ export function invalidState(message: string): Error & { code: string } {
 }
 
 /** On the prototype, so that the stack, written while the Error is constructed, begins with it. */
-function nameClass(errorClass: typeof SocketError | typeof SocketClosedError | typeof SocketQueueError, name: string): void {
+function nameClass(
+  errorClass: typeof SocketError | typeof SocketClosedError | typeof SocketQueueError,
+  name: string,
+): void {
   Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true })
 }
 

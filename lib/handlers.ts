@@ -42,7 +42,8 @@ export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
   const handlers = options(value, NAMES, name) as Handlers<D>
   for (const key of NAMES) {
     const handler: unknown = handlers[key]
-    if (handler !== undefined && typeof handler !== 'function') throw invalidArgType(`${name}.${key}`, 'a function', handler)
+    if (handler !== undefined && typeof handler !== 'function')
+      throw invalidArgType(`${name}.${key}`, 'a function', handler)
   }
   return handlers
 }
@@ -66,7 +67,9 @@ export function callHandler<D, A>(
 /** Only a promise is an answer: `data: (c, chunk) => c.write(chunk)` returns a number. */
 function watchAnswer<D>(answer: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {
   if (typeof (answer as PromiseLike<void> | null)?.then !== 'function') return
-  ;(answer as PromiseLike<void>).then(undefined, (error: unknown) => handlerFailed(error, handlers, handler, connection))
+  ;(answer as PromiseLike<void>).then(undefined, (error: unknown) =>
+    handlerFailed(error, handlers, handler, connection),
+  )
 }
 
 function handlerFailed<D>(error: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {

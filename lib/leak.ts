@@ -37,9 +37,12 @@ export class Guard<T> {
   #close(remains: T | Traced<T>): void {
     const isTraced = remains instanceof Traced
     this.#finish(isTraced ? remains.what : remains)
-    process.emitWarning(`A ${this.#kind} was garbage-collected while open; it has been closed. Call close(), or declare it with \`using\`.`, {
-      type: 'SocketLeakWarning',
-      detail: isTraced ? remains.stack : 'Run with NODE_DEBUG=m-socket to see where it was opened.',
-    })
+    process.emitWarning(
+      `A ${this.#kind} was garbage-collected while open; it has been closed. Call close(), or declare it with \`using\`.`,
+      {
+        type: 'SocketLeakWarning',
+        detail: isTraced ? remains.stack : 'Run with NODE_DEBUG=m-socket to see where it was opened.',
+      },
+    )
   }
 }

@@ -86,7 +86,8 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     const backlog = options.backlog === undefined ? BACKLOG : integer(options.backlog, 0, 2 ** 31 - 1, 'backlog')
     if (options.fd !== undefined) return adopt(options, backlog)
     if (options.path !== undefined) return bindPlace(pathPlace(options), options, backlog)
-    if (options.host !== undefined) return bindPlace(inetPlace(options.host, portOf(options), NAME_HINT), options, backlog)
+    if (options.host !== undefined)
+      return bindPlace(inetPlace(options.host, portOf(options), NAME_HINT), options, backlog)
     return bindAnywhere(options, backlog)
   }
 

@@ -78,7 +78,10 @@ export class Poller {
   #referenced = true
 
   constructor() {
-    this.#handle = check(native.openMultiplexer(() => this.#onReady()), 'epoll_create1')
+    this.#handle = check(
+      native.openMultiplexer(() => this.#onReady()),
+      'epoll_create1',
+    )
   }
 
   get closed(): boolean {
@@ -198,7 +201,8 @@ export class Poller {
   /** Sleeps this thread until there is news or the time is up. `into` begins anew, and is what is returned. */
   waitSync(timeout: number, into?: Event[]): Event[] {
     this.#refuseSecondWait()
-    if (this.#inBatch) throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
+    if (this.#inBatch)
+      throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
     const awake = this.spin === 0 ? 0 : performance.now() + this.spin
     this.#woken = false
@@ -387,7 +391,13 @@ export class Poller {
 }
 
 /** What a watcher throws is an uncaught exception of its own, and not the end of the batch. */
-function tell(registration: Registration, watcher: Watcher, isNews: boolean, hasLeft: boolean, chunk: Buffer | undefined): void {
+function tell(
+  registration: Registration,
+  watcher: Watcher,
+  isNews: boolean,
+  hasLeft: boolean,
+  chunk: Buffer | undefined,
+): void {
   try {
     if (isNews) watcher.onEvent(registration, chunk)
   } catch (error) {

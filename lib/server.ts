@@ -8,7 +8,15 @@ import { Listener } from './listener.js'
 import { Multiplexer } from './multiplexer.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from './options/index.js'
 import type { Socket } from './socket.js'
-import { boolean, integer, milliseconds, numericHost, options as checkOptions, port as validPort, unixPath } from './validate.js'
+import {
+  boolean,
+  integer,
+  milliseconds,
+  numericHost,
+  options as checkOptions,
+  port as validPort,
+  unixPath,
+} from './validate.js'
 
 const NONE = 0
 const READ = 1
@@ -54,7 +62,16 @@ export interface ListenOptions<D> extends ConnectionOptions<D> {
 }
 
 /** @internal */
-export const CONNECTION_KEYS = ['socket', 'data', 'allowHalfOpen', 'idleTimeout', 'highWaterMark', 'receiveInto', 'multiplexer', ...SETTABLE_OPTION_NAMES]
+export const CONNECTION_KEYS = [
+  'socket',
+  'data',
+  'allowHalfOpen',
+  'idleTimeout',
+  'highWaterMark',
+  'receiveInto',
+  'multiplexer',
+  ...SETTABLE_OPTION_NAMES,
+]
 const KEYS = [...CONNECTION_KEYS, 'hostname', 'port', 'unix', 'fd', 'backlog', 'maxConnections']
 
 /**
@@ -69,7 +86,8 @@ export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
   checkOptions(options, KEYS)
   const owned = ownership<D>(options)
   const { maxConnections } = options
-  const most = maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
+  const most =
+    maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
   const listener = bind(options)
   try {
     return Server.of(listener, owned, most, options.data as D)
@@ -324,8 +342,10 @@ function bind<D>(options: ListenOptions<D>): Listener {
 /** Refuses by the names that {@link listen} gives them what {@link Listener.bind} would refuse by its own. */
 function checkPlace<D>({ hostname, port, unix, fd }: ListenOptions<D>): void {
   const places = [unix, fd, hostname ?? port].filter((it) => it !== undefined)
-  if (places.length > 1) throw invalidArgType('options', 'either fd, or unix, or hostname and port', { hostname, port, unix, fd })
-  if (hostname !== undefined && hostname !== 'localhost') numericHost(hostname, 'options.hostname', 'use Listener.bindHost for names')
+  if (places.length > 1)
+    throw invalidArgType('options', 'either fd, or unix, or hostname and port', { hostname, port, unix, fd })
+  if (hostname !== undefined && hostname !== 'localhost')
+    numericHost(hostname, 'options.hostname', 'use Listener.bindHost for names')
   if (port !== undefined) validPort(port, 'options.port')
   if (unix !== undefined) unixPath(unix, 'options.unix')
   if (fd !== undefined) integer(fd, 0, 2 ** 31 - 1, 'options.fd')
@@ -333,5 +353,7 @@ function checkPlace<D>({ hostname, port, unix, fd }: ListenOptions<D>): void {
 
 /** @internal Only what is an option of the kernel's. */
 export function socketOptions(options: SocketOptions): SocketOptions {
-  return Object.fromEntries(SETTABLE_OPTION_NAMES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]))
+  return Object.fromEntries(
+    SETTABLE_OPTION_NAMES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
+  )
 }

@@ -204,7 +204,8 @@ export class Socket extends Source {
    * @throws RangeError for a part that is not within the array.
    */
   send(data: Uint8Array | string | readonly Uint8Array[], offset?: number, length?: number): SendStatus {
-    const status = offset === undefined && length === undefined ? this.#send(data) : this.#sendPart(data, offset, length)
+    const status =
+      offset === undefined && length === undefined ? this.#send(data) : this.#sendPart(data, offset, length)
     if (status === 0) return 'sent'
     if (status > 0) {
       if (this.#blocking && status < 4) return status === 3 ? this.#sendRest(data, offset, length) : this.#sendRest()
@@ -234,11 +235,18 @@ export class Socket extends Source {
 
   #send(data: Uint8Array | string | readonly Uint8Array[]): number {
     if (typeof data === 'string') return native.send(this.handle, Buffer.from(data))
-    return Array.isArray(data) ? native.sendAll(this.handle, data as Uint8Array[]) : native.send(this.handle, data as Uint8Array)
+    return Array.isArray(data)
+      ? native.sendAll(this.handle, data as Uint8Array[])
+      : native.send(this.handle, data as Uint8Array)
   }
 
-  #sendPart(data: Uint8Array | string | readonly Uint8Array[], offset: number | undefined, length: number | undefined): number {
-    if (!(data instanceof Uint8Array)) throw invalidArgType('data', 'a Uint8Array, where a part of it is to be sent', data)
+  #sendPart(
+    data: Uint8Array | string | readonly Uint8Array[],
+    offset: number | undefined,
+    length: number | undefined,
+  ): number {
+    if (!(data instanceof Uint8Array))
+      throw invalidArgType('data', 'a Uint8Array, where a part of it is to be sent', data)
     return native.send(this.handle, data, offset ?? 0, partLength(data, offset, length))
   }
 
@@ -253,7 +261,9 @@ export class Socket extends Source {
    */
   write(bytes: Uint8Array, gather: boolean, offset = 0, length = bytes.length): number {
     const whole = length === bytes.length
-    const taken = whole ? native.write(this.handle, bytes, gather) : native.write(this.handle, bytes, gather, offset, length)
+    const taken = whole
+      ? native.write(this.handle, bytes, gather)
+      : native.write(this.handle, bytes, gather, offset, length)
     return taken < 0 ? -1 : taken
   }
 
@@ -371,7 +381,10 @@ export class Socket extends Source {
     this.#blocking = blocking
     if (blocking && isMainThread && !warnedOfBlocking) {
       warnedOfBlocking = true
-      process.emitWarning('A blocking socket on the main thread stops everything else while it waits. Use it in a worker.', 'SocketBlockingWarning')
+      process.emitWarning(
+        'A blocking socket on the main thread stops everything else while it waits. Use it in a worker.',
+        'SocketBlockingWarning',
+      )
     }
   }
 
@@ -448,14 +461,19 @@ export class Socket extends Source {
     const failure = native.failure(this.handle)
     const syscall = CALLS[failure >> 16] ?? 'read'
     this.close()
-    return systemError(failure < 0 ? errno : failure & 0xffff, syscall, syscall === 'connect' ? this.#remote : undefined)
+    return systemError(
+      failure < 0 ? errno : failure & 0xffff,
+      syscall,
+      syscall === 'connect' ? this.#remote : undefined,
+    )
   }
 }
 
 function remotePlace(options: SocketConnectOptions): Place {
   if (options.path !== undefined) {
     const inet = [options.host, options.port, options.localAddress, options.localPort]
-    if (inet.some((value) => value !== undefined)) throw invalidArgType('options', 'either path, or host and port', options)
+    if (inet.some((value) => value !== undefined))
+      throw invalidArgType('options', 'either path, or host and port', options)
     return unixPlace(options.path)
   }
   const { host = '127.0.0.1', port } = options

@@ -116,7 +116,8 @@ export function number(value: unknown, name: string): number {
 export function options(value: unknown, known: readonly string[], name = 'options'): object {
   if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value)
   for (const [key, its] of Object.entries(value)) {
-    if (!known.includes(key)) throw invalidArgValue(`${name}.${key}`, its, `is not a known option${suggest(key, known)}`)
+    if (!known.includes(key))
+      throw invalidArgValue(`${name}.${key}`, its, `is not a known option${suggest(key, known)}`)
   }
   return value
 }

@@ -42,7 +42,10 @@ export function toWeb<D>(connection: Connection<D>): WebStreams {
   return {
     readable: adapter.readable(),
     writable: adapter.writable(),
-    opened: Promise.resolve({ localAddress: place(localAddress, localPort), remoteAddress: place(remoteAddress, remotePort) }),
+    opened: Promise.resolve({
+      localAddress: place(localAddress, localPort),
+      remoteAddress: place(remoteAddress, remotePort),
+    }),
     closed: adapter.closed,
     close: () => adapter.close(),
   }
@@ -58,7 +61,9 @@ class WebAdapter<D> {
   constructor(connection: Connection<D>) {
     connection.adapt(this, 'toWeb')
     this.#connection = connection
-    this.closed = new Promise((resolve, reject) => (this.#settleClosed = (error) => (error ? reject(error) : resolve())))
+    this.closed = new Promise(
+      (resolve, reject) => (this.#settleClosed = (error) => (error ? reject(error) : resolve())),
+    )
     // Whoever does not ask why it broke is told so by the streams.
     this.closed.catch(() => {})
   }

@@ -13,10 +13,25 @@ const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex'
 
 /** How much worse each may be, as a factor and beyond it: what repeated runs of one build differ by. */
 const FIGURES = [
-  { name: 'system calls per echo', of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho, most: 1.03, slack: 0 },
+  {
+    name: 'system calls per echo',
+    of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho,
+    most: 1.03,
+    slack: 0,
+  },
   // A wait's array and promise are shared by as many echoes as happen to come at once: of who awaits this tells nothing.
-  { name: 'heap bytes per echo', of: ({ heap }, contender) => (contender === 'multiplexer' ? undefined : heap[contender]), most: 1.1, slack: 40 },
-  { name: 'resident bytes per idle connection', of: ({ memory }, contender) => memory[contender]?.collected, most: 1.1, slack: 350 },
+  {
+    name: 'heap bytes per echo',
+    of: ({ heap }, contender) => (contender === 'multiplexer' ? undefined : heap[contender]),
+    most: 1.1,
+    slack: 40,
+  },
+  {
+    name: 'resident bytes per idle connection',
+    of: ({ memory }, contender) => memory[contender]?.collected,
+    most: 1.1,
+    slack: 350,
+  },
 ]
 
 const folder = mkdtempSync(`${tmpdir()}/m-socket-gate-`)
@@ -24,7 +39,9 @@ process.on('exit', () => rmSync(folder, { recursive: true }))
 
 const out = `${folder}/results.json`
 const only = ['syscalls', 'heap', 'memory', ...CONTENDERS].join(',')
-const { status } = spawnSync('npm', ['run', '--silent', 'bench', '--', '--only', only, '--out', out], { stdio: ['ignore', 2, 2] })
+const { status } = spawnSync('npm', ['run', '--silent', 'bench', '--', '--only', only, '--out', out], {
+  stdio: ['ignore', 2, 2],
+})
 if (status !== 0) process.exit(1)
 
 const before = readJson('benchmark/results/short.json')

@@ -59,7 +59,9 @@ function standardLibrary({ triple, abi }) {
   if (hasLibrary('rustc', triple)) return { args: [], env: {}, flags: [] }
   if (abi === 'gnu') {
     if (hasLibrary(DEBIAN_RUSTC, triple)) return { args: [], env: { RUSTC: DEBIAN_RUSTC }, flags: [] }
-    throw new Missing(`no standard library: rustup target add ${triple}, or Debian's rustc-web and libstd-rust-web-dev:arm64`)
+    throw new Missing(
+      `no standard library: rustup target add ${triple}, or Debian's rustc-web and libstd-rust-web-dev:arm64`,
+    )
   }
   const sysroot = printed(DEBIAN_RUSTC, ['--print', 'sysroot'])
   if (sysroot === undefined || !existsSync(`${sysroot}/lib/rustlib/src/rust/library/std`)) {
@@ -72,8 +74,15 @@ function standardLibrary({ triple, abi }) {
 /** A musl that is linked to at run time, as an addon's process has it; its folder comes before glibc's for `-lc`, and has every symbol. */
 function muslFlags(arch) {
   const folder = `/usr/lib/${arch}-linux-musl`
-  if (!existsSync(`${folder}/libc.so`)) throw new Missing(`${folder}/libc.so is missing: Debian's musl-dev${arch === 'aarch64' ? ':arm64' : ''}`)
-  return ['-Ctarget-feature=-crt-static', '-Clink-self-contained=no', '-Clink-arg=-nostdlib', '-Clink-arg=-Wl,-z,defs', `-Lnative=${folder}`]
+  if (!existsSync(`${folder}/libc.so`))
+    throw new Missing(`${folder}/libc.so is missing: Debian's musl-dev${arch === 'aarch64' ? ':arm64' : ''}`)
+  return [
+    '-Ctarget-feature=-crt-static',
+    '-Clink-self-contained=no',
+    '-Clink-arg=-nostdlib',
+    '-Clink-arg=-Wl,-z,defs',
+    `-Lnative=${folder}`,
+  ]
 }
 
 /** The path of the linker, fetched when it is not there yet. */
@@ -90,7 +99,17 @@ function toolchain({ arch, cpu, abi }) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(`${folder}.part`, { recursive: true })
   process.stderr.write(`fetching ${name}\n`)
-  run('npm', ['install', '--silent', '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', '--prefix', `${folder}.part`, `${name}@${TOOLCHAINS[arch]}`])
+  run('npm', [
+    'install',
+    '--silent',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--no-save',
+    '--prefix',
+    `${folder}.part`,
+    `${name}@${TOOLCHAINS[arch]}`,
+  ])
   run('tar', ['xJf', `${folder}.part/node_modules/${name}/${arch}-unknown-linux-gnu.tar.xz`, '-C', `${folder}.part`])
   rmSync(`${folder}.part/node_modules`, { recursive: true })
   renameSync(`${folder}.part`, folder)
@@ -109,7 +128,11 @@ function printed(command, args) {
 
 /** Runs quietly: what a tool prints is shown only when it fails. */
 function run(command, args, env = {}) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26, env: { ...process.env, ...env } })
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    env: { ...process.env, ...env },
+  })
   if (error?.code === 'ENOENT') throw new Missing(`${command} is missing`)
   if (status !== 0) stop(`${stdout}${stderr}${command} ${args.join(' ')} failed`)
 }

@@ -20,7 +20,8 @@ const rows = TARGETS.filter(({ path }) => existsSync(path)).map(row)
 const missing = TARGETS.filter(({ path }) => !existsSync(path))
 
 print([['binary', 'bytes', 'highest GLIBC', 'NODELETE', 'stripped', 'NEEDED'], ...rows])
-if (!/^lto = true$/m.test(readFileSync('Cargo.toml', 'utf8'))) problems.push('Cargo.toml: the release profile has no link-time optimisation')
+if (!/^lto = true$/m.test(readFileSync('Cargo.toml', 'utf8')))
+  problems.push('Cargo.toml: the release profile has no link-time optimisation')
 for (const { path } of missing) {
   console.log(`${path} is not built`)
   if (process.argv.includes('--require')) problems.push(`${path} is missing`)
@@ -33,7 +34,10 @@ process.exit(problems.length === 0 ? 0 : 1)
 function row({ path, file, cpu, abi }) {
   const dynamic = readelf('--dynamic', path)
   const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name]) => name)
-  const glibc = [...readelf('--version-info', path).matchAll(/GLIBC_(\d+)\.(\d+)/g)].map(([, major, minor]) => [+major, +minor])
+  const glibc = [...readelf('--version-info', path).matchAll(/GLIBC_(\d+)\.(\d+)/g)].map(([, major, minor]) => [
+    +major,
+    +minor,
+  ])
   const highest = glibc.toSorted(newer).at(0)
   const nodelete = /\(FLAGS_1\).*NODELETE/.test(dynamic)
   const stripped = !/\.symtab/.test(readelf('--sections', path))
@@ -42,14 +46,24 @@ function row({ path, file, cpu, abi }) {
 
   flag(!readelf('--file-header', path).includes(MACHINES[cpu]), `is not for ${cpu}`)
   flag(abi === 'gnu' && highest === undefined, 'names no version of glibc')
-  flag(abi === 'gnu' && highest !== undefined && newer(highest, GLIBC) < 0, `asks for glibc ${highest?.join('.')}, above ${GLIBC.join('.')}`)
+  flag(
+    abi === 'gnu' && highest !== undefined && newer(highest, GLIBC) < 0,
+    `asks for glibc ${highest?.join('.')}, above ${GLIBC.join('.')}`,
+  )
   flag(abi === 'musl' && highest !== undefined, `asks for glibc ${highest?.join('.')}`)
   // musl never unmaps a library, so dlclose(3) is harmless there.
   flag(abi === 'gnu' && !nodelete, 'lacks -z nodelete: ending a worker would unmap it')
   flag(!stripped, 'has its symbols')
   flag(bytes > LIMIT, `is larger than ${LIMIT} bytes`)
   for (const name of needed) flag(!NEEDED.test(name), `needs ${name}`)
-  return [file, String(bytes), highest?.join('.') ?? '-', nodelete ? 'yes' : 'no', stripped ? 'yes' : 'no', needed.join(' ')]
+  return [
+    file,
+    String(bytes),
+    highest?.join('.') ?? '-',
+    nodelete ? 'yes' : 'no',
+    stripped ? 'yes' : 'no',
+    needed.join(' '),
+  ]
 }
 
 function newer([major, minor], [otherMajor, otherMinor]) {
@@ -57,12 +71,21 @@ function newer([major, minor], [otherMajor, otherMinor]) {
 }
 
 function readelf(what, path) {
-  const { status, error, stdout } = spawnSync('readelf', ['--wide', what, path], { encoding: 'utf8', maxBuffer: 2 ** 26 })
+  const { status, error, stdout } = spawnSync('readelf', ['--wide', what, path], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  })
   if (error ?? status !== 0) throw new Error(`readelf does not read ${path}: install binutils`, { cause: error })
   return stdout
 }
 
 function print(table) {
   const widths = table[0].map((_, column) => Math.max(...table.map((cells) => cells[column].length)))
-  for (const cells of table) console.log(cells.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())
+  for (const cells of table)
+    console.log(
+      cells
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
 }

@@ -33,10 +33,14 @@ function write() {
 
 function check() {
   const problems = []
-  if (!existsSync(FILE) || readFileSync(FILE, 'utf8') !== text()) problems.push(`${FILE} is not up to date: npm run licences`)
+  if (!existsSync(FILE) || readFileSync(FILE, 'utf8') !== text())
+    problems.push(`${FILE} is not up to date: npm run licences`)
   for (const { folder } of TARGETS) {
     for (const name of [FILE, 'LICENSE']) {
-      if (!existsSync(`${folder}/${name}`) || readFileSync(`${folder}/${name}`, 'utf8') !== readFileSync(name, 'utf8')) {
+      if (
+        !existsSync(`${folder}/${name}`) ||
+        readFileSync(`${folder}/${name}`, 'utf8') !== readFileSync(name, 'utf8')
+      ) {
         problems.push(`${folder}/${name} is not a copy of ${name}: npm run licences`)
       }
     }
@@ -45,7 +49,9 @@ function check() {
     if (!license) problems.push(`${name} ${version} states no licence`)
   }
   for (const problem of problems) console.log(`FAILED  ${problem}`)
-  console.log(`${crates.length} crates linked, ${packages.size} crates and ${modules.length} npm packages in all, ${problems.length} problems`)
+  console.log(
+    `${crates.length} crates linked, ${packages.size} crates and ${modules.length} npm packages in all, ${problems.length} problems`,
+  )
   process.exitCode = problems.length === 0 ? 0 : 1
 }
 
@@ -74,7 +80,10 @@ function linked() {
     if (seen.has(id) || packages.get(id).targets.some(({ kind }) => kind.includes('proc-macro'))) return
     seen.add(id)
     for (const { pkg, dep_kinds: kinds } of nodes.get(id).deps) {
-      if (kinds.some(({ kind, target }) => kind === null && (target === null || !/windows|wasm|macos|apple/.test(target)))) visit(pkg)
+      if (
+        kinds.some(({ kind, target }) => kind === null && (target === null || !/windows|wasm|macos|apple/.test(target)))
+      )
+        visit(pkg)
     }
   }
 }
@@ -101,13 +110,23 @@ function text() {
 /** The MIT one where there is a choice: it is the shorter. */
 function licenceTexts({ manifest_path: manifest }) {
   const folder = dirname(manifest)
-  const names = readdirSync(folder).filter((name) => /^(licen[cs]e|copying)/i.test(name)).sort()
+  const names = readdirSync(folder)
+    .filter((name) => /^(licen[cs]e|copying)/i.test(name))
+    .sort()
   const chosen = names.filter((name) => /mit/i.test(name))
-  return (chosen.length > 0 ? chosen : names).map((name) => readFileSync(`${folder}/${name}`, 'utf8').replaceAll('\r', '').trim())
+  return (chosen.length > 0 ? chosen : names).map((name) =>
+    readFileSync(`${folder}/${name}`, 'utf8').replaceAll('\r', '').trim(),
+  )
 }
 
 function cargoMetadata() {
-  const args = ['metadata', '--format-version', '1', '--locked', ...TARGETS.flatMap(({ triple }) => ['--filter-platform', triple])]
+  const args = [
+    'metadata',
+    '--format-version',
+    '1',
+    '--locked',
+    ...TARGETS.flatMap(({ triple }) => ['--filter-platform', triple]),
+  ]
   const { status, stdout, stderr } = spawnSync('cargo', args, { encoding: 'utf8', maxBuffer: 2 ** 26 })
   if (status !== 0) throw new Error(stderr)
   return JSON.parse(stdout)

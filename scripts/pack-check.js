@@ -2,7 +2,19 @@
 // PATH and no registry, and uses them there in every way that they are meant to be used.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -32,7 +44,14 @@ async function main() {
   check('installed from the tarballs alone, without Rust and registry', () => install(tarballs))
   check('publint', () => run(process.execPath, [tool('publint/src/cli.js'), 'run', tarballs.root, '--strict']))
   check('are the types wrong', () =>
-    run(process.execPath, [tool('@arethetypeswrong/cli/dist/index.js'), tarballs.root, '--profile', 'esm-only', '--no-emoji', '--no-color']),
+    run(process.execPath, [
+      tool('@arethetypeswrong/cli/dist/index.js'),
+      tarballs.root,
+      '--profile',
+      'esm-only',
+      '--no-emoji',
+      '--no-color',
+    ]),
   )
   uses()
   typescript()
@@ -67,7 +86,14 @@ function pack(built) {
     for (const { path } of TARGETS) if (!existsSync(path)) writeFileSync(join(staged, path), '')
     run(
       process.execPath,
-      [`${ROOT}node_modules/@napi-rs/cli/dist/cli.js`, 'pre-publish', '-t', 'npm', '--no-gh-release', '--skip-optional-publish'],
+      [
+        `${ROOT}node_modules/@napi-rs/cli/dist/cli.js`,
+        'pre-publish',
+        '-t',
+        'npm',
+        '--no-gh-release',
+        '--skip-optional-publish',
+      ],
       { cwd: staged },
     )
     const [published] = npmPack(staged, home)
@@ -78,7 +104,9 @@ function pack(built) {
     )
     const paths = published.files.map(({ path }) => path)
     expect(
-      paths.every((path) => /^(dist\/.*\.(js|d\.ts)|index\.(js|d\.ts)|loadable\.js|package\.json|README\.md|LICENSE)$/.test(path)),
+      paths.every((path) =>
+        /^(dist\/.*\.(js|d\.ts)|index\.(js|d\.ts)|loadable\.js|package\.json|README\.md|LICENSE)$/.test(path),
+      ),
       `packed too much: ${paths.join(' ')}`,
     )
     tarballs.root = join(home, published.filename)
@@ -106,14 +134,23 @@ function size({ name, size: packed, unpackedSize, entryCount }) {
 function install({ root, platforms }) {
   mkdirSync(PATH)
   mkdirSync(project)
-  for (const name of ['node', 'npm', 'sh', 'tar']) symlinkSync(name === 'node' ? process.execPath : which(name), join(PATH, name))
+  for (const name of ['node', 'npm', 'sh', 'tar'])
+    symlinkSync(name === 'node' ? process.execPath : which(name), join(PATH, name))
   expect(spawnSync('cargo', [], { env: { PATH } }).error?.code === 'ENOENT', 'cargo is on the PATH')
   const files = Object.fromEntries(Object.entries(platforms).map(([name, path]) => [name, `file:${path}`]))
   writeFileSync(
     join(project, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies: { 'm-socket': `file:${root}` }, optionalDependencies: files }),
+    JSON.stringify({
+      private: true,
+      type: 'module',
+      dependencies: { 'm-socket': `file:${root}` },
+      optionalDependencies: files,
+    }),
   )
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: project, env: { PATH, HOME: home } })
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: project,
+    env: { PATH, HOME: home },
+  })
   const names = readdirSync(installed).filter((name) => name.startsWith('m-socket'))
   expect(String(names) === `m-socket,m-socket-${here.platform}`, `installed: ${names}`)
   cpSync('scripts/pack-check', project, { recursive: true })
@@ -124,7 +161,9 @@ function uses() {
   check('by require', () => inProject('require.cjs'))
   check('in a worker', () => inProject('worker.mjs'))
   check('in 50 workers at once, half of them terminated', () => inProject('workers.mjs'))
-  check('evaluated anew, as by a reset of modules', () => inProject('--experimental-vm-modules', '--no-warnings', 'reset.mjs'))
+  check('evaluated anew, as by a reset of modules', () =>
+    inProject('--experimental-vm-modules', '--no-warnings', 'reset.mjs'),
+  )
   check('two copies in one process', () => {
     cpSync(installed, join(project, 'copy/node_modules'), { recursive: true })
     writeFileSync(join(project, 'copy/again.mjs'), "export * from 'm-socket'\n")
@@ -138,15 +177,28 @@ function typescript() {
   const common = ['--strict', '--noEmit', '--target', 'es2023', '--lib', 'es2023,esnext.disposable', '--types', 'node']
   for (const [name, ...args] of [
     ['node16', '--module', 'node16', '--moduleResolution', 'node16', 'consumer.ts'],
-    ['nodenext, also by require', '--module', 'nodenext', '--moduleResolution', 'nodenext', 'consumer.ts', 'consumer.cts'],
+    [
+      'nodenext, also by require',
+      '--module',
+      'nodenext',
+      '--moduleResolution',
+      'nodenext',
+      'consumer.ts',
+      'consumer.cts',
+    ],
     ['bundler', '--module', 'esnext', '--moduleResolution', 'bundler', 'consumer.ts'],
   ]) {
-    check(`TypeScript: ${name}`, () => run(process.execPath, [`${ROOT}node_modules/typescript/bin/tsc`, ...common, ...args], { cwd: project }))
+    check(`TypeScript: ${name}`, () =>
+      run(process.execPath, [`${ROOT}node_modules/typescript/bin/tsc`, ...common, ...args], { cwd: project }),
+    )
   }
 }
 
 function bundles() {
-  const esbuild = (...args) => run(tool('esbuild/bin/esbuild'), ['bundled.mjs', '--bundle', '--platform=node', '--log-level=warning', ...args], { cwd: project })
+  const esbuild = (...args) =>
+    run(tool('esbuild/bin/esbuild'), ['bundled.mjs', '--bundle', '--platform=node', '--log-level=warning', ...args], {
+      cwd: project,
+    })
   check('bundled by esbuild, as an ES module', () => {
     esbuild('--format=esm', '--outfile=out/bundle.mjs')
     expect(inProject('out/bundle.mjs').includes('echoed'), 'nothing was echoed')
@@ -162,9 +214,14 @@ function broken() {
   const name = `m-socket-${here.platform}`
   const folder = join(installed, name)
   const file = join(folder, here.file)
-  const set = (property, value) => ['--import', `data:text/javascript,Object.defineProperty(process,'${property}',{value:'${value}'})`]
+  const set = (property, value) => [
+    '--import',
+    `data:text/javascript,Object.defineProperty(process,'${property}',{value:'${value}'})`,
+  ]
 
-  sentence('off Linux', /^m-socket runs on Linux alone and this is darwin: .* in a container/, { args: set('platform', 'darwin') })
+  sentence('off Linux', /^m-socket runs on Linux alone and this is darwin: .* in a container/, {
+    args: set('platform', 'darwin'),
+  })
   sentence('on a processor without a binary', /^m-socket has addons for x64 and arm64 and this is riscv64: build it/, {
     args: set('arch', 'riscv64'),
   })
@@ -172,19 +229,31 @@ function broken() {
     node: tool(`node-linux-${process.arch}/bin/node`, 'old-node'),
   })
   renameSync(folder, `${folder}.away`)
-  sentence('without the binary', new RegExp(`^m-socket needs the package ${name}, which is not installed: run npm install again`))
+  sentence(
+    'without the binary',
+    new RegExp(`^m-socket needs the package ${name}, which is not installed: run npm install again`),
+  )
   renameSync(`${folder}.away`, folder)
   renameSync(file, `${file}.away`)
-  sentence('with its package but without its file', new RegExp(`^m-socket found its addon ${name}, which does not load \\(Cannot find module`))
+  sentence(
+    'with its package but without its file',
+    new RegExp(`^m-socket found its addon ${name}, which does not load \\(Cannot find module`),
+  )
   cpSync(`${file}.away`, file)
   truncateSync(file, 32) // cut further on, the dynamic linker itself is killed by SIGBUS
   sentence('with a binary that is cut off', /^m-socket found its addon .*, which does not load \(.*file too short/)
   writeFileSync(file, 'not a library\n')
-  sentence('with a binary that is none', /^m-socket found its addon .*, which does not load \(.*(invalid ELF header|file too short)/)
+  sentence(
+    'with a binary that is none',
+    /^m-socket found its addon .*, which does not load \(.*(invalid ELF header|file too short)/,
+  )
   const other = TARGETS.find(({ cpu, path }) => cpu !== here.cpu && existsSync(path))
   if (other) {
     cpSync(other.path, file)
-    sentence('with the binary of another processor', /^m-socket found its addon .*, which does not load \(.*cannot open shared object file/)
+    sentence(
+      'with the binary of another processor',
+      /^m-socket found its addon .*, which does not load \(.*cannot open shared object file/,
+    )
   }
   renameSync(`${file}.away`, file)
   check('whole again', () => inProject('module.mjs'))
@@ -205,7 +274,9 @@ function inProject(...args) {
 }
 
 function npmPack(what, into) {
-  return JSON.parse(run('npm', ['pack', what, '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', into]))
+  return JSON.parse(
+    run('npm', ['pack', what, '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', into]),
+  )
 }
 
 function which(name) {
@@ -231,8 +302,14 @@ function expect(holds, otherwise) {
 }
 
 function run(command, args, options = {}) {
-  const { status, signal, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26, timeout: 180_000, ...options })
-  if (error ?? status !== 0) throw new Error(`${command} ${args.join(' ')}: ${error ?? signal ?? status}\n${stdout}${stderr}`)
+  const { status, signal, error, stdout, stderr } = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    timeout: 180_000,
+    ...options,
+  })
+  if (error ?? status !== 0)
+    throw new Error(`${command} ${args.join(' ')}: ${error ?? signal ?? status}\n${stdout}${stderr}`)
   return stdout
 }
 

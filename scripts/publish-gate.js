@@ -14,7 +14,8 @@ for (const { folder } of TARGETS) {
   const { version } = readJson(`${folder}/package.json`)
   if (version !== manifest.version) problems.push(`${folder} has version ${version}, the root ${manifest.version}`)
 }
-if (spawnSync(process.execPath, ['scripts/inspect-binaries.js'], { stdio: 'inherit' }).status !== 0) problems.push('a binary asks for too much')
+if (spawnSync(process.execPath, ['scripts/inspect-binaries.js'], { stdio: 'inherit' }).status !== 0)
+  problems.push('a binary asks for too much')
 for (const problem of problems) console.log(`FAILED  ${problem}`)
 console.log(`${built.length} of ${TARGETS.length} binaries`)
 process.exit(problems.length === 0 ? 0 : 1)

@@ -18,7 +18,10 @@ import { Tally } from './suite/tally.js'
 const root = new URL('..', import.meta.url).pathname
 process.chdir(root)
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' }, record: { type: 'boolean' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string' }, record: { type: 'boolean' } },
+})
 if (values.record && positionals.length > 0) throw new Error('only a whole run is recorded')
 
 /** A spec that runs longer has got stuck. */
@@ -35,7 +38,14 @@ const OTHERS = {
   },
   deno: {
     program: `@deno/linux-${ARCH.deno}-glibc/deno`,
-    flags: ['run', '--allow-all', '--no-lock', '--unstable-sloppy-imports', '--v8-flags=--expose-gc', '--import-map=scripts/runtimes/imports.json'],
+    flags: [
+      'run',
+      '--allow-all',
+      '--no-lock',
+      '--unstable-sloppy-imports',
+      '--v8-flags=--expose-gc',
+      '--import-map=scripts/runtimes/imports.json',
+    ],
   },
 }
 
@@ -49,7 +59,17 @@ for (const runtime of runtimes().filter(({ name }) => only?.includes(name) ?? tr
   await runtime.run(tally)
   tally.report(runtime.title)
   results.push({ title: runtime.title, tally })
-  if (values.record) record({ runtime: runtime.title, architecture: process.arch, libc: LIBC, on: `Linux ${/^\d+\.\d+/.exec(release())}`, commit }, tally)
+  if (values.record)
+    record(
+      {
+        runtime: runtime.title,
+        architecture: process.arch,
+        libc: LIBC,
+        on: `Linux ${/^\d+\.\d+/.exec(release())}`,
+        commit,
+      },
+      tally,
+    )
 }
 summarize(results)
 
@@ -78,7 +98,10 @@ function cachedNodes() {
   if (!existsSync('.cache')) return []
   return readdirSync('.cache')
     .filter((name) => name.startsWith('node-'))
-    .flatMap((name) => [`.cache/${name}/node_modules/node/bin/node`, `.cache/${name}/node_modules/node-linux-${process.arch}/bin/node`])
+    .flatMap((name) => [
+      `.cache/${name}/node_modules/node/bin/node`,
+      `.cache/${name}/node_modules/node-linux-${process.arch}/bin/node`,
+    ])
     .filter((path) => existsSync(path))
 }
 
@@ -87,7 +110,7 @@ async function runSpecs(tally, program, flags) {
   const waiting = [...specs]
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
-      for (let spec; (spec = waiting.shift()); ) {
+      for (let spec; (spec = waiting.shift());) {
         await hear(tally, program, [...flags, 'scripts/runtimes/run.js', `${root}${spec}`], spec)
       }
     }),
@@ -112,7 +135,8 @@ async function hear(tally, program, args, spec) {
 
 function summarize(results) {
   console.log('\n| runtime | passed | failed | skipped |\n| --- | --- | --- | --- |')
-  for (const { title, tally } of results) console.log(`| ${title} | ${tally.passed} | ${tally.failed.length} | ${tally.skipped.length} |`)
+  for (const { title, tally } of results)
+    console.log(`| ${title} | ${tally.passed} | ${tally.failed.length} | ${tally.skipped.length} |`)
   const sum = (count) => results.reduce((total, { tally }) => total + count(tally), 0)
   const failures = sum(({ failed }) => failed.length)
   console.log(`\n${sum(({ passed }) => passed)} passed, ${failures} failed`)
@@ -128,7 +152,10 @@ function specsOf(folder) {
 
 /** As ava puts it before the titles of a file. */
 function prefixOf(spec) {
-  return `${spec.replace(/^__test__\//, '').replace(/\.spec\.ts$/, '').replaceAll('/', ' › ')} › `
+  return `${spec
+    .replace(/^__test__\//, '')
+    .replace(/\.spec\.ts$/, '')
+    .replaceAll('/', ' › ')} › `
 }
 
 function versionOf(program) {

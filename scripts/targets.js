@@ -13,12 +13,22 @@ export const TARGETS = manifest.napi.targets.map((triple) => {
   const [arch, , , abi] = triple.split('-')
   const platform = `linux-${CPUS[arch]}-${abi}`
   const file = `${manifest.napi.binaryName}.${platform}.node`
-  return { triple, arch, cpu: CPUS[arch], abi, platform, folder: `npm/${platform}`, file, path: `npm/${platform}/${file}` }
+  return {
+    triple,
+    arch,
+    cpu: CPUS[arch],
+    abi,
+    platform,
+    folder: `npm/${platform}`,
+    file,
+    path: `npm/${platform}/${file}`,
+  }
 })
 
 /** This machine's own: a musl libc does not tell glibc's version. */
 export const here = TARGETS.find(
-  ({ cpu, abi }) => cpu === process.arch && abi === (process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'),
+  ({ cpu, abi }) =>
+    cpu === process.arch && abi === (process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'),
 )
 
 export function readJson(path) {

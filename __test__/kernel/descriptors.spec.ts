@@ -18,8 +18,11 @@ test('truth 10: descriptors_are_close_on_exec_and_nonblocking_from_birth', async
   const client = resetting(t, Socket.connect(reach(listener)))
   const server = resetting(t, await acceptNext(listener))
   using multiplexer = new Multiplexer(client)
-  for (const { fd } of [listener, client, server]) t.deepEqual(descriptorFlags(fd), { closeOnExec: true, nonBlocking: true })
-  const ours = [...openDescriptors()].filter(([, target]) => target.startsWith('socket:') || target.includes('eventpoll')).map(([, target]) => target)
+  for (const { fd } of [listener, client, server])
+    t.deepEqual(descriptorFlags(fd), { closeOnExec: true, nonBlocking: true })
+  const ours = [...openDescriptors()]
+    .filter(([, target]) => target.startsWith('socket:') || target.includes('eventpoll'))
+    .map(([, target]) => target)
   t.true(ours.length >= 4)
   const { stdout } = spawnSync('ls', ['-l', '/proc/self/fd'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   for (const target of ours.filter((name) => name.startsWith('socket:'))) t.false(stdout.includes(target), target)
@@ -40,15 +43,27 @@ test('truth 11: what_cannot_be_adopted_is_refused_and_left_open', (t) => {
 })
 
 testWith(['strace'], 'truth 12: close_is_called_once_although_a_signal_interrupts_it', async (t) => {
-  const child = startModule(t, `
+  const child = startModule(
+    t,
+    `
     import { Listener } from 'm-socket'
     const listener = Listener.bind({ host: '127.0.0.1' })
     console.log(listener.fd)
     await new Promise((resolve) => process.stdin.once('data', resolve))
     listener.close()
-    process.exit()`, { stdio: ['pipe', 'pipe', 'pipe'] })
+    process.exit()`,
+    { stdio: ['pipe', 'pipe', 'pipe'] },
+  )
   const [printed] = (await once(child.stdout!, 'data')) as [Buffer]
-  const tracer = start(t, 'strace', ['-f', '-p', String(child.pid), '-e', 'trace=close', '-e', 'inject=close:error=EINTR'])
+  const tracer = start(t, 'strace', [
+    '-f',
+    '-p',
+    String(child.pid),
+    '-e',
+    'trace=close',
+    '-e',
+    'inject=close:error=EINTR',
+  ])
   const ended = outcomeOf(tracer)
   await once(tracer.stderr!, 'data')
   child.stdin!.write('go')
@@ -103,12 +118,17 @@ const USING_ALL = `
   }`
 
 testWith(['strace'], 'truth 10: no_descriptor_is_made_without_its_flags_not_even_for_a_moment', async (t) => {
-  const { code, stderr, calls } = await straced(t, USING_ALL, 'socket,accept,accept4,epoll_create,epoll_create1,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl')
+  const { code, stderr, calls } = await straced(
+    t,
+    USING_ALL,
+    'socket,accept,accept4,epoll_create,epoll_create1,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl',
+  )
   t.is(code, 0, stderr)
   const made = (name: string): string[] => calls.filter((call) => call.startsWith(`${name}(`))
   t.is(made('socket').length, 6)
   t.is(made('accept4').filter((call) => !call.includes('EAGAIN')).length, 3)
-  for (const call of [...made('socket'), ...made('accept4')]) t.regex(call, /SOCK_CLOEXEC\|SOCK_NONBLOCK|SOCK_NONBLOCK\|SOCK_CLOEXEC/)
+  for (const call of [...made('socket'), ...made('accept4')])
+    t.regex(call, /SOCK_CLOEXEC\|SOCK_NONBLOCK|SOCK_NONBLOCK\|SOCK_CLOEXEC/)
   t.true(made('epoll_create1').length >= 5, 'three of ours, that of the streams, and those of Node')
   for (const call of made('epoll_create1')) t.true(call.includes('EPOLL_CLOEXEC'), call)
   t.deepEqual(['accept', 'epoll_create', 'pipe', 'eventfd', 'dup'].flatMap(made), [])
@@ -119,8 +139,14 @@ testWith(['strace'], 'truth 13: every_send_forbids_the_signal', async (t) => {
   t.is(code, 0, stderr)
   const sends = calls.filter((call) => /^(sendto|sendmsg|sendmmsg)\(/.test(call))
   t.true(sends.length >= 12)
-  t.deepEqual(sends.filter((call) => !call.includes('MSG_NOSIGNAL')), [])
-  t.deepEqual(calls.filter((call) => /^(sendfile|splice)\(/.test(call)), [])
+  t.deepEqual(
+    sends.filter((call) => !call.includes('MSG_NOSIGNAL')),
+    [],
+  )
+  t.deepEqual(
+    calls.filter((call) => /^(sendfile|splice)\(/.test(call)),
+    [],
+  )
 })
 
 test('truth 11: a_datagram_socket_is_refused_and_stays_open', async (t) => {

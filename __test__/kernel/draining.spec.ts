@@ -57,7 +57,11 @@ for (const family of FAMILIES) {
       t.is(server.receive(new Uint8Array(2)), 2)
       t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable')
       t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable', 'also when nothing at all was read')
-      t.is(server.receive(new Uint8Array(4)), 4, 'the array is full, and so the read alone does not tell whether more waits')
+      t.is(
+        server.receive(new Uint8Array(4)),
+        4,
+        'the array is full, and so the read alone does not tell whether more waits',
+      )
       t.deepEqual(await wait(multiplexer, 30), [])
       client.send('g')
       t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable')
@@ -105,12 +109,15 @@ const ROUNDS = 10
 
 /** A process that sends as fast as it can, until it is killed. */
 function startHose(t: ExecutionContext, listener: Listener): void {
-  startModule(t, `
+  startModule(
+    t,
+    `
     import { connect } from 'node:net'
     const water = Buffer.alloc(1 << 20)
     const hose = connect(${JSON.stringify({ ...reach(listener) })})
     const pour = () => { while (hose.write(water)); }
-    hose.on('connect', pour).on('drain', pour).on('error', () => {})`)
+    hose.on('connect', pour).on('drain', pour).on('error', () => {})`,
+  )
 }
 
 /** The value below which 99 of 100 lie. */
@@ -163,11 +170,13 @@ test('truth 3: a_stream_that_is_a_fire_hose_leaves_99_others_their_turns', async
   const costs: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const before = poured
-    await Promise.all(pairs.map(async ([client]) => {
-      client.write('ping')
-      await once(client, 'data')
-      costs.push(poured - before)
-    }))
+    await Promise.all(
+      pairs.map(async ([client]) => {
+        client.write('ping')
+        await once(client, 'data')
+        costs.push(poured - before)
+      }),
+    )
   }
   t.is(costs.length, PINGERS * ROUNDS)
   t.true(poured > 0)
@@ -249,7 +258,9 @@ for (const [name, wait] of Object.entries(WAITS)) {
 }
 
 testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is_not_empty', async (t) => {
-  const { code, stderr, calls } = await straced(t, `
+  const { code, stderr, calls } = await straced(
+    t,
+    `
     import { Listener, Multiplexer, Socket } from 'm-socket'
     const listener = Listener.bind({ path: '\\0m-socket-truth-4-' + process.pid })
     const multiplexer = new Multiplexer()
@@ -261,14 +272,26 @@ testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is
     server.receive(Buffer.alloc(100))
     if (multiplexer.waitSync(1055).length !== 0) throw new Error('ready')
     for (const each of [listener, multiplexer, client, server]) each.close()
-  `, EPOLL_WAIT)
+  `,
+    EPOLL_WAIT,
+  )
   t.is(code, 0, stderr)
   const timeouts = calls.flatMap(timeoutOf)
   // The first wait has nothing on its list yet; the last one sleeps, since who was drained is on it no more.
   // It sleeps by slices of 250 ms.
-  t.deepEqual(timeouts.slice(1, 10).filter((timeout) => timeout !== 0), [], calls.join('\n'))
-  t.true(timeouts.slice(10).some((timeout) => timeout > 0 && timeout <= 250), calls.join('\n'))
-  t.true(timeouts.slice(10).every((timeout) => timeout <= 250), calls.join('\n'))
+  t.deepEqual(
+    timeouts.slice(1, 10).filter((timeout) => timeout !== 0),
+    [],
+    calls.join('\n'),
+  )
+  t.true(
+    timeouts.slice(10).some((timeout) => timeout > 0 && timeout <= 250),
+    calls.join('\n'),
+  )
+  t.true(
+    timeouts.slice(10).every((timeout) => timeout <= 250),
+    calls.join('\n'),
+  )
 })
 
 const MORE_THAN_A_BATCH = 2500
@@ -320,15 +343,19 @@ test('truth 5: connections_of_all_kinds_make_themselves_heard_in_one_crowd', asy
   multiplexer.add(listener, 'r')
   const open = new Set<unknown>()
   const servers: Socket[] = []
-  await waitUntil(multiplexer, () => open.size === clients.length && servers.length === clients.length, (events) => {
-    for (const { target, writable } of events) {
-      if (target !== listener) {
-        if (writable) open.add(target)
-        continue
+  await waitUntil(
+    multiplexer,
+    () => open.size === clients.length && servers.length === clients.length,
+    (events) => {
+      for (const { target, writable } of events) {
+        if (target !== listener) {
+          if (writable) open.add(target)
+          continue
+        }
+        for (let socket = listener.accept(); socket; socket = listener.accept()) servers.push(resetting(t, socket))
       }
-      for (let socket = listener.accept(); socket; socket = listener.accept()) servers.push(resetting(t, socket))
-    }
-  })
+    },
+  )
   t.is(await connectOutcome(resetting(t, Socket.connect({ port }))), 'open')
   t.is(servers.length, clients.length)
 })

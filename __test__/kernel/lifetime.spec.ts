@@ -20,7 +20,11 @@ test.serial('truth 37: workers_terminated_in_mid_traffic_leave_no_crash_and_no_d
   const { code, signal, stdout, stderr } = await runFixture(t, 'terminations.ts', 20)
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
-  const { before, after, counts } = JSON.parse(stdout) as { before: string[]; after: string[]; counts: Record<string, number> }
+  const { before, after, counts } = JSON.parse(stdout) as {
+    before: string[]
+    after: string[]
+    counts: Record<string, number>
+  }
   t.true(Object.values(counts).reduce((sum, count) => sum + count) >= 20)
   t.is(after.length, before.length, after.join(' '))
 })
@@ -42,7 +46,11 @@ const COLLECTING = `
   process.on('warning', ({ name, message, detail }) => warnings.push({ name, message, detail }))
 `
 
-async function runCollecting(t: ExecutionContext, source: string, env: Record<string, string> = {}): Promise<Record<string, unknown>> {
+async function runCollecting(
+  t: ExecutionContext,
+  source: string,
+  env: Record<string, string> = {},
+): Promise<Record<string, unknown>> {
   const options = { nodeArguments: ['--expose-gc'], env: { ...process.env, ...env } }
   const { code, stdout, stderr } = await runModule(t, COLLECTING + source, options)
   t.is(code, 0, stderr)
@@ -50,7 +58,9 @@ async function runCollecting(t: ExecutionContext, source: string, env: Record<st
 }
 
 test('truth 38: what_is_forgotten_is_closed_once_although_its_number_is_given_away_again', async (t) => {
-  const found = await runCollecting(t, `
+  const found = await runCollecting(
+    t,
+    `
     const forget = () => Listener.bind({ host: '127.0.0.1' }).fd
     const fd = forget()
     const before = link(fd)
@@ -59,7 +69,8 @@ test('truth 38: what_is_forgotten_is_closed_once_although_its_number_is_given_aw
     // The numbers that are free go to files, which a second close would hit.
     const files = Array.from({ length: 20 }, () => openSync('/dev/zero'))
     await collect()
-    console.log(JSON.stringify({ before, after, files: files.map(link), warnings }))`)
+    console.log(JSON.stringify({ before, after, files: files.map(link), warnings }))`,
+  )
   t.regex(String(found['before']), /^socket:/)
   t.not(found['after'], found['before'])
   t.deepEqual(new Set(found['files'] as string[]), new Set(['/dev/zero']))
@@ -71,13 +82,17 @@ test('truth 38: what_is_forgotten_is_closed_once_although_its_number_is_given_aw
 })
 
 test('truth 38: asked_for_the_warning_tells_where_the_socket_was_opened', async (t) => {
-  const { warnings } = await runCollecting(t, `
+  const { warnings } = await runCollecting(
+    t,
+    `
     const listener = Listener.bind({ host: '127.0.0.1' })
     function openAndForget() { Socket.connect({ port: listener.address.port }) }
     openAndForget()
     await collect()
     listener.close()
-    console.log(JSON.stringify({ warnings }))`, { NODE_DEBUG: 'm-socket' })
+    console.log(JSON.stringify({ warnings }))`,
+    { NODE_DEBUG: 'm-socket' },
+  )
   const [warning, ...others] = warnings as { message: string; detail: string }[]
   t.deepEqual(others, [])
   t.regex(warning!.message, /^A Socket /)
@@ -85,7 +100,9 @@ test('truth 38: asked_for_the_warning_tells_where_the_socket_was_opened', async 
 })
 
 test('truth 38: what_is_closed_is_not_warned_of_when_it_is_forgotten', async (t) => {
-  const { warnings, left } = await runCollecting(t, `
+  const { warnings, left } = await runCollecting(
+    t,
+    `
     function openAndClose() {
       const listener = Listener.bind({ host: '127.0.0.1' })
       const client = Socket.connect({ port: listener.address.port })
@@ -100,13 +117,16 @@ test('truth 38: what_is_closed_is_not_warned_of_when_it_is_forgotten', async (t)
     const { fds, links } = openAndClose()
     await collect()
     // Deno may have taken the numbers for something of its own.
-    console.log(JSON.stringify({ warnings, left: fds.map(link).filter((it) => links.includes(it)) }))`)
+    console.log(JSON.stringify({ warnings, left: fds.map(link).filter((it) => links.includes(it)) }))`,
+  )
   t.deepEqual(warnings, [])
   t.deepEqual(left, [])
 })
 
 test('truth 38: a_finalizer_does_not_wait_for_a_socket_that_lingers', async (t) => {
-  const found = await runCollecting(t, `
+  const found = await runCollecting(
+    t,
+    `
     const listener = Listener.bind({ host: '127.0.0.1', receiveBufferSize: 4096 })
     function fillAndForget() {
       const client = Socket.connect({ port: listener.address.port, linger: 600_000 })
@@ -124,7 +144,8 @@ test('truth 38: a_finalizer_does_not_wait_for_a_socket_that_lingers', async (t) 
     for (let count; (count = server.receive(into)) !== 0; await new Promise((resolve) => setTimeout(resolve, 1))) received += count ?? 0
     console.log(JSON.stringify({ status, closed, received, warnings: warnings.length }))
     server.close()
-    listener.close()`)
+    listener.close()`,
+  )
   t.deepEqual(found, { status: 'sent', closed: true, received: 100_000, warnings: 1 })
 })
 
@@ -148,24 +169,36 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
   const handled: string[] = []
 
   const handlers = new Map<unknown, (event: Event) => void>([
-    [servers[0], () => {
-      handled.push('closes others and adds one')
-      fourth.close()
-      fifth.reset()
-      multiplexer.add(newcomer, 'w')
-    }],
-    [second, () => {
-      handled.push('closes itself')
-      second.close()
-    }],
-    [third, () => {
-      handled.push('throws')
-      throw new Error('thrown by a handler')
-    }],
-    [servers[5], (event) => {
-      handled.push(said(event))
-      t.is(servers[5]!.receive(new Uint8Array(2)), 1)
-    }],
+    [
+      servers[0],
+      () => {
+        handled.push('closes others and adds one')
+        fourth.close()
+        fifth.reset()
+        multiplexer.add(newcomer, 'w')
+      },
+    ],
+    [
+      second,
+      () => {
+        handled.push('closes itself')
+        second.close()
+      },
+    ],
+    [
+      third,
+      () => {
+        handled.push('throws')
+        throw new Error('thrown by a handler')
+      },
+    ],
+    [
+      servers[5],
+      (event) => {
+        handled.push(said(event))
+        t.is(servers[5]!.receive(new Uint8Array(2)), 1)
+      },
+    ],
   ])
   for (const event of events) {
     if (!event.readable) continue
@@ -176,16 +209,29 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
     }
   }
   t.deepEqual(handled, ['closes others and adds one', 'closes itself', 'throws', 'readable'])
-  t.deepEqual([fourth, fifth].map((target) => saidOf(target, events)), ['', ''])
+  t.deepEqual(
+    [fourth, fifth].map((target) => saidOf(target, events)),
+    ['', ''],
+  )
 
   const next: Event['target'][] = []
-  await waitUntil(multiplexer, () => next.includes(newcomer), (told) => next.push(...told.map(({ target }) => target)))
+  await waitUntil(
+    multiplexer,
+    () => next.includes(newcomer),
+    (told) => next.push(...told.map(({ target }) => target)),
+  )
   const again = [...servers, newcomer].filter((target) => next.includes(target))
-  t.deepEqual(again.map((target) => servers.indexOf(target)), [0, 2, -1], 'who has read nothing is told of again, who was closed is not')
+  t.deepEqual(
+    again.map((target) => servers.indexOf(target)),
+    [0, 2, -1],
+    'who has read nothing is told of again, who was closed is not',
+  )
 })
 
 test('truth 39: a_stream_that_throws_or_destroys_itself_or_others_leaves_the_rest_of_the_batch_intact', async (t) => {
-  const { code, stdout, stderr } = await runModule(t, `
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
     import { Listener, Socket, toDuplex } from 'm-socket'
     const caught = []
     process.on('uncaughtException', ({ message }) => caught.push(message))
@@ -214,7 +260,8 @@ test('truth 39: a_stream_that_throws_or_destroys_itself_or_others_leaves_the_res
     while (!told.includes('the new one') || !told.includes(5)) await new Promise((resolve) => setTimeout(resolve, 5))
     for (const { client, stream } of pairs) { client.close(); stream.destroy() }
     listener.close()
-    console.log(JSON.stringify({ told, caught, destroyed: pairs.map(({ stream }) => stream.destroyed) }))`)
+    console.log(JSON.stringify({ told, caught, destroyed: pairs.map(({ stream }) => stream.destroyed) }))`,
+  )
   t.is(code, 0, stderr)
   const { told, caught } = JSON.parse(stdout) as { told: unknown[]; caught: string[] }
   t.deepEqual(told, [0, 1, 2, 4, 5, 'the new one'])
@@ -242,9 +289,12 @@ const FREEING: [string, string][] = [
   ['an_unreferenced_wait', 'void watching().unref().wait()'],
   ['an_unreferenced_wait_with_a_timeout', 'void watching().unref().wait(1e9)'],
   ['a_pending_wait_that_is_unreferenced_later', 'void watching().wait(1e9); setTimeout(() => plex.unref(), 20)'],
-  ['an_unreferenced_iteration_with_news_all_the_time', `
+  [
+    'an_unreferenced_iteration_with_news_all_the_time',
+    `
     watching().modify(client, 'w', 'level')
-    void (async () => { for await (const _ of plex.unref()); })()`],
+    void (async () => { for await (const _ of plex.unref()); })()`,
+  ],
   ['a_wait_that_was_answered', `watching().modify(client, 'w'); await plex.wait()`],
   ['a_wait_that_timed_out', 'await watching().wait(20)'],
   ['a_wait_whose_multiplexer_was_closed', 'void watching().wait(); setTimeout(() => plex.close(), 20)'],
@@ -253,7 +303,9 @@ const FREEING: [string, string][] = [
 
 /** A process that has a client, kept for as long as it lives; it says when it has done what it is given to do. */
 function startHolding(t: ExecutionContext, to: object, source: string): ReturnType<typeof startModule> {
-  return startModule(t, `
+  return startModule(
+    t,
+    `
     import { Multiplexer, Socket } from 'm-socket'
     const client = globalThis.client = Socket.connect(${JSON.stringify(to)})
     while (client.state === 'connecting');
@@ -261,7 +313,8 @@ function startHolding(t: ExecutionContext, to: object, source: string): ReturnTy
     const watching = () => { plex.add(client, 'r'); return plex }
     const fill = () => { while (client.queued === 0) client.send(new Uint8Array(65536)) }
     setTimeout(() => console.log('done'), 50)
-    ${source}`)
+    ${source}`,
+  )
 }
 
 for (const [what, source] of HOLDING) {

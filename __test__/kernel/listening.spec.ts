@@ -35,12 +35,24 @@ const ACCEPTING = `
   process.exit()`
 
 for (const error of [
-  'ECONNABORTED', 'EINTR', 'EPROTO', 'ENETDOWN', 'ENOPROTOOPT', 'EHOSTDOWN', 'ENONET', 'EHOSTUNREACH', 'EOPNOTSUPP', 'ENETUNREACH', 'EPERM',
+  'ECONNABORTED',
+  'EINTR',
+  'EPROTO',
+  'ENETDOWN',
+  'ENOPROTOOPT',
+  'EHOSTDOWN',
+  'ENONET',
+  'EHOSTUNREACH',
+  'EOPNOTSUPP',
+  'ENETUNREACH',
+  'EPERM',
 ]) {
   testWith(['strace'], `truth 15: an_error_of_one_connection_is_skipped (${error})`, async (t) => {
     const node = [process.execPath, ...sourceArguments(ACCEPTING)]
     const inject = `inject=accept4:error=${error}:when=1..2`
-    const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=accept4', '-e', inject, ...node], { cwd: ROOT })
+    const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=accept4', '-e', inject, ...node], {
+      cwd: ROOT,
+    })
     t.is(code, 0, stderr)
     t.is(stdout, 'accepted\n')
     t.is(stderr.split('(INJECTED)').length - 1, 2, 'both errors were met')
@@ -72,12 +84,25 @@ const EXHAUSTED = (wait: string) => `
   console.log(JSON.stringify({ accepted, errors, waits, codes: [...codes], cpu: (user + system) / 1000 }))
   process.exit()`
 
-for (const [how, wait] of [['wait', 'await multiplexer.wait()'], ['waitSync', 'multiplexer.waitSync()']] as const) {
+for (const [how, wait] of [
+  ['wait', 'await multiplexer.wait()'],
+  ['waitSync', 'multiplexer.waitSync()'],
+] as const) {
   test(`truth 15: out_of_descriptors_a_listener_neither_spins_nor_stalls (${how})`, async (t) => {
     const command = `ulimit -n 64; exec "$0" "$@"`
-    const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(EXHAUSTED(wait))], { cwd: ROOT })
+    const { code, stdout, stderr } = await run(
+      t,
+      'sh',
+      ['-c', command, process.execPath, ...sourceArguments(EXHAUSTED(wait))],
+      { cwd: ROOT },
+    )
     t.is(code, 0, stderr)
-    const { accepted, errors, waits, codes } = JSON.parse(stdout) as { accepted: number; errors: number; waits: number; codes: string[] }
+    const { accepted, errors, waits, codes } = JSON.parse(stdout) as {
+      accepted: number
+      errors: number
+      waits: number
+      codes: string[]
+    }
     t.is(accepted, 4)
     t.deepEqual(codes, ['EMFILE'])
     t.true(errors >= 1 && errors < 100, `${errors} errors`)
@@ -87,7 +112,9 @@ for (const [how, wait] of [['wait', 'await multiplexer.wait()'], ['waitSync', 'm
 
 for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
   testWith(['strace'], `truth 15: an_exhausted_listener_throws_and_is_told_of_again (${error})`, async (t) => {
-    const { code, stdout, stderr } = await straced(t, `
+    const { code, stdout, stderr } = await straced(
+      t,
+      `
       import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
       const listener = Listener.bind({ host: '127.0.0.1' })
       const client = Socket.connect({ port: listener.address.port })
@@ -109,7 +136,10 @@ for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
       look(await multiplexer.wait())
       look(multiplexer.waitSync())
       console.log(said.join(', '))
-      process.exit()`, 'accept4', `accept4:error=${error}:when=1..2`)
+      process.exit()`,
+      'accept4',
+      `accept4:error=${error}:when=1..2`,
+    )
     t.is(code, 0, stderr)
     t.is(stdout, `accept4 ${error}, rests, accept4 ${error}, accepted\n`)
   })
@@ -139,7 +169,9 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
     console.log(JSON.stringify({ late: held - early, accepted, cpu: (user + system) / 1000 }))
     process.exit()`
   const command = `ulimit -n 64; exec "$0" "$@"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], { cwd: ROOT })
+  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
+    cwd: ROOT,
+  })
   t.is(code, 0, stderr)
   const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
   t.is(late, 0, 'nobody can be accepted meanwhile')
@@ -148,7 +180,9 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
 })
 
 testWith(['strace'], 'truth 15: an_exhausted_listener_that_is_rearmed_rests_all_the_same', async (t) => {
-  const { code, stdout, stderr, calls } = await straced(t, `
+  const { code, stdout, stderr, calls } = await straced(
+    t,
+    `
     import { Listener, Multiplexer, Socket } from 'm-socket'
     const listener = Listener.bind({ host: '127.0.0.1' })
     const client = Socket.connect({ port: listener.address.port })
@@ -161,7 +195,10 @@ testWith(['strace'], 'truth 15: an_exhausted_listener_that_is_rearmed_rests_all_
       multiplexer.modify(listener, 'r', 'oneshot')
     }
     console.log('accepted')
-    process.exit()`, 'accept4', 'accept4:error=EMFILE:when=1..3')
+    process.exit()`,
+    'accept4',
+    'accept4:error=EMFILE:when=1..3',
+  )
   t.is(code, 0, stderr)
   t.is(stdout, 'accepted\n')
   t.is(calls.length, 4, calls.join('\n'))

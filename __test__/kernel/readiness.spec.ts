@@ -16,7 +16,11 @@ test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
   const { client, server } = await connectedPair(t)
   client.shutdown('write')
   using multiplexer = new Multiplexer(server)
-  await waitUntil(multiplexer, () => server.readEnded, () => void server.receive(Buffer.alloc(8)))
+  await waitUntil(
+    multiplexer,
+    () => server.readEnded,
+    () => void server.receive(Buffer.alloc(8)),
+  )
   t.is(server.state, 'open')
   t.is(server.send('still'), 'sent')
   multiplexer.remove(server)
@@ -57,9 +61,13 @@ for (const interest of ['r', 'w', 'rw'] as const) {
     using multiplexer = new Multiplexer()
     multiplexer.add(server, interest)
     client.reset()
-    await waitUntil(multiplexer, () => t.context === true, (events) => {
-      if (events.some(({ error, hangup }) => error && hangup)) t.context = true
-    })
+    await waitUntil(
+      multiplexer,
+      () => t.context === true,
+      (events) => {
+        if (events.some(({ error, hangup }) => error && hangup)) t.context = true
+      },
+    )
     const buffer = Buffer.alloc(16)
     t.is(server.receive(buffer), 10)
     t.is(buffer.toString('latin1', 0, 10), 'last words')
@@ -132,11 +140,19 @@ for (const mode of ['edge', 'level', 'oneshot'] as const) {
   testWith(['python3'], `truth 27: an_urgent_byte_neither_spins_nor_hides_what_follows (${mode})`, async (t) => {
     const listener = listening(t)
     const { port } = listener.address as { port: number }
-    const peer = start(t, 'python3', ['-c', `
+    const peer = start(
+      t,
+      'python3',
+      [
+        '-c',
+        `
 import socket, sys
 s = socket.create_connection(('127.0.0.1', ${port}))
 s.send(b'abc'); s.send(b'!', socket.MSG_OOB); s.send(b'def')
-print('sent', flush=True); sys.stdin.readline(); s.close()`], { stdio: ['pipe', 'pipe', 'inherit'] })
+print('sent', flush=True); sys.stdin.readline(); s.close()`,
+      ],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    )
     const server = resetting(t, await acceptNext(listener))
     await once(peer.stdout!, 'data')
     using multiplexer = new Multiplexer()
@@ -144,14 +160,18 @@ print('sent', flush=True); sys.stdin.readline(); s.close()`], { stdio: ['pipe', 
     const buffer = Buffer.alloc(64)
     let text = ''
     let waits = 0
-    await waitUntil(multiplexer, () => text === 'abcdef', (events) => {
-      for (const { readable } of events) {
-        waits++
-        const count = readable ? server.receive(buffer) : null
-        if (count !== null) text += buffer.toString('latin1', 0, count)
-      }
-      if (mode === 'oneshot') multiplexer.modify(server, 'r', mode)
-    })
+    await waitUntil(
+      multiplexer,
+      () => text === 'abcdef',
+      (events) => {
+        for (const { readable } of events) {
+          waits++
+          const count = readable ? server.receive(buffer) : null
+          if (count !== null) text += buffer.toString('latin1', 0, count)
+        }
+        if (mode === 'oneshot') multiplexer.modify(server, 'r', mode)
+      },
+    )
     t.true(waits < 10, `${waits} reports`)
     t.is((await multiplexer.wait(50)).length, 0, 'and then there is nothing to report')
     peer.stdin!.write('\n')
@@ -318,26 +338,49 @@ testWith(['python3'], 'truth 27: an_urgent_byte_alone_is_no_news_and_costs_nothi
 })
 
 // Of two urgent bytes the kernel knows the later: the earlier one is data again.
-for (const [oobInline, expected] of [[false, 'abc!defghi'], [true, 'abc!def?ghi']] as const) {
-  testWith(['python3'], `truth 27: nothing_between_urgent_bytes_is_lost_to_reads_that_stop_at_their_marks (${oobInline ? 'in line' : 'out of band'})`, async (t) => {
-    const listener = listening(t, 'IPv4', { oobInline })
-    const { server, peer } = await urgently(t, listener, `
+for (const [oobInline, expected] of [
+  [false, 'abc!defghi'],
+  [true, 'abc!def?ghi'],
+] as const) {
+  testWith(
+    ['python3'],
+    `truth 27: nothing_between_urgent_bytes_is_lost_to_reads_that_stop_at_their_marks (${oobInline ? 'in line' : 'out of band'})`,
+    async (t) => {
+      const listener = listening(t, 'IPv4', { oobInline })
+      const { server, peer } = await urgently(
+        t,
+        listener,
+        `
 for data, urgent in ((b'abc', b'!'), (b'def', b'?')): peer.send(data); peer.send(urgent, socket.MSG_OOB)
-peer.send(b'ghi')`)
-    peer.stdin!.end()
-    t.is((await receiveToEnd(server)).toString('latin1'), expected)
-  })
+peer.send(b'ghi')`,
+      )
+      peer.stdin!.end()
+      t.is((await receiveToEnd(server)).toString('latin1'), expected)
+    },
+  )
 }
 
 /** A connection from a program that does something urgent, says so, and ends when its input does. */
-async function urgently(t: ExecutionContext, listener: Listener, source: string): Promise<{ server: Socket; peer: ChildProcess }> {
+async function urgently(
+  t: ExecutionContext,
+  listener: Listener,
+  source: string,
+): Promise<{ server: Socket; peer: ChildProcess }> {
   const { port } = listener.address as InetAddress
-  const peer = start(t, 'python3', ['-c', `
+  const peer = start(
+    t,
+    'python3',
+    [
+      '-c',
+      `
 import socket, sys
 peer = socket.create_connection(('127.0.0.1', ${port}))
 ${source}
 print('done', flush=True)
-sys.stdin.read()`], { stdio: ['pipe', 'pipe', 'inherit'] })
+sys.stdin.read()`,
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  )
   const server = resetting(t, await acceptNext(listener))
   await once(peer.stdout!, 'data')
   return { server, peer }

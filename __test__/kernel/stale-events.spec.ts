@@ -35,7 +35,10 @@ test('truth 6: an_event_of_a_socket_that_its_batch_has_closed_says_nothing', asy
   servers[1]!.close()
   t.true(first!.readable, 'the others stand')
   const { readable, writable, readEnded, hangup, error } = second!
-  t.deepEqual({ readable, writable, readEnded, hangup, error }, { readable: false, writable: false, readEnded: false, hangup: false, error: false })
+  t.deepEqual(
+    { readable, writable, readEnded, hangup, error },
+    { readable: false, writable: false, readEnded: false, hangup: false, error: false },
+  )
 })
 
 test('truth 6: a_stream_that_another_of_its_batch_destroys_is_not_called', async (t) => {
@@ -54,18 +57,23 @@ test('truth 6: a_stream_that_another_of_its_batch_destroys_is_not_called', async
   for (const stream of streams) stream.destroy()
 })
 
-test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t) => playUntilNumbered(async () => {
-  const listener = listening(t)
-  const { client, server } = await connectedPair(t)
-  using multiplexer = new Multiplexer()
-  multiplexer.add(server, 'r')
-  client.send('for the old one')
-  await until(() => server.peek(Buffer.alloc(1)) === 1)
-  const { fd } = server
-  server.close()
-  multiplexer.add(openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))), 'r')
-  t.deepEqual(await multiplexer.wait(100), [])
-}))
+test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t) =>
+  playUntilNumbered(async () => {
+    const listener = listening(t)
+    const { client, server } = await connectedPair(t)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, 'r')
+    client.send('for the old one')
+    await until(() => server.peek(Buffer.alloc(1)) === 1)
+    const { fd } = server
+    server.close()
+    multiplexer.add(
+      openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))),
+      'r',
+    )
+    t.deepEqual(await multiplexer.wait(100), [])
+  }),
+)
 
 test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled', async (t) => {
   const listener = listening(t)
@@ -80,7 +88,10 @@ test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled
     const newcomer = resetting(t, Socket.connect(reach(listener)))
     multiplexer.add(newcomer)
   }
-  t.deepEqual(events.map(({ target }) => before.indexOf(target)), before.map((_, index) => index))
+  t.deepEqual(
+    events.map(({ target }) => before.indexOf(target)),
+    before.map((_, index) => index),
+  )
   t.true(events.every(({ readable }) => !readable))
 })
 
@@ -135,7 +146,9 @@ for (const [way, leave] of WAYS) {
 }
 
 /** Two sockets with news in one batch, and a listener for more. */
-async function batchOfTwo(t: ExecutionContext): Promise<{ events: Event[]; first: Socket; later: Socket; listener: Listener; multiplexer: Multiplexer }> {
+async function batchOfTwo(
+  t: ExecutionContext,
+): Promise<{ events: Event[]; first: Socket; later: Socket; listener: Listener; multiplexer: Multiplexer }> {
   const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
   const pairs = crowd(t, 2)
   const multiplexer = closing(t, new Multiplexer())
@@ -143,7 +156,10 @@ async function batchOfTwo(t: ExecutionContext): Promise<{ events: Event[]; first
     multiplexer.add(server, 'r')
     client.send('for the old one')
   }
-  const events = await batchOf(multiplexer, pairs.map(({ server }) => server))
+  const events = await batchOf(
+    multiplexer,
+    pairs.map(({ server }) => server),
+  )
   const [first, later] = targetsOf(events) as [Socket, Socket]
   return { events, first, later, listener, multiplexer }
 }
@@ -154,18 +170,22 @@ function next(t: ExecutionContext, listener: Listener): Socket {
   return resetting(t, listener.accept()!)
 }
 
-test.serial('truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events', (t) => playUntilNumbered(async () => {
-  const { events, first, later, listener, multiplexer } = await batchOfTwo(t)
-  for (let waiting = 0; waiting < 1000; waiting++) resetting(t, Socket.connect(reach(listener)))
-  const { fd } = later
-  later.close()
-  const heir = openNumbered(fd, () => resetting(t, listener.accept()!))
-  multiplexer.add(heir, 'r')
-  t.deepEqual(targetsOf(events), [first, later])
-  t.is(saidOf(later, events), '')
-  t.deepEqual(targetsOf(multiplexer.poll()), [first])
-  t.is(heir.receive(new Uint8Array(100)), null)
-}))
+test.serial(
+  'truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events',
+  (t) =>
+    playUntilNumbered(async () => {
+      const { events, first, later, listener, multiplexer } = await batchOfTwo(t)
+      for (let waiting = 0; waiting < 1000; waiting++) resetting(t, Socket.connect(reach(listener)))
+      const { fd } = later
+      later.close()
+      const heir = openNumbered(fd, () => resetting(t, listener.accept()!))
+      multiplexer.add(heir, 'r')
+      t.deepEqual(targetsOf(events), [first, later])
+      t.is(saidOf(later, events), '')
+      t.deepEqual(targetsOf(multiplexer.poll()), [first])
+      t.is(heir.receive(new Uint8Array(100)), null)
+    }),
+)
 
 test.serial('truth 7: a_raw_handle_of_what_was_closed_names_nothing_although_its_slot_has_a_new_owner', (t) => {
   const slotOf = (handle: number): number => handle >>> 9

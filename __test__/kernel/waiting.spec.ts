@@ -21,7 +21,9 @@ import { until } from '../support/waiting.js'
 const ROOT = new URL('../..', import.meta.url)
 
 test('truth 31: a_storm_of_signals_neither_stretches_nor_cuts_a_wait', async (t) => {
-  const child = startModule(t, `
+  const child = startModule(
+    t,
+    `
     import { Multiplexer } from 'm-socket'
     process.on('SIGUSR2', () => {})
     process.send('ready')
@@ -29,7 +31,9 @@ test('truth 31: a_storm_of_signals_neither_stretches_nor_cuts_a_wait', async (t)
     const began = performance.now()
     const events = multiplexer.waitSync(100)
     process.send({ events: events.length, took: performance.now() - began })
-    process.once('message', () => process.disconnect())`, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    process.once('message', () => process.disconnect())`,
+    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
+  )
   const ended = outcomeOf(child)
   await once(child, 'message')
   const storm = setInterval(() => sendSignal(child, 'SIGUSR2'), 2)
@@ -53,7 +57,10 @@ testWith(['strace'], 'truth 32: a_time_is_rounded_up_and_clamped', async (t) => 
   const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${known(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
   const waited = stderr.split('\n').flatMap(timeoutOf)
   // Other threads of the runtime's may wait, too; and of a time that has passed in part before the call, less is left.
-  t.true([1, 0, 3].every((time) => waited.includes(time)), String(waited))
+  t.true(
+    [1, 0, 3].every((time) => waited.includes(time)),
+    String(waited),
+  )
 })
 
 test('truth 32: what_is_no_time_is_a_RangeError', async (t) => {
@@ -103,12 +110,18 @@ test('truth 34: what_changes_while_a_wait_is_pending_takes_effect_at_once', asyn
   let pending = multiplexer.wait()
   added.client.send('x')
   multiplexer.add(added.server, 'r')
-  t.deepEqual((await pending).map(({ target }) => target), [added.server])
+  t.deepEqual(
+    (await pending).map(({ target }) => target),
+    [added.server],
+  )
   added.server.close()
 
   pending = multiplexer.wait()
   multiplexer.modify(modified.server, 'r', 'oneshot')
-  t.deepEqual((await pending).map(({ target }) => target), [modified.server])
+  t.deepEqual(
+    (await pending).map(({ target }) => target),
+    [modified.server],
+  )
 
   pending = multiplexer.wait(100)
   multiplexer.remove(removed.server)
@@ -144,7 +157,9 @@ test('truth 35: a_second_wait_and_a_poll_during_one_are_refused', async (t) => {
 for (const error of ['ENOSPC', 'ENOMEM']) {
   testWith(['strace'], `truth 36: an_add_that_the_kernel_refuses_is_rolled_back (${error})`, async (t) => {
     // Reading synchronously: nothing but our own registration calls epoll_ctl once the tracer is there.
-    const child = startModule(t, `
+    const child = startModule(
+      t,
+      `
       import { readSync } from 'node:fs'
       import { Listener, Multiplexer, SocketError } from 'm-socket'
       const listener = Listener.bind({ host: '127.0.0.1' })
@@ -156,7 +171,9 @@ for (const error of ['ENOSPC', 'ENOMEM']) {
       readSync(0, Buffer.alloc(1))
       const outcomes = [attempt(), attempt()]
       console.log(outcomes.join(' '))
-      process.exit()`, { stdio: ['pipe', 'pipe', 'pipe'] })
+      process.exit()`,
+      { stdio: ['pipe', 'pipe', 'pipe'] },
+    )
     const ended = text(child.stdout!)
     await once(child.stderr!, 'data')
     const inject = `inject=epoll_ctl:error=${error}:when=1`
@@ -167,9 +184,14 @@ for (const error of ['ENOSPC', 'ENOMEM']) {
   })
 }
 
-for (const [how, wait] of [['wait', 'await multiplexer.wait(100)'], ['waitSync', 'multiplexer.waitSync(100)']] as const) {
+for (const [how, wait] of [
+  ['wait', 'await multiplexer.wait(100)'],
+  ['waitSync', 'multiplexer.waitSync(100)'],
+] as const) {
   test(`truth 31: in_a_storm_of_signals_each_wait_lasts_its_time_and_the_next_one_too (${how})`, async (t) => {
-    const child = startModule(t, `
+    const child = startModule(
+      t,
+      `
       import { Multiplexer } from 'm-socket'
       let signals = 0
       for (const signal of ['SIGUSR2', 'SIGWINCH']) process.on(signal, () => signals++)
@@ -184,7 +206,9 @@ for (const [how, wait] of [['wait', 'await multiplexer.wait(100)'], ['waitSync',
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
       process.send({ times, signals })
-      process.once('message', () => process.disconnect())`, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+      process.once('message', () => process.disconnect())`,
+      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
+    )
     const ended = outcomeOf(child)
     await once(child, 'message')
     const storm = setInterval(() => {

@@ -15,7 +15,8 @@ export async function blackhole(t: ExecutionContext, host: string, port = 0): Pr
   for (;;) {
     const socket = resetting(t, Socket.connect(reach(listener) as { host: string; port: number }))
     const end = performance.now() + SETTLED
-    while (socket.state === 'connecting' && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))
+    while (socket.state === 'connecting' && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     if (socket.state === 'connecting') {
       socket.reset()
       return listener

@@ -8,7 +8,12 @@ import type { ExecutionContext } from 'ava'
 import { sourceArguments } from './runtime.js'
 
 /** Starts a program that, by its process id, is killed at the end of the test if it still runs. */
-export function start(t: ExecutionContext, command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+export function start(
+  t: ExecutionContext,
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): ChildProcess {
   const child = spawn(command, args, options)
   t.teardown(async () => {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
@@ -37,7 +42,11 @@ interface ModuleOptions extends SpawnOptions {
 }
 
 /** Starts a module, given as its source, in a process of its own, from the project's root. */
-export function startModule(t: ExecutionContext, source: string, { nodeArguments = [], ...options }: ModuleOptions = {}): ChildProcess {
+export function startModule(
+  t: ExecutionContext,
+  source: string,
+  { nodeArguments = [], ...options }: ModuleOptions = {},
+): ChildProcess {
   return start(t, process.execPath, sourceArguments(source, nodeArguments), {
     cwd: new URL('../..', import.meta.url),
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -26,7 +26,9 @@ export function openObjects(): string[] {
 
 /** The descriptor of this process's datagram socket of a port, by its inode: proc_pid_net(5). */
 export function datagramDescriptor(port: number): number {
-  const rows = readFileSync('/proc/self/net/udp', 'utf8').split('\n').map((row) => row.trim().split(/\s+/))
+  const rows = readFileSync('/proc/self/net/udp', 'utf8')
+    .split('\n')
+    .map((row) => row.trim().split(/\s+/))
   const inode = rows.find((row) => Number.parseInt(row[1]?.split(':')[1] ?? '', 16) === port)?.[9]
   const found = [...openDescriptors()].find(([, link]) => link === `socket:[${inode}]`)
   if (!found) throw new Error(`no datagram socket of port ${port}`)

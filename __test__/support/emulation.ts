@@ -17,13 +17,21 @@ export function lacking(what: string, works: () => boolean): string | undefined 
 type Declare = (title: string, run: Implementation<[]>) => void
 
 /** Declares a test that is skipped when something is lacking; its title then says what. */
-export function testUnless(lack: string | undefined, title: string, run: Implementation<[]>, declare: Declare = test): void {
+export function testUnless(
+  lack: string | undefined,
+  title: string,
+  run: Implementation<[]>,
+  declare: Declare = test,
+): void {
   if (lack === undefined) declare(title, run)
   else test.skip(`${title} (emulated: ${lack})`, run)
 }
 
 /** An option that cannot be read, or set, or read again; a missing privilege is no lack. */
-export function lackingOption(name: SettableOptionName, value = (before: never): unknown => before): string | undefined {
+export function lackingOption(
+  name: SettableOptionName,
+  value = (before: never): unknown => before,
+): string | undefined {
   return lacking(name, () =>
     withSocket(name === 'ipv6Only' ? 6 : 4, (handle, family) => {
       try {
@@ -39,7 +47,9 @@ export function lackingOption(name: SettableOptionName, value = (before: never):
 
 /** An option of more than four bytes that is read as an int, or not at all. */
 function lackingBytes(what: string, level: number, constant: number): string | undefined {
-  return lacking(what, () => withSocket(4, (handle) => native.getOption(handle, level, constant, new Uint8Array(512)) > 4))
+  return lacking(what, () =>
+    withSocket(4, (handle) => native.getOption(handle, level, constant, new Uint8Array(512)) > 4),
+  )
 }
 
 export const lackingCookie = lackingBytes('SO_COOKIE', SOL_SOCKET, SO_COOKIE)

@@ -81,7 +81,8 @@ export class Endpoint {
 
   async pause(): Promise<void> {
     const milliseconds = cycle(this.#plan.pauses, this.#waits++)
-    if (milliseconds > 0 && this.#waits < MAX_PAUSED_WAITS) await new Promise((resolve) => setTimeout(resolve, milliseconds))
+    if (milliseconds > 0 && this.#waits < MAX_PAUSED_WAITS)
+      await new Promise((resolve) => setTimeout(resolve, milliseconds))
   }
 
   /** Takes an event in. Edge-triggered, the multiplexer is asked for nothing again: it has to tell again by itself. */
@@ -99,7 +100,8 @@ export class Endpoint {
   send(multiplexer?: Multiplexer): void {
     if (this.isDone) return
     if (this.#plan.flushes) this.socket.flush()
-    for (let turn = 0; turn < this.#plan.budget && this.#maySend && this.#sent < this.#plan.bytes; turn++) this.#sendOnce()
+    for (let turn = 0; turn < this.#plan.budget && this.#maySend && this.#sent < this.#plan.bytes; turn++)
+      this.#sendOnce()
     if (!this.#maySend && this.#interest === 'r') {
       this.#interest = 'rw'
       multiplexer?.modify(this.socket, 'rw', this.#plan.mode)
@@ -114,15 +116,21 @@ export class Endpoint {
     const pieces: Uint8Array[] = []
     let bytes = 0
     for (let count = form === 'array' ? GATHERED : 1; count > 0; count--) {
-      const piece = cutAt(this.#sent + bytes, Math.min(cycle(this.#plan.pieces, this.#steps++), this.#plan.bytes - this.#sent - bytes))
+      const piece = cutAt(
+        this.#sent + bytes,
+        Math.min(cycle(this.#plan.pieces, this.#steps++), this.#plan.bytes - this.#sent - bytes),
+      )
       pieces.push(piece)
       bytes += piece.length
     }
     const first = pieces[0]!
     const before = this.socket.queued
-    const status = this.socket.send(form === 'array' ? pieces : form === 'string' ? Buffer.from(first).toString('latin1') : first)
+    const status = this.socket.send(
+      form === 'array' ? pieces : form === 'string' ? Buffer.from(first).toString('latin1') : first,
+    )
     const after = this.socket.queued
-    if (!agrees(status, bytes, before, after, this.#plan.queueLimit)) throw new Error(`${status}, with ${bytes} bytes for a queue of ${before}, now ${after}`)
+    if (!agrees(status, bytes, before, after, this.#plan.queueLimit))
+      throw new Error(`${status}, with ${bytes} bytes for a queue of ${before}, now ${after}`)
     if (status === 'not-sent') {
       this.refusals++
       this.#maySend = false
@@ -149,7 +157,11 @@ export class Endpoint {
 }
 
 /** Lets endpoints work in one multiplexer until they are done; fails when nothing moves any more. */
-export async function drive(multiplexer: Multiplexer, endpoints: readonly Endpoint[], synchronously: boolean): Promise<void> {
+export async function drive(
+  multiplexer: Multiplexer,
+  endpoints: readonly Endpoint[],
+  synchronously: boolean,
+): Promise<void> {
   for (const endpoint of endpoints) endpoint.joins(multiplexer)
   const owners = new Map(endpoints.map((endpoint) => [endpoint.socket, endpoint]))
   for (;;) {
@@ -166,7 +178,7 @@ export async function drive(multiplexer: Multiplexer, endpoints: readonly Endpoi
 /** A copy of the part of the endless stream that begins at `position`. */
 function cutAt(position: number, length: number): Uint8Array {
   const piece = new Uint8Array(length)
-  for (let filled = 0; filled < length; ) {
+  for (let filled = 0; filled < length;) {
     const from = (position + filled) % POOL.length
     const part = POOL.subarray(from, from + length - filled)
     piece.set(part, filled)

@@ -8,7 +8,9 @@ import { openDescriptors } from './descriptors.js'
 export function multiplexerAndDescriptor(): { multiplexer: Multiplexer; epoll: number } {
   const before = openDescriptors()
   const multiplexer = new Multiplexer()
-  const opened = [...openDescriptors()].filter(([fd, link]) => link === 'anon_inode:[eventpoll]' && before.get(fd) !== link)
+  const opened = [...openDescriptors()].filter(
+    ([fd, link]) => link === 'anon_inode:[eventpoll]' && before.get(fd) !== link,
+  )
   if (opened.length !== 1) throw new Error(`${opened.length} new epoll descriptors instead of one`)
   return { multiplexer, epoll: opened[0]![0] }
 }

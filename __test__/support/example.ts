@@ -21,7 +21,12 @@ export interface RunningExample {
 const QUIET = ['--disable-warning=DEP0205']
 
 /** Runs a program of `examples/`. */
-export function runExample(t: ExecutionContext, name: ExampleName, args: readonly string[], env: Record<string, string> = {}): RunningExample {
+export function runExample(
+  t: ExecutionContext,
+  name: ExampleName,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): RunningExample {
   const path = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url))
   const child = start(t, process.execPath, fileArguments(path, args, QUIET), { env: { ...process.env, ...env } })
   return { child, outcome: outcomeOf(child) }

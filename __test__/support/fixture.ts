@@ -17,11 +17,20 @@ export function fixtureArguments(name: string, ...args: readonly (string | numbe
 }
 
 /** Runs a module of `fixtures/` in a process of its own, to its end. */
-export async function runFixture(t: ExecutionContext, name: string, ...args: readonly (string | number)[]): Promise<Outcome> {
+export async function runFixture(
+  t: ExecutionContext,
+  name: string,
+  ...args: readonly (string | number)[]
+): Promise<Outcome> {
   return run(t, process.execPath, fixtureArguments(name, ...args))
 }
 
 /** Runs a program to its end. */
-export async function run(t: ExecutionContext, command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Outcome> {
+export async function run(
+  t: ExecutionContext,
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Outcome> {
   return outcomeOf(start(t, command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options }))
 }

@@ -15,7 +15,8 @@ export class Journal {
       end: (connection) => this.#note('end', acts.end, connection),
       timeout: (connection) => this.#note('timeout', acts.timeout, connection),
       error: (connection, error) => this.#note(`error ${nameOf(error)}`, acts.error, connection, error),
-      close: (connection, error) => this.#note(error ? `close ${nameOf(error)}` : 'close', acts.close, connection, error),
+      close: (connection, error) =>
+        this.#note(error ? `close ${nameOf(error)}` : 'close', acts.close, connection, error),
     }
   }
 
@@ -26,7 +27,12 @@ export class Journal {
     return this.entries
   }
 
-  #note<A extends unknown[]>(entry: string, act: ((connection: Connection, ...rest: A) => void | Promise<void>) | undefined, connection: Connection, ...rest: A): void | Promise<void> {
+  #note<A extends unknown[]>(
+    entry: string,
+    act: ((connection: Connection, ...rest: A) => void | Promise<void>) | undefined,
+    connection: Connection,
+    ...rest: A
+  ): void | Promise<void> {
     this.entries.push(entry)
     return act?.(connection, ...rest)
   }

@@ -20,7 +20,10 @@ export interface LinkedOptions<D = undefined> {
 }
 
 /** A server and a connection to it, terminated at the end of the test. */
-export async function linked<D = undefined>(t: ExecutionContext, { family = 'IPv4', server = {}, client = {} }: LinkedOptions<D> = {}): Promise<Linked<D>> {
+export async function linked<D = undefined>(
+  t: ExecutionContext,
+  { family = 'IPv4', server = {}, client = {} }: LinkedOptions<D> = {},
+): Promise<Linked<D>> {
   const accepted = resolvers<Connection<D>>()
   const place = family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
   const listening = serving<D>(t, {
@@ -40,7 +43,10 @@ export async function linked<D = undefined>(t: ExecutionContext, { family = 'IPv
 }
 
 /** As {@link linked}, with kernel buffers so small that the queue comes into use after some kilobytes. */
-export async function narrowlyLinked<D = undefined>(t: ExecutionContext, { family = 'IPv4', server, client }: LinkedOptions<D> = {}): Promise<Linked<D>> {
+export async function narrowlyLinked<D = undefined>(
+  t: ExecutionContext,
+  { family = 'IPv4', server, client }: LinkedOptions<D> = {},
+): Promise<Linked<D>> {
   const small = { sendBufferSize: 4096, receiveBufferSize: 4096 }
   return linked<D>(t, { family, server: { ...small, ...server }, client: { ...small, ...client } })
 }

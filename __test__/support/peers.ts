@@ -5,7 +5,8 @@ import { delimiter, join } from 'node:path'
 import test, { type Implementation } from 'ava'
 
 /** Programs of other people that tests talk to or look through. */
-export type Peer = 'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace' | 'unshare'
+export type Peer =
+  'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace' | 'unshare'
 
 /**
  * Declares a serial test that needs other people's programs. Where one is absent the test is skipped, and its title says
@@ -14,7 +15,8 @@ export type Peer = 'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchma
 export function testWith(peers: readonly Peer[], title: string, run: Implementation<[]>): void {
   const absent = peers.filter((peer) => !isUsable(peer)).join(' and ')
   if (absent === '') test.serial(title, run)
-  else if (process.env['CI']) test.serial(title, (t) => t.fail(`${absent}: not to be used on this machine, and CI needs it`))
+  else if (process.env['CI'])
+    test.serial(title, (t) => t.fail(`${absent}: not to be used on this machine, and CI needs it`))
   else test.serial.skip(`${title} (needs ${absent}, not to be used on this machine)`, run)
 }
 

@@ -10,7 +10,9 @@ export const DESCRIPTORS_OF_A_MULTIPLEXER = ON_BUN || ON_DENO ? 2 : 1
 
 /** For the begin of a module: the consoles of Bun and Deno show objects in ways of their own. */
 export const AS_NODE_PRINTS =
-  ON_BUN || ON_DENO ? "import { format } from 'node:util'; console.log = (...values) => void process.stdout.write(format(...values) + '\\n')\n" : ''
+  ON_BUN || ON_DENO
+    ? "import { format } from 'node:util'; console.log = (...values) => void process.stdout.write(format(...values) + '\\n')\n"
+    : ''
 
 /** Imports end in `.js` also where the file is TypeScript. */
 const DENO = ['--no-lock', '--unstable-sloppy-imports', '--v8-flags=--expose-gc']

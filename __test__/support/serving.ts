@@ -13,7 +13,11 @@ export function serving<D = undefined>(t: ExecutionContext, options: ListenOptio
 }
 
 /** Where to connect to, to reach a server. */
-export function placeOf({ address }: { address: Server['address'] }): { path: string } | { host: string; port: number } {
+export function placeOf({
+  address,
+}: {
+  address: Server['address']
+}): { path: string } | { host: string; port: number } {
   if (!address) throw new Error('the server is stopped')
   return 'path' in address ? { path: address.path } : { host: address.address, port: address.port }
 }
@@ -24,7 +28,11 @@ export function dial<D>(t: ExecutionContext, server: Server<D>, options: SocketC
 }
 
 /** A socket that is connected to a server, though perhaps not accepted yet; reset at the end of the test. */
-export async function dialled<D>(t: ExecutionContext, server: Server<D>, options: SocketConnectOptions = {}): Promise<Socket> {
+export async function dialled<D>(
+  t: ExecutionContext,
+  server: Server<D>,
+  options: SocketConnectOptions = {},
+): Promise<Socket> {
   const socket = dial(t, server, options)
   if ((await connectOutcome(socket)) !== 'open') throw new Error('the socket did not connect')
   return socket

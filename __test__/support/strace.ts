@@ -30,14 +30,24 @@ export interface Traced extends Outcome {
  * Runs a module, given as its source, under strace(1), whose fault injection makes system calls fail that hardly ever do:
  * `accept4:error=ECONNABORTED:when=1+2`. Only the main thread is traced.
  */
-export async function straced(t: ExecutionContext, source: string, trace: string, ...injections: readonly string[]): Promise<Traced> {
+export async function straced(
+  t: ExecutionContext,
+  source: string,
+  trace: string,
+  ...injections: readonly string[]
+): Promise<Traced> {
   const log = join(temporaryDirectory(t), 'calls')
   const faults = injections.flatMap((injection) => ['-e', `inject=${injection}`])
   const program = [process.execPath, ...sourceArguments(source, ['--expose-gc'])]
-  const child = start(t, 'strace', ['-qq', '-o', log, '-e', `trace=${known(trace)}`, '-e', 'signal=none', ...faults, ...program], {
-    cwd: new URL('../..', import.meta.url),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = start(
+    t,
+    'strace',
+    ['-qq', '-o', log, '-e', `trace=${known(trace)}`, '-e', 'signal=none', ...faults, ...program],
+    {
+      cwd: new URL('../..', import.meta.url),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   const outcome = await outcomeOf(child)
   return { ...outcome, calls: readFileSync(log, 'utf8').trimEnd().split('\n') }
 }

@@ -1,4 +1,14 @@
-import { connect, type Connection, listen, type Server, SocketClosedError, SocketError, SocketQueueError, toDuplex, toWeb } from 'm-socket'
+import {
+  connect,
+  type Connection,
+  listen,
+  type Server,
+  SocketClosedError,
+  SocketError,
+  SocketQueueError,
+  toDuplex,
+  toWeb,
+} from 'm-socket'
 import type { Duplex } from 'node:stream'
 
 import { same } from './equal.js'

@@ -1,4 +1,13 @@
-import { Listener, Multiplexer, Socket, type Event, type Interest, type Mode, type SendStatus, type Target } from 'm-socket'
+import {
+  Listener,
+  Multiplexer,
+  Socket,
+  type Event,
+  type Interest,
+  type Mode,
+  type SendStatus,
+  type Target,
+} from 'm-socket'
 
 import { same } from './equal.js'
 
@@ -43,6 +52,13 @@ export async function events(): Promise<void> {
     void target
   }
   const listener = Listener.bind({ port: 0 })
-  const only: Event<Listener> = { target: listener, readable: true, writable: false, readEnded: false, hangup: false, error: false }
+  const only: Event<Listener> = {
+    target: listener,
+    readable: true,
+    writable: false,
+    readEnded: false,
+    hangup: false,
+    error: false,
+  }
   same<(typeof only)['target'], Listener>()
 }

@@ -35,5 +35,5 @@ async function serve(connection: DenoConnection): Promise<void> {
 }
 
 async function writeAll(connection: DenoConnection, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length; ) sent += await connection.write(bytes.subarray(sent))
+  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent))
 }

@@ -19,7 +19,12 @@ export interface KernelOption {
 }
 
 /** getsockopt(2) of one option, decoded; `label` is what errors call it. */
-export function read<Value>(handle: number, { level, constant }: KernelOption, decoder: Decoder<Value>, label: string): Value {
+export function read<Value>(
+  handle: number,
+  { level, constant }: KernelOption,
+  decoder: Decoder<Value>,
+  label: string,
+): Value {
   const bytes = Buffer.alloc(decoder.size)
   const length = native.getOption(handle, level, constant, bytes)
   if (length < 0) throw optionError(-length, 'getsockopt', label)
@@ -64,7 +69,8 @@ export function setsockopt(handle: number, level: number, name: number, value: n
   validate.integer(level, INT_MIN, INT_MAX, 'level')
   validate.integer(name, INT_MIN, INT_MAX, 'name')
   const status = native.setOption(handle, level, name, toBytes(value))
-  if (status < 0) throw optionError(-status, 'setsockopt', `level ${level}, option ${name}`, 'CAP_NET_ADMIN or CAP_NET_RAW')
+  if (status < 0)
+    throw optionError(-status, 'setsockopt', `level ${level}, option ${name}`, 'CAP_NET_ADMIN or CAP_NET_RAW')
 }
 
 function toBytes(value: unknown): Uint8Array {

@@ -18,13 +18,16 @@ for (let round = 0; round < ROUNDS; round += 1) {
   // Every second one stays in use, with its loop handle open, while the next is loaded.
   if (round % 2 === 0) kept.push(copy.listen({ port: 0, socket: { data: () => {} } }))
 }
-if (new Set(kept.map(({ constructor }) => constructor)).size !== ROUNDS / 2) throw new Error('a module was not evaluated anew')
+if (new Set(kept.map(({ constructor }) => constructor)).size !== ROUNDS / 2)
+  throw new Error('a module was not evaluated anew')
 for (const server of kept) server.stop()
 
 async function fresh(url) {
   const modules = new Map()
   const root = await load(url)
-  await root.link((specifier, from) => load(isBuiltin(specifier) ? specifier : new URL(specifier, from.identifier).href))
+  await root.link((specifier, from) =>
+    load(isBuiltin(specifier) ? specifier : new URL(specifier, from.identifier).href),
+  )
   await root.evaluate()
   return root.namespace
 

@@ -43,7 +43,7 @@ export async function run(reasonToSkip) {
   const others = tests.filter(({ serial }) => !serial)
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
-      for (let one; (one = others.shift()); ) await runOne(one)
+      for (let one; (one = others.shift());) await runOne(one)
     }),
   )
   for (const hook of after) await hook(new Execution('after', context))
@@ -79,7 +79,8 @@ class Execution {
     })
     try {
       await Promise.race([(async () => implementation(this, ...rest))(), patience])
-      if (this.#planned !== undefined && this.#planned !== this.#count) this.#fail(`${this.#count} assertions instead of ${this.#planned}`)
+      if (this.#planned !== undefined && this.#planned !== this.#count)
+        this.#fail(`${this.#count} assertions instead of ${this.#planned}`)
       if (this.#count === 0) this.#fail('no assertion')
     } catch (error) {
       this.#failures.push(error)
@@ -138,7 +139,10 @@ class Execution {
     return this.#check(Boolean(actual), () => `${message} ${inspect(actual)} is falsy`)
   }
   deepEqual(actual, expected, message = '') {
-    return this.#check(isDeepStrictEqual(actual, expected), () => `${message} ${inspect(actual)} does not equal ${inspect(expected)}`)
+    return this.#check(
+      isDeepStrictEqual(actual, expected),
+      () => `${message} ${inspect(actual)} does not equal ${inspect(expected)}`,
+    )
   }
   notDeepEqual(actual, expected, message = '') {
     return this.#check(!isDeepStrictEqual(actual, expected), () => `${message} equals ${inspect(actual)}`)
@@ -193,7 +197,10 @@ class Execution {
       (is === undefined || error === is) &&
       (name === undefined || error.name === name) &&
       (message === undefined || matches(error.message, message))
-    this.#check(holds, () => `${what} threw ${inspect(error)} instead of ${inspect({ any, code, instanceOf, is, message, name })}`)
+    this.#check(
+      holds,
+      () => `${what} threw ${inspect(error)} instead of ${inspect({ any, code, instanceOf, is, message, name })}`,
+    )
     return error
   }
 }
@@ -205,7 +212,11 @@ function matches(actual, expected) {
 
 function isLike(actual, selector) {
   if (typeof selector !== 'object' || selector === null) return Object.is(actual, selector)
-  return typeof actual === 'object' && actual !== null && Reflect.ownKeys(selector).every((key) => isLike(actual[key], selector[key]))
+  return (
+    typeof actual === 'object' &&
+    actual !== null &&
+    Reflect.ownKeys(selector).every((key) => isLike(actual[key], selector[key]))
+  )
 }
 
 /** What ava reports too: an error that no test has caught. */

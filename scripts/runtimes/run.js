@@ -17,7 +17,8 @@ if (runtime === 'bun') {
   const contents = (path) => readFileSync(path, 'utf8').replace("'node:dns/promises'", dns)
   globalThis.Bun.plugin({
     name: 'dns',
-    setup: (build) => build.onLoad({ filter: /\/dist\/\w+\.js$/ }, ({ path }) => ({ contents: contents(path), loader: 'js' })),
+    setup: (build) =>
+      build.onLoad({ filter: /\/dist\/\w+\.js$/ }, ({ path }) => ({ contents: contents(path), loader: 'js' })),
   })
 }
 

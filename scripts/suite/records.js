@@ -21,7 +21,13 @@ export function commitHere() {
 export function record(where, { passed, failed, skipped }) {
   const [name, version] = where.runtime.toLowerCase().split(' ')
   const file = `${[name === 'node' ? `node-${version.split('.')[0]}` : name, where.architecture, where.libc].join('-')}.json`
-  const kept = { ...where, date: new Date().toISOString().slice(0, 10), passed, failed: failed.map(({ name }) => name).sort(), skipped: skipped.toSorted(byName) }
+  const kept = {
+    ...where,
+    date: new Date().toISOString().slice(0, 10),
+    passed,
+    failed: failed.map(({ name }) => name).sort(),
+    skipped: skipped.toSorted(byName),
+  }
   mkdirSync(FOLDER, { recursive: true })
   writeFileSync(new URL(file, FOLDER), `${JSON.stringify(kept, null, 1)}\n`)
 }

@@ -49,7 +49,8 @@ export class Tally {
 
   /** What has failed, and what was skipped and why. */
   report(title) {
-    for (const { name, details } of this.failed) console.log(`${title} failed: ${name}\n${details.slice(0, 30).join('\n')}`)
+    for (const { name, details } of this.failed)
+      console.log(`${title} failed: ${name}\n${details.slice(0, 30).join('\n')}`)
     for (const [reason, names] of byReason(this.skipped)) {
       console.log(`${title} skipped ${names.length}: ${reason}`)
       for (const name of names) console.log(`  ${name}`)

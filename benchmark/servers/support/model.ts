@@ -20,7 +20,7 @@ export function serve(event: Event): void {
 }
 
 function welcome(): void {
-  for (let socket; (socket = listener.accept()); ) multiplexer.add(socket, 'r')
+  for (let socket; (socket = listener.accept());) multiplexer.add(socket, 'r')
 }
 
 function echo(socket: Socket, readable: boolean): void {
