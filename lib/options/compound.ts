@@ -1,4 +1,4 @@
-import * as kernel from '../constants.js'
+import * as kernel from './constants.js'
 import { invalidArgType } from '../errors.js'
 import * as validate from '../validate.js'
 import { destination4, destination6, flag, integer, seconds } from './codec.js'

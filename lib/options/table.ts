@@ -1,4 +1,4 @@
-import * as kernel from '../constants.js'
+import * as kernel from './constants.js'
 import { credentials, flag, integer, linger, milliseconds, rate, seconds, text, unsigned, type Codec } from './codec.js'
 import { keepAlive, originalDestination, typeOfService } from './compound.js'
 import { entry, type EntryDetails, type ReadableOption, type SettableOption } from './entry.js'

@@ -13,8 +13,8 @@ use napi::{check_status, sys};
 use napi_derive::napi;
 
 use super::callback::Callback;
-use super::lean;
-use super::waker::{Waker, Way};
+use super::fast;
+use super::loop_watch::{Waker, Way};
 use crate::core::{Context, Handle};
 
 /// A multiplexer's place in the host's loop.
@@ -122,7 +122,7 @@ pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
         sys::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
     })?;
     // SAFETY: the instance data outlives every call.
-    unsafe { lean::replace(env.raw(), exports.raw(), environment) }
+    unsafe { fast::replace(env.raw(), exports.raw(), environment) }
 }
 
 /// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open,

@@ -14,13 +14,13 @@ mod address;
 mod bytes;
 mod callback;
 mod environment;
-mod lean;
+mod fast;
 mod listener;
+mod loop_watch;
 mod multiplexer;
-mod option;
-mod relay;
 mod socket;
-mod waker;
+mod sockopt;
+mod thread_watch;
 
 use crate::sys::Errno;
 

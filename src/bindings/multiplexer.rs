@@ -6,7 +6,7 @@ use napi_derive::napi;
 use super::bytes::{Bytes, NOT_BYTES};
 use super::callback::Callback;
 use super::environment::Environment;
-use super::waker::Way;
+use super::loop_watch::Way;
 use super::{count, number, status};
 use crate::core::{Event, Handle, Inbox, Interest, Mode};
 use crate::sys::Errno;

@@ -2,21 +2,21 @@
 
 #![forbid(unsafe_code)]
 
-mod context;
 mod handle;
-mod inbox;
 mod interest;
 mod listener;
 mod multiplexer;
 mod readiness;
+mod receive_buffer;
+mod registry;
 mod send_queue;
 mod slab;
 mod socket;
 mod source;
 
-pub(crate) use context::{Closed, Context};
 pub(crate) use handle::Handle;
-pub(crate) use inbox::Inbox;
 pub(crate) use interest::{Interest, Mode};
 pub(crate) use multiplexer::Event;
+pub(crate) use receive_buffer::Inbox;
+pub(crate) use registry::{Closed, Context};
 pub(crate) use send_queue::SendStatus;

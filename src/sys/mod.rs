@@ -12,29 +12,29 @@ macro_rules! syscall {
 }
 
 mod address;
-mod bell;
-mod descriptor;
 mod epoll;
 mod errno;
-mod option;
+mod eventfd;
+mod fcntl;
 mod poll;
 mod socket;
+mod sockopt;
 mod symbol;
 mod transfer;
 
 pub(crate) use address::Address;
-pub(crate) use bell::Bell;
-pub(crate) use descriptor::{adopt, is_descriptor};
 pub(crate) use epoll::{Epoll, EpollEvent, flags};
 pub(crate) use errno::Errno;
-pub(crate) use option::{
-    check_stream, discard_on_close, get_option, is_listening, is_tcp, makes_close_wait,
-    send_behind_close, set_option, socket_error,
-};
+pub(crate) use eventfd::Bell;
+pub(crate) use fcntl::{adopt, is_descriptor};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{
     Family, Shutdown, accept, bind, connect, listen, local_address, remote_address, shutdown,
     socket,
+};
+pub(crate) use sockopt::{
+    check_stream, discard_on_close, get_option, is_listening, is_tcp, makes_close_wait,
+    send_behind_close, set_option, socket_error,
 };
 pub(crate) use symbol::symbol;
 pub(crate) use transfer::{MAX_PIECES, peek, receive, send_pieces};

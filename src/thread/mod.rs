@@ -4,6 +4,6 @@
 //! It tells once, and then sleeps until it is armed again: a descriptor that stays readable until
 //! somebody has looked does not make it spin.
 
-mod waiter;
+mod poll_thread;
 
-pub(crate) use waiter::{Sleeper, Trigger, Waiter};
+pub(crate) use poll_thread::{Sleeper, Trigger, Waiter};

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::{Call, Flushed, Socket, State};
-use crate::core::inbox::WINDOW;
+use crate::core::receive_buffer::WINDOW;
 use crate::core::send_queue::SendStatus;
 use crate::sys::{self, Errno, flags};
 

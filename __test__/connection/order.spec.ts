@@ -1,0 +1,767 @@
+import { text } from 'node:stream/consumers'
+
+import test from 'ava'
+import { type Connection, type Handlers, type Socket, connect } from 'm-socket'
+
+import { runModule } from '../support/child.js'
+import { sleep } from '../support/idleness.js'
+import { Journal } from '../support/journal.js'
+import { linked, narrowlyLinked, reachOf } from '../support/linked.js'
+import { FAMILIES, type Family } from '../support/pair.js'
+import { dial, dialled, resolvers, serving } from '../support/serving.js'
+import { freePath } from '../support/unix.js'
+import { until } from '../support/waiting.js'
+
+// What the peer does
+
+for (const family of FAMILIES) {
+  test(`truth 2: data_and_the_end_at_once_are_told_in_this_order: ${family}`, async (t) => {
+    const journal = new Journal()
+    const server = serving(t, { ...placed(t, family), socket: journal.handlers() })
+    // All is there before the server first looks: a Unix socket connects at once, and so does one on the loopback.
+    const peer = dial(t, server)
+    peer.send('hello')
+    peer.shutdown()
+    t.deepEqual(await journal.closed(), ['open', 'data hello', 'end', 'close'])
+    t.is(server.connections, 0)
+  })
+
+  test(`data_and_the_end_later_are_told_in_this_order: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, { family, server: { socket: journal.handlers() } })
+    for (const word of ['one', 'two']) {
+      connection.write(word)
+      await until(() => journal.entries.includes(`data ${word}`))
+    }
+    connection.end()
+    t.deepEqual(await journal.closed(), ['open', 'data one', 'data two', 'end', 'close'])
+  })
+}
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  test(`truth 23: data_before_a_reset_is_told_first_then_the_error_then_close: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, { family, server: { socket: journal.handlers() } })
+    connection.tryWrite('last words')
+    connection.terminate()
+    t.deepEqual(await journal.closed(), ['open', 'data last words', 'error ECONNRESET', 'close ECONNRESET'])
+  })
+
+  test(`a_reset_alone_is_an_error_and_a_close: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, { family, server: { socket: journal.handlers() } })
+    connection.terminate()
+    t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+  })
+}
+
+test('truth 23: much_data_before_a_reset_is_all_told_first', async (t) => {
+  const lengths: number[] = []
+  const journal = new Journal()
+  const { data: _, ...others } = journal.handlers()
+  const { connection, accepted } = await linked(t, {
+    server: {
+      receiveInto: new Uint8Array(512),
+      socket: { ...others, data: (__, chunk) => void lengths.push(chunk.length) },
+    },
+  })
+  accepted.pause()
+  // More receives than one turn has, and little enough for the kernel to take it all.
+  t.is(connection.tryWrite(Buffer.alloc(40_000)), 40_000)
+  await sleep(20)
+  connection.terminate()
+  accepted.resume()
+  t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+  t.is(
+    lengths.reduce((sum, length) => sum + length),
+    40_000,
+  )
+})
+
+test('a_write_that_meets_the_reset_first_leaves_data_and_error_to_be_told', async (t) => {
+  for (const words of ['', 'last words']) {
+    const journal = new Journal()
+    const { connection, accepted } = await linked(t, { server: { socket: journal.handlers() } })
+    connection.tryWrite(words)
+    connection.terminate()
+    t.is(accepted.write('x'), -1)
+    t.deepEqual(journal.entries, ['open'])
+    t.deepEqual(await journal.closed(), [
+      'open',
+      ...(words ? [`data ${words}`] : []),
+      'error ECONNRESET',
+      'close ECONNRESET',
+    ])
+  }
+})
+
+test('a_write_to_a_Unix_socket_whose_peer_is_gone_leaves_data_and_error_to_be_told', async (t) => {
+  for (const words of ['', 'last words']) {
+    const journal = new Journal()
+    const { connection, accepted } = await linked(t, { family: 'unix', server: { socket: journal.handlers() } })
+    connection.tryWrite(words)
+    connection.terminate()
+    t.is(accepted.write('x'), -1)
+    t.deepEqual(journal.entries, ['open'])
+    t.deepEqual(await journal.closed(), ['open', ...(words ? [`data ${words}`] : []), 'error EPIPE', 'close EPIPE'])
+  }
+})
+
+test('the_error_that_close_is_told_is_the_one_that_error_was_told', async (t) => {
+  const errors: (Error | undefined)[] = []
+  const closed = resolvers()
+  const { connection } = await linked(t, {
+    server: {
+      socket: {
+        error: (_, error) => void errors.push(error),
+        close(_, error) {
+          errors.push(error)
+          closed.resolve()
+        },
+      },
+    },
+  })
+  connection.terminate()
+  await closed.promise
+  t.is(errors.length, 2)
+  t.is(errors[0], errors[1])
+  t.like(errors[0], { code: 'ECONNRESET', syscall: 'read', message: 'read ECONNRESET' })
+})
+
+test('unread_input_at_the_peer_turns_its_close_on_a_Unix_socket_into_a_reset', async (t) => {
+  const journal = new Journal()
+  const { connection } = await linked(t, {
+    family: 'unix',
+    server: { socket: { ...journal.handlers({ open: (it) => void it.write('unread') }) } },
+  })
+  // The open handler's write leaves at the end of its batch.
+  await sleep(20)
+  connection.terminate()
+  t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+})
+
+for (const family of FAMILIES) {
+  test(`half_open_the_end_is_told_and_close_waits_for_our_own: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection, accepted } = await linked(t, {
+      family,
+      server: { allowHalfOpen: true, socket: journal.handlers() },
+    })
+    connection.end('question')
+    await until(() => journal.entries.includes('end'))
+    await sleep(10)
+    t.deepEqual(journal.entries, ['open', 'data question', 'end'])
+    accepted.end('answer')
+    t.is(await text(connection), 'answer')
+    t.deepEqual(await journal.closed(), ['open', 'data question', 'end', 'close'])
+  })
+
+  test(`half_closed_the_end_can_still_be_answered_in_its_handler: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, {
+      family,
+      server: { socket: journal.handlers({ end: (it) => void it.write('answer') }) },
+    })
+    connection.end('question')
+    t.is(await text(connection), 'answer')
+    t.deepEqual(await journal.closed(), ['open', 'data question', 'end', 'close'])
+  })
+
+  test(`what_is_queued_goes_out_before_a_connection_that_the_peer_ended_closes: ${family}`, async (t) => {
+    const journal = new Journal()
+    const length = 1 << 20
+    const { connection } = await narrowlyLinked(t, {
+      family,
+      server: { highWaterMark: length, socket: journal.handlers({ end: (it) => void it.write(Buffer.alloc(length)) }) },
+    })
+    connection.end()
+    await until(() => journal.entries.includes('end'))
+    t.deepEqual(journal.entries, ['open', 'end'])
+    t.is((await text(connection)).length, length)
+    t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  })
+
+  test(`both_ends_that_end_at_once_close_in_peace: ${family}`, async (t) => {
+    const journals = [new Journal(), new Journal()] as const
+    const { connection, accepted } = await linked(t, {
+      family,
+      server: { socket: journals[0].handlers() },
+      client: { socket: journals[1].handlers() },
+    })
+    connection.end('to the server')
+    accepted.end('to the client')
+    t.deepEqual(await journals[0].closed(), ['open', 'data to the server', 'end', 'close'])
+    t.deepEqual(await journals[1].closed(), ['open', 'data to the client', 'end', 'close'])
+  })
+
+  test(`both_ends_that_terminate_at_once_close_without_an_error: ${family}`, async (t) => {
+    const journals = [new Journal(), new Journal()] as const
+    const { connection, accepted } = await linked(t, {
+      family,
+      server: { socket: journals[0].handlers() },
+      client: { socket: journals[1].handlers() },
+    })
+    connection.terminate()
+    accepted.terminate()
+    t.deepEqual(await journals[0].closed(), ['open', 'close'])
+    t.deepEqual(await journals[1].closed(), ['open', 'close'])
+  })
+}
+
+// What a handler does to its own connection
+
+test('open_is_the_first_and_the_data_that_came_with_the_connection_the_next', async (t) => {
+  const journal = new Journal()
+  const server = serving(t, { socket: journal.handlers({ open: async () => sleep(20) }) })
+  dial(t, server).send('early')
+  await until(() => journal.entries.length === 2)
+  t.deepEqual(journal.entries, ['open', 'data early'])
+})
+
+test('the_clients_open_is_called_before_its_promise_is_fulfilled', async (t) => {
+  const server = serving(t)
+  const journal = new Journal()
+  const connection = await connect({ ...reachOf(server), socket: journal.handlers() })
+  journal.entries.push('fulfilled')
+  connection.terminate()
+  t.deepEqual(await journal.closed(), ['open', 'fulfilled', 'close'])
+})
+
+for (const family of FAMILIES) {
+  test(`ended_in_its_data_handler_a_connection_still_hears_the_peer_out: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, {
+      family,
+      server: { socket: journal.handlers({ data: (it) => void it.end('bye') }) },
+      client: { allowHalfOpen: true },
+    })
+    connection.write('one')
+    t.is(await text(connection), 'bye')
+    connection.end('two')
+    t.deepEqual(await journal.closed(), ['open', 'data one', 'data two', 'end', 'close'])
+  })
+
+  test(`terminated_in_open_a_connection_is_told_only_its_close: ${family}`, async (t) => {
+    const journal = new Journal()
+    const server = serving(t, { ...placed(t, family), socket: journal.handlers({ open: (it) => it.terminate() }) })
+    const peer = dial(t, server)
+    peer.send('unheard')
+    peer.shutdown()
+    t.deepEqual(await journal.closed(), ['open', 'close'])
+    t.is(server.connections, 0)
+  })
+
+  test(`ended_in_open_a_connection_closes_when_the_peer_has_ended_too: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, {
+      family,
+      server: { socket: journal.handlers({ open: (it) => void it.end('hello and bye') }) },
+    })
+    t.is(await text(connection), 'hello and bye')
+    t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  })
+
+  test(`a_client_can_end_and_terminate_in_open: ${family}`, async (t) => {
+    const journals = [new Journal(), new Journal()] as const
+    const server = serving(t, { ...placed(t, family), socket: { data: () => {} } })
+    const ended = await connect({
+      ...reachOf(server),
+      socket: journals[0].handlers({ open: (it) => void it.end('x') }),
+    })
+    const terminated = await connect({
+      ...reachOf(server),
+      socket: journals[1].handlers({ open: (it) => it.terminate() }),
+    })
+    t.deepEqual(await journals[0].closed(), ['open', 'end', 'close'])
+    t.deepEqual(await journals[1].closed(), ['open', 'close'])
+    t.deepEqual([ended.readyState, terminated.readyState], [0, 0])
+  })
+
+  test(`terminated_in_its_data_handler_a_connection_is_told_no_more_data: ${family}`, async (t) => {
+    const journal = new Journal()
+    const { connection } = await linked(t, {
+      family,
+      server: { receiveInto: new Uint8Array(1), socket: journal.handlers({ data: (it) => it.terminate() }) },
+    })
+    connection.end('abc')
+    t.deepEqual(await journal.closed(), ['open', 'data a', 'close'])
+  })
+}
+
+test('terminated_in_end_a_connection_closes_once', async (t) => {
+  const journal = new Journal()
+  const { connection } = await linked(t, { server: { socket: journal.handlers({ end: (it) => it.terminate() }) } })
+  connection.end()
+  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+})
+
+test('terminated_in_error_a_connection_closes_once', async (t) => {
+  const journal = new Journal()
+  const { connection } = await linked(t, { server: { socket: journal.handlers({ error: (it) => it.terminate() }) } })
+  connection.terminate()
+  const entries = await journal.closed()
+  t.deepEqual(
+    entries.map((entry) => entry.split(' ')[0]),
+    ['open', 'error', 'close'],
+  )
+})
+
+test('terminated_in_drain_a_connection_closes_once', async (t) => {
+  const journal = new Journal()
+  const { connection } = await narrowlyLinked(t, {
+    server: { socket: { data: () => {} } },
+    client: { socket: journal.handlers({ drain: (it) => it.terminate() }) },
+  })
+  connection.write(Buffer.alloc(1 << 20))
+  t.deepEqual(await journal.closed(), ['open', 'drain', 'close'])
+})
+
+test('ended_and_terminated_in_close_a_connection_is_closed_already', async (t) => {
+  const results: unknown[] = []
+  const journal = new Journal()
+  const { connection } = await linked(t, {
+    server: {
+      socket: journal.handlers({
+        close(it) {
+          it.terminate()
+          it.shutdown()
+          it.pause().resume().ref().unref().timeout(5)
+          results.push(it.end('x'), it.write('x'), it.tryWrite('x'), it.flush(), it.readyState)
+        },
+      }),
+    },
+  })
+  connection.end()
+  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  await sleep(250)
+  t.deepEqual(results, [-1, -1, -1, true, 0])
+  t.deepEqual(journal.entries, ['open', 'end', 'close'])
+})
+
+test('close_is_never_called_inside_another_handler', async (t) => {
+  let depth = 0
+  const depths: number[] = []
+  function nested<A extends unknown[]>(act: (connection: Connection, ...rest: A) => void) {
+    return (connection: Connection, ...rest: A): void => {
+      depths.push(depth++)
+      act(connection, ...rest)
+      depth--
+    }
+  }
+  const closed = resolvers()
+  const { connection } = await linked(t, {
+    server: {
+      socket: { open: nested(() => {}), data: nested((it) => it.terminate()), close: nested(() => closed.resolve()) },
+    },
+  })
+  connection.write('x')
+  await closed.promise
+  t.deepEqual(depths, [0, 0, 0])
+})
+
+// Handlers that throw
+
+/** A connection that has each of its handlers called, one way or another. */
+const OCCASIONS: Record<string, (t: Parameters<typeof linked>[0], socket: Handlers) => Promise<unknown>> = {
+  open: async (t, socket) => linked(t, { server: { socket } }),
+  data: async (t, socket) => (await linked(t, { server: { socket } })).connection.write('x'),
+  end: async (t, socket) => (await linked(t, { server: { socket } })).connection.end(),
+  close: async (t, socket) => (await linked(t, { server: { socket } })).connection.end(),
+  drain: async (t, socket) => {
+    const { accepted } = await narrowlyLinked(t, { server: { socket }, client: { socket: { data: () => {} } } })
+    accepted.write(Buffer.alloc(1 << 20))
+  },
+  timeout: async (t, socket) => linked(t, { server: { socket, idleTimeout: 20 } }),
+}
+
+const EXPECTED: Record<string, string[]> = {
+  open: ['open', 'error mine'],
+  data: ['open', 'data x', 'error mine'],
+  end: ['open', 'end', 'error mine'],
+  close: ['open', 'end', 'close', 'error mine'],
+  drain: ['open', 'drain', 'error mine'],
+  timeout: ['open', 'timeout', 'error mine'],
+}
+
+for (const [name, occasion] of Object.entries(OCCASIONS)) {
+  test(`what_a_handler_throws_goes_to_error: ${name}`, async (t) => {
+    const journal = new Journal()
+    await occasion(
+      t,
+      journal.handlers({
+        [name]: () => {
+          throw new Error('mine')
+        },
+      }),
+    )
+    const expected = EXPECTED[name]!
+    await until(() => journal.entries.length >= expected.length)
+    t.deepEqual(journal.entries.slice(0, expected.length), expected)
+  })
+
+  test(`what_a_handler_rejects_with_goes_to_error: ${name}`, async (t) => {
+    const journal = new Journal()
+    await occasion(t, journal.handlers({ [name]: async () => Promise.reject(new Error('mine')) }))
+    await until(() => journal.entries.includes('error mine'))
+    t.is(journal.entries.filter((entry) => entry === 'error mine').length, 1)
+    t.true(journal.entries.indexOf('error mine') > journal.entries.findIndex((entry) => entry.startsWith(name)))
+  })
+}
+
+test('a_handler_that_throws_leaves_its_connection_open', async (t) => {
+  const journal = new Journal()
+  const fail = (): never => {
+    throw new Error('mine')
+  }
+  const { connection, accepted } = await linked(t, {
+    server: { socket: journal.handlers({ open: fail, data: fail, end: fail }) },
+  })
+  connection.write('one')
+  await until(() => journal.entries.length === 4)
+  t.is(accepted.readyState, 1)
+  connection.end('two')
+  t.deepEqual(await journal.closed(), [
+    'open',
+    'error mine',
+    'data one',
+    'error mine',
+    'data two',
+    'error mine',
+    'end',
+    'error mine',
+    'close',
+  ])
+})
+
+test('what_is_thrown_without_being_an_error_goes_to_error_too', async (t) => {
+  const thrown = resolvers<unknown>()
+  const { connection } = await linked(t, {
+    server: {
+      socket: {
+        data: () => {
+          throw 'a string'
+        },
+        error: (_, error) => thrown.resolve(error),
+      },
+    },
+  })
+  connection.write('x')
+  t.is(await thrown.promise, 'a string')
+})
+
+test('what_connectError_throws_goes_to_error_and_connect_is_still_rejected', async (t) => {
+  const server = serving(t)
+  const to = reachOf(server)
+  server.stop()
+  const journal = new Journal()
+  const connecting = connect({
+    ...to,
+    socket: {
+      ...journal.handlers(),
+      connectError: () => {
+        throw new Error('mine')
+      },
+    },
+  })
+  await t.throwsAsync(connecting, { instanceOf: AggregateError })
+  t.deepEqual(journal.entries, ['error mine'])
+})
+
+/** A connection whose handler of a name fails, in a process that says what is called and what is uncaught. */
+const FAILING = (name: string, failure: string, error = ''): string => `
+  import { Socket, listen } from 'm-socket'
+  const calls = []
+  process.on('uncaughtException', (error, origin) => calls.push(origin + ' ' + error.message))
+  const socket = Object.fromEntries(['open', 'data', 'end', 'timeout', 'close'].map((name) => [name, () => { calls.push(name) }]))
+  socket.${name} = () => { calls.push('${name}'); ${failure} }
+  ${error}
+  const server = listen({ hostname: '127.0.0.1', allowHalfOpen: true, idleTimeout: 100, socket })
+  const peer = Socket.connect({ host: '127.0.0.1', port: server.port })
+  peer.send('x')
+  peer.shutdown()
+  const look = setInterval(() => {
+    if (!calls.includes('close')) return
+    clearInterval(look)
+    server.stop()
+    console.log(calls.join())
+  }, 20)
+`
+
+const CALLS = ['open', 'data', 'end', 'timeout', 'close']
+
+for (const name of CALLS) {
+  test(`without_an_error_handler_what_a_handler_throws_is_uncaught: ${name}`, async (t) => {
+    const { code, stdout, stderr } = await runModule(t, FAILING(name, `throw new Error('mine')`))
+    t.is(code, 0, stderr)
+    t.deepEqual(
+      stdout.trim().split(','),
+      CALLS.flatMap((each) => (each === name ? [each, 'uncaughtException mine'] : [each])),
+    )
+  })
+
+  test(`without_an_error_handler_what_a_handler_rejects_with_is_uncaught: ${name}`, async (t) => {
+    const { code, stdout, stderr } = await runModule(t, FAILING(name, `return Promise.reject(new Error('mine'))`))
+    t.is(code, 0, stderr)
+    const said = stdout.trim().split(',')
+    // A rejection is known some microtasks later, and close may have come meanwhile.
+    t.deepEqual(
+      said.filter((each) => each !== 'uncaughtException mine'),
+      CALLS,
+    )
+    t.is(said.length, CALLS.length + 1)
+    t.true(said.indexOf('uncaughtException mine') > said.indexOf(name))
+  })
+}
+
+for (const failure of [`throw new Error('mine')`, `return Promise.reject(new Error('mine'))`]) {
+  test(`what_an_error_handler_itself_fails_with_is_uncaught: ${failure}`, async (t) => {
+    const { code, stdout, stderr } = await runModule(
+      t,
+      FAILING('data', `throw new Error('first')`, `socket.error = () => { calls.push('error'); ${failure} }`),
+    )
+    t.is(code, 0, stderr)
+    t.deepEqual(stdout.trim().split(','), [
+      'open',
+      'data',
+      'error',
+      'uncaughtException mine',
+      'end',
+      'timeout',
+      'close',
+    ])
+  })
+}
+
+test('without_an_error_handler_what_drain_throws_is_uncaught', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { connect, listen } from 'm-socket'
+    process.on('uncaughtException', ({ message }) => console.log(message))
+    const server = listen({ hostname: '127.0.0.1', socket: {
+      open: (it) => console.log('short', it.write(Buffer.alloc(16 << 20)) < 16 << 20),
+      drain(it) { it.end(); throw new Error('mine') },
+      close() { console.log('close'); server.stop() },
+    } })
+    await connect({ hostname: '127.0.0.1', port: server.port, socket: { data() {} } })
+  `,
+  )
+  t.is(code, 0, stderr)
+  t.deepEqual(stdout.trim().split('\n'), ['short true', 'mine', 'close'])
+})
+
+test('without_an_error_handler_what_connectError_throws_is_uncaught', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { connect, listen } from 'm-socket'
+    process.on('uncaughtException', ({ message }) => console.log(message))
+    const server = listen({ hostname: '127.0.0.1' })
+    const { port } = server
+    server.stop()
+    await connect({ hostname: '127.0.0.1', port, socket: { connectError() { throw new Error('mine') } } }).catch(({ name }) => console.log(name))
+  `,
+  )
+  t.is(code, 0, stderr)
+  t.deepEqual(stdout.trim().split('\n').toSorted(), ['AggregateError', 'mine'])
+})
+
+test('a_broken_connection_whose_error_handler_throws_is_closed_all_the_same', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Socket, listen } from 'm-socket'
+    process.on('uncaughtException', ({ message }) => console.log(message))
+    const server = listen({ hostname: '127.0.0.1', socket: {
+      data: () => peer.reset(),
+      error() { console.log('error'); throw new Error('mine') },
+      close(_, { code }) { console.log('close', code); server.stop() },
+    } })
+    const peer = Socket.connect({ host: '127.0.0.1', port: server.port })
+    peer.send('x')
+  `,
+  )
+  t.is(code, 0, stderr)
+  t.deepEqual(stdout.trim().split('\n').toSorted(), ['close ECONNRESET', 'error', 'mine'])
+})
+
+test('without_anybody_to_catch_it_what_a_handler_throws_ends_the_process', async (t) => {
+  const { code, stderr } = await runModule(
+    t,
+    `
+    import { Socket, listen } from 'm-socket'
+    const server = listen({ hostname: '127.0.0.1', socket: { open() { throw new RangeError('nobody catches me') } } })
+    Socket.connect({ host: '127.0.0.1', port: server.port })
+    setTimeout(() => process.exit(0), 60_000)
+  `,
+  )
+  t.not(code, 0)
+  t.regex(stderr, /RangeError: nobody catches me/)
+})
+
+// The others of a batch
+
+const SIZE = 20
+
+/** Connections that have something to say in one and the same batch; what each end is told is in `journals`. */
+interface Batch {
+  readonly journals: Journal[]
+  /** How many times `data` was called before any microtask ran. */
+  inOneBatch: number
+}
+
+/** Has `SIZE` connections say their number at once; `act` is what the data handler of each does. */
+async function batchOf(
+  t: Parameters<typeof linked>[0],
+  family: Family,
+  act: (connection: Connection<number>, all: Connection<number>[]) => void,
+): Promise<Batch> {
+  const journals = Array.from({ length: SIZE }, () => new Journal())
+  const all: Connection<number>[] = []
+  let calls = 0
+  const batch: Batch = { journals, inOneBatch: 0 }
+  const told = (it: Connection<number>, entry: string): void => void journals[it.data]!.entries.push(entry)
+  const server = serving<number>(t, {
+    ...placed(t, family),
+    data: -1,
+    socket: {
+      open(it) {
+        it.data = all.push(it) - 1
+      },
+      data(it, chunk) {
+        if (calls++ === 0) queueMicrotask(() => (batch.inOneBatch = calls))
+        told(it, `data ${chunk}`)
+        act(it, all)
+      },
+      end: (it) => told(it, 'end'),
+      error: (it, error) => told(it, `error ${(error as NodeJS.ErrnoException).code ?? error.message}`),
+      close: (it, error) =>
+        told(it, error ? `close ${(error as NodeJS.ErrnoException).code ?? error.message}` : 'close'),
+    },
+  })
+  const peers: Socket[] = []
+  for (let count = 0; count < SIZE; count++) {
+    peers.push(await dialled(t, server))
+    await until(() => all.length === count + 1)
+  }
+  for (const [index, peer] of peers.entries()) peer.send(String(index))
+  await until(() => calls > 0)
+  await sleep(50)
+  for (const peer of peers) peer.close()
+  await until(() => server.connections === 0)
+  await sleep(10)
+  return batch
+}
+
+for (const family of ['IPv4', 'unix'] as const) {
+  test(`truth 39: one_that_throws_does_not_harm_the_others_of_its_batch: ${family}`, async (t) => {
+    const { journals, inOneBatch } = await batchOf(t, family, ({ data }) => {
+      if (data % 2 === 0) throw new Error('mine')
+    })
+    t.is(inOneBatch, SIZE)
+    for (const [index, { entries }] of journals.entries()) {
+      t.deepEqual(
+        entries,
+        index % 2 === 0 ? [`data ${index}`, 'error mine', 'end', 'close'] : [`data ${index}`, 'end', 'close'],
+      )
+    }
+  })
+
+  test(`truth 39: one_that_terminates_itself_does_not_harm_the_others_of_its_batch: ${family}`, async (t) => {
+    const { journals, inOneBatch } = await batchOf(t, family, (it) => {
+      if (it.data % 2 === 0) it.terminate()
+    })
+    t.is(inOneBatch, SIZE)
+    for (const [index, { entries }] of journals.entries()) {
+      t.deepEqual(entries, index % 2 === 0 ? [`data ${index}`, 'close'] : [`data ${index}`, 'end', 'close'])
+    }
+  })
+
+  test(`truth 6: those_that_another_terminates_are_told_nothing_more_but_their_close: ${family}`, async (t) => {
+    let first = -1
+    const { journals } = await batchOf(t, family, (it, all) => {
+      if (first >= 0) return
+      first = it.data
+      for (const other of all) if (other !== it) other.terminate()
+    })
+    for (const [index, { entries }] of journals.entries()) {
+      t.deepEqual(entries, index === first ? [`data ${index}`, 'end', 'close'] : ['close'])
+    }
+  })
+
+  test(`those_that_another_ends_are_told_all_the_same: ${family}`, async (t) => {
+    const { journals, inOneBatch } = await batchOf(t, family, (_, all) => {
+      for (const other of all) other.end()
+    })
+    t.is(inOneBatch, SIZE)
+    for (const [index, { entries }] of journals.entries()) t.deepEqual(entries, [`data ${index}`, 'end', 'close'])
+  })
+}
+
+test('truth 7: a_handler_that_closes_others_and_opens_new_ones_mixes_nobody_up', async (t) => {
+  const heard: string[] = []
+  const fresh = serving(t, { socket: { data: (_, chunk) => void heard.push(chunk.toString()) } })
+  const opened: Promise<Connection>[] = []
+  const strays: string[] = []
+  const { journals } = await batchOf(t, 'IPv4', (it, all) => {
+    if (opened.length > 0) return
+    for (const other of all) if (other !== it) other.terminate()
+    // The kernel gives the lowest free numbers: those of the connections just closed.
+    for (let count = 1; count < SIZE; count++) {
+      opened.push(
+        connect({
+          ...reachOf(fresh),
+          socket: { open: (c) => void c.write('fresh '), data: (_, chunk) => void strays.push(chunk.toString()) },
+        }),
+      )
+    }
+  })
+  const connections = await Promise.all(opened)
+  t.teardown(() => connections.forEach((it) => it.terminate()))
+  await until(() => heard.join('') === 'fresh '.repeat(SIZE - 1))
+  t.deepEqual(strays, [])
+  t.is(journals.filter(({ entries }) => entries.length === 1 && entries[0] === 'close').length, SIZE - 1)
+})
+
+test('a_close_handler_can_open_another_connection', async (t) => {
+  const server = serving(t, { socket: { data: (it) => void it.end() } })
+  const journal = new Journal()
+  let left = 5
+  const again = async (): Promise<void> => {
+    await connect({
+      ...reachOf(server),
+      socket: journal.handlers({
+        open: (it) => void it.write('x'),
+        close: async () => {
+          if (--left > 0) await again()
+        },
+      }),
+    })
+  }
+  await again()
+  await until(() => left === 0 && server.connections === 0)
+  t.deepEqual(journal.entries, Array.from({ length: 5 }, () => ['open', 'end', 'close']).flat())
+})
+
+test('an_open_handler_can_stop_its_server', async (t) => {
+  const journal = new Journal()
+  const server = serving(t, { socket: journal.handlers({ open: (it) => it.listener!.stop(true) }) })
+  const peers = [dial(t, server), dial(t, server)]
+  t.deepEqual(await journal.closed(), ['open', 'close'])
+  t.is(server.connections, 0)
+  for (const peer of peers) await until(() => hasEnded(peer), peer)
+  t.is(journal.entries.length, 2)
+})
+
+/** Whether the peer of a socket is gone, in peace or by a reset. */
+function hasEnded(socket: Socket): boolean {
+  try {
+    return socket.receive(new Uint8Array(1)) === 0
+  } catch {
+    return true
+  }
+}
+
+function placed(t: Parameters<typeof linked>[0], family: Family): { hostname?: string; unix?: string } {
+  return family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
+}

@@ -1,0 +1,428 @@
+import test, { type ExecutionContext } from 'ava'
+import { type ConnectAttemptError, type ConnectOptions, type Connection, type Handlers, connect } from 'm-socket'
+
+import { blackhole } from '../support/blackhole.js'
+import { openSockets } from '../support/descriptors.js'
+import { runModule } from '../support/child.js'
+import { run } from '../support/fixture.js'
+import { answering } from '../support/names.js'
+import { testWith } from '../support/peers.js'
+import { freePort } from '../support/ports.js'
+import { sourceArguments } from '../support/runtime.js'
+import { resolvers, serving } from '../support/serving.js'
+import { abstractName, freePath } from '../support/unix.js'
+import { until } from '../support/waiting.js'
+
+/** RFC 8305's Connection Attempt Delay, as lib/connect.ts has it, in milliseconds. */
+const STAGGER = 250
+
+/** Connects, and terminates at the end of the test. */
+async function connected(t: ExecutionContext, options: ConnectOptions<undefined>): Promise<Connection> {
+  const connection = await connect(options)
+  t.teardown(() => connection.terminate())
+  return connection
+}
+
+/** The attempts of a race that nobody won. */
+async function failure(
+  t: ExecutionContext,
+  options: ConnectOptions<undefined>,
+): Promise<AggregateError & { errors: ConnectAttemptError[] }> {
+  const error = await t.throwsAsync(connect(options), { instanceOf: AggregateError })
+  return error as AggregateError & { errors: ConnectAttemptError[] }
+}
+
+test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the_stagger', async (t) => {
+  answering(t, { 'dual.test': ['::1', '127.0.0.1'] })
+  const server = serving(t, { port: freePort() })
+  await blackhole(t, '::1', server.port)
+  const before = openSockets().length
+  const began = performance.now()
+  const connection = await connected(t, { hostname: 'dual.test', port: server.port! })
+  t.is(connection.remoteAddress, '127.0.0.1')
+  t.true(performance.now() - began >= STAGGER - 10)
+  // Ours and the server's: the loser is closed.
+  await until(() => openSockets().length === before + 2)
+})
+
+test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_timer', async (t) => {
+  answering(t, { 'refusing.test': ['::1', '127.0.0.1'] })
+  const server = serving(t, { port: freePort() })
+  // The stagger never ends here: only the refusal can begin the second attempt.
+  const { setTimeout: original } = globalThis
+  globalThis.setTimeout = ((act: () => void, ms: number) =>
+    ms === STAGGER ? original(() => {}, 0) : original(act, ms)) as typeof setTimeout
+  t.teardown(() => (globalThis.setTimeout = original))
+  const connection = await connected(t, { hostname: 'refusing.test', port: server.port! })
+  t.is(connection.remoteAddress, '127.0.0.1')
+})
+
+test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) => {
+  answering(t, { 'slow.test': ['::1', '127.0.0.1'] })
+  const port = freePort()
+  await blackhole(t, '127.0.0.1', port)
+  const first = await blackhole(t, '::1', port)
+  const connecting = connected(t, { hostname: 'slow.test', port })
+  // By then both are under way; tcp(7) sends the SYN again after a second, and there is room then.
+  await new Promise((resolve) => setTimeout(resolve, STAGGER + 100))
+  while (first.accept()?.reset() === undefined && first.accept()) {
+    // All who filled the backlog.
+  }
+  t.is((await connecting).remoteAddress, '::1')
+})
+
+test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) => {
+  answering(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
+  const { errors } = await failure(t, { hostname: 'many.test', port: freePort() })
+  t.deepEqual(
+    errors.map(({ address }) => address),
+    ['127.0.0.1', '::1', '127.0.0.2', '::ffff:127.0.0.4', '127.0.0.3'],
+  )
+})
+
+test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_rejection', async (t) => {
+  answering(t, { 'down.test': ['127.0.0.1', '::1'] })
+  const port = freePort()
+  const calls: unknown[] = []
+  const note =
+    (name: string) =>
+    (_: Connection, ...rest: unknown[]) =>
+      void calls.push(name, ...rest)
+  const names = ['open', 'data', 'drain', 'end', 'close', 'error', 'connectError', 'timeout'] as const
+  const socket: Handlers = Object.fromEntries(names.map((name) => [name, note(name)]))
+  const before = openSockets().length
+  const error = await connect({ hostname: 'down.test', port, socket }).then(
+    () => t.fail(),
+    (reason: unknown) => (calls.push('rejected'), reason),
+  )
+  t.deepEqual(calls, ['connectError', error, 'rejected'])
+  const { errors, message } = error as AggregateError & { errors: ConnectAttemptError[] }
+  t.deepEqual(
+    errors.map(({ address, code, port }) => [address, code, port]),
+    [
+      ['127.0.0.1', 'ECONNREFUSED', port],
+      ['::1', 'ECONNREFUSED', port],
+    ],
+  )
+  t.true(errors.every(({ elapsed }) => elapsed >= 0))
+  t.is(message, `connect ECONNREFUSED 127.0.0.1:${port}; connect ECONNREFUSED ::1:${port}`)
+  t.is(openSockets().length, before)
+})
+
+test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
+  const asked = answering(t, {})
+  const server = serving(t, { port: freePort() })
+  t.is((await connected(t, { hostname: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
+  // ::1 first, which refuses.
+  t.is((await connected(t, { hostname: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
+  const on6 = serving(t, { hostname: '::1' })
+  t.is((await connected(t, { hostname: 'localhost', port: on6.port! })).remoteAddress, '::1')
+  t.deepEqual(asked, [])
+})
+
+test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', async (t) => {
+  const reason = Object.assign(new Error('queryA ENOTFOUND nobody.test'), { code: 'ENOTFOUND' })
+  answering(t, { 'nobody.test': reason, 'empty.test': [] })
+  t.is(await t.throwsAsync(connect({ hostname: 'nobody.test', port: 1 })), reason)
+  await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), {
+    instanceOf: AggregateError,
+    message: /no address/,
+  })
+})
+
+// Deadlines and signals
+
+test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
+  answering(t, { 'silent.test': ['::1', '127.0.0.1'] })
+  const port = freePort()
+  await blackhole(t, '127.0.0.1', port)
+  await blackhole(t, '::1', port)
+  const before = openSockets().length
+  const began = performance.now()
+  const { errors } = await failure(t, { hostname: 'silent.test', port, connectTimeout: STAGGER + 2000 })
+  t.true(performance.now() - began >= STAGGER + 1990)
+  t.deepEqual(
+    errors.map(({ address, code }) => [address, code]),
+    [
+      ['::1', 'ETIMEDOUT'],
+      ['127.0.0.1', 'ETIMEDOUT'],
+    ],
+  )
+  t.true(errors[0]!.elapsed > errors[1]!.elapsed)
+  t.is(openSockets().length, before)
+})
+
+test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) => {
+  const server = serving(t)
+  const connecting = connect({ hostname: '127.0.0.1', port: server.port!, connectTimeout: 20 })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  const connection = await connecting
+  t.is(connection.readyState, 1)
+  connection.terminate()
+})
+
+test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
+  answering(t, { 'late.test': new Promise(() => {}) })
+  const { errors } = await failure(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })
+  t.deepEqual(
+    errors.map(({ code }) => code),
+    ['ETIMEDOUT'],
+  )
+})
+
+test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) => {
+  const answer = resolvers<readonly string[]>()
+  answering(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
+  const { address } = await blackhole(t, '127.0.0.1')
+  const { port } = address as { port: number }
+  const before = openSockets().length
+  const reason = new RangeError('enough')
+
+  t.is(await t.throwsAsync(connect({ hostname: '127.0.0.1', port, signal: AbortSignal.abort(reason) })), reason)
+  t.is(openSockets().length, before)
+
+  for (const hostname of ['late.test', 'silent.test', '127.0.0.1']) {
+    const controller = new AbortController()
+    const calls: unknown[] = []
+    const connecting = connect({
+      hostname,
+      port,
+      signal: controller.signal,
+      socket: { connectError: (_, error) => void calls.push(error) },
+    })
+    setTimeout(() => controller.abort(reason), 30)
+    t.is(await t.throwsAsync(connecting), reason, hostname)
+    t.deepEqual(calls, [reason])
+    t.is(openSockets().length, before, hostname)
+  }
+  // An answer that comes too late begins nothing.
+  answer.resolve(['127.0.0.1'])
+  await new Promise((resolve) => setImmediate(resolve))
+  t.is(openSockets().length, before)
+})
+
+test.serial('a_signal_after_connecting_does_nothing', async (t) => {
+  const server = serving(t)
+  const controller = new AbortController()
+  const connection = await connected(t, { hostname: '127.0.0.1', port: server.port!, signal: controller.signal })
+  controller.abort()
+  t.is(connection.readyState, 1)
+})
+
+test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { connect, listen } from 'm-socket'
+    await connect({ hostname: '127.0.0.1', port: 1, connectTimeout: 60_000 }).catch((error) => console.log(error.errors[0].code))
+    const server = listen({ hostname: '127.0.0.1' }).unref()
+    connect({ hostname: '127.0.0.1', port: server.port, connectTimeout: 60_000 }).then((it) => { console.log('connected'); it.terminate() })
+  `,
+  )
+  t.is(stdout, 'ECONNREFUSED\nconnected\n', stderr)
+  t.is(code, 0)
+})
+
+// Where from, where to, and with which options
+
+test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone', async (t) => {
+  const server = serving(t)
+  const port = freePort()
+  const connection = await connected(t, {
+    hostname: 'localhost',
+    port: server.port!,
+    localAddress: '127.0.0.9',
+    localPort: port,
+  })
+  t.deepEqual([connection.localAddress, connection.localPort], ['127.0.0.9', port])
+})
+
+test('paths_are_connected_to_and_a_missing_one_is_told', async (t) => {
+  const server = serving(t, { unix: freePath(t) })
+  t.is((await connected(t, { unix: server.unix! })).remoteAddress, server.unix)
+  const path = freePath(t)
+  const { errors } = await failure(t, { unix: path })
+  t.deepEqual(
+    errors.map(({ code, address, port }) => [code, address, port]),
+    [['ENOENT', path, undefined]],
+  )
+})
+
+test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) => {
+  const server = serving(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
+  const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { unix: server.unix! }))).catch(
+    (reason: unknown) => reason,
+  )
+  t.true(error instanceof AggregateError)
+  t.is((error as AggregateError & { errors: ConnectAttemptError[] }).errors[0]!.code, 'EAGAIN')
+})
+
+test('truth 21: a_connection_to_oneself_is_refused', async (t) => {
+  const port = freePort()
+  const { errors } = await failure(t, { hostname: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port })
+  t.is(errors[0]!.code, 'ECONNREFUSED')
+})
+
+test('options_are_set_before_connecting', async (t) => {
+  const server = serving(t)
+  const { socket } = await connected(t, {
+    hostname: '127.0.0.1',
+    port: server.port!,
+    userTimeout: 4321,
+    synCount: 3,
+    fastOpenConnect: true,
+    maxSegment: 1000,
+    receiveBufferSize: 20_000,
+    keepAlive: { idle: 9000 },
+  })
+  t.is(socket!.getOption('userTimeout'), 4321)
+  t.is(socket!.getOption('synCount'), 3)
+  t.true(socket!.getOption('fastOpenConnect'))
+  t.true(socket!.getOption('maxSegment') <= 1000)
+  // socket(7): the kernel doubles what is set.
+  t.is(socket!.getOption('receiveBufferSize'), 40_000)
+  t.true(socket!.getOption('noDelay'))
+})
+
+/** Two hosts with a wire between, which is cut: TCP_USER_TIMEOUT is how long what was sent may stay unanswered. */
+const CUT = `
+  import { execFileSync } from 'node:child_process'
+  import { connect, listen } from 'm-socket'
+  const zeroWindow = process.argv.includes('zero-window')
+  const server = listen({ hostname: '10.99.0.1', receiveBufferSize: 4096, socket: { open: (it) => void (zeroWindow && it.pause()), data() {} } })
+  const names = []
+  const began = performance.now()
+  const connection = await connect({
+    hostname: '10.99.0.1', port: server.port, userTimeout: 600, sendBufferSize: 4096, allowHalfOpen: true,
+    socket: {
+      error: (_, error) => void names.push(error.code),
+      close(_, error) { console.log(...names, error.code, performance.now() - began >= 550); process.exit() },
+    },
+  })
+  if (!zeroWindow) execFileSync('ip', ['link', 'set', 'lo', 'down'])
+  connection.write(Buffer.alloc(zeroWindow ? 60_000 : 10))
+  setTimeout(() => { console.log('no close'); process.exit(1) }, 20_000)
+`
+
+for (const stage of ['cut-wire', 'zero-window']) {
+  testWith(
+    ['ip', 'unshare'],
+    `truth 29: a_connection_without_answers_for_its_user_timeout_is_told (${stage})`,
+    async (t) => {
+      const script = 'ip link set lo up && ip addr add 10.99.0.1/24 dev lo && exec "$0" "$@"'
+      const { stdout, stderr } = await run(
+        t,
+        'unshare',
+        ['--net', 'sh', '-c', script, process.execPath, ...sourceArguments(CUT), stage],
+        {
+          cwd: new URL('..', import.meta.url),
+        },
+      )
+      t.is(stdout, 'ETIMEDOUT ETIMEDOUT true\n', stderr)
+    },
+  )
+}
+
+/** A name with an address whose packets vanish, and one that answers; both from a hosts file, by the real resolver. */
+const DUAL = `
+  import { connect, listen } from 'm-socket'
+  const server = listen({ hostname: '10.99.0.1' })
+  const began = performance.now()
+  const connection = await connect({ hostname: 'dual.test', port: server.port })
+  const elapsed = performance.now() - began
+  console.log(connection.remoteAddress, elapsed >= 240, elapsed < 20_000)
+  process.exit()
+`
+
+testWith(['ip', 'unshare'], 'a_name_with_a_blackholed_ipv6_address_connects_by_ipv4', async (t) => {
+  const script = [
+    'ip link set lo up',
+    'ip link add wire type veth peer name end',
+    'ip link set wire up',
+    'ip link set end up',
+    'ip addr add 10.99.0.1/24 dev wire',
+    'ip addr add 2001:db8::1/64 dev wire nodad',
+    // Sent to a host that is not there, packets vanish.
+    'ip -6 neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev wire',
+    'printf "2001:db8::2 dual.test\\n10.99.0.1 dual.test\\n" > /tmp/hosts-$$',
+    'mount --bind /tmp/hosts-$$ /etc/hosts',
+    'rm /tmp/hosts-$$',
+    'exec "$0" "$@"',
+  ].join(' && ')
+  const { stdout, stderr } = await run(
+    t,
+    'unshare',
+    ['--net', '--mount', 'sh', '-c', script, process.execPath, ...sourceArguments(DUAL)],
+    {
+      cwd: new URL('..', import.meta.url),
+    },
+  )
+  t.is(stdout, '10.99.0.1 true true\n', stderr)
+})
+
+// Bad input
+
+const REFUSALS: readonly [options: object, code: string, message: RegExp][] = [
+  [{ hostname: '127.0.0.1', port: 1, nodelay: true }, 'ERR_INVALID_ARG_VALUE', /noDelay/],
+  [{ hostname: '127.0.0.1', port: 1, connecttimeout: 5 }, 'ERR_INVALID_ARG_VALUE', /connectTimeout/],
+  [{ hostname: '127.0.0.1', port: 65536 }, 'ERR_SOCKET_BAD_PORT', /65536/],
+  [{ hostname: '127.0.0.1' }, 'ERR_SOCKET_BAD_PORT', /undefined/],
+  [{ hostname: 1, port: 1 }, 'ERR_INVALID_ARG_TYPE', /hostname/],
+  [{ port: 1 }, 'ERR_INVALID_ARG_TYPE', /hostname/],
+  [{ hostname: 'x', port: 1, unix: 'y' }, 'ERR_INVALID_ARG_TYPE', /either unix, or hostname and port/],
+  [{ unix: '' }, 'ERR_INVALID_ARG_VALUE', /empty/],
+  [{ hostname: '127.0.0.1', port: 1, signal: {} }, 'ERR_INVALID_ARG_TYPE', /AbortSignal/],
+  [{ hostname: '127.0.0.1', port: 1, connectTimeout: -1 }, 'ERR_OUT_OF_RANGE', /connectTimeout/],
+  [{ hostname: '127.0.0.1', port: 1, connectTimeout: '1' }, 'ERR_INVALID_ARG_TYPE', /connectTimeout/],
+  [{ hostname: '127.0.0.1', port: 1, socket: { data: 'x' } }, 'ERR_INVALID_ARG_TYPE', /data/],
+  [{ hostname: '127.0.0.1', port: 1, socket: { date() {} } }, 'ERR_INVALID_ARG_VALUE', /did you mean 'data'/],
+  [{ hostname: '127.0.0.1', port: 1, socket: null }, 'ERR_INVALID_ARG_TYPE', /socket/],
+  [{ hostname: '127.0.0.1', port: 1, highWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', /highWaterMark/],
+  [{ hostname: '127.0.0.1', port: 1, receiveInto: new Uint8Array(0) }, 'ERR_INVALID_ARG_TYPE', /receiveInto/],
+  [{ hostname: '127.0.0.1', port: 1, localAddress: 'name' }, 'ERR_INVALID_ARG_VALUE', /localAddress/],
+  [
+    { hostname: '::1', port: 1, localAddress: '127.0.0.1' },
+    'ERR_INVALID_ARG_VALUE',
+    /options\.localAddress.*family of ::1/,
+  ],
+  [{ hostname: '127.0.0.1', port: 1, localPort: 65536 }, 'ERR_SOCKET_BAD_PORT', /options\.localPort/],
+  [{ unix: 'x', localAddress: '127.0.0.1' }, 'ERR_INVALID_ARG_TYPE', /either unix/],
+  [{ unix: 'x', localPort: 1 }, 'ERR_INVALID_ARG_TYPE', /either unix/],
+  [{ hostname: '127.0.0.1', port: 1, noDelay: 'yes' }, 'ERR_INVALID_ARG_TYPE', /options\.noDelay/],
+  [{ hostname: '127.0.0.1', port: 1, typeOfService: 256 }, 'ERR_OUT_OF_RANGE', /options\.typeOfService/],
+  [{ hostname: '127.0.0.1', port: 1, keepAlive: { idle: -1 } }, 'ERR_OUT_OF_RANGE', /options\.keepAlive\.idle/],
+  [{ hostname: '127.0.0.1', port: 1, keepAlive: 1 }, 'ERR_INVALID_ARG_TYPE', /options\.keepAlive/],
+]
+
+for (const [options, code, message] of REFUSALS) {
+  test.serial(`refused: ${JSON.stringify(options)} ${message.source}`, async (t) => {
+    const before = openSockets().length
+    let told = 0
+    await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), {
+      code,
+      message,
+    })
+    t.is(told, 0)
+    // Those of the tests before may still be closing.
+    t.true(openSockets().length <= before)
+  })
+}
+
+test.serial('options_are_an_object', async (t) => {
+  for (const wrong of [undefined, null, 3, 'x'])
+    await t.throwsAsync(connect(wrong as never), { code: 'ERR_INVALID_ARG_TYPE' })
+})
+
+test.serial('what_the_kernel_refuses_has_its_errno', async (t) => {
+  const server = serving(t)
+  const { errors } = await failure(t, { hostname: '127.0.0.1', port: server.port!, congestion: 'none-such' })
+  t.deepEqual(
+    errors.map(({ code }) => code),
+    ['ENOENT'],
+  )
+  const refused = await failure(t, { hostname: '127.0.0.1', port: server.port!, localAddress: '192.0.2.1' })
+  t.deepEqual(
+    refused.errors.map(({ code }) => code),
+    ['EADDRNOTAVAIL'],
+  )
+})

@@ -1,0 +1,627 @@
+import test, { type ExecutionContext } from 'ava'
+import { type Connection, type Handlers, Multiplexer, connect } from 'm-socket'
+
+import { runModule } from '../support/child.js'
+import { runFixture } from '../support/fixture.js'
+import { sleep, turn } from '../support/idleness.js'
+import { closing } from '../support/pair.js'
+import { dial, dialled, resolvers, serving } from '../support/serving.js'
+import { freePath } from '../support/unix.js'
+import { receiveToEnd, until, waitUntil } from '../support/waiting.js'
+
+/** When each thing happened, in milliseconds since this was made. */
+class Diary {
+  readonly #began = performance.now()
+  readonly entries: string[] = []
+  readonly #times: number[] = []
+
+  note(entry: string): void {
+    this.entries.push(entry)
+    this.#times.push(performance.now() - this.#began)
+  }
+
+  /** When this happened first. */
+  timeOf(entry: string): number {
+    return this.#times[this.entries.indexOf(entry)] ?? Number.NaN
+  }
+
+  get handlers(): Handlers {
+    return {
+      data: (_, chunk) => this.note(`data ${chunk}`),
+      end: () => this.note('end'),
+      error: (_, error) => this.note(`error ${error.message}`),
+      timeout: () => this.note('timeout'),
+      close: (_, error) => this.note(error ? `close ${error.message}` : 'close'),
+    }
+  }
+}
+
+// When a connection times out
+
+test('an_idle_connection_is_told_and_then_closed', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await dialled(t, server)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+  // The times of timers are whole milliseconds.
+  t.true(diary.timeOf('timeout') >= 199, `after ${diary.timeOf('timeout')} ms`)
+  t.is(server.connections, 0)
+  t.is((await receiveToEnd(peer)).length, 0)
+})
+
+test('a_connection_without_a_timeout_handler_is_just_closed', async (t) => {
+  const diary = new Diary()
+  const { timeout: _, ...handlers } = diary.handlers
+  const server = serving(t, { idleTimeout: 50, socket: handlers })
+  const peer = await dialled(t, server)
+  t.is((await receiveToEnd(peer)).length, 0)
+  await until(() => server.connections === 0)
+  t.deepEqual(diary.entries, ['close'])
+})
+
+test('the_connection_of_a_client_times_out_too', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, { allowHalfOpen: true })
+  const connection = await connect({
+    hostname: '127.0.0.1',
+    port: server.port!,
+    idleTimeout: 50,
+    socket: diary.handlers,
+  })
+  await until(() => diary.entries.length === 2)
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+  t.is(connection.readyState, 0)
+})
+
+test('without_a_time_a_connection_stays', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, { unix: freePath(t), socket: diary.handlers })
+  dial(t, server)
+  await until(() => server.connections === 1)
+  await sleep(400)
+  t.is(server.connections, 1)
+  t.deepEqual(diary.entries, [])
+})
+
+test('a_timeout_while_a_queue_stands_still_resets_and_leaves_nothing_of_it', async (t) => {
+  const length = 16 << 20
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, {
+    idleTimeout: 100,
+    highWaterMark: length,
+    socket: { ...diary.handlers, open: opened.resolve },
+  })
+  const peer = await dialled(t, server)
+  const connection = await opened.promise
+  connection.write(Buffer.alloc(length))
+  // Nothing leaves while the peer does not read.
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+  t.deepEqual([connection.socket!.state, connection.socket!.queued, connection.socket!.fd], ['closed', 0, -1])
+  await t.throwsAsync(receiveToEnd(peer), { code: 'ECONNRESET' })
+})
+
+// What postpones it
+
+/** A machine was too busy to do what a test is about. */
+class TooBusy extends Error {}
+
+/** Declares a test of what happens within `idle` milliseconds; with a longer time, where the machine was too busy for that. */
+function testWithin(title: string, run: (t: ExecutionContext, idle: number, began: number) => Promise<void>): void {
+  test(title, async (t) => {
+    for (let idle = 300; ; idle *= 3) {
+      try {
+        return await run(t, idle, performance.now())
+      } catch (error) {
+        if (!(error instanceof TooBusy) || idle > 10_000) throw error
+      }
+    }
+  })
+}
+
+/** Has `act` called {@link TIMES} times, over by far longer than `idle`, and often enough since the test began. */
+async function often(idle: number, began: number, act: () => void): Promise<void> {
+  for (let count = 0, last = began; ; count++) {
+    // Half, since what comes of one call may be late, and of the next not.
+    refuseLate(last, idle)
+    if (count === TIMES) return
+    last = performance.now()
+    act()
+    await sleep((2 * idle) / TIMES)
+  }
+}
+
+/** Nothing can have timed out since then, or the test begins again. */
+function refuseLate(began: number, idle: number): void {
+  const since = performance.now() - began
+  if (since > idle / 2) throw new TooBusy(`${since} ms`)
+}
+
+const TIMES = 15
+
+/** Lets the thread do nothing for so many milliseconds: not beside tests of time. */
+function hold(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+testWithin('data_that_comes_postpones_it', async (t, idle, began) => {
+  const diary = new Diary()
+  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, data: () => {} } })
+  const peer = await dialled(t, server)
+  await often(idle, began, () => peer.send('x'))
+  t.deepEqual(diary.entries, [])
+  diary.note('silence')
+  await until(() => server.connections === 0)
+  t.deepEqual(diary.entries, ['silence', 'timeout', 'close'])
+})
+
+test.serial('data_that_came_while_the_loop_was_held_postpones_it', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await dialled(t, server)
+  await until(() => server.connections === 1)
+  peer.send('x')
+  hold(500)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])
+})
+
+test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_such', async (t) => {
+  for (const [how, told] of [
+    ['close', ['end', 'close']],
+    ['reset', ['error read ECONNRESET', 'close read ECONNRESET']],
+  ] as const) {
+    const diary = new Diary()
+    const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
+    const peer = await dialled(t, server)
+    await until(() => server.connections === 1)
+    peer[how]()
+    hold(500)
+    await until(() => diary.entries.some((entry) => entry.startsWith('close')))
+    t.deepEqual(diary.entries, told)
+  }
+})
+
+testWithin('data_that_is_written_postpones_it', async (t, idle, began) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  const peer = await dialled(t, server)
+  const connection = await opened.promise
+  await often(idle, began, () => connection.write('x'))
+  t.deepEqual(diary.entries, [])
+  t.is((await receiveToEnd(peer)).length, TIMES)
+  await until(() => server.connections === 0)
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+})
+
+testWithin('data_that_the_kernel_alone_takes_postpones_it', async (t, idle, began) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  await dialled(t, server)
+  const connection = await opened.promise
+  await often(idle, began, () => connection.tryWrite('x'))
+  t.deepEqual(diary.entries, [])
+})
+
+testWithin('data_that_is_read_by_promises_postpones_it', async (t, idle, began) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  const peer = await dialled(t, server)
+  const connection = await opened.promise
+  const reading = (async () => {
+    let read = 0
+    for await (const chunk of connection) read += chunk.length
+    return read
+  })().catch((error: Error) => error)
+  await often(idle, began, () => peer.send('x'))
+  t.deepEqual(diary.entries, [])
+  await until(() => server.connections === 0)
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+  await reading
+})
+
+testWithin('a_queue_that_leaves_postpones_it', async (t, idle, began) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, {
+    idleTimeout: idle,
+    sendBufferSize: 4096,
+    highWaterMark: 1 << 20,
+    socket: { ...diary.handlers, open: opened.resolve },
+  })
+  const peer = await dialled(t, server, { receiveBufferSize: 4096 })
+  const connection = await opened.promise
+  refuseLate(began, idle)
+  t.is(connection.write(Buffer.alloc(1 << 20)), 1 << 20)
+  const into = new Uint8Array(2048)
+  const sent: number[] = []
+  await often(idle, began, () => {
+    sent.push(connection.bytesWritten)
+    while (peer.receive(into));
+  })
+  t.deepEqual(diary.entries, [])
+  t.true(new Set(sent).size > 10 && connection.socket!.queued > 0, 'it was on its way all the time')
+})
+
+testWithin('silence_on_one_connection_is_not_broken_by_others', async (t, idle, began) => {
+  const diary = new Diary()
+  const server = serving<string>(t, {
+    idleTimeout: idle,
+    data: 'silent',
+    socket: {
+      data: (connection) => void (connection.data = 'busy'),
+      close: ({ data }) => diary.note(data),
+    },
+  })
+  const [busy] = [await dialled(t, server), await dialled(t, server)]
+  await often(idle, began, () => busy.send('x'))
+  t.deepEqual(diary.entries, ['silent'])
+  t.is(server.connections, 1)
+})
+
+// What the handler can do
+
+test('a_timeout_handler_keeps_the_connection_by_sending', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: {
+      ...diary.handlers,
+      timeout(connection) {
+        diary.note('timeout')
+        if (diary.entries.length < 3) connection.write('?')
+      },
+    },
+  })
+  const peer = await dialled(t, server)
+  t.is((await receiveToEnd(peer)).toString(), '??')
+  await until(() => server.connections === 0)
+  t.deepEqual(diary.entries, ['timeout', 'timeout', 'timeout', 'close'])
+})
+
+test('a_timeout_handler_keeps_the_connection_by_setting_a_time_anew', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: {
+      ...diary.handlers,
+      timeout(connection) {
+        diary.note(`timeout ${diary.entries.length}`)
+        if (diary.entries.length < 3) connection.timeout(200)
+      },
+    },
+  })
+  await dialled(t, server)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout 0', 'timeout 1', 'timeout 2', 'close'])
+  t.true(diary.timeOf('timeout 1') - diary.timeOf('timeout 0') >= 199)
+})
+
+test('a_timeout_handler_keeps_the_connection_for_good_by_setting_none', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 50,
+    socket: {
+      ...diary.handlers,
+      timeout(connection) {
+        diary.note('timeout')
+        connection.timeout(0)
+      },
+    },
+  })
+  const peer = await dialled(t, server)
+  await until(() => diary.entries.length === 1)
+  await sleep(300)
+  peer.send('still there')
+  await until(() => diary.entries.length === 2)
+  t.deepEqual(diary.entries, ['timeout', 'data still there'])
+})
+
+test('a_timeout_handler_that_throws_is_told_to_error_and_closes_nevertheless', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 50,
+    socket: {
+      ...diary.handlers,
+      timeout() {
+        throw new Error('mine')
+      },
+    },
+  })
+  await dialled(t, server)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['error mine', 'close'])
+})
+
+test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) => {
+  for (const how of ['end', 'terminate'] as const) {
+    const diary = new Diary()
+    const server = serving(t, {
+      idleTimeout: 50,
+      socket: {
+        ...diary.handlers,
+        timeout(connection) {
+          diary.note('timeout')
+          connection[how]()
+        },
+      },
+    })
+    const peer = await dialled(t, server)
+    const received = receiveToEnd(peer).then(
+      () => 'end',
+      (error: NodeJS.ErrnoException) => error.code,
+    )
+    await until(() => diary.entries.includes('close'))
+    t.deepEqual(diary.entries, ['timeout', 'close'], how)
+    t.is(await received, how === 'end' ? 'end' : 'ECONNRESET')
+  }
+})
+
+test('a_connection_that_anothers_timeout_handler_terminates_is_told_no_timeout', async (t) => {
+  const connections: Connection[] = []
+  const told: string[] = []
+  const server = serving(t, {
+    unix: freePath(t),
+    idleTimeout: 150,
+    socket: {
+      open: (connection) => void connections.push(connection),
+      timeout(connection) {
+        told.push(`timeout ${connections.indexOf(connection)}`)
+        for (const other of connections) other.terminate()
+      },
+      close: (connection) => void told.push(`close ${connections.indexOf(connection)}`),
+    },
+  })
+  for (let count = 0; count < 3; count++) dial(t, server)
+  await until(() => told.filter((it) => it.startsWith('close')).length === 3)
+  t.is(told.filter((it) => it.startsWith('timeout')).length, 1, told.join(', '))
+})
+
+// connection.timeout
+
+test('a_connection_sets_a_time_of_its_own', async (t) => {
+  const diary = new Diary()
+  let opened = 0
+  const server = serving<string>(t, {
+    data: 'patient',
+    socket: {
+      open(connection) {
+        if (opened++ === 0) connection.timeout(100).data = 'hasty'
+      },
+      timeout: ({ data }) => diary.note(`timeout ${data}`),
+      close: ({ data }) => diary.note(`close ${data}`),
+    },
+  })
+  await dialled(t, server)
+  await until(() => opened === 1)
+  await dialled(t, server)
+  await until(() => opened === 2 && diary.entries.length === 2)
+  t.deepEqual(diary.entries, ['timeout hasty', 'close hasty'])
+  t.is(server.connections, 1)
+})
+
+for (const [first, then] of [
+  [60_000, 100],
+  [100, 400],
+] as const) {
+  test(`the_last_time_set_counts (${first}, then ${then})`, async (t) => {
+    const diary = new Diary()
+    const server = serving(t, {
+      idleTimeout: first,
+      socket: { ...diary.handlers, open: (connection) => void connection.timeout(then) },
+    })
+    await dialled(t, server)
+    await until(() => diary.entries.includes('close'))
+    t.deepEqual(diary.entries, ['timeout', 'close'])
+    t.true(diary.timeOf('timeout') >= then - 1)
+  })
+}
+
+test('a_time_of_0_switches_it_off', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: { ...diary.handlers, open: (connection) => void connection.timeout(0) },
+  })
+  await dialled(t, server)
+  await until(() => server.connections === 1)
+  await sleep(400)
+  t.deepEqual(diary.entries, [])
+  t.is(server.connections, 1)
+})
+
+test('a_time_that_is_none_is_refused_and_the_old_one_stays', async (t) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
+  await dialled(t, server)
+  const connection = await opened.promise
+  for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31])
+    t.throws(() => connection.timeout(bad), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
+  for (const wrong of ['5', null, undefined, {}])
+    t.throws(() => connection.timeout(wrong as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+})
+
+test('a_time_set_on_a_closed_connection_does_nothing', async (t) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, { socket: { ...diary.handlers, open: opened.resolve } })
+  await dialled(t, server)
+  const connection = await opened.promise
+  connection.terminate()
+  await turn()
+  connection.timeout(20)
+  await sleep(300)
+  t.deepEqual(diary.entries, ['close'])
+})
+
+// Pauses and ends
+
+test('a_paused_connection_times_out_whatever_waits', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: { ...diary.handlers, open: (connection) => void connection.pause() },
+  })
+  const peer = await dialled(t, server)
+  peer.send('unheard')
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+})
+
+testWithin('a_resumed_connection_goes_on_and_times_out_later', async (t, idle, began) => {
+  const diary = new Diary()
+  const opened = resolvers<Connection>()
+  const server = serving(t, {
+    idleTimeout: idle,
+    socket: { ...diary.handlers, open: (connection) => opened.resolve(connection.pause()) },
+  })
+  const peer = await dialled(t, server)
+  const connection = await opened.promise
+  peer.send('heard')
+  await sleep(idle / 3)
+  refuseLate(began, idle)
+  connection.resume()
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['data heard', 'timeout', 'close'])
+  t.true(diary.timeOf('timeout') - diary.timeOf('data heard') >= idle - 1)
+})
+
+test('a_half_open_connection_times_out', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, { idleTimeout: 100, allowHalfOpen: true, socket: diary.handlers })
+  const peer = await dialled(t, server)
+  peer.shutdown()
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['end', 'timeout', 'close'])
+})
+
+test('who_has_ended_but_whose_peer_has_not_times_out', async (t) => {
+  const diary = new Diary()
+  const server = serving(t, {
+    idleTimeout: 100,
+    socket: { ...diary.handlers, open: (connection) => void connection.end() },
+  })
+  const peer = await dialled(t, server)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+  t.is((await receiveToEnd(peer)).length, 0)
+})
+
+testWithin('a_connection_that_closes_in_time_is_told_no_timeout', async (t, idle, began) => {
+  const diary = new Diary()
+  const server = serving(t, { idleTimeout: idle, socket: diary.handlers })
+  const peer = await dialled(t, server)
+  await until(() => server.connections === 1 || diary.entries.length > 0)
+  peer.close()
+  await until(() => server.connections === 0)
+  refuseLate(began, idle)
+  await sleep(2 * idle)
+  t.deepEqual(diary.entries, ['end', 'close'])
+})
+
+// What it costs
+
+test.serial('10000_idle_connections_cost_no_work_and_no_timers_of_their_own_and_time_out_all', async (t) => {
+  const { code, stdout, stderr } = await runFixture(t, 'idle-crowd.ts', freePath(t), 5000, 2000)
+  t.is(code, 0, stderr)
+  const { cpu, timersToConnect, timersWhileIdle, ...counts } = JSON.parse(stdout) as {
+    cpu: number
+    timersToConnect: number
+    timersWhileIdle: number
+  }
+  t.log(`${cpu} ms of work in 2000 ms, ${timersToConnect} timers for 10000 connections, ${timersWhileIdle} while idle`)
+  t.deepEqual(counts, { once: 5000, early: 0, closed: 5000, left: 0 } as object)
+  t.true(cpu < 100, `${cpu} ms of work in 2000 ms`)
+  t.true(timersToConnect < 1000, `${timersToConnect} timers`)
+  t.true(timersWhileIdle < 50, `${timersWhileIdle} timers`)
+})
+
+// Where timers run
+
+/** A program that something holds says so after a minute, and ends. */
+const TELL_WHEN_HELD = `setTimeout(() => { console.log('held'); process.exit() }, 60_000).unref()`
+
+test('truth 40: a_time_that_is_set_never_holds_the_process', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Socket, listen } from 'm-socket'
+    ${TELL_WHEN_HELD}
+    const server = listen({ hostname: '127.0.0.1', idleTimeout: 60_000, socket: {
+      open(connection) {
+        server.unref()
+        connection.unref().timeout(30_000)
+        console.log('set')
+      },
+    } })
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'set\n', stderr: '' })
+})
+
+test('truth 40: the_deadline_of_close_never_holds_the_process', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Socket, listen } from 'm-socket'
+    ${TELL_WHEN_HELD}
+    const server = listen({ hostname: '127.0.0.1', socket: {
+      data: () => {},
+      open(connection) {
+        connection.unref()
+        void server.close({ timeout: 60_000 })
+        console.log('closing')
+      },
+    } })
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'closing\n', stderr: '' })
+})
+
+test('truth 40: a_connection_that_holds_the_process_does_so_until_its_time_is_up', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Socket, listen } from 'm-socket'
+    const server = listen({ hostname: '127.0.0.1', idleTimeout: 300, socket: {
+      open: () => server.unref(),
+      timeout: () => console.log('timeout'),
+      close: () => console.log('close'),
+    } })
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'timeout\nclose\n', stderr: '' })
+})
+
+test('truth 40: a_connection_that_holds_the_process_does_so_until_the_deadline_of_close', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Socket, listen } from 'm-socket'
+    const server = listen({ hostname: '127.0.0.1', socket: {
+      data: () => {},
+      open: () => void server.close({ timeout: 300 }).then(() => console.log('closed')),
+      close: () => console.log('close'),
+    } })
+    globalThis.peer = Socket.connect({ port: server.port })`,
+  )
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'close\nclosed\n', stderr: '' })
+})
+
+test('a_connection_in_a_multiplexer_of_the_programs_times_out_too', async (t) => {
+  const multiplexer = closing(t, new Multiplexer())
+  const diary = new Diary()
+  const server = serving(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
+  const peer = dial(t, server)
+  peer.send('x')
+  await waitUntil(multiplexer, () => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])
+})

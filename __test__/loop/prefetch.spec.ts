@@ -1,0 +1,242 @@
+// A wait receives for a whole batch of handlers at once. A handler that acts on another connection of its batch then
+// finds, or leaves, what has been received for it.
+
+import test, { type ExecutionContext } from 'ava'
+import { type Connection, Multiplexer, type Socket, toDuplex, toWeb } from 'm-socket'
+
+import { sleep } from '../support/idleness.js'
+import { dial, serving } from '../support/serving.js'
+import { FAMILIES } from '../support/pair.js'
+import { freePath } from '../support/unix.js'
+import { until } from '../support/waiting.js'
+
+/** Two connections of one batch: what was told of them, in order, and the one that is told last. */
+interface Batch {
+  readonly told: string[]
+  readonly second: Connection<number>
+  readonly peers: Socket[]
+}
+
+/** Sends to two connections at once; the handler of the one that is told first acts on the other. */
+async function inOneBatch(
+  t: ExecutionContext,
+  act: (second: Connection<number>) => void,
+  options: object = {},
+): Promise<Batch> {
+  const told: string[] = []
+  const connections: Connection<number>[] = []
+  let second: Connection<number> | undefined
+  const server = serving<number>(t, {
+    data: 0,
+    ...options,
+    socket: {
+      open: (connection) => void (connection.data = connections.push(connection) - 1),
+      data(connection, chunk) {
+        told.push(`${connection === second ? 'second' : 'first'} ${chunk}`)
+        if (second) return
+        second = connections[1 - connection.data]!
+        act(second)
+        told.push('acted')
+      },
+      end: (connection) => void told.push(`end ${connection === second ? 'second' : 'first'}`),
+      close: (connection) => void told.push(`close ${connection === second ? 'second' : 'first'}`),
+    },
+  })
+  const peers = [dial(t, server), dial(t, server)]
+  await until(() => connections.length === 2)
+  for (const peer of peers) peer.send('hello')
+  await until(() => told.includes('acted'))
+  return { told, second: second!, peers }
+}
+
+for (const family of FAMILIES) {
+  const place = (t: ExecutionContext): object =>
+    family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv6' ? '::1' : '127.0.0.1' }
+
+  test(`what_was_received_for_one_that_is_paused_meanwhile_waits_for_resume: ${family}`, async (t) => {
+    const { told, second } = await inOneBatch(t, (other) => other.pause(), place(t))
+    await sleep(20)
+    t.deepEqual(told, ['first hello', 'acted'])
+    t.is(second.bytesRead, 0)
+    second.resume()
+    await until(() => told.length > 2)
+    t.deepEqual(told, ['first hello', 'acted', 'second hello'])
+    t.is(second.bytesRead, 5)
+  })
+}
+
+test('one_that_is_paused_and_resumed_meanwhile_is_told_once', async (t) => {
+  const { told } = await inOneBatch(t, (other) => other.pause().resume())
+  await sleep(20)
+  t.deepEqual(told, ['first hello', 'acted', 'second hello'])
+})
+
+test('what_came_later_follows_what_was_put_back', async (t) => {
+  const { told, second, peers } = await inOneBatch(t, (other) => other.pause())
+  for (const peer of peers) peer.send(' again')
+  await until(() => told.includes('first  again'))
+  second.resume()
+  const words = (): string => told.flatMap((it) => /^second (.*)/.exec(it)?.[1] ?? []).join('')
+  await until(() => words().length >= 11)
+  t.is(words(), 'hello again')
+})
+
+test('a_read_into_little_room_leaves_the_rest_for_the_next', async (t) => {
+  const { second } = await inOneBatch(t, (other) => other.pause())
+  const into = Buffer.alloc(5)
+  const reads = [second.read(into.subarray(0, 2))]
+  second.resume()
+  t.is(await reads[0], 2)
+  t.is(await second.read(into.subarray(2)), 3)
+  t.is(String(into), 'hello')
+})
+
+test('a_read_meanwhile_gets_what_was_received', async (t) => {
+  const into = new Uint8Array(64)
+  let read: Promise<number | null> | undefined
+  const { told } = await inOneBatch(t, (other) => void (read = other.read(into)))
+  t.is(await read, 5)
+  t.is(Buffer.from(into).toString('utf8', 0, 5), 'hello')
+  t.deepEqual(told, ['first hello', 'acted'])
+})
+
+test('an_iteration_that_begins_meanwhile_gets_what_was_received', async (t) => {
+  let next: Promise<IteratorResult<Buffer, void>> | undefined
+  await inOneBatch(t, (other) => void (next = other[Symbol.asyncIterator]().next()))
+  t.is(String((await next!).value), 'hello')
+})
+
+test('adapters_made_meanwhile_get_what_was_received', async (t) => {
+  const chunks: string[] = []
+  await inOneBatch(t, (other) => void toDuplex(other).on('data', (chunk) => chunks.push(String(chunk))))
+  await until(() => chunks.length > 0)
+  let web: ReadableStreamDefaultReader<Uint8Array> | undefined
+  await inOneBatch(t, (other) => void (web = toWeb(other).readable.getReader()))
+  chunks.push(Buffer.from((await web!.read()).value!).toString())
+  t.deepEqual(chunks, ['hello', 'hello'])
+})
+
+test('the_socket_itself_gives_what_was_received_first', async (t) => {
+  const into = Buffer.alloc(64)
+  const counts: (number | null)[] = []
+  const { told } = await inOneBatch(t, (other) => {
+    const socket = other.socket!
+    counts.push(socket.peek(into), socket.receive(into, 0, 2), socket.receive(into, 2), socket.receive(into))
+  })
+  await sleep(20)
+  t.deepEqual(counts, [5, 2, 3, null])
+  t.is(into.toString('utf8', 0, 5), 'hello')
+  t.deepEqual(told, ['first hello', 'acted'])
+})
+
+test('nothing_is_told_of_one_that_is_ended_meanwhile_by_a_reset_or_for_reading', async (t) => {
+  const reset = await inOneBatch(t, (other) => other.terminate())
+  const shut = await inOneBatch(t, (other) => other.shutdown('read'))
+  await sleep(20)
+  t.deepEqual(reset.told, ['first hello', 'acted', 'close second'])
+  t.deepEqual(shut.told, ['first hello', 'acted'])
+})
+
+test('handlers_put_in_place_meanwhile_are_told', async (t) => {
+  const chunks: string[] = []
+  await inOneBatch(t, (other) => other.reload({ socket: { data: (_, chunk) => void chunks.push(String(chunk)) } }))
+  t.deepEqual(chunks, ['hello'])
+  const later: string[] = []
+  const { second } = await inOneBatch(t, (other) => other.reload({ socket: {} }))
+  await sleep(20)
+  second.reload({ socket: { data: (_, chunk) => void later.push(String(chunk)) } })
+  await until(() => later.length > 0)
+  t.deepEqual(later, ['hello'])
+})
+
+test('a_multiplexer_closed_meanwhile_leaves_what_was_received_to_the_socket', async (t) => {
+  const multiplexer = new Multiplexer()
+  t.teardown(() => multiplexer.close())
+  const turning = (async () => {
+    for await (const _ of multiplexer);
+  })()
+  const { told, second } = await inOneBatch(t, () => multiplexer.close(), { multiplexer })
+  await turning
+  const into = Buffer.alloc(64)
+  t.is(second.socket?.receive(into), 5)
+  t.is(into.toString('utf8', 0, 5), 'hello')
+  t.deepEqual(told, ['first hello', 'acted'])
+})
+
+test('a_batch_may_fill_all_the_memory_that_there_is_for_it', async (t) => {
+  const COUNT = 40
+  const received = new Map<Connection<undefined>, Buffer[]>()
+  const failures: Error[] = []
+  const server = serving(t, {
+    socket: {
+      open: (connection) => void received.set(connection, []),
+      data: (connection, chunk) => void received.get(connection)!.push(chunk),
+      error: (_, error) => void failures.push(error),
+    },
+  })
+  const peers = Array.from({ length: COUNT }, () => dial(t, server))
+  await until(() => received.size === COUNT)
+  let total = 0
+  for (const size of [2048, 100, 2040, 2048, 5000, 8, 2048, 1]) {
+    for (const peer of peers) peer.send(Buffer.alloc(size, `${size}`))
+    total += size
+    await until(() => failures.length > 0 || [...received.keys()].every((connection) => connection.bytesRead === total))
+  }
+  t.deepEqual(failures, [])
+  const expected = Buffer.concat([2048, 100, 2040, 2048, 5000, 8, 2048, 1].map((size) => Buffer.alloc(size, `${size}`)))
+  for (const chunks of received.values()) t.true(Buffer.concat(chunks).equals(expected))
+})
+
+test('a_multiplexer_that_a_handler_closes_ends_every_kind_of_wait', async (t) => {
+  for (const wait of [
+    async (multiplexer: Multiplexer) => void (await multiplexer.wait()),
+    async (multiplexer: Multiplexer) => void multiplexer.waitSync(10_000),
+    async (multiplexer: Multiplexer) => {
+      for await (const _ of multiplexer);
+    },
+  ]) {
+    const multiplexer = new Multiplexer()
+    t.teardown(() => multiplexer.close())
+    const server = serving(t, { multiplexer, socket: { data: () => multiplexer.close() } })
+    const peers = [dial(t, server), dial(t, server)]
+    while (server.connections < 2) await multiplexer.wait(50)
+    for (const peer of peers) peer.send('hello')
+    await sleep(20)
+    await wait(multiplexer)
+    await t.throwsAsync(multiplexer.wait(), { code: 'ERR_SOCKET_CLOSED' })
+  }
+})
+
+test('a_message_that_fills_the_window_is_told_whole_in_its_turn', async (t) => {
+  for (const size of [2047, 2048, 2049, 6000]) {
+    const received: Buffer[] = []
+    const server = serving(t, { socket: { data: (_, chunk) => void received.push(Buffer.from(chunk)) } })
+    const peer = dial(t, server)
+    const message = Buffer.alloc(size, 'abcdefg')
+    for (let round = 1; round <= 3; round++) {
+      peer.send(message)
+      await until(() => Buffer.concat(received).length === round * size)
+    }
+    t.true(Buffer.concat(received).equals(Buffer.concat([message, message, message])))
+  }
+})
+
+test('what_was_put_back_is_told_by_the_multiplexer_that_the_socket_goes_to_next', async (t) => {
+  const multiplexer = new Multiplexer()
+  const running = (async () => {
+    for await (const events of multiplexer) t.deepEqual(events, [])
+  })()
+  const { second } = await inOneBatch(t, (other) => other.pause(), { multiplexer })
+  await sleep(20)
+  multiplexer.close()
+  await running
+  const next = new Multiplexer()
+  t.teardown(() => next.close())
+  next.add(second.socket!, 'r')
+  t.deepEqual(
+    next.waitSync(2000).map(({ target, readable }) => [target === second.socket, readable]),
+    [[true, true]],
+  )
+  const into = Buffer.alloc(16)
+  t.is(into.toString('utf8', 0, second.socket!.receive(into)!), 'hello')
+})

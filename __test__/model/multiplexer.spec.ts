@@ -1,0 +1,587 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+
+import test, { type ExecutionContext } from 'ava'
+import { type Event, type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
+
+import { start } from '../support/child.js'
+import { crowd } from '../support/crowd.js'
+import { turn } from '../support/idleness.js'
+import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { said, saidOf, targetsOf } from '../support/saying.js'
+import { freePath } from '../support/unix.js'
+import { receiveExactly, until, waitUntil } from '../support/waiting.js'
+
+const buffer = Buffer.alloc(65536)
+
+test('its_sockets_are_watched_edge_triggered_for_reading_and_writing', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer(client, server)
+  const events = await multiplexer.wait(5000)
+  t.deepEqual(new Set(events.map(({ target }) => target)), new Set([client, server]))
+  t.true(events.every(({ readable, writable }) => writable && !readable))
+  t.deepEqual(multiplexer.poll(), [], 'writable is reported once')
+})
+
+test('an_event_has_the_very_target_and_the_flags_of_the_interface', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  const [event] = await multiplexer.wait(5000)
+  t.is(event!.target, server)
+  t.deepEqual(
+    { ...event },
+    { target: server, readable: true, writable: false, readEnded: false, hangup: false, error: false },
+  )
+})
+
+for (const mode of ['edge', 'level'] as const satisfies readonly Mode[]) {
+  for (const family of FAMILIES) {
+    test(`${mode}_reports_reading_until_drained_to_the_byte (${family})`, async (t) => {
+      const { client, server } = await connectedPair(t, family)
+      using multiplexer = new Multiplexer()
+      multiplexer.add(server, 'r', mode)
+      client.send(Buffer.alloc(10))
+      for (let left = 10; left > 0; left -= 2) {
+        t.true((await multiplexer.wait(5000))[0]?.readable, `${left} left`)
+        t.is(server.receive(buffer.subarray(0, 2)), 2)
+      }
+      t.deepEqual(multiplexer.poll(), [])
+      client.send('again')
+      t.true((await multiplexer.wait(5000))[0]?.readable)
+    })
+  }
+}
+
+test('edge_reports_writing_when_it_becomes_possible_and_level_for_as_long_as_it_is', async (t) => {
+  for (const [mode, reports] of [
+    ['edge', 1],
+    ['level', 3],
+  ] as const) {
+    const { client } = await connectedPair(t)
+    using multiplexer = new Multiplexer()
+    multiplexer.add(client, 'w', mode)
+    let seen = 0
+    for (let turn = 0; turn < 3; turn++) seen += (await multiplexer.wait(20)).length
+    t.is(seen, reports, mode)
+  }
+})
+
+for (const mode of ['edge', 'level', 'oneshot'] as const satisfies readonly Mode[]) {
+  test(`writable_is_reported_when_the_queue_has_gone_out (${mode})`, async (t) => {
+    const { client, server } = await narrowPair(t)
+    using multiplexer = new Multiplexer()
+    const sent = fill(client)
+    multiplexer.add(client, 'w', mode)
+    t.deepEqual(await multiplexer.wait(30), [], 'the peer does not read')
+    const received = receiveExactly(server, sent)
+    const [event] = await multiplexer.wait(5000)
+    t.true(event!.writable)
+    t.is(client.queued, 0)
+    t.is((await received).length, sent)
+  })
+}
+
+test('interest_says_which_directions_are_reported', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.send('x')
+  await until(() => server.peek(buffer) === 1)
+  const expected: Record<Interest, [boolean, boolean]> = { r: [true, false], w: [false, true], rw: [true, true] }
+  for (const [interest, [readable, writable]] of Object.entries(expected)) {
+    using multiplexer = new Multiplexer()
+    multiplexer.add(server, interest as Interest)
+    const [event] = await multiplexer.wait(5000)
+    t.deepEqual([event!.readable, event!.writable], [readable, writable], interest)
+  }
+})
+
+test('modify_changes_interest_and_mode_and_defaults_to_what_add_does', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'oneshot')
+  multiplexer.modify(server, 'w', 'level')
+  t.true((await multiplexer.wait(5000))[0]?.writable)
+  t.true((await multiplexer.wait(5000))[0]?.writable)
+  client.send('x')
+  multiplexer.modify(server)
+  const [event] = await multiplexer.wait(5000)
+  t.true(event!.readable && event!.writable)
+  t.is(server.receive(buffer), 1)
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('a_target_is_in_one_multiplexer_at_a_time', async (t) => {
+  const { server } = await connectedPair(t)
+  using one = new Multiplexer(server)
+  using other = new Multiplexer()
+  t.throws(() => one.add(server), {
+    instanceOf: SocketError,
+    code: 'EEXIST',
+    message: /this Multiplexer already; use modify/,
+  })
+  t.throws(() => other.add(server), { instanceOf: SocketError, code: 'EEXIST', message: /another multiplexer/ })
+  t.throws(() => other.remove(server), { instanceOf: SocketError, code: 'ENOENT' })
+  t.throws(() => other.modify(server), { instanceOf: SocketError, code: 'ENOENT' })
+  one.remove(server)
+  other.add(server)
+  t.is((await other.wait(5000))[0]?.target, server)
+})
+
+test('a_closed_socket_leaves_by_itself_and_removing_it_is_no_error', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer(server, client)
+  await multiplexer.wait(5000)
+  server.close()
+  t.notThrows(() => multiplexer.remove(server))
+  t.throws(() => multiplexer.add(server), { instanceOf: SocketClosedError })
+  const events = await multiplexer.wait(5000)
+  t.deepEqual(
+    events.map(({ target }) => target),
+    [client],
+    'only the peer has news of it',
+  )
+})
+
+test('waitSync_and_poll_report_as_wait_does', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  t.deepEqual(multiplexer.poll(), [])
+  t.deepEqual(multiplexer.waitSync(10), [])
+  client.send('x')
+  t.is(multiplexer.waitSync()[0]?.target, server)
+  t.is(multiplexer.poll()[0]?.target, server)
+  server.receive(buffer)
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('waitSync_fills_the_array_that_it_is_given_in_place_of_what_it_held', async (t) => {
+  const [first, second] = [await connectedPair(t), await connectedPair(t)]
+  using multiplexer = new Multiplexer()
+  for (const { server } of [first, second]) multiplexer.add(server, 'r')
+  const events: Event[] = []
+  const told = (timeout: number): unknown[] => {
+    t.is(multiplexer.waitSync(timeout, events), events)
+    return events.map(({ target }) => target)
+  }
+  for (const { client } of [first, second]) client.send('x')
+  await until(() => [first, second].every(({ server }) => server.peek(buffer) === 1))
+  t.deepEqual(told(5000), [first.server, second.server])
+  first.server.receive(buffer)
+  t.deepEqual(told(5000), [second.server], 'fewer than before')
+  second.server.receive(buffer)
+  t.deepEqual(told(10), [], 'none when the time is up')
+  for (const { client } of [first, second]) client.send('x')
+  await until(() => [first, second].every(({ server }) => server.peek(buffer) === 1))
+  t.deepEqual(told(5000), [first.server, second.server])
+  multiplexer.wake()
+  multiplexer.remove(first.server)
+  multiplexer.remove(second.server)
+  t.deepEqual(told(5000), [], 'none when woken')
+})
+
+test('a_synchronous_loop_empties_queues_and_completes_closes', async (t) => {
+  const { client, server } = await narrowPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  multiplexer.add(client, 'r')
+  server.sendQueueLimit = 1e7
+  server.send(Buffer.alloc(1_000_000))
+  server.close()
+  t.is(server.state, 'closing')
+  let received = 0
+  const end = performance.now() + 20_000
+  while (!client.readEnded && performance.now() < end) {
+    for (const event of multiplexer.waitSync(100)) if (event.readable) received += client.receive(buffer) ?? 0
+  }
+  t.is(received, 1_000_000)
+  t.is(server.state, 'closed')
+})
+
+test('wait_resolves_with_nothing_when_the_time_is_up', async (t) => {
+  using multiplexer = new Multiplexer()
+  const began = performance.now()
+  t.deepEqual(await multiplexer.wait(30), [])
+  // Node's timers count whole milliseconds of a clock that is read once a turn.
+  t.true(performance.now() - began >= 28)
+  t.deepEqual(await multiplexer.wait(0), [])
+})
+
+test('it_can_be_iterated_until_it_is_closed', async (t) => {
+  const { client, server } = await connectedPair(t)
+  const multiplexer = closing(t, new Multiplexer())
+  multiplexer.add(server, 'r')
+  client.send('x')
+  let batches = 0
+  for await (const events of multiplexer) {
+    t.is(events[0]?.target, server)
+    server.receive(buffer)
+    if (++batches === 3) multiplexer.close()
+    else client.send('x')
+  }
+  t.is(batches, 3)
+})
+
+test('closing_it_leaves_its_sockets_open_and_their_queues_going_out', async (t) => {
+  const { client, server } = await narrowPair(t)
+  const multiplexer = new Multiplexer(server)
+  const sent = fill(server)
+  multiplexer.close()
+  multiplexer.close()
+  t.is(server.state, 'open')
+  t.is((await receiveExactly(client, sent)).length, sent)
+  t.throws(() => multiplexer.add(server), { instanceOf: SocketClosedError })
+  t.throws(() => multiplexer.poll(), { instanceOf: SocketClosedError })
+})
+
+test('using_closes_it', async (t) => {
+  let closed: Multiplexer
+  {
+    using multiplexer = new Multiplexer()
+    closed = multiplexer
+  }
+  await t.throwsAsync(closed.wait(), { instanceOf: SocketClosedError })
+})
+
+test('a_fifo_of_somebody_elses_can_be_watched', async (t) => {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(fd))
+  for (const mode of ['edge', 'level'] as const) {
+    using multiplexer = new Multiplexer()
+    const target = { fd, name: 'mine' }
+    multiplexer.add(target, 'r', mode)
+    t.deepEqual(multiplexer.poll(), [])
+    writeSync(fd, 'abc')
+    t.is((await multiplexer.wait(5000))[0]?.target, target)
+    t.true((await multiplexer.wait(5000))[0]?.readable, 'nobody has read it')
+    readSync(fd, buffer, 0, 3, null)
+    t.deepEqual(multiplexer.poll(), [])
+    t.throws(() => multiplexer.add(target), { instanceOf: SocketError, code: 'EEXIST' })
+    t.throws(() => multiplexer.add({ fd }), { instanceOf: SocketError, code: 'EEXIST' })
+    multiplexer.modify(target, 'rw', mode)
+    t.true((await multiplexer.wait(5000))[0]?.writable)
+    multiplexer.remove(target)
+    t.throws(() => multiplexer.remove(target), { instanceOf: SocketError, code: 'ENOENT' })
+  }
+})
+
+test('somebody_elses_descriptor_that_is_closed_meanwhile_does_no_harm', async (t) => {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  using multiplexer = new Multiplexer()
+  const target = { fd }
+  multiplexer.add(target, 'r')
+  writeSync(fd, 'x')
+  closeSync(fd)
+  t.deepEqual(await multiplexer.wait(20), [])
+  t.notThrows(() => multiplexer.remove(target))
+})
+
+test('what_epoll_cannot_watch_is_refused', (t) => {
+  using multiplexer = new Multiplexer()
+  const fd = openSync(import.meta.filename, 'r')
+  t.teardown(() => closeSync(fd))
+  t.throws(() => multiplexer.add({ fd }), { instanceOf: SocketError, code: 'EPERM', message: /^epoll_ctl EPERM/ })
+  t.throws(() => multiplexer.add({ fd: 999_999 }), { instanceOf: SocketError, code: 'EBADF' })
+})
+
+test('many_sockets_come_and_go_without_a_trace', async (t) => {
+  const listener = listening(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(listener, 'r')
+  let accepted = 0
+  for (let round = 0; round < 200; round++) {
+    const client = resetting(t, Socket.connect(reach(listener)))
+    multiplexer.add(client)
+    await waitUntil(
+      multiplexer,
+      () => accepted > round,
+      () => {
+        const server = listener.accept()
+        if (!server) return
+        accepted++
+        multiplexer.add(server)
+        server.reset()
+      },
+    )
+    client.reset()
+  }
+  t.is(accepted, 200)
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('an_always_ready_socket_keeps_nobody_elses_turn', async (t) => {
+  const { client, server } = await connectedPair(t)
+  client.send('never read')
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r', 'level')
+  let immediates = 0
+  const tick = () => setImmediate(() => ++immediates < 20 && tick())
+  tick()
+  let waits = 0
+  while (immediates < 20 && waits < 10_000) {
+    t.is((await multiplexer.wait()).length, 1)
+    waits++
+  }
+  t.is(immediates, 20)
+})
+
+// Events and batches
+
+test('an_event_is_written_anew_by_the_next_wait_and_by_the_end_of_its_target', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  const [first] = await multiplexer.wait(5000)
+  const [second] = await multiplexer.wait(5000)
+  t.is(first, second, 'nothing is allocated for what is told again')
+  t.is(said(first!), 'readable')
+  multiplexer.remove(server)
+  t.is(said(first!), '')
+  multiplexer.add(server, 'r')
+  const [third] = await multiplexer.wait(5000)
+  t.is(said(third!), 'readable')
+  t.is(said(first!), '', 'a place that was left is told of no more')
+  multiplexer.close()
+  t.is(said(third!), '')
+})
+
+test('who_leaves_and_comes_back_within_a_batch_is_told_of_anew', async (t) => {
+  const pairs = crowd(t, 3)
+  using multiplexer = new Multiplexer()
+  for (const { client, server } of pairs) {
+    client.send('x')
+    multiplexer.add(server, 'r')
+  }
+  const servers = pairs.map(({ server }) => server)
+  const events = multiplexer.poll()
+  t.deepEqual(targetsOf(events), servers)
+  const [first, second, third] = servers as [Socket, Socket, Socket]
+  multiplexer.remove(second)
+  multiplexer.add(second, 'w')
+  multiplexer.modify(third, 'r', 'oneshot')
+  t.deepEqual(events.map(said), ['readable', '', 'readable'])
+  t.is(new Set(targetsOf(multiplexer.poll())).size, 3)
+  const next = multiplexer.poll()
+  t.is(saidOf(first, next), 'readable')
+  t.is(saidOf(second, next), undefined)
+  t.is(saidOf(third, next), undefined)
+})
+
+test('first_come_is_first_told', async (t) => {
+  const pairs = crowd(t, 20)
+  using multiplexer = new Multiplexer()
+  for (const { server } of pairs) multiplexer.add(server, 'r')
+  const order = pairs.map((_, index) => pairs[(index * 7) % pairs.length]!)
+  for (const { client } of order) client.send('x')
+  t.deepEqual(
+    targetsOf(multiplexer.poll()).map((target) => order.findIndex(({ server }) => server === target)),
+    order.map((_, index) => index),
+  )
+})
+
+test('breaking_out_of_an_iteration_leaves_the_multiplexer_open', async (t) => {
+  const { client, server } = await connectedPair(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(server, 'r')
+  client.send('x')
+  for await (const events of multiplexer) {
+    t.is(saidOf(server, events), 'readable')
+    break
+  }
+  await t.throwsAsync(
+    async () => {
+      for await (const events of multiplexer) throw new Error(`${events.length} events`)
+    },
+    { message: '1 events' },
+  )
+  t.is(saidOf(server, multiplexer.poll()), 'readable')
+})
+
+test('closing_it_in_the_midst_of_an_iteration_ends_it_also_from_outside', async (t) => {
+  const multiplexer = new Multiplexer()
+  let batches = 0
+  const ended = (async () => {
+    for await (const _ of multiplexer) batches++
+  })()
+  multiplexer.wake()
+  await turn()
+  await turn()
+  t.is(batches, 1, 'a wake is a batch of nothing')
+  multiplexer.close()
+  await ended
+  t.is(batches, 1)
+})
+
+// Fairness towards Node
+
+for (const mode of ['edge', 'level'] as const) {
+  test.serial(
+    `whoever_waits_again_and_again_for_a_crowd_that_is_always_ready_starves_no_timer (${mode})`,
+    async (t) => {
+      const pairs = crowd(t, 1200)
+      using multiplexer = new Multiplexer()
+      for (const { client, server } of pairs) {
+        client.send('never read')
+        multiplexer.add(server, 'rw', mode)
+      }
+      const fired: Record<string, number> = { timeout: 0, interval: 0, immediate: 0, io: 0 }
+      setTimeout(() => fired['timeout']!++, 1)
+      const interval = setInterval(() => fired['interval']!++, 1)
+      t.teardown(() => clearInterval(interval))
+      const other = await connectedPair(t)
+      using others = new Multiplexer()
+      others.add(other.server, 'r')
+      void others.wait().then(() => fired['io']!++)
+      other.client.send('x')
+      const end = performance.now() + 20_000
+      const enough = (): boolean =>
+        fired['timeout'] === 1 && fired['interval']! >= 5 && fired['immediate']! >= 5 && fired['io'] === 1
+      let events = 0
+      while (!enough() && performance.now() < end) {
+        setImmediate(() => fired['immediate']!++)
+        events += (await multiplexer.wait()).length
+      }
+      t.true(enough(), JSON.stringify(fired))
+      t.true(events > 1000)
+    },
+  )
+}
+
+// Somebody else's descriptors
+
+/** A FIFO, open here for reading alone, without waiting for a writer. */
+function fifo(t: ExecutionContext): { path: string; target: { fd: number } } {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(fd))
+  return { path, target: { fd } }
+}
+
+test('what_another_process_writes_into_a_pipe_is_told_of_and_so_is_its_end', async (t) => {
+  const { path, target } = fifo(t)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(target, 'r')
+  const writer = start(t, 'sh', ['-c', `exec > '${path}'; printf hello; read line; printf bye`], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+  })
+  const into = Buffer.alloc(100)
+  let text = ''
+  let ended = false
+  await waitUntil(
+    multiplexer,
+    () => ended,
+    (events) => {
+      for (const event of events) {
+        t.is(event.target, target)
+        if (event.readable && text !== 'hellobye') {
+          text += into.toString('latin1', 0, readSync(target.fd, into))
+          if (text === 'hello') writer.stdin!.write('\n')
+        }
+        ended = event.hangup && text === 'hellobye'
+      }
+    },
+  )
+  t.is(readSync(target.fd, into), 0)
+})
+
+test('the_other_end_of_a_pipe_is_told_of_as_writable_until_it_is_full', async (t) => {
+  const { path, target } = fifo(t)
+  const end = { fd: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK) }
+  t.teardown(() => closeSync(end.fd))
+  using multiplexer = new Multiplexer()
+  multiplexer.add(end, 'w', 'level')
+  for (let wait = 0; wait < 3; wait++) t.is(saidOf(end, multiplexer.poll()), 'writable')
+  t.throws(
+    () => {
+      for (;;) writeSync(end.fd, buffer)
+    },
+    { code: 'EAGAIN' },
+  )
+  t.deepEqual(multiplexer.poll(), [])
+  let taken = 0
+  while (taken < 65536) taken += readSync(target.fd, buffer)
+  t.is(saidOf(end, await multiplexer.wait(5000)), 'writable')
+})
+
+test('a_oneshot_of_somebody_elses_is_silent_until_modified', async (t) => {
+  const path = freePath(t)
+  execFileSync('mkfifo', [path])
+  const target = { fd: openSync(path, constants.O_RDWR | constants.O_NONBLOCK) }
+  t.teardown(() => closeSync(target.fd))
+  using multiplexer = new Multiplexer()
+  multiplexer.add(target, 'r', 'oneshot')
+  writeSync(target.fd, 'x')
+  t.is(saidOf(target, await multiplexer.wait(5000)), 'readable')
+  writeSync(target.fd, 'y')
+  t.deepEqual(multiplexer.poll(), [])
+  multiplexer.modify(target, 'r', 'oneshot')
+  t.is(saidOf(target, await multiplexer.wait(5000)), 'readable')
+  t.deepEqual(multiplexer.poll(), [])
+})
+
+test('a_descriptor_is_watched_by_two_multiplexers_at_once_and_closed_by_neither', async (t) => {
+  const { path, target } = fifo(t)
+  const end = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(end))
+  using one = new Multiplexer()
+  const other = new Multiplexer()
+  one.add(target, 'r')
+  other.add(target, 'r')
+  writeSync(end, 'x')
+  t.is(saidOf(target, one.poll()), 'readable')
+  t.is(saidOf(target, other.poll()), 'readable')
+  other.close()
+  t.is(saidOf(target, one.poll()), 'readable')
+  t.is(readSync(target.fd, buffer), 1)
+})
+
+test('a_pipe_that_is_full_of_news_stays_watched_when_others_come_and_go', async (t) => {
+  const { path, target } = fifo(t)
+  const end = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(end))
+  const pairs = crowd(t, 50)
+  using multiplexer = new Multiplexer()
+  multiplexer.add(target, 'r')
+  writeSync(end, 'x')
+  for (const { client, server } of pairs) {
+    multiplexer.add(server, 'r')
+    client.send('x')
+    const events = multiplexer.poll()
+    t.is(saidOf(target, events), 'readable')
+    t.is(saidOf(server, events), 'readable')
+    server.close()
+  }
+  t.deepEqual(targetsOf(multiplexer.poll()), [target])
+})
+
+test.serial('a_multiplexer_that_spins_is_awake_for_so_long_before_it_sleeps', (t) => {
+  using multiplexer = new Multiplexer(listening(t))
+  const cpuOfWait = (milliseconds: number): number => {
+    const before = process.cpuUsage()
+    t.deepEqual(multiplexer.waitSync(milliseconds), [])
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / 1000
+  }
+  t.is(multiplexer.spin, 0)
+  t.true(Math.min(cpuOfWait(60), cpuOfWait(60), cpuOfWait(60)) < 20)
+  multiplexer.spin = 400.5
+  t.is(multiplexer.spin, 400.5)
+  // Others may have the core for most of it.
+  let awake = 0
+  for (let tries = 0; awake <= 20 && tries < 10; tries++) awake = cpuOfWait(450)
+  t.true(awake > 20)
+  for (const [wrong, code] of [
+    [-1, 'ERR_OUT_OF_RANGE'],
+    [NaN, 'ERR_OUT_OF_RANGE'],
+    ['1', 'ERR_INVALID_ARG_TYPE'],
+  ] as const) {
+    t.throws(() => (multiplexer.spin = wrong as number), { code })
+  }
+})

@@ -1,0 +1,434 @@
+import { once } from 'node:events'
+
+import test, { type ExecutionContext } from 'ava'
+import {
+  type Event,
+  type InetAddress,
+  type Interest,
+  Listener,
+  Multiplexer,
+  Socket,
+  SocketClosedError,
+  SocketError,
+} from 'm-socket'
+
+import { openDescriptors, openSockets } from '../support/descriptors.js'
+import { start } from '../support/child.js'
+import { FAMILIES, closing, fill, listening, reach, resetting } from '../support/pair.js'
+import { freePort } from '../support/ports.js'
+import { sourceArguments } from '../support/runtime.js'
+import { abstractName, freePath } from '../support/unix.js'
+import {
+  acceptNext,
+  connectOutcome,
+  nextEvent,
+  receiveExactly,
+  receiveToEnd,
+  until,
+  waitUntil,
+} from '../support/waiting.js'
+
+const byte = new Uint8Array(1)
+
+/** What the first event of a socket says. */
+async function firstEvent(t: ExecutionContext, socket: Socket, interest: Interest = 'rw'): Promise<Event> {
+  const multiplexer = closing(t, new Multiplexer())
+  multiplexer.add(socket, interest)
+  const [event] = await multiplexer.wait(10_000)
+  if (!event) throw new Error('waited in vain')
+  return event
+}
+
+/**
+ * A listener that answers no more: with its backlog full, the kernel drops each SYN. Connections to it stay under way
+ * until somebody is accepted.
+ */
+async function busyListener(t: ExecutionContext): Promise<Listener> {
+  const listener = listening(t, 'IPv4', { port: freePort(), backlog: 0 })
+  await connectOutcome(resetting(t, Socket.connect(reach(listener))))
+  return listener
+}
+
+for (const family of FAMILIES) {
+  test(`connecting_is_told_as_writable (${family})`, async (t) => {
+    const listener = listening(t, family)
+    const client = resetting(t, Socket.connect(reach(listener)))
+    t.is(client.state, 'connecting')
+    const event = await firstEvent(t, client)
+    t.is(event.target, client)
+    t.like(event, { readable: false, writable: true, readEnded: false, hangup: false, error: false })
+    t.is(client.state, 'open')
+    t.deepEqual(client.remoteAddress, listener.address)
+  })
+
+  test(`what_is_sent_while_connecting_goes_out_after_it (${family})`, async (t) => {
+    const listener = listening(t, family)
+    const client = resetting(t, Socket.connect(reach(listener)))
+    const statuses = [client.send('first, '), client.send([Buffer.from('second, '), Buffer.from('third')])]
+    // A use asks the kernel, and the loopback may have connected already.
+    for (const status of statuses) t.true(status === 'queued' || status === 'sent')
+    const server = resetting(t, await acceptNext(listener))
+    t.is((await receiveExactly(server, 20)).toString(), 'first, second, third')
+    t.is(client.queued, 0)
+  })
+}
+
+test('an_abstract_name_is_connected_to', async (t) => {
+  const path = abstractName()
+  const listener = closing(t, Listener.bind({ path }))
+  const client = resetting(t, Socket.connect({ path }))
+  client.send('hidden')
+  const server = resetting(t, await acceptNext(listener))
+  t.is((await receiveExactly(server, 6)).toString(), 'hidden')
+  t.deepEqual(client.remoteAddress, { path })
+})
+
+test('the_default_host_is_the_loopback', async (t) => {
+  const listener = listening(t)
+  const { port } = listener.address as InetAddress
+  const client = resetting(t, Socket.connect({ port }))
+  t.is(await connectOutcome(client), 'open')
+  t.deepEqual(client.remoteAddress, { address: '127.0.0.1', family: 'IPv4', port })
+})
+
+test('it_connects_from_the_local_address_and_port_that_are_given', async (t) => {
+  const listener = listening(t)
+  const localPort = freePort()
+  const from = { address: '127.0.0.2', family: 'IPv4', port: localPort }
+  const client = resetting(t, Socket.connect({ ...reach(listener), localAddress: '127.0.0.2', localPort }))
+  const server = resetting(t, await acceptNext(listener))
+  t.deepEqual(server.remoteAddress, from)
+  t.deepEqual(client.localAddress, from)
+})
+
+test('a_local_address_alone_leaves_the_port_to_the_kernel_and_a_port_alone_the_address', async (t) => {
+  const four = listening(t, 'IPv4')
+  resetting(t, Socket.connect({ ...reach(four), localAddress: '127.0.0.7' }))
+  t.like(resetting(t, await acceptNext(four)).remoteAddress, { address: '127.0.0.7' })
+  const six = listening(t, 'IPv6')
+  const localPort = freePort()
+  resetting(t, Socket.connect({ ...reach(six), localPort }))
+  t.deepEqual(resetting(t, await acceptNext(six)).remoteAddress, { address: '::1', family: 'IPv6', port: localPort })
+})
+
+test.serial('a_local_port_in_use_is_an_error_at_once_and_leaves_nothing_open', (t) => {
+  const listener = listening(t)
+  const { port } = listener.address as InetAddress
+  const before = openSockets().length
+  const error = t.throws(() => Socket.connect({ ...reach(listener), localAddress: '127.0.0.1', localPort: port }), {
+    instanceOf: SocketError,
+    code: 'EADDRINUSE',
+    message: `bind EADDRINUSE 127.0.0.1:${port}`,
+  })
+  t.like(error, { syscall: 'bind', address: '127.0.0.1', port })
+  t.is(openSockets().length, before)
+})
+
+test.serial('a_local_address_that_is_not_ours_is_an_error_at_once', (t) => {
+  const listener = listening(t)
+  const before = openSockets().length
+  t.throws(() => Socket.connect({ ...reach(listener), localAddress: '203.0.113.9' }), {
+    instanceOf: SocketError,
+    code: 'EADDRNOTAVAIL',
+    message: 'bind EADDRNOTAVAIL 203.0.113.9',
+  })
+  t.is(openSockets().length, before)
+})
+
+// Failing
+
+for (const host of ['127.0.0.1', '::1']) {
+  test(`a_refused_connect_is_an_event_with_error (${host})`, async (t) => {
+    for (const [interest, told] of [
+      ['r', { readable: true, writable: false }],
+      ['w', { readable: false, writable: true }],
+      ['rw', { readable: true, writable: true }],
+    ] as const) {
+      const socket = resetting(t, Socket.connect({ host, port: freePort() }))
+      t.is(socket.state, 'connecting')
+      const event = await firstEvent(t, socket, interest)
+      t.is(event.target, socket)
+      t.like(event, { ...told, error: true, hangup: true }, interest)
+      t.is(socket.state, 'closed')
+    }
+  })
+
+  test(`the_first_use_throws_why_and_later_ones_find_it_closed (${host})`, async (t) => {
+    const uses: [string, (socket: Socket) => unknown][] = [
+      ['receive', (socket) => socket.receive(byte)],
+      ['peek', (socket) => socket.peek(byte)],
+      ['send', (socket) => socket.send('x')],
+      ['shutdown', (socket) => socket.shutdown()],
+    ]
+    for (const [name, use] of uses) {
+      const port = freePort()
+      const socket = resetting(t, Socket.connect({ host, port }))
+      await firstEvent(t, socket)
+      const error = t.throws(() => use(socket), { instanceOf: SocketError, code: 'ECONNREFUSED' }, name)
+      t.not(error?.constructor, SocketClosedError)
+      t.like(error, { message: `connect ECONNREFUSED ${host}:${port}`, syscall: 'connect', address: host, port }, name)
+      t.throws(() => socket.receive(byte), { instanceOf: SocketClosedError }, name)
+      t.is(socket.send('x'), 'closed', name)
+    }
+  })
+}
+
+test('a_failure_is_seen_in_state_without_any_multiplexer', async (t) => {
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
+  t.is(socket.state, 'connecting')
+  await until(() => socket.state === 'closed')
+  t.true(socket.writeEnded)
+  t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: /^connect / })
+})
+
+test('a_failed_connect_keeps_no_descriptor_although_nobody_has_used_it', async (t) => {
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
+  const link = openDescriptors().get(socket.fd)
+  t.regex(link ?? '', /^socket:/)
+  await until(() => socket.state === 'closed')
+  t.is(socket.fd, -1)
+  t.false([...openDescriptors().values()].includes(link!))
+})
+
+test('a_failed_connect_leaves_its_multiplexer_by_itself', async (t) => {
+  const multiplexer = closing(t, new Multiplexer())
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
+  multiplexer.add(socket)
+  const events = await multiplexer.wait(10_000)
+  t.is(events.length, 1)
+  t.deepEqual(multiplexer.poll(), [])
+  t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED' })
+  t.notThrows(() => multiplexer.remove(socket))
+})
+
+test('a_failed_connect_drops_its_queue', async (t) => {
+  const socket = resetting(t, Socket.connect({ port: freePort() }))
+  try {
+    socket.send('nobody will read it')
+  } catch (error) {
+    t.like(error, { code: 'ECONNREFUSED' })
+  }
+  await until(() => socket.state === 'closed')
+  t.is(socket.queued, 0)
+  t.is(socket.bytesSent, 0)
+})
+
+for (const [what, code, path] of [
+  ['where_nothing_is', 'ENOENT', (t: ExecutionContext) => freePath(t)],
+  ['that_nobody_listens_at_any_more', 'ECONNREFUSED', abandonedPath],
+  ['that_is_an_abstract_name_of_nobody', 'ECONNREFUSED', abstractName],
+] as const) {
+  test(`a_path_${what}_fails_as_any_connect_does`, async (t) => {
+    const at = path(t)
+    const shown = at.replace('\0', '@')
+    const socket = resetting(t, Socket.connect({ path: at }))
+    const event = await firstEvent(t, socket)
+    t.like(event, { readable: true, writable: true, error: true })
+    t.is(socket.state, 'closed')
+    const error = t.throws(() => socket.send('x'), {
+      instanceOf: SocketError,
+      code,
+      message: `connect ${code} ${shown}`,
+    })
+    t.like(error, { syscall: 'connect', address: at })
+    t.is(socket.send('x'), 'closed')
+  })
+}
+
+function abandonedPath(t: ExecutionContext): string {
+  const path = freePath(t)
+  Listener.bind({ path }).close()
+  return path
+}
+
+test('a_regular_file_is_no_place_to_connect_to', async (t) => {
+  const socket = resetting(t, Socket.connect({ path: new URL(import.meta.url).pathname }))
+  t.like(await firstEvent(t, socket), { error: true })
+  t.throws(() => socket.receive(byte), { instanceOf: SocketError, code: 'ECONNREFUSED' })
+})
+
+test('a_socket_that_would_connect_to_itself_is_refused', async (t) => {
+  for (const host of ['127.0.0.1', '::1']) {
+    const port = freePort()
+    const socket = resetting(t, Socket.connect({ host, port, localAddress: host, localPort: port }))
+    await until(() => socket.state !== 'connecting', socket)
+    t.is(socket.state, 'closed')
+    t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: `connect ECONNREFUSED ${host}:${port}` })
+  }
+})
+
+// While under way
+
+test('while_under_way_nothing_is_told_and_nothing_is_there', async (t) => {
+  const listener = await busyListener(t)
+  const socket = resetting(t, Socket.connect(reach(listener)))
+  const multiplexer = closing(t, new Multiplexer(socket))
+  t.deepEqual(await multiplexer.wait(100), [])
+  t.is(socket.state, 'connecting')
+  t.is(socket.receive(byte), null)
+  t.is(socket.peek(byte), null)
+  t.is(socket.remoteAddress, undefined)
+  t.is(socket.state, 'connecting')
+})
+
+test('while_under_way_the_queue_keeps_its_limit', async (t) => {
+  const listener = await busyListener(t)
+  const socket = resetting(t, Socket.connect(reach(listener)))
+  socket.sendQueueLimit = 10
+  t.deepEqual(
+    ['12345', '67890', 'x'].map((piece) => socket.send(piece)),
+    ['queued', 'queued', 'not-sent'],
+  )
+  t.is(socket.queued, 10)
+  t.is(socket.bytesSent, 0)
+  t.false(socket.flush())
+})
+
+test('what_is_queued_while_under_way_goes_out_without_any_multiplexer_and_the_end_behind_it', async (t) => {
+  const listener = await busyListener(t)
+  const socket = resetting(t, Socket.connect(reach(listener)))
+  t.is(socket.send('patience'), 'queued')
+  socket.shutdown()
+  t.true(socket.writeEnded)
+  t.is(socket.send('x'), 'closed')
+  resetting(t, await acceptNext(listener))
+  const server = resetting(t, await acceptNext(listener))
+  t.is((await receiveToEnd(server)).toString(), 'patience')
+  t.is(server.send('well done'), 'sent')
+  t.is((await receiveExactly(socket, 9)).toString(), 'well done')
+})
+
+test('shutdown_without_anything_queued_is_seen_by_the_peer_once_connected', async (t) => {
+  const listener = await busyListener(t)
+  const socket = resetting(t, Socket.connect(reach(listener)))
+  socket.shutdown()
+  t.is(socket.state, 'connecting')
+  resetting(t, await acceptNext(listener))
+  const server = resetting(t, await acceptNext(listener))
+  t.is((await receiveToEnd(server)).length, 0)
+  t.is(socket.state, 'open')
+})
+
+test('connect_then_close_at_once_leaves_no_descriptor', async (t) => {
+  const listener = listening(t)
+  const busy = await busyListener(t)
+  const places = [reach(listener), reach(busy), { port: freePort() }, { path: freePath(t) }]
+  const links: string[] = []
+  for (const place of places) {
+    const socket = Socket.connect(place)
+    links.push(openDescriptors().get(socket.fd) ?? 'gone')
+    socket.close()
+    t.is(socket.state, 'closed')
+    socket.close()
+  }
+  const open = [...openDescriptors().values()]
+  t.deepEqual(
+    links.filter((link) => open.includes(link)),
+    [],
+  )
+})
+
+test('connect_send_close_delivers_all_and_leaves_no_descriptor', async (t) => {
+  const listener = listening(t)
+  const socket = Socket.connect(reach(listener))
+  const link = openDescriptors().get(socket.fd)!
+  socket.send('in passing')
+  socket.close()
+  const server = resetting(t, await acceptNext(listener))
+  t.is((await receiveToEnd(server)).toString(), 'in passing')
+  await until(() => socket.state === 'closed')
+  t.false([...openDescriptors().values()].includes(link))
+})
+
+test('a_closing_socket_whose_connect_fails_is_closed', async (t) => {
+  const port = freePort()
+  for (const watched of [false, true]) {
+    const socket = resetting(t, Socket.connect({ port }))
+    const multiplexer = closing(t, new Multiplexer())
+    if (watched) multiplexer.add(socket)
+    try {
+      socket.send('nobody')
+    } catch (error) {
+      t.like(error, { code: 'ECONNREFUSED' })
+    }
+    socket.close()
+    await waitUntil(multiplexer, () => socket.state === 'closed')
+    t.is(socket.queued, 0)
+  }
+})
+
+test('reset_gives_up_what_is_under_way', async (t) => {
+  const listener = await busyListener(t)
+  const socket = Socket.connect(reach(listener))
+  const link = openDescriptors().get(socket.fd)!
+  socket.send('never')
+  socket.close()
+  t.is(socket.state, 'closing')
+  socket.reset()
+  t.is(socket.state, 'closed')
+  t.false([...openDescriptors().values()].includes(link))
+})
+
+test('the_process_is_held_until_what_was_sent_while_connecting_is_out', async (t) => {
+  const listener = await busyListener(t)
+  const child = start(
+    t,
+    process.execPath,
+    sourceArguments(`
+    import { Socket } from 'm-socket'
+    const socket = Socket.connect(${JSON.stringify(reach(listener))})
+    socket.send('wait for me')
+    socket.close()
+    console.log(socket.state)`),
+  )
+  const exited = once(child, 'exit')
+  const [line] = (await once(child.stdout!, 'data')) as [Buffer]
+  t.is(line.toString(), 'closing\n')
+  resetting(t, await acceptNext(listener))
+  const server = resetting(t, await acceptNext(listener))
+  t.is((await receiveToEnd(server)).toString(), 'wait for me')
+  t.deepEqual(await exited, [0, null])
+})
+
+for (const verb of ['send', 'receive'] as const) {
+  test(`in_blocking_mode_${verb}_waits_for_the_outcome_and_throws_why_it_failed`, async (t) => {
+    const listener = await busyListener(t)
+    const { port } = listener.address as InetAddress
+    const socket = resetting(t, Socket.connect(reach(listener)))
+    t.is(socket.state, 'connecting')
+    // The SYN was dropped; the next one, a second later, meets nobody.
+    listener.close()
+    socket.blocking = true
+    const use = (): unknown => (verb === 'send' ? socket.send('x') : socket.receive(byte))
+    t.throws(use, { instanceOf: SocketError, code: 'ECONNREFUSED', message: `connect ECONNREFUSED 127.0.0.1:${port}` })
+    t.is(socket.state, 'closed')
+    t.is(socket.send('x'), 'closed')
+  })
+}
+
+test('port_0_is_a_place_where_nobody_listens', async (t) => {
+  const socket = resetting(t, Socket.connect({ port: 0 }))
+  t.is(await connectOutcome(socket), 'closed')
+  t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1' })
+})
+
+test('options_are_set_before_connecting', async (t) => {
+  const listener = listening(t)
+  const socket = resetting(t, Socket.connect({ ...reach(listener), noDelay: true, synCount: 2, keepAlive: true }))
+  t.true(socket.getOption('noDelay'))
+  t.is(socket.getOption('synCount'), 2)
+  t.truthy(socket.getOption('keepAlive'))
+  t.is(await connectOutcome(socket), 'open')
+})
+
+test('a_connected_socket_is_as_good_as_an_accepted_one', async (t) => {
+  const listener = listening(t)
+  const client = resetting(t, Socket.connect(reach(listener)))
+  const server = resetting(t, await acceptNext(listener))
+  await connectOutcome(client)
+  const taken = fill(client)
+  t.is((await receiveExactly(server, taken)).length, taken)
+  t.is(server.send('back'), 'sent')
+  await nextEvent(client, 'r')
+  t.is(client.receive(Buffer.alloc(100)), 4)
+})

@@ -1,0 +1,174 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import process from 'node:process'
+
+import test, { type ExecutionContext } from 'ava'
+
+import { charts, draw } from '../../benchmark/chart.js'
+import { Child } from '../../benchmark/child.js'
+import { countedOf } from '../../benchmark/counted.js'
+import type { Sample } from '../../benchmark/measure.js'
+import { plan } from '../../benchmark/options.js'
+import { measured, written } from '../../benchmark/page.js'
+import { type Results, summary } from '../../benchmark/results.js'
+import { WORKLOADS } from '../../benchmark/workloads.js'
+import { fileArguments } from '../support/runtime.js'
+
+const SERVERS = new URL('../../benchmark/servers/', import.meta.url).pathname
+const MEBIBYTE = Buffer.alloc(2 ** 20, 'All that comes goes back. ')
+
+for (const name of [
+  'wait-sync',
+  'multiplexer',
+  'handlers',
+  'handlers --borrowed',
+  'duplex',
+  'duplex --pipe',
+  'net',
+  'net --pipe',
+]) {
+  test.serial(`a_contender_gives_back_what_it_is_sent (${name})`, async (t) => {
+    const { port } = await serving(t, name, 'echo')
+    t.true((await exchange(port, MEBIBYTE, MEBIBYTE.length)).equals(MEBIBYTE))
+  })
+
+  test.serial(`a_contender_answers_the_end_with_how_many_bytes_came (${name})`, async (t) => {
+    const { child, port } = await serving(t, name, 'sink')
+    t.is(String(await exchange(port, MEBIBYTE)), String(MEBIBYTE.length))
+    const { heapUsed } = await child.ask<{ heapUsed: number }>('usage')
+    t.true(heapUsed > 0)
+  })
+}
+
+test('ratios_are_those_of_samples_of_the_same_round', (t) => {
+  const bare = [sampleOf(1), sampleOf(10), sampleOf(2)]
+  const own = [
+    sampleOf(2, { user: 1, system: 3 }),
+    sampleOf(11, { user: 0, system: 0 }),
+    sampleOf(6, { user: 0, system: 0 }),
+  ]
+  const timed = summary(own, { bare })
+  t.deepEqual(timed.ratio, { bare: { median: 2, low: 1.1, high: 3 } })
+  t.deepEqual([timed.cpu.median, timed.user, timed.system], [6, 1.5, 4.5])
+})
+
+test('system_calls_are_read_from_a_summary_of_strace', (t) => {
+  const { perEcho, calls } = countedOf(
+    `% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.060000           6      1000           sendto
+ 39.00    0.039000           3      1500       500 recvfrom
+  1.00    0.001000          10        10           epoll_wait
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.100000           3      2510       500 total
+`,
+    1000,
+  )
+  t.is(perEcho, 2.51)
+  t.deepEqual(calls, { recvfrom: 1.5, sendto: 1, epoll_wait: 0.01 })
+})
+
+test('only_what_is_named_takes_part_and_the_bare_loop', (t) => {
+  const present = ['bare', 'handlers', 'net'].map((name) => ({
+    name,
+    title: name,
+    command: () => [],
+    short: true,
+    runtime: 'node' as const,
+  }))
+  const options = { full: false, quick: false, rounds: 1, out: '', list: false }
+  const some = plan({ ...options, only: ['handlers', 'echo-64x1'] }, present)
+  t.deepEqual(
+    some.contenders.map(({ name }) => name),
+    ['bare', 'handlers'],
+  )
+  t.deepEqual(
+    some.workloads.map(({ name }) => name),
+    ['echo-64x1'],
+  )
+  t.deepEqual(some.counted, [])
+  const all = plan({ ...options, full: true, only: [] }, present)
+  t.deepEqual(all.workloads, WORKLOADS)
+  t.is(all.contenders.length, 3)
+  t.throws(() => plan({ ...options, only: ['echo-65'] }, present), { instanceOf: RangeError })
+})
+
+test('a_chart_has_a_bar_of_the_right_length_for_each_contender', (t) => {
+  const timed = { 'echo-64x50': { bare: summary([sampleOf(5)], {}), handlers: summary([sampleOf(10)], {}) } }
+  const memory = { bare: { connections: 15_000, raw: 50, collected: 48 } }
+  const made = charts({ timed, memory } as unknown as Results)
+  t.deepEqual(Object.keys(made), ['cpu-per-echo', 'memory-per-connection'])
+  const svg = draw(made['cpu-per-echo']!, { text: 'black', faint: 'gray', ours: 'blue', others: 'silver' })
+  const widths = [...svg.matchAll(/<rect [^>]*width="(\d+)"[^>]*fill="(\w+)"/g)].map(
+    ([, width, fill]) => [fill, Number(width)] as const,
+  )
+  const total = (color: string) => widths.filter(([fill]) => fill === color).reduce((sum, [, width]) => sum + width, 0)
+  t.is(total('blue'), 2 * total('silver'))
+  t.true(total('silver') > 0)
+})
+
+test('the_page_on_performance_has_the_figures_of_the_runs', (t) => {
+  const page = readFileSync(new URL('../../docs/performance.md', import.meta.url), 'utf8')
+  const results = measured()
+  t.is(written(page, results), page)
+  const { 'echo-64x50': echo } = results.timed
+  const other = {
+    ...results,
+    timed: { ...results.timed, 'echo-64x50': { ...echo!, handlers: summary([sampleOf(9)], { bare: [sampleOf(1)] }) } },
+  }
+  t.regex(written(page, other), /9\.00 \(9\.00–9\.00\)/)
+})
+
+test('what_the_readme_says_of_speed_holds_for_these_figures', (t) => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const said = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s
+    .exec(readme)!
+    .slice(1)
+    .map(Number)
+  const { timed, memory } = measured()
+  const figures = (names: string[]): number[] =>
+    ['echo-64x50', 'echo-64x1000'].flatMap((workload) =>
+      names.map((name) => Number(timed[workload]![name]!.ratio.bare!.median.toFixed(2))),
+    )
+  const ours = figures(['wait-sync', 'multiplexer', 'handlers', 'borrowed'])
+  const theirs = figures(['net'])
+  t.true(Math.min(...ours) >= said[0]! && Math.max(...ours) <= said[1]!, `${ours}`)
+  t.true(Math.min(...theirs) >= said[2]! && Math.max(...theirs) <= said[3]!, `${theirs}`)
+  const [least, most, nets] = /weighs ([\d.]+) to\s+([\d.]+) KB, where `node:net`'s weighs ([\d.]+)\. /
+    .exec(readme)!
+    .slice(1)
+  const weights = ['wait-sync', 'multiplexer', 'handlers', 'borrowed'].map((name) => memory[name]!.collected / 1000)
+  t.deepEqual(
+    [Math.min(...weights), Math.max(...weights), memory['net']!.collected / 1000].map((weight) => weight.toFixed(1)),
+    [least, most, nets],
+  )
+})
+
+function sampleOf(cpu: number, ticks = { user: 1, system: 1 }): Sample {
+  return { cpu, ticks, perSecond: 1, latency: { p50: 1, p99: 1, max: 1 }, loadCpu: 1 }
+}
+
+async function serving(t: ExecutionContext, name: string, mode: string): Promise<{ child: Child; port: number }> {
+  const [file, ...rest] = name.split(' ')
+  const child = new Child([process.execPath, ...fileArguments(`${SERVERS}${file}.ts`, [mode, ...rest])])
+  t.teardown(() => child.end())
+  return { child, port: Number((await child.line()).slice('port '.length)) }
+}
+
+/** Sends `data` and our end, receives to the server's; with `length`, ends only when so much has come back. */
+async function exchange(port: number, data: Buffer, length = 0): Promise<Buffer> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+  const chunks: Buffer[] = []
+  let received = 0
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    received += chunk.length
+    if (length > 0 && received >= length) socket.end()
+  })
+  if (length > 0) socket.write(data)
+  else socket.end(data)
+  await once(socket, 'end')
+  socket.destroy()
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,60 @@
+import { connect } from 'node:net'
+
+import test from 'ava'
+
+import { blocks as blocksOf, shownBy, startBlock, textOf } from '../support/blocks.js'
+import { outcomeOf, start } from '../support/child.js'
+import { testWith } from '../support/peers.js'
+import { freePort } from '../support/ports.js'
+
+const README = textOf('README.md')
+
+function blocks(language: string): string[] {
+  return blocksOf(README, language)
+}
+
+async function untilListening(port: string): Promise<void> {
+  for (let attempt = 0; attempt < 1200; attempt++) {
+    const connected = await new Promise<boolean>((resolve) => {
+      const probe = connect(Number(port), '127.0.0.1')
+      probe
+        .on('error', () => resolve(false))
+        .on('connect', () => {
+          probe.destroy()
+          resolve(true)
+        })
+    })
+    if (connected) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+test('each_block_of_code_is_run_by_a_test_here', (t) => {
+  t.is(blocks('ts').length, 2)
+  t.is(blocks('console').length, 1)
+  t.is(blocks('sh').length, 1)
+})
+
+testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
+  const port = String(freePort())
+  await startBlock(t, blocks('ts')[0]!.replace('5000', port))
+  await untilListening(port)
+  const [typed, ...shown] = blocks('console')[0]!.trimEnd().split('\n')
+  const command = typed!.replace('$ ', '').replace('5000', port)
+  const { stdout } = await outcomeOf(start(t, 'sh', ['-c', `timeout 20 sh -c '${command}'`]))
+  t.deepEqual(stdout.trimEnd().split('\n'), shown)
+})
+
+test('the_handlers_print_what_their_comments_say', async (t) => {
+  const code = blocks('ts')[1]!
+  const shown = shownBy(code)
+  t.is(shown.length, 2)
+  const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
+  t.is(status, 0, stderr)
+  t.deepEqual(stdout.trimEnd().split('\n').sort(), shown.sort())
+})
+
+test('the_two_commands_are_scripts_of_the_package', (t) => {
+  const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
+  for (const [, name] of blocks('sh')[0]!.matchAll(/^npm (\w+)/gm)) t.truthy(scripts[name!], name)
+})

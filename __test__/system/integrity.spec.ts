@@ -1,0 +1,130 @@
+import test from 'ava'
+import fc from 'fast-check'
+import { Listener, type Mode, Multiplexer, Socket } from 'm-socket'
+
+import type { SocketOptions } from '../../lib/options/index.js'
+import { Endpoint, type Plan, drive } from '../support/endpoint.js'
+import { reach } from '../support/pair.js'
+import { abstractName } from '../support/unix.js'
+import { acceptNext } from '../support/waiting.js'
+
+type Transport = 'tcp' | 'unix'
+
+/** How the two ends of a connection wait: each for itself, with one multiplexer, or that asleep. */
+type Company = 'apart' | 'together' | 'synchronous'
+
+interface Conversation {
+  readonly client: Plan
+  readonly server: Plan
+  readonly company: Company
+  /** Which end closes with its last bytes still queued, instead of shutting down. */
+  readonly closing: 'client' | 'server' | 'neither'
+  /** SO_SNDBUF of both; the kernel's own when undefined. */
+  readonly sendBufferSize: number | undefined
+}
+
+const MIB = 2 ** 20
+
+/** Few and large, over each transport and in each mode: at least 2 * 1.25 * 5 MiB a property, six times. */
+const LARGE = { bytes: { min: 1.25 * MIB, max: 2 * MIB }, pieces: { min: 4000, max: 200_000 }, runs: 5 }
+/** Many and small: what happens at the edges of buffers and at ends. */
+const SMALL = { bytes: { min: 0, max: 60_000 }, pieces: { min: 1, max: 3000 }, runs: 40 }
+
+let total = 0
+let refusals = 0
+
+for (const transport of ['tcp', 'unix'] as const) {
+  for (const mode of ['edge', 'level', 'oneshot'] as const) {
+    for (const [name, size] of Object.entries({ small: SMALL, large: LARGE })) {
+      test.serial(`what_is_received_is_what_was_sent (${transport}, ${mode}, ${name} streams)`, async (t) => {
+        await fc.assert(
+          fc.asyncProperty(conversations(mode, size), (conversation) => hold(conversation, transport)),
+          { numRuns: size.runs, endOnFailure: true, includeErrorInReport: true },
+        )
+        t.pass()
+      })
+    }
+  }
+}
+
+test.serial('all_that_was_about_64_MiB_and_more_and_queues_were_full_at_times', (t) => {
+  t.log(`${(total / MIB).toFixed(1)} MiB, ${refusals} sends that found the queue full`)
+  t.true(total >= 64 * MIB)
+  t.true(refusals > 50)
+})
+
+/** Lets both ends send and receive at once, and compares. */
+async function hold(
+  { client, server, company, closing, sendBufferSize }: Conversation,
+  transport: Transport,
+): Promise<void> {
+  const options = optionsFor(transport, sendBufferSize)
+  using listener = Listener.bind({
+    ...(transport === 'tcp' ? { host: '127.0.0.1' } : { path: abstractName() }),
+    ...options,
+  })
+  const near = new Endpoint(Socket.connect({ ...reach(listener), ...options }), client, closing === 'client')
+  // While it is still connecting.
+  near.send()
+  const far = new Endpoint(await acceptNext(listener), server, closing === 'server')
+  try {
+    await converse(near, far, company)
+  } finally {
+    near.socket.reset()
+    far.socket.reset()
+  }
+  const [here, there] = [near.sums, far.sums]
+  if (here.sent !== there.received)
+    throw new Error(`the client sent ${here.sent}, the server received ${there.received}`)
+  if (there.sent !== here.received)
+    throw new Error(`the server sent ${there.sent}, the client received ${here.received}`)
+  total += client.bytes + server.bytes
+  refusals += near.refusals + far.refusals
+}
+
+async function converse(near: Endpoint, far: Endpoint, company: Company): Promise<void> {
+  if (company === 'apart') {
+    await Promise.all([near, far].map((endpoint) => driveAlone(endpoint)))
+  } else {
+    using multiplexer = new Multiplexer()
+    await drive(multiplexer, [near, far], company === 'synchronous')
+  }
+}
+
+/** What it closes with goes out although its multiplexer is closed at once. */
+async function driveAlone(endpoint: Endpoint): Promise<void> {
+  using multiplexer = new Multiplexer()
+  await drive(multiplexer, [endpoint], false)
+}
+
+/** With Nagle's algorithm a send buffer smaller than a segment of the loopback's waits for delayed acknowledgements. */
+function optionsFor(transport: Transport, sendBufferSize: number | undefined): SocketOptions {
+  return {
+    ...(transport === 'tcp' ? { noDelay: true } : {}),
+    ...(sendBufferSize === undefined ? {} : { sendBufferSize }),
+  }
+}
+
+function conversations(mode: Mode, size: typeof LARGE): fc.Arbitrary<Conversation> {
+  return fc.record({
+    client: plans(mode, size),
+    server: plans(mode, size),
+    company: fc.constantFrom('apart', 'together', 'synchronous'),
+    closing: fc.constantFrom('client', 'server', 'neither'),
+    sendBufferSize: fc.option(fc.integer({ min: 8192, max: 200_000 }), { nil: undefined }),
+  })
+}
+
+function plans(mode: Mode, { bytes, pieces }: typeof LARGE): fc.Arbitrary<Plan> {
+  return fc.record({
+    bytes: fc.integer(bytes),
+    pieces: fc.array(fc.integer(pieces), { minLength: 1, maxLength: 9 }),
+    forms: fc.array(fc.constantFrom('bytes', 'string', 'array'), { minLength: 1, maxLength: 5 }),
+    queueLimit: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 200, max: 200_000 })),
+    buffers: fc.array(fc.integer(pieces), { minLength: 1, maxLength: 7 }),
+    budget: fc.integer({ min: 1, max: 20 }),
+    pauses: fc.array(fc.constantFrom(0, 0, 0, 0, 1, 3), { minLength: 1, maxLength: 40 }),
+    mode: fc.constant(mode),
+    flushes: fc.boolean(),
+  })
+}

@@ -1,0 +1,284 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { closeSync, createReadStream, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
+import https from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import tls from 'node:tls'
+
+import test, { type ExecutionContext } from 'ava'
+import { type Listener, Socket, toDuplex } from 'm-socket'
+
+import { outcomeOf, start } from '../support/child.js'
+import { openSockets } from '../support/descriptors.js'
+import { EchoServer } from '../support/echo-server.js'
+import { fixturePath, run, runFixture } from '../support/fixture.js'
+import { type Family, listening, reach } from '../support/pair.js'
+import { type Peer, testWith } from '../support/peers.js'
+import { acceptNext, receiveExactly, until } from '../support/waiting.js'
+
+const directory = mkdtempSync(join(tmpdir(), 'm-socket-programs-'))
+const file = join(directory, '50 MB')
+
+test.before(() => writeFileSync(file, randomBytes(50_000_000)))
+test.after.always(() => rmSync(directory, { recursive: true, force: true }))
+
+/** How a program copies its input to a listener, and what comes back to its output, until both have ended. */
+const COPIERS: readonly {
+  peer: Peer
+  family: Family
+  args: (place: { path: string } | { port: number }) => string[]
+}[] = [
+  { peer: 'socat', family: 'IPv4', args: (place) => ['-t', '60', '-', `TCP:127.0.0.1:${portIn(place)}`] },
+  { peer: 'socat', family: 'unix', args: (place) => ['-t', '60', '-', `UNIX-CONNECT:${pathIn(place)}`] },
+  { peer: 'nc', family: 'IPv4', args: (place) => ['-N', '127.0.0.1', portIn(place)] },
+  { peer: 'nc', family: 'unix', args: (place) => ['-N', '-U', pathIn(place)] },
+]
+
+for (const { peer, family, args } of COPIERS) {
+  testWith([peer], `50_MB_through_${peer}_and_back_are_the_same_bytes (${family})`, async (t) => {
+    const { listener, server } = serving(t, family)
+    const back = join(directory, `back through ${peer} over ${family}`)
+    const [input, output] = [openSync(file, 'r'), openSync(back, 'w')]
+    const copier = start(t, peer, args(reach(listener)), { stdio: [input, output, 'pipe'] })
+    closeSync(input)
+    closeSync(output)
+    const [stderr, [code]] = await Promise.all([text(copier.stderr!), once(copier, 'close')])
+    t.is(code, 0, stderr)
+    t.is(await sumOf(back), await sumOf(file))
+    t.is(server.received, 50_000_000)
+    await until(() => server.connections.size === 0)
+    t.deepEqual(server.failures, [])
+  })
+}
+
+test.serial('1000_connections_at_once_all_get_their_own_echo', async (t) => {
+  const { listener, server } = serving(t)
+  const { code, stdout, stderr } = await runFixture(t, 'thousand.ts', portIn(reach(listener)), 1000, 3, 3000)
+  t.is(code, 0, stderr)
+  t.is(Number(stdout), 9_000_000)
+  t.is(server.received, 9_000_000)
+  t.is(server.peak, 1000)
+  await until(() => server.connections.size === 0)
+  t.deepEqual(server.failures, [])
+})
+
+/** One reads its echo, and dies with both directions under way; the other does not, and dies with all buffers full. */
+for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads nothing': ['-u', '-'] })) {
+  testWith(['socat'], `a_peer_killed_in_mid_transfer_harms_nobody_else (one that ${kind})`, async (t) => {
+    const { listener, server } = serving(t)
+    const { port } = listener.address as { port: number }
+    const bystander = Socket.connect({ port })
+    t.teardown(() => bystander.close())
+    await echoes(t, bystander)
+    const before = openSockets().length
+
+    const [input, output] = [openSync('/dev/zero', 'r'), openSync('/dev/null', 'w')]
+    const victim = start(t, 'socat', [...args, `TCP:127.0.0.1:${port}`], { stdio: [input, output, 'ignore'] })
+    closeSync(input)
+    closeSync(output)
+    const received = server.received
+    await until(() => server.received > received + 100_000)
+    t.is(server.connections.size, 2)
+    await echoes(t, bystander)
+    victim.kill('SIGKILL')
+    await once(victim, 'exit')
+
+    await until(() => server.connections.size === 1)
+    t.is(openSockets().length, before)
+    t.true(
+      server.failures.every((failure) =>
+        ['ECONNRESET', 'EPIPE'].includes((failure as NodeJS.ErrnoException).code ?? ''),
+      ),
+    )
+    await echoes(t, bystander)
+  })
+}
+
+testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded', async (t) => {
+  const listener = listening(t, 'IPv4', { sendBufferSize: 65536 })
+  const { port } = listener.address as { port: number }
+  const reader = start(t, 'python3', [fixturePath('slow_reader.py'), String(port), 'wait'])
+  const reading = outcomeOf(reader)
+  const socket = await acceptNext(listener)
+  socket.sendQueueLimit = 100_000
+  const sum = createHash('sha256')
+  const total = 16_000_000
+  let [sent, refused, longest] = [0, 0, 0]
+  await until(() => {
+    while (sent < total) {
+      const piece = randomBytes(Math.min(1 + (sent % 50_000), total - sent))
+      const status = socket.send(piece)
+      longest = Math.max(longest, socket.queued)
+      if (status === 'not-sent') {
+        if (refused++ === 0) reader.stdin!.end()
+        return false
+      }
+      if (status === 'closed') throw new Error('the reader is gone')
+      sum.update(piece)
+      sent += piece.length
+    }
+    return true
+  }, socket)
+  socket.close()
+  const { code, stdout, stderr } = await reading
+  t.is(code, 0, stderr)
+  t.is(stdout, `${total} ${sum.digest('hex')}\n`)
+  t.true(refused > 0)
+  t.true(longest >= 100_000 && longest < 150_000, `${longest} bytes were queued`)
+})
+
+testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_its_connection', async (t) => {
+  const { listener, accepted } = httpServing(t, http.createServer(answer))
+  const url = `http://127.0.0.1:${portIn(reach(listener))}`
+  const { code, stdout, stderr } = await curl(t, [
+    '--data-binary',
+    `@${file}`,
+    `${url}/sum`,
+    '--next',
+    '-sS',
+    `${url}/zeros?1000000`,
+    '-o',
+    join(directory, 'zeros'),
+  ])
+  t.is(code, 0, stderr)
+  t.is(stdout, await sumOf(file))
+  t.is(await sumOf(join(directory, 'zeros')), sumOfZeros(1_000_000))
+  t.is(accepted(), 1)
+})
+
+testWith(['curl', 'openssl'], 'curl_gets_and_posts_over_node_https_on_duplexes', async (t) => {
+  const { key, cert } = await certificate(t)
+  const { listener, accepted } = httpServing(t, https.createServer({ key, cert }, answer))
+  const port = portIn(reach(listener))
+  const url = `https://localhost:${port}`
+  const trusting = ['--cacert', join(directory, 'cert.pem'), '--resolve', `localhost:${port}:127.0.0.1`]
+  const { code, stdout, stderr } = await curl(t, [
+    ...trusting,
+    '--data-binary',
+    `@${file}`,
+    `${url}/sum`,
+    '--next',
+    '-sS',
+    ...trusting,
+    `${url}/zeros?1000000`,
+    '-o',
+    join(directory, 'zeros'),
+  ])
+  t.is(code, 0, stderr)
+  t.is(stdout, await sumOf(file))
+  t.is(await sumOf(join(directory, 'zeros')), sumOfZeros(1_000_000))
+  t.is(accepted(), 1)
+})
+
+testWith(['openssl'], 'node_tls_on_a_duplex_talks_to_the_server_of_openssl', async (t) => {
+  const { cert } = await certificate(t)
+  const where = ['-accept', '127.0.0.1:0', '-key', join(directory, 'key.pem'), '-cert', join(directory, 'cert.pem')]
+  const server = start(t, 'openssl', ['s_server', '-rev', ...where], { stdio: ['ignore', 'pipe', 'ignore'] })
+  let said = ''
+  server.stdout!.setEncoding('utf8').on('data', (some: string) => (said += some))
+  await until(() => /ACCEPT 127\.0\.0\.1:\d+\n/.test(said))
+  const duplex = toDuplex(Socket.connect({ port: Number(/ACCEPT 127\.0\.0\.1:(\d+)/.exec(said)![1]) }))
+  const secured = tls.connect({ socket: duplex, ca: cert, servername: 'localhost' })
+  t.teardown(() => secured.destroy())
+  await once(secured, 'secureConnect')
+  t.true(secured.authorized)
+  secured.write('drawer\n')
+  const [reversed] = (await once(secured, 'data')) as [Buffer]
+  t.is(reversed.toString(), 'reward\n')
+  secured.end()
+  await once(duplex, 'close')
+  t.is(duplex.socket.state, 'closed')
+})
+
+function serving(t: ExecutionContext, family: Family = 'IPv4'): { listener: Listener; server: EchoServer } {
+  const listener = listening(t, family)
+  const server = new EchoServer(listener)
+  t.teardown(() => server.close())
+  return { listener, server }
+}
+
+/** Has a server of Node's take all connections, as duplexes. */
+function httpServing(t: ExecutionContext, server: http.Server): { listener: Listener; accepted: () => number } {
+  const listener = listening(t)
+  let count = 0
+  const accepting = (async () => {
+    for await (const socket of listener) {
+      count++
+      server.emit('connection', toDuplex(socket))
+    }
+  })()
+  t.teardown(async () => {
+    listener.close()
+    server.closeAllConnections()
+    await accepting
+  })
+  return { listener, accepted: () => count }
+}
+
+/** `/sum` answers with the sum of what is posted; `/zeros?n` with n zeros. */
+function answer(request: http.IncomingMessage, response: http.ServerResponse): void {
+  const { pathname, search } = new URL(request.url!, 'http://localhost')
+  if (pathname === '/zeros') return void response.end(Buffer.alloc(Number(search.slice(1))))
+  const sum = createHash('sha256')
+  pipeline(request, sum).then(
+    () => response.end(sum.digest('hex')),
+    (error: Error) => response.destroy(error),
+  )
+}
+
+async function curl(t: ExecutionContext, args: readonly string[]): ReturnType<typeof run> {
+  // Without the header curl would ask for leave to send a large body first.
+  return run(t, 'curl', ['-sS', '--max-time', '60', '--noproxy', '*', '-H', 'Expect:', ...args])
+}
+
+/** A key and a certificate for localhost, signed by itself. */
+async function certificate(t: ExecutionContext): Promise<{ key: Buffer; cert: Buffer }> {
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const { code, stderr } = await run(t, 'openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    ...subject,
+  ])
+  t.is(code, 0, stderr)
+  return { key: readFileSync(key), cert: readFileSync(cert) }
+}
+
+async function echoes(t: ExecutionContext, socket: Socket): Promise<void> {
+  const sent = randomBytes(1000)
+  t.is(socket.send(sent), 'sent')
+  t.deepEqual(await receiveExactly(socket, sent.length), sent)
+}
+
+async function sumOf(path: string): Promise<string> {
+  const sum = createHash('sha256')
+  await pipeline(createReadStream(path), sum)
+  return sum.digest('hex')
+}
+
+function sumOfZeros(length: number): string {
+  return createHash('sha256').update(Buffer.alloc(length)).digest('hex')
+}
+
+function portIn(place: { path: string } | { port: number }): string {
+  return String((place as { port: number }).port)
+}
+
+function pathIn(place: { path: string } | { port: number }): string {
+  return (place as { path: string }).path
+}

@@ -1,0 +1,193 @@
+import type { ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync, readdirSync } from 'node:fs'
+import { type Socket, connect } from 'node:net'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+
+import type { ExecutionContext } from 'ava'
+
+import { start } from '../support/child.js'
+import { fixtureArguments } from '../support/fixture.js'
+import { testWith } from '../support/peers.js'
+import { temporaryDirectory } from '../support/unix.js'
+
+const CONNECTIONS = 100
+const ROUNDS = 30
+const ECHOES = CONNECTIONS * ROUNDS
+const BYTES = 64
+
+/** One system call as strace(1) writes it: `name(args) = result`. */
+interface Call {
+  readonly name: string
+  readonly args: string
+  readonly result: number
+}
+
+testWith(['strace'], 'an_echo_is_one_recv_and_one_send_and_its_share_of_a_batch', async (t) => {
+  const calls = await trace(t, 'echo-until-left.ts', [CONNECTIONS], async (server) => {
+    const [port] = (await once(createInterface(server.stdout!), 'line')) as [string]
+    await load(t, Number(port))
+  })
+  const epolls = neverBlocks(t, calls)
+  t.is(epolls.size, 1)
+  const receives = named(calls, 'recvfrom')
+  const sends = named(calls, 'sendto')
+  const controls = named(calls, 'epoll_ctl')
+  const waits = named(calls, 'epoll_wait', 'epoll_pwait')
+  const ours = waits.filter((call) => epolls.has(firstOf(call)))
+  const sleeps = waits.filter((call) => !epolls.has(firstOf(call)))
+  const per = (count: Call[]): string => (count.length / ECHOES).toFixed(3)
+  t.log(`${calls.length} calls for ${ECHOES} echoes of ${CONNECTIONS} connections`)
+  t.log(
+    `per echo: recv ${per(receives)}, send ${per(sends)}, our epoll_wait ${per(ours)}, libuv's ${per(sleeps)}, epoll_ctl ${per(controls)}, poll ${per(named(calls, 'poll'))}`,
+  )
+  // And one for each connection, which reads the end.
+  t.true(receives.length <= ECHOES + CONNECTIONS)
+  t.true(sends.length <= ECHOES)
+  t.true(ours.length < ECHOES / 2)
+  t.true(sleeps.length < ECHOES / 2)
+  // Each connection comes and goes, and so do the listener and the multiplexer; nothing is registered anew for an echo.
+  t.true(controls.length <= 2 * CONNECTIONS + 20)
+})
+
+testWith(['strace'], 'connecting_streams_and_closes_never_block_either', async (t) => {
+  const calls = await trace(t, 'churn.ts', [0, 200, 1], (child) => void child.stdout!.resume())
+  // The server's, the client's, and that of the streams.
+  t.is(neverBlocks(t, calls).size, 3)
+  t.is(named(calls, 'connect').length, 200)
+})
+
+/** Checks that no call of ours could have slept; tells which epoll descriptors are ours. */
+function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
+  const epolls = new Set(
+    onSockets(calls, targetOf)
+      .filter(({ name }) => name === 'epoll_ctl')
+      .map(firstOf),
+  )
+  const waits = named(calls, 'epoll_wait', 'epoll_pwait').filter((call) => epolls.has(firstOf(call)))
+  t.true(waits.length > 0)
+  t.deepEqual(
+    waits.filter(({ args }) => !/, 0(, NULL, 8)?$/.test(args)),
+    [],
+    'every epoll_wait of ours has a timeout of 0',
+  )
+  t.deepEqual(
+    [
+      ...named(calls, 'poll').filter(({ args }) => !args.endsWith(', 0')),
+      ...named(calls, 'ppoll').filter(({ args }) => !args.includes('{tv_sec=0, tv_nsec=0}')),
+    ],
+    [],
+    'and so has every poll',
+  )
+
+  const opened = named(calls, 'socket', 'accept4')
+  t.deepEqual(
+    opened.filter(({ args }) => !args.includes('SOCK_CLOEXEC|SOCK_NONBLOCK')),
+    [],
+    'every socket is born non-blocking',
+  )
+  t.deepEqual(named(calls, 'accept'), [])
+  t.deepEqual(
+    onSockets(calls).filter(({ name }) => !KNOWN.has(name)),
+    [],
+    'nothing else is done to one',
+  )
+  const transfers = named(calls, 'recvfrom', 'sendto', 'sendmsg')
+  t.true(transfers.length > 0)
+  t.deepEqual(
+    transfers.filter(({ args }) => !args.includes('MSG_DONTWAIT')),
+    [],
+  )
+  return epolls
+}
+
+/** What happens to a socket of ours; all of it returns at once on one that is non-blocking and does not linger. */
+const KNOWN = new Set([
+  'bind',
+  'listen',
+  'accept4',
+  'connect',
+  'getsockopt',
+  'setsockopt',
+  'getsockname',
+  'getpeername',
+  'recvfrom',
+  'sendto',
+  'sendmsg',
+  'shutdown',
+  'close',
+])
+
+/** The calls of which one argument, the first or another, is a socket that is open at the time. */
+function onSockets(calls: readonly Call[], argument: (call: Call) => number = firstOf): Call[] {
+  const sockets = new Set<number>()
+  return calls.filter((call) => {
+    const isOnSocket = sockets.has(argument(call))
+    if ((call.name === 'socket' || call.name === 'accept4') && call.result >= 0) sockets.add(call.result)
+    if (call.name === 'close') sockets.delete(firstOf(call))
+    return isOnSocket
+  })
+}
+
+/** Runs a program of `fixtures/`, and something else meanwhile: the calls of its main thread since it first listened. */
+async function trace(
+  t: ExecutionContext,
+  program: string,
+  args: number[],
+  meanwhile: (child: ChildProcess) => unknown,
+): Promise<Call[]> {
+  const directory = temporaryDirectory(t)
+  const options = ['-ff', '-qq', '-s', '0', '-e', 'trace=%network,%desc', '-o', `${directory}/calls`]
+  const child = start(t, 'strace', [...options, process.execPath, ...fixtureArguments(program, ...args)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = once(child, 'close') as Promise<[number | null]>
+  const errors = text(child.stderr!)
+  await meanwhile(child)
+  t.is((await ended)[0], 0, await errors)
+
+  // One file for each thread; the one that listens is the main thread's.
+  const threads = readdirSync(directory).map((name) =>
+    readFileSync(`${directory}/${name}`, 'utf8').split('\n').flatMap(parse),
+  )
+  const main = threads.filter((calls) => named(calls, 'listen').length > 0)
+  t.is(main.length, 1)
+  return main[0]!.slice(main[0]!.findIndex(({ name }) => name === 'listen'))
+}
+
+/** Has all connections echo at once, so that events come in batches. */
+async function load(t: ExecutionContext, port: number): Promise<void> {
+  const sockets = Array.from({ length: CONNECTIONS }, () => connect({ port, noDelay: true }))
+  t.teardown(() => sockets.forEach((socket) => socket.destroy()))
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  for (let round = 0; round < ROUNDS; round++) await Promise.all(sockets.map(echoes))
+  for (const socket of sockets) socket.end().resume()
+  await Promise.all(sockets.map((socket) => once(socket, 'close')))
+}
+
+async function echoes(socket: Socket): Promise<void> {
+  const sent = randomBytes(BYTES)
+  socket.write(sent)
+  const [received] = (await once(socket, 'data')) as [Buffer]
+  if (!received.equals(sent)) throw new Error('another echo came back')
+}
+
+function named(calls: readonly Call[], ...names: string[]): Call[] {
+  return calls.filter(({ name }) => names.includes(name))
+}
+
+function parse(line: string): Call[] {
+  const found = /^(\w+)\((.*)\) += (-?\d+)/.exec(line)
+  return found ? [{ name: found[1]!, args: found[2]!, result: Number(found[3]) }] : []
+}
+
+function firstOf({ args }: Call): number {
+  return Number.parseInt(args, 10)
+}
+
+/** Whose registration epoll_ctl(2) changes. */
+function targetOf({ args }: Call): number {
+  return Number(/^\d+, EPOLL_CTL_\w+, (\d+)/.exec(args)?.[1])
+}

@@ -1,0 +1,75 @@
+import * as native from '../../index.js'
+import { numericHost, port as validPort, unixPath } from '../validate.js'
+
+/** An Internet address, in Node's shape. */
+export interface InetAddress {
+  /** Numeric, with its zone where it has one (`fe80::1%2`). */
+  readonly address: string
+  /** ip(7) or ipv6(7). */
+  readonly family: 'IPv4' | 'IPv6'
+  /** 0 to 65535. */
+  readonly port: number
+}
+
+/** The address of a Unix socket; a path that begins with `\0` is abstract, an empty one says that it has none. */
+export interface UnixAddress {
+  /** At most 107 bytes of UTF-8; an abstract name 108, its `\0` included. */
+  readonly path: string
+}
+
+/** Where a socket is bound or connected to. */
+export type Address = InetAddress | UnixAddress
+
+/** Where to connect or bind to, checked: family 0 is Unix. */
+export type Place =
+  | { readonly family: 4 | 6; readonly address: string; readonly port: number }
+  | { readonly family: 0; readonly path: string }
+
+/** @internal Checks a numeric host and a port, which errors call by `names`; `hint` says what takes a host's name instead. */
+export function inetPlace(host: unknown, port: unknown, hint: string, names = { host: 'host', port: 'port' }): Place {
+  const family = numericHost(host, names.host, hint)
+  return { family, address: host as string, port: validPort(port, names.port) }
+}
+
+/** @internal Checks the path of a Unix socket. */
+export function unixPlace(path: unknown): Place {
+  return { family: 0, path: unixPath(path, 'path') }
+}
+
+/** @internal bind(2): 0, or an errno negated. */
+export function bind(handle: number, place: Place): number {
+  return place.family === 0 ? native.bindPath(handle, place.path) : native.bind(handle, place.address, place.port)
+}
+
+/** @internal connect(2): 0, or an errno negated. */
+export function connect(handle: number, place: Place): number {
+  return place.family === 0 ? native.connectPath(handle, place.path) : native.connect(handle, place.address, place.port)
+}
+
+/** @internal From the native form. */
+export function toAddress(found: native.NativeAddress | null): Address | undefined {
+  if (!found) return undefined
+  if (found.path !== undefined) return { path: found.path }
+  return { address: found.address!, family: found.family === 4 ? 'IPv4' : 'IPv6', port: found.port! }
+}
+
+/** @internal The family of a socket's own address. */
+export function familyOf(address: Address | undefined): 4 | 6 | 0 {
+  if (!address || 'path' in address) return 0
+  return address.family === 'IPv4' ? 4 : 6
+}
+
+/** @internal A numeric address, or a path. */
+export function hostOf(address: Address | undefined): string | undefined {
+  return address && ('path' in address ? address.path : address.address)
+}
+
+/** @internal Undefined on a Unix socket. */
+export function portOf(address: Address | undefined): number | undefined {
+  return address && 'port' in address ? address.port : undefined
+}
+
+/** @internal Undefined on a Unix socket. */
+export function familyNameOf(address: Address | undefined): InetAddress['family'] | undefined {
+  return address && 'family' in address ? address.family : undefined
+}
