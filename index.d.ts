@@ -15,6 +15,9 @@ export declare function accept(handle: number): number
 /** Registers a socket or listener. Interest: 1 read, 2 write, 4 receive ahead; mode: 0 edge, 1 level, 2 oneshot. */
 export declare function add(multiplexer: number, handle: number, interest: number, mode: number): number
 
+/** Registers somebody else's descriptor; returns a handle for it that `remove` ends. */
+export declare function addDescriptor(multiplexer: number, fd: number, interest: number, mode: number): number
+
 /** Takes a bound or listening descriptor over; on failure it stays as it was. */
 export declare function adoptListener(fd: number, backlog: number): number
 
@@ -52,13 +55,10 @@ export declare function failure(handle: number): number
 export declare function flush(handle: number): number
 
 /** Sends what `write` has gathered, of all sockets: one `send(2)` each; returns of how many. */
-export declare function flushGathered(): number
+export declare function flushCorked(): number
 
 /** `getsockopt(2)`: how many bytes of `into` the kernel filled. */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
-
-/** Whether a pending wait keeps the process alive. */
-export declare function hold(multiplexer: number, holds: boolean): void
 
 /** Milliseconds that a wait could sleep now: 0 when there is news, -1 without end. */
 export declare function idle(multiplexer: number, limit: number): number
@@ -96,9 +96,6 @@ export declare function openMultiplexer(onReady: () => void, threaded?: boolean)
 /** As `receive`, but the bytes stay: `MSG_PEEK`. */
 export declare function peek(handle: number, into: Uint8Array): number
 
-/** Gives back what a wait has received ahead: it comes first again. */
-export declare function putBack(handle: number, bytes: Uint8Array): number
-
 /** Bytes in the queue. */
 export declare function queued(handle: number): number
 
@@ -118,7 +115,7 @@ export declare function reset(handle: number): number
 export declare function send(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
 
 /** As `send`, of several pieces at once: `sendmsg(2)`. */
-export declare function sendAll(handle: number, pieces: readonly Uint8Array[]): number
+export declare function sendPieces(handle: number, pieces: readonly Uint8Array[]): number
 
 /** The queue's limit in bytes. */
 export declare function sendQueueLimit(handle: number): number
@@ -128,6 +125,9 @@ export declare function service(multiplexer: number, events: Uint8Array): number
 
 /** `setsockopt(2)`. */
 export declare function setOption(handle: number, level: number, name: number, value: Uint8Array): number
+
+/** Whether a pending wait keeps the process alive. */
+export declare function setReferenced(multiplexer: number, referenced: boolean): void
 
 /** Sets the queue's limit in bytes. */
 export declare function setSendQueueLimit(handle: number, limit: number): number
@@ -144,6 +144,9 @@ export declare function state(handle: number): number
 /** Writes as float64 how many bytes were received, and how many the kernel took, over the socket's life. */
 export declare function totals(handle: number, into: Uint8Array): number
 
+/** Gives back what a wait has received ahead: it comes first again. */
+export declare function unread(handle: number, bytes: Uint8Array): number
+
 /**
  * Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes each event as four
  * int32: its handle, its bits, and where in `inbox` its input begins and how many bytes that is;
@@ -152,11 +155,8 @@ export declare function totals(handle: number, into: Uint8Array): number
  */
 export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, inbox?: Uint8Array, used?: number): number
 
-/** Registers somebody else's descriptor; returns a handle for it that `remove` ends. */
-export declare function watch(multiplexer: number, fd: number, interest: number, mode: number): number
-
 /**
  * `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
- * be sent any more. With `gather`, a small write only joins the queue, until `flush` or `flushGathered`.
+ * be sent any more. With `cork`, a small write only joins the queue, until `flush` or `flushCorked`.
  */
-export declare function write(handle: number, bytes: Uint8Array, gather: boolean, offset?: number, length?: number): number
+export declare function write(handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number): number

@@ -716,9 +716,10 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, adoptListener, adoptSocket, bind, bindPath, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushGathered, getOption, hold, idle, listen, localAddress, modify, open, openMultiplexer, peek, putBack, queued, receive, remoteAddress, remove, reset, send, sendAll, sendQueueLimit, service, setOption, setSendQueueLimit, shutdown, sleepOn, state, totals, wait, watch, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
 export { accept }
 export { add }
+export { addDescriptor }
 export { adoptListener }
 export { adoptSocket }
 export { bind }
@@ -731,9 +732,8 @@ export { descriptor }
 export { disown }
 export { failure }
 export { flush }
-export { flushGathered }
+export { flushCorked }
 export { getOption }
-export { hold }
 export { idle }
 export { listen }
 export { localAddress }
@@ -741,23 +741,23 @@ export { modify }
 export { open }
 export { openMultiplexer }
 export { peek }
-export { putBack }
 export { queued }
 export { receive }
 export { remoteAddress }
 export { remove }
 export { reset }
 export { send }
-export { sendAll }
+export { sendPieces }
 export { sendQueueLimit }
 export { service }
 export { setOption }
+export { setReferenced }
 export { setSendQueueLimit }
 export { shutdown }
 export { sleepOn }
 export { state }
 export { totals }
+export { unread }
 export { wait }
-export { watch }
 export { write }
 export const __napiBindingTarget = __napiLoadedBindingTarget

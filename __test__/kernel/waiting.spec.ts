@@ -420,9 +420,9 @@ test('truth 36: a_slot_that_was_to_hold_a_refused_target_is_free_again', (t) => 
   // EPERM, of what epoll cannot watch, takes the same way back as ENOSPC and ENOMEM do.
   const directory = openSync('/', 'r')
   t.teardown(() => closeSync(directory))
-  const answers = Array.from({ length: 5000 }, () => native.watch(plex, directory, 1, 0))
+  const answers = Array.from({ length: 5000 }, () => native.addDescriptor(plex, directory, 1, 0))
   t.deepEqual(new Set(answers), new Set([-constants.errno.EPERM]))
-  const handle = native.watch(plex, listening(t).fd, 1, 0)
+  const handle = native.addDescriptor(plex, listening(t).fd, 1, 0)
   // The slot is what stands above the nine bits of the generation.
   t.true(handle >= 0 && handle >>> 9 < 1000, `slot ${handle >>> 9}`)
   t.is(native.remove(plex, handle), 0)

@@ -19,7 +19,7 @@ function threaded(t: ExecutionContext, onReady: (plex: number) => void): number 
   const plex = native.openMultiplexer(() => onReady(plex), true)
   t.true(plex > 0)
   t.teardown(() => native.closeMultiplexer(plex))
-  native.hold(plex, true)
+  native.setReferenced(plex, true)
   return plex
 }
 
@@ -58,7 +58,7 @@ test.serial('each_edge_is_told_of_once_and_what_is_drained_no_more', async (t) =
     calls++
     told += native.wait(plex, 0, events)
   })
-  native.watch(plex, server.fd, READ, EDGE)
+  native.addDescriptor(plex, server.fd, READ, EDGE)
   for (let round = 1; round <= 20; round++) {
     client.send('x')
     await waitFor(() => told === round)
@@ -76,7 +76,7 @@ test.serial('the_thread_does_not_spin_while_javascript_is_busy_or_asleep', async
     calls++
     native.wait(plex, 0, events)
   })
-  native.watch(plex, server.fd, READ, EDGE)
+  native.addDescriptor(plex, server.fd, READ, EDGE)
   const lap = new Int32Array(new SharedArrayBuffer(4))
   await asleepDuring(t, async () => {
     client.send('x')
@@ -91,12 +91,12 @@ test('a_held_multiplexer_holds_the_process_and_another_does_not', async (t) => {
   const source = (held: boolean): string => `
     import * as native from 'm-socket/native'
     const plex = native.openMultiplexer(() => {}, true)
-    native.hold(plex, true)
-    native.hold(plex, true)
-    native.hold(plex, ${held})
+    native.setReferenced(plex, true)
+    native.setReferenced(plex, true)
+    native.setReferenced(plex, ${held})
     setTimeout(() => {
       console.log('held')
-      native.hold(plex, false)
+      native.setReferenced(plex, false)
     }, ${held ? 100 : 60_000}).unref()`
   const held = await runModule(t, source(true))
   t.deepEqual({ code: held.code, stdout: held.stdout, stderr: held.stderr }, { code: 0, stdout: 'held\n', stderr: '' })
@@ -122,8 +122,8 @@ test('what_the_callback_throws_is_an_uncaught_exception_and_the_thread_goes_on',
       native.wait(plex, 0, new Uint8Array(800))
       throw new Error('call ' + ++calls)
     }, true)
-    native.watch(plex, listener.fd, 1, 0)
-    native.hold(plex, true)
+    native.addDescriptor(plex, listener.fd, 1, 0)
+    native.setReferenced(plex, true)
     const sockets = []
     connect()
     function connect() {
@@ -160,8 +160,8 @@ test('workers_that_are_terminated_leave_neither_thread_nor_descriptor', async (t
         if (++calls === 3) parentPort.postMessage('busy')
         connect()
       }, true)
-      native.hold(plex, true)
-      native.watch(plex, listener.fd, 1, 0)
+      native.setReferenced(plex, true)
+      native.addDescriptor(plex, listener.fd, 1, 0)
       connect()
       function connect() {
         listener.accept()?.reset()

@@ -128,7 +128,7 @@ export class Poller {
   }
 
   watch(target: Descriptor, interest: InterestBits, mode: number): void {
-    const handle = check(native.watch(this.#handle, target.fd, interest, mode), 'epoll_ctl')
+    const handle = check(native.addDescriptor(this.#handle, target.fd, interest, mode), 'epoll_ctl')
     this.#foreign.set(target, this.#register(target, handle))
   }
 
@@ -310,7 +310,7 @@ export class Poller {
   }
 
   #hold(holds: boolean): void {
-    if (!this.#closed) native.hold(this.#handle, holds)
+    if (!this.#closed) native.setReferenced(this.#handle, holds)
   }
 
   /** Turns the native batch into events, where there are any, and tells the watchers theirs. */
@@ -367,7 +367,7 @@ export class Poller {
   }
 
   #putBack(registration: Registration): void {
-    if (registration.at >= 0) native.putBack(registration.handle, this.#cut(registration))
+    if (registration.at >= 0) native.unread(registration.handle, this.#cut(registration))
   }
 
   /** Whether watchers are being told of a batch right now. */
@@ -386,7 +386,7 @@ export class Poller {
     if (this.#deferred.length > 0) this.#deferred.length = 0
     this.#inBatch = false
     this.hasInput = false
-    native.flushGathered()
+    native.flushCorked()
   }
 }
 

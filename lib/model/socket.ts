@@ -236,7 +236,7 @@ export class Socket extends Source {
   #send(data: Uint8Array | string | readonly Uint8Array[]): number {
     if (typeof data === 'string') return native.send(this.handle, Buffer.from(data))
     return Array.isArray(data)
-      ? native.sendAll(this.handle, data as Uint8Array[])
+      ? native.sendPieces(this.handle, data as Uint8Array[])
       : native.send(this.handle, data as Uint8Array)
   }
 
@@ -252,7 +252,7 @@ export class Socket extends Source {
 
   /** @internal Gives back what has been received and is not wanted now: it comes first again. */
   putBack(chunk: Uint8Array): void {
-    native.putBack(this.handle, chunk)
+    native.unread(this.handle, chunk)
   }
 
   /**

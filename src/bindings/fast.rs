@@ -24,10 +24,10 @@ const VERBS: [(&CStr, sys::napi_callback); 12] = [
     (c"send", Some(send)),
     (c"write", Some(write)),
     (c"flush", Some(flush)),
-    (c"flushGathered", Some(flush_gathered)),
+    (c"flushCorked", Some(flush_gathered)),
     (c"wait", Some(wait)),
     (c"idle", Some(idle)),
-    (c"hold", Some(hold)),
+    (c"setReferenced", Some(hold)),
     (c"totals", Some(totals)),
     (c"close", Some(close)),
 ];

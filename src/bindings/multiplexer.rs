@@ -68,7 +68,7 @@ pub(super) fn add_source(
 
 /// Registers somebody else's descriptor; returns a handle for it that `remove` ends.
 #[napi]
-pub fn watch(env: &Env, multiplexer: i32, fd: i32, interest: u32, mode: u32) -> i32 {
+pub fn add_descriptor(env: &Env, multiplexer: i32, fd: i32, interest: u32, mode: u32) -> i32 {
     let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
     let watched = Environment::of(env).context().watch(
         Handle::from_raw(multiplexer),
@@ -159,12 +159,12 @@ pub(super) fn idle_time(environment: &Environment, multiplexer: i32, limit: i32)
 
 /// Whether a pending wait keeps the process alive.
 #[napi]
-pub fn hold(env: &Env, multiplexer: i32, holds: bool) {
-    hold_for(Environment::of(env), multiplexer, holds);
+pub fn set_referenced(env: &Env, multiplexer: i32, referenced: bool) {
+    hold_for(Environment::of(env), multiplexer, referenced);
 }
 
-pub(super) fn hold_for(environment: &Environment, multiplexer: i32, holds: bool) {
-    environment.await_for(Handle::from_raw(multiplexer), holds);
+pub(super) fn hold_for(environment: &Environment, multiplexer: i32, referenced: bool) {
+    environment.await_for(Handle::from_raw(multiplexer), referenced);
 }
 
 fn teller(events: &mut [u8]) -> impl FnMut(Event) {

@@ -77,7 +77,7 @@ pub(super) fn receive_into(
 
 /// Gives back what a wait has received ahead: it comes first again.
 #[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
-pub fn put_back(env: &Env, handle: i32, bytes: Bytes) -> i32 {
+pub fn unread(env: &Env, handle: i32, bytes: Bytes) -> i32 {
     let Some(bytes) = bytes.get() else { return NOT_BYTES };
     status(Environment::of(env).context().put_back(Handle::from_raw(handle), bytes))
 }
@@ -112,18 +112,18 @@ pub(super) fn send_bytes(
     window: Window,
 ) -> i32 {
     let Some(bytes) = bytes.window(window) else { return NOT_BYTES };
-    send_pieces(environment, handle, &[IoSlice::new(bytes)])
+    send_all_pieces(environment, handle, &[IoSlice::new(bytes)])
 }
 
 /// As `send`, of several pieces at once: `sendmsg(2)`.
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
-pub fn send_all(env: &Env, handle: i32, pieces: Pieces) -> i32 {
+pub fn send_pieces(env: &Env, handle: i32, pieces: Pieces) -> i32 {
     let Some(pieces) = pieces.get() else { return NOT_BYTES };
     let pieces: Option<Vec<_>> = pieces.iter().map(|piece| piece.get().map(IoSlice::new)).collect();
-    pieces.map_or(NOT_BYTES, |pieces| send_pieces(Environment::of(env), handle, &pieces))
+    pieces.map_or(NOT_BYTES, |pieces| send_all_pieces(Environment::of(env), handle, &pieces))
 }
 
-fn send_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
+fn send_all_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
     let handle = Handle::from_raw(handle);
     let sent = environment.context().with_socket(handle, |socket| socket.send(pieces));
     if sent != Ok(SendStatus::Sent) {
@@ -133,9 +133,9 @@ fn send_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -
 }
 
 /// `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
-/// be sent any more. With `gather`, a small write only joins the queue, until `flush` or `flushGathered`.
+/// be sent any more. With `cork`, a small write only joins the queue, until `flush` or `flushCorked`.
 #[napi(
-    ts_args_type = "handle: number, bytes: Uint8Array, gather: boolean, offset?: number, length?: number"
+    ts_args_type = "handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number"
 )]
 pub fn write(env: &Env, handle: i32, bytes: Bytes, gather: bool) -> i32 {
     write_bytes(Environment::of(env), handle, &bytes, gather, Window::ALL)
@@ -170,7 +170,7 @@ pub(super) fn flush_queue(environment: &Environment, handle: i32) -> i32 {
 
 /// Sends what `write` has gathered, of all sockets: one `send(2)` each; returns of how many.
 #[napi]
-pub fn flush_gathered(env: &Env) -> i32 {
+pub fn flush_corked(env: &Env) -> i32 {
     flush_all(Environment::of(env))
 }
 
