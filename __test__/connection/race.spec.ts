@@ -13,7 +13,7 @@ import { resolvers, serving } from '../support/serving.js'
 import { abstractName, freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
-/** RFC 8305's Connection Attempt Delay, as lib/connect.ts has it, in milliseconds. */
+/** RFC 8305's Connection Attempt Delay, as in lib/connection, in milliseconds. */
 const STAGGER = 250
 
 /** Connects, and terminates at the end of the test. */
@@ -23,7 +23,7 @@ async function connected(t: ExecutionContext, options: ConnectOptions<undefined>
   return connection
 }
 
-/** The attempts of a race that nobody won. */
+/** The error of a race in which every attempt failed. */
 async function failure(
   t: ExecutionContext,
   options: ConnectOptions<undefined>,
@@ -32,7 +32,7 @@ async function failure(
   return error as AggregateError & { errors: ConnectAttemptError[] }
 }
 
-test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the_stagger', async (t) => {
+test.serial('the_second_address_is_tried_after_the_attempt_delay', async (t) => {
   answering(t, { 'dual.test': ['::1', '127.0.0.1'] })
   const server = serving(t, { port: freePort() })
   await blackhole(t, '::1', server.port)
@@ -41,14 +41,14 @@ test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the
   const connection = await connected(t, { hostname: 'dual.test', port: server.port! })
   t.is(connection.remoteAddress, '127.0.0.1')
   t.true(performance.now() - began >= STAGGER - 10)
-  // Ours and the server's: the loser is closed.
+  // Only our socket and the server's remain: the losing attempt is closed.
   await until(() => openSockets().length === before + 2)
 })
 
-test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_timer', async (t) => {
+test.serial('a_refused_attempt_starts_the_next_one_at_once', async (t) => {
   answering(t, { 'refusing.test': ['::1', '127.0.0.1'] })
   const server = serving(t, { port: freePort() })
-  // The stagger never ends here: only the refusal can begin the second attempt.
+  // The delay's timer does nothing here: only the refusal can start the second attempt.
   const { setTimeout: original } = globalThis
   globalThis.setTimeout = ((act: () => void, ms: number) =>
     ms === STAGGER ? original(() => {}, 0) : original(act, ms)) as typeof setTimeout
@@ -63,15 +63,15 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
   await blackhole(t, '127.0.0.1', port)
   const first = await blackhole(t, '::1', port)
   const connecting = connected(t, { hostname: 'slow.test', port })
-  // By then both are under way; tcp(7) sends the SYN again after a second, and there is room then.
+  // By then both attempts are under way. TCP resends the SYN after a second, and the backlog has room then: tcp(7).
   await new Promise((resolve) => setTimeout(resolve, STAGGER + 100))
   while (first.accept()?.reset() === undefined && first.accept()) {
-    // All who filled the backlog.
+    // These are the connections that filled the backlog.
   }
   t.is((await connecting).remoteAddress, '::1')
 })
 
-test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) => {
+test.serial('families_alternate_and_the_resolvers_first_address_is_tried_first', async (t) => {
   answering(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
   const { errors } = await failure(t, { hostname: 'many.test', port: freePort() })
   t.deepEqual(
@@ -80,7 +80,7 @@ test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) 
   )
 })
 
-test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_rejection', async (t) => {
+test.serial('a_failed_connect_reports_every_attempt_and_calls_connectError_before_it_rejects', async (t) => {
   answering(t, { 'down.test': ['127.0.0.1', '::1'] })
   const port = freePort()
   const calls: unknown[] = []
@@ -113,7 +113,7 @@ test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
   const asked = answering(t, {})
   const server = serving(t, { port: freePort() })
   t.is((await connected(t, { hostname: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
-  // ::1 first, which refuses.
+  // ::1 is tried first and refuses.
   t.is((await connected(t, { hostname: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
   const on6 = serving(t, { hostname: '::1' })
   t.is((await connected(t, { hostname: 'localhost', port: on6.port! })).remoteAddress, '::1')
@@ -121,9 +121,9 @@ test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
 })
 
 test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', async (t) => {
-  const reason = Object.assign(new Error('queryA ENOTFOUND nobody.test'), { code: 'ENOTFOUND' })
-  answering(t, { 'nobody.test': reason, 'empty.test': [] })
-  t.is(await t.throwsAsync(connect({ hostname: 'nobody.test', port: 1 })), reason)
+  const reason = Object.assign(new Error('queryA ENOTFOUND missing.test'), { code: 'ENOTFOUND' })
+  answering(t, { 'missing.test': reason, 'empty.test': [] })
+  t.is(await t.throwsAsync(connect({ hostname: 'missing.test', port: 1 })), reason)
   await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), {
     instanceOf: AggregateError,
     message: /no address/,
@@ -132,7 +132,7 @@ test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', a
 
 // Deadlines and signals
 
-test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
+test.serial('connectTimeout_spans_all_attempts_and_reports_each', async (t) => {
   answering(t, { 'silent.test': ['::1', '127.0.0.1'] })
   const port = freePort()
   await blackhole(t, '127.0.0.1', port)
@@ -152,7 +152,7 @@ test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
   t.is(openSockets().length, before)
 })
 
-test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) => {
+test.serial('a_connect_that_completes_while_the_loop_is_blocked_does_not_time_out', async (t) => {
   const server = serving(t)
   const connecting = connect({ hostname: '127.0.0.1', port: server.port!, connectTimeout: 20 })
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
@@ -161,7 +161,7 @@ test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) 
   connection.terminate()
 })
 
-test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
+test.serial('connectTimeout_spans_the_lookup_too', async (t) => {
   answering(t, { 'late.test': new Promise(() => {}) })
   const { errors } = await failure(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })
   t.deepEqual(
@@ -170,7 +170,7 @@ test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
   )
 })
 
-test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) => {
+test.serial('a_signal_aborts_connect_at_any_stage_and_leaves_nothing_open', async (t) => {
   const answer = resolvers<readonly string[]>()
   answering(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
   const { address } = await blackhole(t, '127.0.0.1')
@@ -195,7 +195,7 @@ test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) =
     t.deepEqual(calls, [reason])
     t.is(openSockets().length, before, hostname)
   }
-  // An answer that comes too late begins nothing.
+  // A lookup that completes after the abort starts no attempt.
   answer.resolve(['127.0.0.1'])
   await new Promise((resolve) => setImmediate(resolve))
   t.is(openSockets().length, before)
@@ -209,7 +209,7 @@ test.serial('a_signal_after_connecting_does_nothing', async (t) => {
   t.is(connection.readyState, 1)
 })
 
-test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
+test('a_pending_connect_keeps_the_process_alive_and_a_failed_one_does_not', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
@@ -223,9 +223,9 @@ test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
   t.is(code, 0)
 })
 
-// Where from, where to, and with which options
+// Addresses and options
 
-test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone', async (t) => {
+test('localAddress_and_localPort_are_used_and_determine_the_family', async (t) => {
   const server = serving(t)
   const port = freePort()
   const connection = await connected(t, {
@@ -237,7 +237,7 @@ test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone'
   t.deepEqual([connection.localAddress, connection.localPort], ['127.0.0.9', port])
 })
 
-test('paths_are_connected_to_and_a_missing_one_is_told', async (t) => {
+test('a_path_is_connected_to_and_a_missing_one_is_an_error', async (t) => {
   const server = serving(t, { unix: freePath(t) })
   t.is((await connected(t, { unix: server.unix! })).remoteAddress, server.unix)
   const path = freePath(t)
@@ -257,7 +257,7 @@ test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) =
   t.is((error as AggregateError & { errors: ConnectAttemptError[] }).errors[0]!.code, 'EAGAIN')
 })
 
-test('truth 21: a_connection_to_oneself_is_refused', async (t) => {
+test('truth 21: a_self_connection_is_refused', async (t) => {
   const port = freePort()
   const { errors } = await failure(t, { hostname: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port })
   t.is(errors[0]!.code, 'ECONNREFUSED')
@@ -284,7 +284,10 @@ test('options_are_set_before_connecting', async (t) => {
   t.true(socket!.getOption('noDelay'))
 })
 
-/** Two hosts with a wire between, which is cut: TCP_USER_TIMEOUT is how long what was sent may stay unanswered. */
+/**
+ * A connection that makes no progress, since lo goes down or the peer's window is closed. TCP_USER_TIMEOUT limits how
+ * long data may stay unacknowledged or unsent: tcp(7).
+ */
 const CUT = `
   import { execFileSync } from 'node:child_process'
   import { connect, listen } from 'm-socket'
@@ -307,7 +310,7 @@ const CUT = `
 for (const stage of ['cut-wire', 'zero-window']) {
   testWith(
     ['ip', 'unshare'],
-    `truth 29: a_connection_without_answers_for_its_user_timeout_is_told (${stage})`,
+    `truth 29: a_connection_without_progress_for_its_userTimeout_gets_ETIMEDOUT (${stage})`,
     async (t) => {
       const script = 'ip link set lo up && ip addr add 10.99.0.1/24 dev lo && exec "$0" "$@"'
       const { stdout, stderr } = await run(
@@ -323,7 +326,7 @@ for (const stage of ['cut-wire', 'zero-window']) {
   )
 }
 
-/** A name with an address whose packets vanish, and one that answers; both from a hosts file, by the real resolver. */
+/** A name with an address that drops packets and one that answers, from a hosts file through the real resolver. */
 const DUAL = `
   import { connect, listen } from 'm-socket'
   const server = listen({ hostname: '10.99.0.1' })
@@ -342,7 +345,7 @@ testWith(['ip', 'unshare'], 'a_name_with_a_blackholed_ipv6_address_connects_by_i
     'ip link set end up',
     'ip addr add 10.99.0.1/24 dev wire',
     'ip addr add 2001:db8::1/64 dev wire nodad',
-    // Sent to a host that is not there, packets vanish.
+    // No host has this link-layer address, so packets to it are lost.
     'ip -6 neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev wire',
     'printf "2001:db8::2 dual.test\\n10.99.0.1 dual.test\\n" > /tmp/hosts-$$',
     'mount --bind /tmp/hosts-$$ /etc/hosts',
@@ -397,23 +400,23 @@ const REFUSALS: readonly [options: object, code: string, message: RegExp][] = [
 for (const [options, code, message] of REFUSALS) {
   test.serial(`refused: ${JSON.stringify(options)} ${message.source}`, async (t) => {
     const before = openSockets().length
-    let told = 0
-    await t.throwsAsync(connect({ socket: { connectError: () => void told++ }, ...options } as never), {
+    let calls = 0
+    await t.throwsAsync(connect({ socket: { connectError: () => void calls++ }, ...options } as never), {
       code,
       message,
     })
-    t.is(told, 0)
-    // Those of the tests before may still be closing.
+    t.is(calls, 0)
+    // Sockets of earlier tests may still be closing.
     t.true(openSockets().length <= before)
   })
 }
 
-test.serial('options_are_an_object', async (t) => {
+test.serial('options_must_be_an_object', async (t) => {
   for (const wrong of [undefined, null, 3, 'x'])
     await t.throwsAsync(connect(wrong as never), { code: 'ERR_INVALID_ARG_TYPE' })
 })
 
-test.serial('what_the_kernel_refuses_has_its_errno', async (t) => {
+test.serial('errors_of_the_kernel_keep_their_code', async (t) => {
   const server = serving(t)
   const { errors } = await failure(t, { hostname: '127.0.0.1', port: server.port!, congestion: 'none-such' })
   t.deepEqual(
