@@ -3,9 +3,9 @@ import { type Connection, type Handlers, Multiplexer, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
-import { sleep, turn } from '../support/idleness.js'
+import { sleep, turn } from '../support/timing.js'
 import { closing } from '../support/pair.js'
-import { dial, dialled, resolvers, serving } from '../support/serving.js'
+import { dial, dialled, resolvers, serving } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
@@ -532,7 +532,7 @@ testWithin('a_connection_that_closes_in_time_gets_no_timeout', async (t, idle, b
 // What it costs
 
 test.serial('10000_idle_connections_share_timers_use_no_cpu_and_all_time_out', async (t) => {
-  const { code, stdout, stderr } = await runFixture(t, 'idle-crowd.ts', freePath(t), 5000, 2000)
+  const { code, stdout, stderr } = await runFixture(t, 'idle-connections.ts', freePath(t), 5000, 2000)
   t.is(code, 0, stderr)
   const { cpu, timersToConnect, timersWhileIdle, ...counts } = JSON.parse(stdout) as {
     cpu: number

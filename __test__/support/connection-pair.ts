@@ -2,7 +2,7 @@ import type { ExecutionContext } from 'ava'
 import { type ConnectOptions, type Connection, type ListenOptions, type Server, connect } from 'm-socket'
 
 import type { Family } from './pair.js'
-import { resolvers, serving } from './serving.js'
+import { resolvers, serving } from './server.js'
 import { freePath } from './unix.js'
 
 /** Two connections that are the ends of one, and the server that accepted its end. */
