@@ -94,6 +94,21 @@ export function invalidArgValue(name: string, value: unknown, reason: string): T
   )
 }
 
+/**
+ * ERR_INVALID_ARG_TYPE of options that exclude each other; `expected` completes "must have": `either path, or host`.
+ *
+ * @param names the options in question, of which those that are given are listed
+ */
+export function conflictingOptions(
+  expected: string,
+  options: object,
+  names: readonly string[],
+): TypeError & { code: string } {
+  const given = names.filter((name) => (options as Record<string, unknown>)[name] !== undefined)
+  const message = `The "options" argument must have ${expected}. Received ${given.join(', ')}`
+  return withCode(new TypeError(message), 'ERR_INVALID_ARG_TYPE')
+}
+
 /** ERR_OUT_OF_RANGE; `range` completes "It must be": `>= 0 && <= 255`. */
 export function outOfRange(name: string, range: string, value: unknown): RangeError & { code: string } {
   return withCode(

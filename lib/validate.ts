@@ -28,7 +28,7 @@ export function host(value: unknown, name = 'host'): string {
  * @param hint what the caller of a name should use instead: `use Listener.bindHost for names`
  */
 export function numericHost(value: unknown, name: string, hint: string): 4 | 6 {
-  const family = isIP(host(value, name))
+  const family = isIP(string(value, name))
   if (family !== 4 && family !== 6) {
     throw invalidArgValue(name, value, `must be a numeric IPv4 or IPv6 address; ${hint}`)
   }

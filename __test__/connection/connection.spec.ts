@@ -367,15 +367,26 @@ for (const family of FAMILIES) {
   })
 }
 
-test('leaving_the_scope_of_using_terminates', async (t) => {
+test('leaving_the_scope_of_using_ends_our_half_behind_the_queue', async (t) => {
   const journal = new Journal()
-  const { accepted, server } = await linked(t, { client: { socket: {} }, server: { socket: journal.handlers() } })
+  const {
+    accepted,
+    connection: peer,
+    server,
+  } = await linked(t, {
+    client: { socket: {} },
+    server: { highWaterMark: 8_000_000, socket: journal.handlers() },
+  })
   {
     using connection = accepted
-    t.is(connection.readyState, 1)
+    t.is(connection.write(Buffer.alloc(8_000_000)), 8_000_000)
+    t.true(connection.socket!.queued > 0)
   }
-  t.is(accepted.readyState, 0)
-  t.deepEqual(await journal.closed(), ['open', 'close'])
+  t.is(accepted.readyState, -2)
+  let received = 0
+  for await (const chunk of peer) received += chunk.length
+  t.is(received, 8_000_000)
+  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
   t.is(server.connections, 0)
 })
 

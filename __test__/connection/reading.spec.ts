@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava'
 import {
   type Connection,
   type Handlers,
-  type ListenOptions,
+  type ServerOptions,
   type Server,
   SocketClosedError,
   connect,
@@ -16,7 +16,7 @@ import {
 /** A server and one connection to it, both terminated at the end of the test. */
 async function connected(
   t: ExecutionContext,
-  server: Handlers | Omit<ListenOptions<undefined>, 'port' | 'hostname'> = {},
+  server: Handlers | ServerOptions<undefined> = {},
   client: Handlers = {},
 ): Promise<{ accepted: Connection; connection: Connection; server: Server }> {
   const options = 'socket' in server || 'highWaterMark' in server ? server : { socket: server as Handlers }
@@ -209,7 +209,7 @@ test('close_and_stop_of_a_server_reach_the_duplexes_of_its_connections', async (
   const { accepted, connection, server } = await connected(t)
   const stream = toDuplex(accepted)
   stream.resume()
-  const closing = server.close()
+  const closing = server.close({ end: true })
   t.is(await text(connection), '')
   await closing
   t.true(stream.writableEnded)

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
-import { invalidArgType, invalidArgValue } from '../errors.js'
+import { conflictingOptions, invalidArgType, invalidArgValue } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
@@ -64,6 +64,7 @@ export type ConnectOptions<D> = ClientOptions<D> & InitialData<D> & (InetConnect
 /** The options as JavaScript may give them: of any kind, in any combination. */
 type Given = SocketOptions & AddressOptions & { readonly localAddress?: unknown; readonly localPort?: unknown }
 
+const ADDRESS_KEYS = ['host', 'hostname', 'port', 'path', 'unix', 'localAddress', 'localPort']
 const KEYS = [...CONNECTION_KEYS, 'connectTimeout', 'signal', 'localAddress', 'localPort']
 
 const HINTS = { ...CONNECTION_HINTS, timeout: "'connectTimeout' or 'idleTimeout'" }
@@ -110,7 +111,7 @@ function candidatesOf(options: Given): Candidates {
   const { port, localAddress, localPort } = options
   if (path.value !== undefined) {
     if ([hostname, port, localAddress, localPort].some((value) => value !== undefined)) {
-      throw invalidArgType('options', 'either path, or host and port', options)
+      throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
     }
     return [{ ...socketOptions(options), path: unixPath(path.value, path.name) }]
   }

@@ -247,31 +247,36 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.#finish()
   }
 
+  /** @internal */
   protected override touch(): void {
     this.#idle?.touch()
   }
 
+  /** @internal */
   protected override onWrite(socket: Socket, corked: boolean): void {
     if (!this.#idle) return
     this.#idle.touch()
     if (!corked && socket.queued > 0) this.#idle.trackQueue(socket.bytesSent)
   }
 
+  /** @internal */
   protected override deliver(chunk: Buffer): void {
     this.#call(this.#owner.handlers.data, chunk)
   }
 
+  /** @internal */
   protected override onPeerEnd(): void {
     this.#call(this.#owner.handlers.end, undefined)
     this.answerEnd()
   }
 
+  /** @internal */
   protected override endOutput(): void {
     if (this.#adapter?.end) this.#adapter.end()
     else this.shutdown()
   }
 
-  /** The peer has ended its half: ours ends too, unless it may stay open. */
+  /** @internal The peer has ended its half: ours ends too, unless it may stay open. */
   protected override answerEnd(): void {
     if (this.#closed) return
     if (this.#owner.allowHalfOpen) return this.closeIfEnded()
@@ -280,6 +285,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.closeIfEnded()
   }
 
+  /** @internal */
   protected override closeIfEnded(): void {
     if (!this.#closed && this.#socket!.readEnded && this.#socket!.writeEnded) this.#close()
   }
@@ -291,6 +297,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     if (this.#socket!.state === 'closed') this.#finish()
   }
 
+  /** @internal */
   protected override fail(error: Error): void {
     if (this.#closed) return
     this.failReader(error)
@@ -319,6 +326,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     if (this.#owner.handlers.close) this.#socket?.keepAddresses()
   }
 
+  /** @internal */
   protected override updateInterest(): void {
     if (this.#socket && !this.#closed) this.#owner.poller.setInterest(this.#socket, this.#interest())
   }

@@ -16,28 +16,31 @@ export abstract class Input<D> extends Endpoints {
   #ended = false
   #reader: Reader | undefined
 
+  /** @internal */
   protected abstract get owner(): ConnectionOwner<D>
 
+  /** @internal */
   protected abstract get isClosed(): boolean
 
-  /** Calls the `data` handler. */
+  /** @internal Calls the `data` handler. */
   protected abstract deliver(chunk: Buffer): void
 
-  /** Calls the `end` handler, and ends our half unless it may stay open. */
+  /** @internal Calls the `end` handler, and ends our half unless it may stay open. */
   protected abstract onPeerEnd(): void
 
-  /** The peer's end was read by a promise: as {@link onPeerEnd}, without the handler. */
+  /** @internal The peer's end was read by a promise: as {@link onPeerEnd}, without the handler. */
   protected abstract answerEnd(): void
 
+  /** @internal */
   protected abstract closeIfEnded(): void
 
-  /** The connection broke. */
+  /** @internal The connection broke. */
   protected abstract fail(error: Error): void
 
-  /** Something came: the idle time starts again. */
+  /** @internal Something came: the idle time starts again. */
   protected abstract touch(): void
 
-  /** Watches for what is wanted now. */
+  /** @internal Watches for what is wanted now. */
   protected abstract updateInterest(): void
 
   /**
@@ -87,26 +90,27 @@ export abstract class Input<D> extends Endpoints {
     return this
   }
 
-  /** Has promises read from here on. */
+  /** @internal Has promises read from here on. */
   protected startReader(): Reader {
     return (this.#reader ??= new Reader())
   }
 
+  /** @internal */
   protected get isReadPending(): boolean {
     return this.#reader?.isPending === true
   }
 
-  /** Rejects a pending read. */
+  /** @internal Rejects a pending read. */
   protected failReader(error?: Error): void {
     this.#reader?.fail(error)
   }
 
-  /** Nothing more is to be read; an event of the running batch may still report input. */
+  /** @internal Nothing more is to be read; an event of the running batch may still report input. */
   protected markEnded(): void {
     this.#ended = true
   }
 
-  /** Whether what comes is to be received now. */
+  /** @internal Whether what comes is to be received now. */
   protected wantsInput(): boolean {
     if (this.#paused) return false
     if (this.#reader) return this.#reader.isPending
@@ -123,7 +127,7 @@ export abstract class Input<D> extends Endpoints {
     return !this.#paused && this.#reader === undefined && this.owner.handlers.data !== undefined
   }
 
-  /** What to watch for as far as input is concerned. */
+  /** @internal What to watch for as far as input is concerned. */
   protected readInterest(): InterestBits {
     const wanted = this.wantsInput()
     if (wanted) this.#hasUnread = false
@@ -131,7 +135,7 @@ export abstract class Input<D> extends Endpoints {
     return this.#deliversChunks() && this.owner.receiveBuffer.keeps ? ((READ | PREFETCH) as InterestBits) : READ
   }
 
-  /** The socket is readable; `chunk` has been received by the wait already. */
+  /** @internal The socket is readable; `chunk` has been received by the wait already. */
   protected onReadable(socket: Socket, event: ReadyEvent, chunk: Buffer | undefined): void {
     if (chunk !== undefined && this.#deliversChunks()) return this.#receivePrefetched(socket, chunk)
     if (!event.readable && !event.error) return
@@ -206,7 +210,7 @@ export abstract class Input<D> extends Endpoints {
     this.closeIfEnded()
   }
 
-  /** Whether input came that has not been delivered: after a long block Node's loop runs its timers first. */
+  /** @internal Whether input came that has not been delivered: after a long block Node's loop runs its timers first. */
   protected hasUndeliveredInput(socket: Socket): boolean {
     if (!this.wantsInput() || socket.readEnded) return false
     try {

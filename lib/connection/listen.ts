@@ -1,18 +1,10 @@
-import { invalidArgType } from '../errors.js'
+import { conflictingOptions, invalidArgType } from '../errors.js'
 import { familyOf } from '../model/address.js'
 import type { ListenerOptions } from '../model/bind.js'
 import { Listener } from '../model/listener.js'
 import { UNIX } from '../native.js'
 import { type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
-import {
-  INT_MAX,
-  host as validHost,
-  integer,
-  numericHost,
-  options as checkOptions,
-  port as validPort,
-  unixPath,
-} from '../validate.js'
+import { INT_MAX, integer, numericHost, options as checkOptions, port as validPort, unixPath } from '../validate.js'
 import {
   type AddressOptions,
   CONNECTION_HINTS,
@@ -95,6 +87,7 @@ export type ListenOptions<D> = ServerOptions<D> &
 /** The options as JavaScript may give them: of any kind, in any combination. */
 type Given = AddressOptions & { readonly fd?: unknown; readonly listener?: unknown; readonly backlog?: unknown }
 
+const ADDRESS_KEYS = ['listener', 'fd', 'path', 'unix', 'host', 'hostname', 'port', 'backlog']
 const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'maxConnections']
 
 /** Node's own. */
@@ -176,12 +169,12 @@ function checkAddress(options: Given): void {
   const { port, fd, listener, backlog } = options
   const places = [path.value, fd, listener, host.value ?? port].filter((value) => value !== undefined)
   if (places.length > 1 || (listener !== undefined && backlog !== undefined)) {
-    throw invalidArgType('options', 'either listener, or fd, or path, or host and port', options)
+    throw conflictingOptions('either listener, or fd, or path, or host and port', options, ADDRESS_KEYS)
   }
   if (listener !== undefined && !(listener instanceof Listener)) {
     throw invalidArgType('options.listener', 'a Listener', listener)
   }
-  if (host.value !== undefined && validHost(host.value, host.name) !== 'localhost') {
+  if (host.value !== undefined && host.value !== 'localhost') {
     numericHost(host.value, host.name, 'for a name, pass the `listener` of Listener.bindHost')
   }
   if (port !== undefined) validPort(port, 'options.port')

@@ -7,10 +7,10 @@ export abstract class Output<D> extends Input<D> {
   #corks = 0
   #wantsDrain = false
 
-  /** Bytes were taken: corked, or sent at once. */
+  /** @internal Bytes were taken: corked, or sent at once. */
   protected abstract onWrite(socket: Socket, corked: boolean): void
 
-  /** Nothing more will be written. */
+  /** @internal Nothing more will be written. */
   protected abstract endOutput(): void
 
   /**
@@ -58,12 +58,12 @@ export abstract class Output<D> extends Input<D> {
     this.updateInterest()
   }
 
-  /** Whether a write took less than it was given, and `drain` has not been called since. */
+  /** @internal Whether a write took less than it was given, and `drain` has not been called since. */
   protected get wantsDrain(): boolean {
     return this.#wantsDrain
   }
 
-  /** The queue is empty: `drain` is called next. */
+  /** @internal The queue is empty: `drain` is called next. */
   protected stopAwaitingDrain(): void {
     this.#wantsDrain = false
     this.updateInterest()

@@ -162,7 +162,7 @@ function timedOut(reason: string, to?: SocketConnectOptions): SocketError {
 }
 
 function noAddress(): SocketError {
-  const message = 'connect EADDRNOTAVAIL: no address of the host has the family of localAddress'
+  const message = 'connect EADDRNOTAVAIL: the host has no address that can be connected to'
   return new SocketError(message, 'EADDRNOTAVAIL', { errno: -constants.errno.EADDRNOTAVAIL, syscall: 'connect' })
 }
 

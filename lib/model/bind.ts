@@ -1,4 +1,4 @@
-import { SocketError, invalidArgType } from '../errors.js'
+import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
 import { INT_MAX, integer, options as checkOptions } from '../validate.js'
@@ -44,7 +44,8 @@ export type ListenerOptions = InetListenerOptions | UnixListenerOptions | Descri
 /** The options as JavaScript may give them: of any kind, in any combination. */
 type Given = CommonListenerOptions & { readonly [K in 'host' | 'port' | 'path' | 'fd']?: unknown }
 
-const KEYS = ['host', 'port', 'path', 'fd', 'backlog', ...SETTABLE_OPTION_NAMES]
+const ADDRESS_KEYS = ['host', 'port', 'path', 'fd']
+const KEYS = [...ADDRESS_KEYS, 'backlog', ...SETTABLE_OPTION_NAMES]
 /** Node's own. */
 const BACKLOG = 511
 /** Node's hint for the sibling that takes names. */
@@ -70,7 +71,7 @@ export function openListener(options: ListenerOptions): number {
   if (given.fd !== undefined) return adoptListener(given, backlog)
   if (given.path !== undefined) {
     if (given.host !== undefined || given.port !== undefined) {
-      throw invalidArgType('options', 'either path, or host and port', options)
+      throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
     }
     return listenOn(unixSockAddr(given.path), given, backlog)
   }
@@ -85,7 +86,7 @@ function inet(host: unknown, port: unknown): SockAddr {
 function adoptListener(options: Given, backlog: number): number {
   const fd = integer(options.fd, 0, INT_MAX, 'fd')
   if (options.host !== undefined || options.port !== undefined || options.path !== undefined) {
-    throw invalidArgType('options', 'either fd, or path, or host and port', options)
+    throw conflictingOptions('either fd, or path, or host and port', options, ADDRESS_KEYS)
   }
   // Adopting changes flags of the descriptor, which has to stay as it was when an option is wrong.
   checkOptionValues(options)

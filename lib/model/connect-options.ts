@@ -1,4 +1,4 @@
-import { invalidArgType } from '../errors.js'
+import { conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
 import { options as checkOptions } from '../validate.js'
@@ -36,7 +36,8 @@ export const NAME_HINT = 'resolve names first, as node:dns does'
 /** By family: the local address that leaves the choice to the kernel. */
 const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const
 
-const KEYS = ['host', 'port', 'path', 'localAddress', 'localPort', ...SETTABLE_OPTION_NAMES]
+const ADDRESS_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort']
+const KEYS = [...ADDRESS_KEYS, ...SETTABLE_OPTION_NAMES]
 
 /** @internal The checked addresses of a socket that is to be connected. */
 export function socketAddresses(options: SocketConnectOptions): { remote: SockAddr; local: SockAddr | undefined } {
@@ -49,7 +50,7 @@ function remoteAddress(options: SocketConnectOptions): SockAddr {
   if (options.path !== undefined) {
     const inet: unknown[] = [options.host, options.port, options.localAddress, options.localPort]
     if (inet.some((value) => value !== undefined)) {
-      throw invalidArgType('options', 'either path, or host and port', options)
+      throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
     }
     return unixSockAddr(options.path)
   }
