@@ -6,7 +6,7 @@ import test from 'ava'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** All files below a folder that end so, as paths from the root. */
+/** The files below a folder whose names end with `ending`, as paths from the root. */
 function files(folder: string, ending: string): string[] {
   return readdirSync(join(ROOT, folder)).flatMap((name) => {
     const path = `${folder}/${name}`
@@ -19,7 +19,7 @@ function lines(path: string): string[] {
   return readFileSync(join(ROOT, path), 'utf8').split('\n')
 }
 
-/** Where code, comments left out, says something, as path:line. */
+/** The lines of code that match, comments excluded, as path:line. */
 function places(paths: readonly string[], pattern: RegExp): string[] {
   return paths.flatMap((path) =>
     lines(path).flatMap((line, at) => (pattern.test(line.replace(/\/\/.*/, '')) ? [`${path}:${at + 1}`] : [])),
@@ -30,27 +30,27 @@ const RUST = files('src', '.rs')
 const outside = (...folders: string[]) =>
   RUST.filter((path) => !folders.some((folder) => path.startsWith(`src/${folder}/`)))
 
-test('rust_is_found', (t) => {
+test('rust_files_are_found', (t) => {
   t.true(RUST.length > 20)
 })
 
-test('libc_stands_in_sys_alone', (t) => {
+test('libc_is_used_in_sys_only', (t) => {
   t.deepEqual(places(outside('sys'), /\blibc::/), [])
 })
 
-test('libuv_stands_in_uv_alone', (t) => {
+test('libuv_is_used_in_uv_only', (t) => {
   t.deepEqual(places(outside('uv'), /\buv_\w+\(|c"uv_/), [])
 })
 
-test('node_api_stands_in_bindings_alone', (t) => {
+test('napi_is_used_in_bindings_only', (t) => {
   t.deepEqual(places(outside('bindings'), /\bnapi(_derive)?::/), [])
 })
 
-test('unsafe_stands_in_sys_uv_and_bindings_alone', (t) => {
+test('unsafe_is_used_in_sys_uv_and_bindings_only', (t) => {
   t.deepEqual(places(outside('sys', 'uv', 'bindings'), /\bunsafe\s*(\{|fn|impl|extern)/), [])
 })
 
-test('each_unsafe_block_stands_under_its_reason', (t) => {
+test('each_unsafe_block_has_a_SAFETY_comment', (t) => {
   const unexplained = RUST.flatMap((path) => {
     const code = lines(path)
     return code.flatMap((line, at) => {
@@ -68,7 +68,7 @@ for (const [folder, may] of [
   ['uv', ['uv', 'sys']],
   ['thread', ['thread', 'sys']],
 ] as const) {
-  test(`${folder}_knows_nothing_of_what_stands_above_it`, (t) => {
+  test(`${folder}_imports_nothing_above_it`, (t) => {
     const others = ['sys', 'core', 'uv', 'thread', 'bindings'].filter(
       (other) => !(may as readonly string[]).includes(other),
     )
@@ -77,7 +77,7 @@ for (const [folder, may] of [
   })
 }
 
-test('lib_reaches_the_addon_through_the_generated_loader_alone', (t) => {
+test('lib_loads_the_addon_through_the_generated_loader_only', (t) => {
   t.deepEqual(places(files('lib', '.ts'), /\.node['"]|process\.dlopen|createRequire/), [])
 })
 
