@@ -1,7 +1,9 @@
 // Runs the tests on every runtime that is installed: this Node, those in .cache/node-*, Bun and Deno in
 // .cache/contenders or on the PATH.
 //
-//   node scripts/runtimes.js [--only NAME,NAME] [--record | SPEC...]    NAME: node-20, bun, deno; SPEC: a path of __test__
+//   node scripts/runtimes.js [--only NAME,NAME] [--record | SPEC...]
+//
+// NAME: node-20, bun, deno. SPEC: a path in __test__.
 //
 // On Node, ava runs the tests. ava does not run on Bun and Deno: there scripts/runtimes/ava.js takes its place. Prints
 // the failed tests, the skipped tests with their reasons, a table, and "N passed, N failed". `--record` writes the

@@ -1,6 +1,8 @@
 // Runs the tests on a packed binary for another platform: another libc or, under qemu, another processor.
 //
-//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [--record | -- arguments of ava]    PLATFORM: linux-arm64-gnu, ...
+//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [--record | -- arguments of ava]
+//
+// PLATFORM: linux-arm64-gnu, linux-arm64-musl or linux-x64-musl.
 //
 // Prints the skipped tests by reason and "N passed, N failed, N skipped". `--record` writes the record for
 // docs/suite.md. docs/emulation.md lists the requirements and what qemu cannot do. All mounts are made in a separate

@@ -15,7 +15,8 @@ export function commitHere() {
 /**
  * Writes the record of a complete run.
  *
- * @param {{ runtime: string, architecture: string, libc: string, on: string, commit: string }} where `runtime` with its version, for example `Node 24.1.0`
+ * @param {{ runtime: string, architecture: string, libc: string, on: string, commit: string }} where
+ *   `runtime` with its version, for example `Node 24.1.0`
  * @param {import('./tally.js').Tally} tally
  */
 export function record(where, { passed, failed, skipped }) {
