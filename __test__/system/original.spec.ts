@@ -185,7 +185,7 @@ test('make-io-multiplexer: the constructor adds the given sockets', async (t) =>
   t.deepEqual(targets, new Set([client, server]))
 })
 
-test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a closed socket is removed automatically, and removing it again is harmless', async (t) => {
+test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a closed socket is removed, and remove() of it is harmless', async (t) => {
   const { client, server } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   multiplexer.add(server, 'r')
