@@ -1,22 +1,24 @@
-// What a run gives: the shape of the JSON.
+// The results of a run, as they are written to a JSON file.
 
 import type { Memory, Syscalls } from './counted.js'
 import type { Sample } from './measure.js'
 import { type Spread, median, spreadOf, sum } from './statistics.js'
 
-/** Whom the others are compared with, where they took part. */
+/** The contenders that the others are compared with, if they take part. */
 export const REFERENCES = ['bare', 'net', 'bun'] as const
 export type Reference = (typeof REFERENCES)[number]
 
 export interface Timed {
   /** Microseconds of server CPU per unit. */
   readonly cpu: Spread
-  /** Its parts, told apart by the kernel's timer tick: exact to some hundredths of a microsecond in long runs only. */
+  /**
+   * Its parts, sampled by the timer tick of the kernel: exact to some hundredths of a microsecond in long runs only.
+   */
   readonly user: number
   readonly system: number
-  /** Medians of the paired ratios: each sample to the reference's of the same round. */
+  /** The spread of the ratios of each sample to the sample of the reference in the same round. */
   readonly ratio: Partial<Record<Reference, Spread>>
-  /** The paired ratios to the control load. */
+  /** The spread of the ratios to the control load. */
   readonly control?: Spread
   readonly perSecond: number
   readonly p50: number

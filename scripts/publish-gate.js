@@ -1,4 +1,4 @@
-// Stands before `npm publish`: every binary is there, none asks for more than it may, and all packages have one version.
+// Runs before `npm publish`: every binary exists and is within the limits, and all packages have the same version.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -15,7 +15,7 @@ for (const { folder } of TARGETS) {
   if (version !== manifest.version) problems.push(`${folder} has version ${version}, the root ${manifest.version}`)
 }
 if (spawnSync(process.execPath, ['scripts/inspect-binaries.js'], { stdio: 'inherit' }).status !== 0)
-  problems.push('a binary asks for too much')
+  problems.push('a binary exceeds the limits')
 for (const problem of problems) console.log(`FAILED  ${problem}`)
 console.log(`${built.length} of ${TARGETS.length} binaries`)
 process.exit(problems.length === 0 ? 0 : 1)

@@ -29,7 +29,7 @@ async function untilListening(port: string): Promise<void> {
   }
 }
 
-test('each_block_of_code_is_run_by_a_test_here', (t) => {
+test('each_code_block_is_run_by_a_test_of_this_file', (t) => {
   t.is(blocks('ts').length, 2)
   t.is(blocks('console').length, 1)
   t.is(blocks('sh').length, 1)
@@ -45,7 +45,7 @@ testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
   t.deepEqual(stdout.trimEnd().split('\n'), shown)
 })
 
-test('the_handlers_print_what_their_comments_say', async (t) => {
+test('the_example_with_handlers_prints_what_its_comments_say', async (t) => {
   const code = blocks('ts')[1]!
   const shown = shownBy(code)
   t.is(shown.length, 2)
@@ -54,7 +54,7 @@ test('the_handlers_print_what_their_comments_say', async (t) => {
   t.deepEqual(stdout.trimEnd().split('\n').sort(), shown.sort())
 })
 
-test('the_two_commands_are_scripts_of_the_package', (t) => {
+test('the_commands_are_scripts_of_the_package', (t) => {
   const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
   for (const [, name] of blocks('sh')[0]!.matchAll(/^npm (\w+)/gm)) t.truthy(scripts[name!], name)
 })

@@ -1,5 +1,5 @@
-// One test for each row of what the original m-socket (2012, Common Lisp) does, in its order, named after its function; then what it promises,
-// what it says it cannot do, and where it errs. The depths of each are in the spec of its noun.
+// One test for each function of the original m-socket (2012, Common Lisp), in its order and named after it. Then its
+// promises, its known problems and its errors. The specs of the other folders test each part in detail.
 
 import { randomBytes } from 'node:crypto'
 import dns from 'node:dns/promises'
@@ -42,7 +42,7 @@ import {
 
 const byte = new Uint8Array(1)
 
-test('make-listener-socket: listens on an address, or tries each of a name and gathers the errors into one', async (t) => {
+test('make-listener-socket: listens on an address; of a name, tries each address and rejects with one AggregateError', async (t) => {
   const listener = closing(t, Listener.bind({ host: '127.0.0.1' }))
   const { port } = listener.address as InetAddress
   const named = closing(t, await Listener.bindHost({ host: 'localhost' }))
@@ -54,7 +54,7 @@ test('make-listener-socket: listens on an address, or tries each of a name and g
   )
 })
 
-test('accept: the next connection, non-blocking, or null when nobody waits', async (t) => {
+test('accept: returns the next connection, non-blocking, or null when there is none', async (t) => {
   const listener = listening(t)
   t.is(listener.accept(), null)
   const client = resetting(t, Socket.connect(reach(listener)))
@@ -65,7 +65,7 @@ test('accept: the next connection, non-blocking, or null when nobody waits', asy
   t.is(listener.accept(), null)
 })
 
-test("receive: fills the caller's array, and tells data, nothing, the end and an error apart", async (t) => {
+test("receive: fills the caller's array; data, no data, the end and an error are distinct", async (t) => {
   const { client, server } = await connectedPair(t)
   const into = Buffer.alloc(10)
   t.is(client.receive(into), null)
@@ -83,7 +83,7 @@ test("receive: fills the caller's array, and tells data, nothing, the end and an
   t.is(server.state, 'closed')
 })
 
-test('send: one of five statuses, and after any of the first three the caller has nothing more to do', async (t) => {
+test('send: returns one of five statuses; with the first three all data is accepted', async (t) => {
   const { client, server } = await narrowPair(t)
   const statuses: string[] = [client.send('a')]
   const large = Buffer.alloc(1 << 20, 'b')
@@ -100,7 +100,7 @@ test('send: one of five statuses, and after any of the first three the caller ha
   t.deepEqual(statuses, ['sent', 'partially-sent', 'queued', 'not-sent', 'closed'])
 })
 
-test('the send queue: 64 KiB, the last piece may go over, and what goes in is a copy', async (t) => {
+test('the send queue: holds 64 KiB, the last piece may exceed that, and data is copied', async (t) => {
   const { client, server } = await narrowPair(t)
   t.is(client.sendQueueLimit, 65536)
   const before = fill(client)
@@ -116,9 +116,9 @@ test('the send queue: 64 KiB, the last piece may go over, and what goes in is a 
   t.false(received.subarray(before).includes('y'))
 })
 
-test('flush-send-buffers: tries to empty the queue now, never blocks, also not in blocking mode; the multiplexer does it by itself', async (t) => {
+test('flush-send-buffers: sends from the queue and never blocks, even in blocking mode; the multiplexer flushes by itself', async (t) => {
   const { client, server } = await narrowPair(t)
-  // More than the kernel, which is full, makes room for when it passes on what is on its way.
+  // More than the room that the full kernel buffer gains while it delivers what is in flight.
   const taken = fill(client) + 50_000
   t.is(client.send(new Uint8Array(50_000)), 'queued')
   t.false(client.flush())
@@ -129,7 +129,7 @@ test('flush-send-buffers: tries to empty the queue now, never blocks, also not i
   t.true(client.flush())
 })
 
-test('close-socket: what is queued goes out first, then it closes, and nothing waits for it', async (t) => {
+test('close-socket: sends the queue, then closes, and never blocks', async (t) => {
   const { client, server } = await narrowPair(t)
   const taken = fill(client)
   client.close()
@@ -138,7 +138,7 @@ test('close-socket: what is queued goes out first, then it closes, and nothing w
   await until(() => client.state === 'closed')
 })
 
-test('shutdown: writing by default, reading, or both, after the queue has gone out', async (t) => {
+test('shutdown: ends writing (the default), reading or both, after the queue is sent', async (t) => {
   const { client, server } = await narrowPair(t)
   const taken = fill(client)
   client.shutdown()
@@ -150,7 +150,7 @@ test('shutdown: writing by default, reading, or both, after the queue has gone o
   t.deepEqual([server.readEnded, server.writeEnded], [true, true])
 })
 
-test('blocking?: off unless told otherwise; on, receive waits for some data and send for all of it to be taken', async (t) => {
+test('blocking?: off by default; if on, receive waits for data and send waits until all is accepted', async (t) => {
   const listener = listening(t)
   const worker = new Worker(new URL('../support/blocking-worker.ts', import.meta.url), {
     workerData: { to: reach(listener), script: 'echo' },
@@ -165,7 +165,7 @@ test('blocking?: off unless told otherwise; on, receive waits for some data and 
   t.deepEqual(await report, [{ status: 'sent', received: 5, text: 'hello', warnings: 0 }])
 })
 
-test('socket-raw: the file descriptor', async (t) => {
+test('socket-raw: fd is the file descriptor', async (t) => {
   const { client } = await connectedPair(t)
   const listener = listening(t)
   for (const { fd } of [client, listener]) t.regex(openDescriptors().get(fd) ?? '', /^socket:/)
@@ -173,7 +173,7 @@ test('socket-raw: the file descriptor', async (t) => {
   t.is(client.fd, -1)
 })
 
-test('make-io-multiplexer: with the sockets given', async (t) => {
+test('make-io-multiplexer: the constructor adds the given sockets', async (t) => {
   const { client, server } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer(client, server))
   const targets = new Set<unknown>()
@@ -185,7 +185,7 @@ test('make-io-multiplexer: with the sockets given', async (t) => {
   t.deepEqual(targets, new Set([client, server]))
 })
 
-test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a closed socket leaves by itself, and may be removed', async (t) => {
+test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a closed socket is removed, and remove() of it is harmless', async (t) => {
   const { client, server } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   multiplexer.add(server, 'r')
@@ -200,24 +200,24 @@ test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a clos
   t.notThrows(() => multiplexer.remove(server))
 })
 
-test.serial('wait-for-events: up to 1,000 ready sockets at a time, each readable or writable', (t) => {
+test.serial('wait-for-events: reports up to 1,000 ready sockets at a time, each readable or writable', (t) => {
   const listener = listening(t, 'unix', { backlog: 1001 })
   const clients = Array.from({ length: 1001 }, () => resetting(t, Socket.connect(reach(listener))))
   const multiplexer = closing(t, new Multiplexer(...clients))
-  const told = new Map<unknown, number>()
+  const reported = new Map<unknown, number>()
   const batches: number[] = []
-  while (told.size < clients.length) {
+  while (reported.size < clients.length) {
     const events = multiplexer.waitSync(10_000)
     if (events.length === 0) break
     batches.push(events.length)
-    for (const { target, writable } of events) if (writable) told.set(target, (told.get(target) ?? 0) + 1)
+    for (const { target, writable } of events) if (writable) reported.set(target, (reported.get(target) ?? 0) + 1)
   }
-  t.is(told.size, 1001)
-  t.true([...told.values()].every((count) => count === 1))
+  t.is(reported.size, 1001)
+  t.true([...reported.values()].every((count) => count === 1))
   t.is(Math.max(...batches), 1000)
 })
 
-test("wait-for-events: the peer's shutdown, hang-up and errors report as readable", async (t) => {
+test('wait-for-events: a shutdown of the peer, a hang-up and an error are reported as readable', async (t) => {
   const { client, server } = await connectedPair(t)
   server.shutdown()
   t.like(await nextEvent(client, 'r'), { readable: true, readEnded: true, hangup: false, error: false })
@@ -228,7 +228,7 @@ test("wait-for-events: the peer's shutdown, hang-up and errors report as readabl
   t.like(await nextEvent(other.client, 'r'), { readable: true, error: true })
 })
 
-test('wait-for-events: flushes queues and carries out pending closes on the way', async (t) => {
+test('wait-for-events: flushes queues and completes pending closes', async (t) => {
   const { client, server } = await narrowPair(t)
   const multiplexer = closing(t, new Multiplexer(client))
   const taken = fill(client)
@@ -238,7 +238,7 @@ test('wait-for-events: flushes queues and carries out pending closes on the way'
   t.is((await receiving).length, taken)
 })
 
-test('wait-for-events: nothing within the time is an empty list, and a negative time is refused', async (t) => {
+test('wait-for-events: a timeout gives an empty list, and a negative timeout is refused', async (t) => {
   const { client } = await connectedPair(t)
   const multiplexer = closing(t, new Multiplexer())
   multiplexer.add(client, 'r')
@@ -279,7 +279,7 @@ test('make-socket-stream: reading never blocks, a full queue and a closed socket
   t.true(error instanceof SocketError)
 })
 
-test('make-socket-stream: it is a stream as any other', async (t) => {
+test('make-socket-stream: the stream can be piped like any other', async (t) => {
   const { client, server } = await connectedPair(t)
   const data = randomBytes(1 << 20)
   const there = toDuplex(server)
@@ -289,7 +289,7 @@ test('make-socket-stream: it is a stream as any other', async (t) => {
   t.true((await buffer(here)).equals(data))
 })
 
-test('finalizers: a socket or multiplexer that nobody refers to is closed by the garbage collector, and reported', async (t) => {
+test('finalizers: an unreachable socket or multiplexer is closed when it is garbage-collected, with a warning', async (t) => {
   const listener = listening(t)
   const { stdout, stderr } = await runModule(
     t,
@@ -328,7 +328,7 @@ test('the example: an echo server on all addresses', async (t) => {
   )
 })
 
-test("errors: what failed, the system's name for it, and its number", async (t) => {
+test('errors: have the failed call, the error code and errno', async (t) => {
   const port = freePort()
   const listener = listening(t, 'IPv4', { port })
   const bound = t.throws(() => Listener.bind({ host: '127.0.0.1', port }), { instanceOf: SocketError }) as SocketError
@@ -352,13 +352,13 @@ test("errors: what failed, the system's name for it, and its number", async (t) 
   })
 })
 
-// What it promises
+// Its promises
 
-test('promise: nothing ever blocks, the wait for events apart', async (t) => {
+test('promise: nothing blocks except the wait for events', async (t) => {
   const { client } = await narrowPair(t)
   const listener = listening(t, 'IPv4', { backlog: 0 })
   await connectOutcome(resetting(t, Socket.connect(reach(listener))))
-  // Each of these would wait: for data, for room, for a connection, for an answer. If one did, nobody would ever end it.
+  // In blocking mode each of these would wait forever: for data, for room, for a connection, for an answer.
   let status
   do status = client.send(new Uint8Array(4096))
   while (status !== 'not-sent')
@@ -394,9 +394,9 @@ test('promise: no global state; any thread may call', async (t) => {
   for (const [report] of await reports) t.like(report as object, { status: 'sent', received: 5, text: 'hello' })
 })
 
-// What it says it cannot do
+// Its known problems
 
-test('known problem 1: it cannot make connections; ours connects, without blocking', async (t) => {
+test('known problem 1: it cannot connect; ours connects without blocking', async (t) => {
   const listener = listening(t)
   const client = Socket.connect(reach(listener))
   resetting(t, client)
@@ -421,7 +421,7 @@ test('known problem 2: resolving a host name blocks; ours never does', async (t)
   t.like((await binding).address, { address: '127.0.0.1' })
 })
 
-test("known problem 3: every byte is copied; ours reads into and writes from the caller's own memory, and allocates none", async (t) => {
+test("known problem 3: it copies every byte; ours uses the caller's memory and allocates none", async (t) => {
   const { client, server } = await connectedPair(t, 'unix')
   const memory = Buffer.alloc(2 * 65536)
   const [from, into] = [memory.subarray(0, 65536).fill('z'), memory.subarray(65536)]
@@ -442,7 +442,7 @@ test("known problem 3: every byte is copied; ours reads into and writes from the
   t.true(grown < 1 << 20, `${grown} bytes of new array buffers`)
 })
 
-test('known problem 4: it was tried on few hosts; ours claims the runtimes that its tests run on', (t) => {
+test('known problem 4: it was tried on few hosts; ours names the versions of Node that its tests run on', (t) => {
   const { engines } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     engines: { node: string }
   }
@@ -454,9 +454,9 @@ test('known problem 4: it was tried on few hosts; ours claims the runtimes that 
   )
 })
 
-// Where it errs
+// Its errors
 
-test("error 1: the peer's end closes the whole socket; ours stays half open", async (t) => {
+test('error 1: the end of the peer closes the whole socket; ours stays half open', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send('question')
   client.shutdown()
@@ -467,7 +467,7 @@ test("error 1: the peer's end closes the whole socket; ours stays half open", as
   t.is(String(await receiveToEnd(client)), 'answer')
 })
 
-test.serial('error 2: its event table is keyed by descriptor, a number that the kernel reuses; ours is not', (t) =>
+test.serial('error 2: its event table is keyed by descriptor, which the kernel reuses; ours is keyed by handle', (t) =>
   playUntilNumbered(async () => {
     const pairs = [await connectedPair(t), await connectedPair(t)]
     const [first, second] = pairs.map(({ client }) => client) as [Socket, Socket]
@@ -482,7 +482,7 @@ test.serial('error 2: its event table is keyed by descriptor, a number that the 
       () => events.length === 2,
       (batch) => (events = batch),
     )
-    // Between the event and its turn the socket is closed, and a new one gets its number.
+    // Before the event is handled, the socket is closed and a new one gets the same descriptor number.
     const { fd } = second
     second.reset()
     multiplexer.add(
