@@ -78,7 +78,7 @@ const WRONG = {
   'type number (-1)': -1,
   'type number (1.5)': 1.5,
   'type number (NaN)': NaN,
-  "type string ('80')": '80',
+  "type string ('80x')": '80x',
   'type bigint (80n)': 80n,
   'type symbol (Symbol(80))': Symbol('80'),
   "type string ('123456789012345678901234...)": '1'.concat('23456789012345678901234567890'),

@@ -1,6 +1,6 @@
 import { getSystemErrorName, inspect } from 'node:util'
 
-/** What a {@link SocketError} knows besides its message and code. */
+/** What a {@link SocketError} has besides its message and code. */
 export interface SocketErrorDetails {
   /** The error number, negative as in Node. */
   errno?: number
@@ -12,10 +12,10 @@ export interface SocketErrorDetails {
   port?: number
 }
 
-/** Where a call was directed to: an IP address or the path of a Unix socket. */
+/** The address that a call was directed to: an IP address or the path of a Unix socket. */
 export type ErrorAddress = { readonly address: string; readonly port?: number } | { readonly path: string }
 
-/** What the operating system or the state of a socket refused: the base of all socket errors. */
+/** The operating system, or the state of a socket, refused a call: the base of all socket errors. */
 export class SocketError extends Error {
   /** The name of the errno, `'ECONNREFUSED'`, or of the state, `'ERR_SOCKET_CLOSED'`. */
   readonly code: string
@@ -69,13 +69,13 @@ export class SocketQueueError extends SocketError {
  */
 export function systemError(errno: number, syscall: string, at?: ErrorAddress, note?: string): SocketError {
   const code = getSystemErrorName(-errno)
-  const place = at === undefined ? '' : ` ${describeAddress(at)}`
+  const where = at === undefined ? '' : ` ${describeAddress(at)}`
   const details: SocketErrorDetails = { errno: -errno, syscall }
   if (at !== undefined) {
     details.address = 'path' in at ? at.path : at.address
     if (!('path' in at) && at.port !== undefined) details.port = at.port
   }
-  return new SocketError(`${syscall} ${code}${place}${note === undefined ? '' : `: ${note}`}`, code, details)
+  return new SocketError(`${syscall} ${code}${where}${note === undefined ? '' : `: ${note}`}`, code, details)
 }
 
 /** ERR_INVALID_ARG_TYPE; `expected` completes "must be": `of type number`, `an instance of Uint8Array`. */
@@ -92,6 +92,21 @@ export function invalidArgValue(name: string, value: unknown, reason: string): T
     new TypeError(`The ${kindOf(name)} '${name}' ${reason}. Received ${shorten(inspect(value), 128)}`),
     'ERR_INVALID_ARG_VALUE',
   )
+}
+
+/**
+ * ERR_INVALID_ARG_TYPE of options that exclude each other; `expected` completes "must have": `either path, or host`.
+ *
+ * @param names the options in question, of which those that are given are listed
+ */
+export function conflictingOptions(
+  expected: string,
+  options: object,
+  names: readonly string[],
+): TypeError & { code: string } {
+  const given = names.filter((name) => (options as Record<string, unknown>)[name] !== undefined)
+  const message = `The "options" argument must have ${expected}. Received ${given.join(', ')}`
+  return withCode(new TypeError(message), 'ERR_INVALID_ARG_TYPE')
 }
 
 /** ERR_OUT_OF_RANGE; `range` completes "It must be": `>= 0 && <= 255`. */
@@ -112,11 +127,12 @@ export function badPort(name: string, value: unknown): RangeError & { code: stri
   )
 }
 
-/** ERR_INVALID_STATE; the call is not possible now. */
+/** ERR_ILLEGAL_CONSTRUCTOR: instances come from elsewhere. */
 export function illegalConstructor(name: string, maker: string): TypeError & { code: string } {
   return withCode(new TypeError(`Illegal constructor: a ${name} is made by ${maker}`), 'ERR_ILLEGAL_CONSTRUCTOR')
 }
 
+/** ERR_INVALID_STATE: the call is not possible now. */
 export function invalidState(message: string): Error & { code: string } {
   return withCode(new Error(`Invalid state: ${message}`), 'ERR_INVALID_STATE')
 }
@@ -160,7 +176,7 @@ function shorten(text: string, length: number): string {
   return text.length > length + 3 ? `${text.slice(0, length)}...` : text
 }
 
-/** Makes an uncaught exception of it, once the code that runs now is done. */
+/** Makes an uncaught exception of an error, after the code that runs now. */
 export function throwLater(error: unknown): void {
   queueMicrotask(() => {
     throw error

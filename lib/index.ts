@@ -1,22 +1,42 @@
 import '../loadable.js'
 
-export { Listener, type ListenerOptions } from './model/listener.js'
-export {
-  type SendStatus,
-  type ShutdownHow,
-  Socket,
-  type SocketConnectOptions,
-  type SocketState,
-} from './model/socket.js'
+export { Listener } from './model/listener.js'
+export type {
+  CommonListenerOptions,
+  DescriptorListenerOptions,
+  InetListenerOptions,
+  ListenerOptions,
+  UnixListenerOptions,
+} from './model/bind.js'
+export { type SendStatus, type ShutdownHow, Socket } from './model/socket.js'
+export type { SocketState } from './model/stream-source.js'
+export type { InetSocketOptions, SocketConnectOptions, UnixSocketOptions } from './model/connect-options.js'
 export { Multiplexer } from './model/multiplexer.js'
-export type { Descriptor, Event, Interest, Mode, Target } from './model/event.js'
-export type { Address, InetAddress, UnixAddress } from './model/address.js'
-export { listen, type ConnectionOptions, type ListenOptions, Server } from './connection/server.js'
-export { connect, type ConnectAttemptError, type ConnectOptions } from './connection/connect.js'
-export { Connection, type ReadyState } from './connection/connection.js'
-export type { Answer, Handlers } from './connection/handlers.js'
-export type { Writable } from './loop/receive-buffer.js'
+export type { Descriptor, Event, Interest, Mode, ReadyEvent, Target } from './model/event.js'
 export type { Source } from './model/source.js'
+export type { Address, InetAddress, UnixAddress } from './model/address.js'
+export {
+  type DescriptorListenOptions,
+  type InetListenOptions,
+  type ListenOptions,
+  type ListenerListenOptions,
+  type ServerOptions,
+  type UnixListenOptions,
+  listen,
+} from './connection/listen.js'
+export { type CloseOptions, Server } from './connection/server.js'
+export {
+  type ClientOptions,
+  type ConnectOptions,
+  type InetConnectOptions,
+  type UnixConnectOptions,
+  connect,
+} from './connection/connect.js'
+export type { ConnectAttemptError } from './connection/race.js'
+export type { ConnectionOptions, HostOption, InitialData, PathOption } from './connection/options.js'
+export { Connection, type ReadyState } from './connection/connection.js'
+export type { Handlers } from './connection/handlers.js'
+export type { Data } from './connection/data.js'
 export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './streams/duplex.js'
 export { type SocketInfo, type WebStreams, toWeb } from './streams/web.js'
 export { SocketClosedError, SocketError, type SocketErrorDetails, SocketQueueError } from './errors.js'

@@ -2,16 +2,24 @@ import { isIP } from 'node:net'
 
 import { badPort, invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 
-/** The largest timeout that epoll_wait(2) and poll(2), whose timeouts are ints, can express. */
-export const MAX_TIMEOUT = 2 ** 31 - 1
+/** The largest int: of descriptors, and of the timeouts of epoll_wait(2), poll(2) and Node's timers. */
+export const INT_MAX = 2 ** 31 - 1
 
 /** `sizeof(sun_path)`, unix(7). */
 const PATH_SIZE = 108
 
-/** An integer from 0 to 65535. */
+/** An integer from 0 to 65535, also as a string of decimal digits: as it comes from an environment variable. */
 export function port(value: unknown, name = 'port'): number {
-  if (!isIntegerIn(value, 0, 65535)) throw badPort(name, value)
-  return value
+  const number = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value
+  if (!isIntegerIn(number, 0, 65535)) throw badPort(name, value)
+  return number
+}
+
+/** A host's name or address: a string that is not empty. */
+export function host(value: unknown, name = 'host'): string {
+  const text = string(value, name)
+  if (text === '') throw invalidArgValue(name, value, 'must not be empty')
+  return text
 }
 
 /**
@@ -46,25 +54,25 @@ export function unixPath(value: unknown, name = 'path'): string {
   return path
 }
 
-/** Milliseconds, rounded up and clamped to an int; -1, for ever, for undefined and Infinity. */
+/** Milliseconds, rounded up and clamped to an int; -1, no limit, for undefined and Infinity. */
 export function timeout(value: unknown, name = 'timeout'): number {
   if (value === undefined) return -1
   const milliseconds = number(value, name)
   if (!(milliseconds >= 0)) throw outOfRange(name, '>= 0', value)
   if (milliseconds === Infinity) return -1
-  return Math.min(Math.ceil(milliseconds), MAX_TIMEOUT)
+  return Math.min(Math.ceil(milliseconds), INT_MAX)
 }
 
-/** A span of time in milliseconds that fits into an int. */
-export function span(value: unknown, name: string): number {
+/** A duration in milliseconds that fits into an int. */
+export function duration(value: unknown, name: string): number {
   const milliseconds = number(value, name)
-  if (!(milliseconds >= 0 && milliseconds <= MAX_TIMEOUT)) throw outOfRange(name, `>= 0 && <= ${MAX_TIMEOUT}`, value)
+  if (!(milliseconds >= 0 && milliseconds <= INT_MAX)) throw outOfRange(name, `>= 0 && <= ${INT_MAX}`, value)
   return milliseconds
 }
 
-/** A {@link span}, rounded up to whole milliseconds. */
+/** A {@link duration}, rounded up to whole milliseconds. */
 export function milliseconds(value: unknown, name: string): number {
-  return Math.ceil(span(value, name))
+  return Math.ceil(duration(value, name))
 }
 
 /** One of a few strings. */
@@ -112,12 +120,25 @@ export function number(value: unknown, name: string): number {
   return value
 }
 
-/** An object whose own keys are all in `known`; another key is an error that suggests the nearest one. */
-export function options(value: unknown, known: readonly string[], name = 'options'): object {
+/** How {@link options} names things in its errors. */
+export interface OptionNames {
+  /** The object. **Default:** `'options'`. */
+  readonly name?: string
+  /** By names that other libraries have for an option: its name here, in quotes. */
+  readonly hints?: Readonly<Record<string, string>>
+}
+
+/** An object whose own keys are all in `known`; another key is an error that suggests the right one, or the nearest. */
+export function options(
+  value: unknown,
+  known: readonly string[],
+  { name = 'options', hints }: OptionNames = {},
+): object {
   if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value)
   for (const [key, its] of Object.entries(value)) {
-    if (!known.includes(key))
-      throw invalidArgValue(`${name}.${key}`, its, `is not a known option${suggest(key, known)}`)
+    if (known.includes(key)) continue
+    const hint = hints && Object.hasOwn(hints, key) ? ` (did you mean ${hints[key]}?)` : suggest(key, known)
+    throw invalidArgValue(`${name}.${key}`, its, `is not a known option${hint}`)
   }
   return value
 }

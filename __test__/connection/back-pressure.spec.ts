@@ -7,26 +7,26 @@ import type { Connection, Handlers } from 'm-socket'
 
 import { outcomeOf, start } from '../support/child.js'
 import { fixturePath, run } from '../support/fixture.js'
-import { sleep } from '../support/idleness.js'
-import { linked, narrowlyLinked } from '../support/linked.js'
+import { sleep } from '../support/timing.js'
+import { linked, narrowlyLinked } from '../support/connection-pair.js'
 import { residentBytes } from '../support/memory.js'
 import type { Family } from '../support/pair.js'
-import { testWith } from '../support/peers.js'
-import { serving } from '../support/serving.js'
+import { testWith } from '../support/programs.js'
+import { serving } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
 const MIB = 1 << 20
 
-/** Of odd length, so that no power of two is a period of what is written. */
+/** The odd length keeps the written bytes from repeating at a power of two. */
 const POOL = randomBytes(MIB - 1)
 
-/** How much is given to one write. */
+/** Bytes per write. */
 const PIECE = 100_003
 
 type Verb = 'write' | 'tryWrite'
 
-/** Writes more than there is memory for in any queue, as a program should: what a short write left goes with `drain`. */
+/** Writes more than any queue may hold; after a short write it continues in `drain`. */
 class Pump {
   readonly sum = createHash('sha256')
   readonly #verb: Verb
@@ -34,9 +34,9 @@ class Pump {
   #written = 0
   shortWrites = 0
   drains = 0
-  /** The most that was ever queued. */
+  /** The largest queue seen, in bytes. */
   peak = 0
-  /** The most memory that the process ever had, in bytes. */
+  /** The largest resident memory of the process seen, in bytes. */
   memory = 0
 
   constructor(verb: Verb, total: number) {
@@ -86,7 +86,7 @@ function slowly(sum: Hash, onEnd: () => void): Handlers {
 
 for (const family of ['IPv4', 'unix'] as const) {
   for (const verb of ['write', 'tryWrite'] as const) {
-    test.serial(`a_slow_connection_gets_every_byte_of_a_fast_one: ${verb}, ${family}`, async (t) => {
+    test.serial(`a_slow_receiver_gets_every_byte: ${verb}, ${family}`, async (t) => {
       const pump = new Pump(verb, 4 * MIB)
       const received = createHash('sha256')
       let ended = false
@@ -106,7 +106,7 @@ for (const family of ['IPv4', 'unix'] as const) {
     })
   }
 
-  test.serial(`what_end_is_given_arrives_whole_at_a_slow_connection: ${family}`, async (t) => {
+  test.serial(`end_delivers_all_of_its_data_to_a_slow_receiver: ${family}`, async (t) => {
     const data = randomBytes(4 * MIB)
     const sum = createHash('sha256').update(data).digest('hex')
     const received = createHash('sha256')
@@ -122,7 +122,7 @@ for (const family of ['IPv4', 'unix'] as const) {
           open(it) {
             t.is(it.end(data), data.length)
             mostQueued = it.socket!.queued
-            // The socket has what it needs: the memory is the caller's again.
+            // end() has copied what it queued: the caller may reuse its buffer.
             data.fill(0)
           },
           drain: () => void drains++,
@@ -135,16 +135,16 @@ for (const family of ['IPv4', 'unix'] as const) {
     t.is(received.digest('hex'), sum)
     t.true(mostQueued > 50_000 && mostQueued < data.length)
     await until(() => accepted.readyState === 0)
-    // Nothing was left over that `drain` could be for.
+    // end() accepted everything, so no `drain` follows.
     t.is(drains, 0)
   })
 }
 
-/** The peer reads 64 MiB at its leisure: where pressure is not passed on, they all lie in this process. */
+/** Sent to a slow reader: without back-pressure all of it would be in this process's memory. */
 const MUCH = 64 * MIB
 
 for (const verb of ['write', 'tryWrite'] as const) {
-  testWith(['python3'], `a_slow_program_gets_every_byte_and_costs_no_memory: ${verb}, IPv4`, async (t) => {
+  testWith(['python3'], `a_slow_program_gets_every_byte_and_memory_stays_bounded: ${verb}, IPv4`, async (t) => {
     const pump = new Pump(verb, MUCH)
     const server = serving(t, { socket: pump.handlers })
     const before = residentBytes()
@@ -154,7 +154,7 @@ for (const verb of ['write', 'tryWrite'] as const) {
     staysSmall(t, pump, verb, before)
   })
 
-  testWith(['socat'], `a_slow_program_gets_every_byte_and_costs_no_memory: ${verb}, unix`, async (t) => {
+  testWith(['socat'], `a_slow_program_gets_every_byte_and_memory_stays_bounded: ${verb}, unix`, async (t) => {
     const pump = new Pump(verb, MUCH)
     const server = serving(t, { unix: freePath(t), socket: pump.handlers })
     const before = residentBytes()
@@ -167,7 +167,7 @@ for (const verb of ['write', 'tryWrite'] as const) {
   })
 }
 
-testWith(['python3'], 'a_slow_program_gets_all_of_what_end_was_given: IPv4', async (t) => {
+testWith(['python3'], 'end_delivers_all_of_its_data_to_a_slow_program: IPv4', async (t) => {
   const data = randomBytes(16 * MIB)
   const server = serving(t, { socket: { open: (it) => void it.end(data) } })
   const before = residentBytes()
@@ -175,7 +175,7 @@ testWith(['python3'], 'a_slow_program_gets_all_of_what_end_was_given: IPv4', asy
     start(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)], { stdio: ['ignore', 'pipe', 'pipe'] }),
   )
   await until(() => server.connections === 1)
-  // One copy of it lies in the queue, and no more.
+  // The queue holds one copy of the data.
   const grown = residentBytes() - before
   t.true(grown < 48 * MIB, `${(grown / MIB).toFixed(1)} MiB more`)
   const { code, stdout, stderr } = await reading
@@ -184,7 +184,7 @@ testWith(['python3'], 'a_slow_program_gets_all_of_what_end_was_given: IPv4', asy
   await until(() => server.connections === 0)
 })
 
-testWith(['socat'], 'a_slow_program_gets_all_of_what_end_was_given: unix', async (t) => {
+testWith(['socat'], 'end_delivers_all_of_its_data_to_a_slow_program: unix', async (t) => {
   const data = randomBytes(16 * MIB)
   const server = serving(t, { unix: freePath(t), socket: { open: (it) => void it.end(data) } })
   const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
@@ -194,7 +194,7 @@ testWith(['socat'], 'a_slow_program_gets_all_of_what_end_was_given: unix', async
   await until(() => server.connections === 0)
 })
 
-test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_queues_no_more_than_it_may', async (t) => {
+test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_respects_the_queue_limit', async (t) => {
   const total = 4 * MIB
   const left = new Map<Connection, Buffer>()
   let peak = 0
@@ -239,7 +239,7 @@ test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_queues_no_more_th
 
 // When drain is called
 
-/** A connection whose peer reads nothing until told to, and how often its `drain` was called. */
+/** A connection whose peer reads nothing until it is resumed, and a count of its `drain` calls. */
 async function stalled(
   t: ExecutionContext,
   family: Family,
@@ -264,7 +264,7 @@ async function stalled(
 }
 
 for (const family of ['IPv4', 'unix'] as const) {
-  test(`a_queue_that_took_all_leaves_without_drain: ${family}`, async (t) => {
+  test(`no_drain_follows_a_write_that_was_queued_whole: ${family}`, async (t) => {
     const { connection, accepted, drains } = await stalled(t, family, 2 * MIB)
     t.is(connection.write(Buffer.alloc(MIB)), MIB)
     t.true(connection.socket!.queued > 0)
@@ -274,7 +274,7 @@ for (const family of ['IPv4', 'unix'] as const) {
     t.is(drains(), 0)
   })
 
-  test(`several_short_writes_are_followed_by_one_drain_when_there_is_room: ${family}`, async (t) => {
+  test(`several_short_writes_are_followed_by_one_drain: ${family}`, async (t) => {
     const taken: number[] = []
     const { connection, accepted, drains } = await stalled(t, family, 50_000, (it) => void taken.push(it.write('room')))
     t.true(connection.write(Buffer.alloc(MIB)) < MIB)
@@ -303,7 +303,7 @@ for (const family of ['IPv4', 'unix'] as const) {
     t.is(drains(), before + 1)
   })
 
-  test(`a_paused_connection_is_told_of_room: ${family}`, async (t) => {
+  test(`a_paused_connection_gets_drain: ${family}`, async (t) => {
     const { connection, accepted, drains } = await stalled(t, family)
     connection.pause()
     connection.write(Buffer.alloc(MIB))
@@ -312,7 +312,7 @@ for (const family of ['IPv4', 'unix'] as const) {
     t.is(drains(), 1)
   })
 
-  test(`end_behind_a_queue_that_took_all_leads_to_no_drain: ${family}`, async (t) => {
+  test(`no_drain_follows_an_end_that_was_queued_whole: ${family}`, async (t) => {
     const { connection, accepted, drains } = await stalled(t, family)
     t.is(connection.end(Buffer.alloc(MIB)), MIB)
     accepted.resume()
@@ -322,7 +322,7 @@ for (const family of ['IPv4', 'unix'] as const) {
   })
 }
 
-test('each_short_write_has_its_drain', async (t) => {
+test('a_short_write_in_drain_leads_to_another_drain', async (t) => {
   let left = 5
   const { connection, accepted, drains } = await stalled(t, 'IPv4', 1000, (it) => {
     if (--left > 0) it.write(Buffer.alloc(MIB))
@@ -334,7 +334,7 @@ test('each_short_write_has_its_drain', async (t) => {
   t.is(drains(), 5)
 })
 
-test('a_connection_that_closes_while_it_waits_for_room_is_told_no_drain', async (t) => {
+test('a_connection_closed_while_waiting_for_drain_gets_none', async (t) => {
   const { connection, drains } = await stalled(t, 'IPv4')
   connection.write(Buffer.alloc(MIB))
   connection.terminate()
@@ -342,7 +342,7 @@ test('a_connection_that_closes_while_it_waits_for_room_is_told_no_drain', async 
   t.is(drains(), 0)
 })
 
-/** Writes until the kernel takes nothing more: what it passes on to the peer's own buffer makes room once more. */
+/** Writes until the kernel's buffers are full. Bytes that move on to the peer's receive buffer make room again. */
 async function fillKernel(connection: Connection): Promise<void> {
   for (let refusals = 0; refusals < 3;) {
     refusals = connection.tryWrite(Buffer.alloc(MIB)) === 0 ? refusals + 1 : 0
@@ -350,7 +350,7 @@ async function fillKernel(connection: Connection): Promise<void> {
   }
 }
 
-/** The queue is as long as it may be, and what is written stays out of this process's memory. */
+/** Asserts that the queue grew to its limit only, and that the written bytes did not pile up in memory. */
 function staysSmall(t: ExecutionContext, pump: Pump, verb: Verb, before: number): void {
   t.is(pump.peak, verb === 'write' ? 65536 : 0)
   t.true(pump.shortWrites > 0)
@@ -359,7 +359,7 @@ function staysSmall(t: ExecutionContext, pump: Pump, verb: Verb, before: number)
   t.true(grown < (MUCH * 3) / 4, `${(grown / MIB).toFixed(1)} MiB more`)
 }
 
-/** Reads a stream to its end, pausing now and then; tells how many bytes came and their SHA-256. */
+/** Reads a stream to its end, pausing after each eighth chunk; returns the number of bytes and their SHA-256. */
 async function readSlowly(stream: Readable): Promise<string> {
   const sum = createHash('sha256')
   let count = 0

@@ -5,19 +5,19 @@ import test from 'ava'
 import { Connection, type Handlers, type ReadyState, Socket, SocketError, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
-import { sleep, turn } from '../support/idleness.js'
-import { Journal } from '../support/journal.js'
-import { linked, narrowlyLinked } from '../support/linked.js'
+import { sleep, turn } from '../support/timing.js'
+import { Journal } from '../support/handler-log.js'
+import { linked, narrowlyLinked } from '../support/connection-pair.js'
 import { FAMILIES } from '../support/pair.js'
-import { testWith } from '../support/peers.js'
-import { resolvers, serving } from '../support/serving.js'
+import { testWith } from '../support/programs.js'
+import { resolvers, serving } from '../support/server.js'
 import { straced } from '../support/strace.js'
 import { until } from '../support/waiting.js'
 
 // Writing
 
 for (const family of FAMILIES) {
-  test(`what_is_written_arrives_whatever_it_is_made_of: ${family}`, async (t) => {
+  test(`write_takes_strings_buffers_and_views: ${family}`, async (t) => {
     const { connection, accepted } = await linked(t, { family })
     const bytes = Buffer.from('<bytes>')
     t.is(connection.write(bytes), 7)
@@ -31,7 +31,7 @@ for (const family of FAMILIES) {
   })
 }
 
-test('an_offset_and_a_length_choose_the_part_that_is_written', async (t) => {
+test('offset_and_length_select_what_is_written', async (t) => {
   const { connection, accepted } = await linked(t)
   const bytes = Buffer.from('0123456789')
   t.is(connection.write(bytes, 7), 3)
@@ -45,7 +45,7 @@ test('an_offset_and_a_length_choose_the_part_that_is_written', async (t) => {
   t.is(await text(accepted), '789' + '01' + '0' + '67' + '34' + '8')
 })
 
-test('a_string_is_written_whole', async (t) => {
+test('offset_and_length_are_ignored_for_a_string', async (t) => {
   const { connection, accepted } = await linked(t)
   t.is(connection.write('first', 2), 5)
   t.is(connection.tryWrite('then', 1, 2), 4)
@@ -67,7 +67,7 @@ test('the_caller_may_reuse_its_buffer_as_soon_as_write_returns', async (t) => {
   t.true((await text(accepted)) === expected)
 })
 
-test('write_takes_what_the_kernel_and_the_queue_have_room_for_to_the_byte', async (t) => {
+test('write_accepts_exactly_what_the_kernel_and_the_queue_have_room_for', async (t) => {
   const { connection } = await narrowlyLinked(t, { client: { highWaterMark: 10_000 } })
   const data = Buffer.alloc(1 << 20)
   const taken = connection.write(data)
@@ -77,7 +77,7 @@ test('write_takes_what_the_kernel_and_the_queue_have_room_for_to_the_byte', asyn
   t.is(connection.write(data), 0)
 })
 
-test('a_queue_of_no_bytes_leaves_only_the_kernel', async (t) => {
+test('with_a_queue_limit_of_0_write_accepts_only_what_the_kernel_takes', async (t) => {
   const { connection } = await narrowlyLinked(t, { client: { highWaterMark: 0 } })
   const taken = connection.write(Buffer.alloc(1 << 20))
   t.true(taken > 0 && taken < 1 << 20)
@@ -85,7 +85,7 @@ test('a_queue_of_no_bytes_leaves_only_the_kernel', async (t) => {
   t.is(connection.socket!.queued, 0)
 })
 
-test('tryWrite_queues_nothing_and_lets_the_queue_go_first', async (t) => {
+test('tryWrite_queues_nothing_and_returns_0_while_the_queue_is_not_empty', async (t) => {
   const { connection, accepted } = await narrowlyLinked(t, { client: { highWaterMark: 1000 } })
   const taken = connection.tryWrite(Buffer.alloc(1 << 20, 'a'))
   t.true(taken > 0 && taken < 1 << 20)
@@ -104,7 +104,7 @@ test('tryWrite_queues_nothing_and_lets_the_queue_go_first', async (t) => {
   t.true((await received) === 'a'.repeat(taken) + 'b'.repeat(more) + 'd')
 })
 
-test('nothing_is_written_after_the_end_nor_once_closed', async (t) => {
+test('writes_fail_after_end_and_after_close', async (t) => {
   const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true } })
   t.is(connection.end('last'), 4)
   t.is(connection.write('more'), -1)
@@ -119,7 +119,7 @@ test('nothing_is_written_after_the_end_nor_once_closed', async (t) => {
   t.is(connection.bytesWritten, 4)
 })
 
-test('nothing_is_written_to_a_peer_that_has_reset', async (t) => {
+test('writes_fail_after_a_reset_by_the_peer', async (t) => {
   const closed = resolvers<Error | undefined>()
   const { connection, accepted } = await linked(t, {
     client: { socket: { close: (_, error) => closed.resolve(error) } },
@@ -129,7 +129,7 @@ test('nothing_is_written_to_a_peer_that_has_reset', async (t) => {
   t.is(connection.write('more'), -1)
 })
 
-test('writing_nothing_takes_nothing_and_is_no_short_write', async (t) => {
+test('an_empty_write_returns_0_and_causes_no_drain', async (t) => {
   const journal = new Journal()
   const { connection } = await linked(t, { client: { socket: journal.handlers() } })
   t.is(connection.write(''), 0)
@@ -139,9 +139,9 @@ test('writing_nothing_takes_nothing_and_is_no_short_write', async (t) => {
   t.deepEqual(journal.entries, ['open'])
 })
 
-// What leaves when
+// When writes are sent
 
-test('small_writes_of_a_handler_wait_for_the_end_of_its_batch_and_large_ones_do_not', async (t) => {
+test('small_writes_of_a_handler_are_sent_at_the_end_of_the_batch_and_large_ones_at_once', async (t) => {
   const written: number[] = []
   const { connection, accepted } = await linked(t, {
     server: {
@@ -156,12 +156,12 @@ test('small_writes_of_a_handler_wait_for_the_end_of_its_batch_and_large_ones_do_
     },
   })
   connection.tryWrite('go')
-  // The large one takes with it what was gathered before.
+  // The large write also sends the corked one before it.
   await until(() => accepted.bytesWritten === 100 + 8193 + 5)
   t.deepEqual(written, [0, 0, 100 + 8193, 100 + 8193])
 })
 
-test('small_writes_that_outgrow_the_queue_leave_before_the_batch_ends', async (t) => {
+test('small_writes_beyond_the_queue_limit_are_sent_before_the_batch_ends', async (t) => {
   const accepts: number[] = []
   const { connection, accepted } = await linked(t, {
     server: {
@@ -178,13 +178,13 @@ test('small_writes_that_outgrow_the_queue_leave_before_the_batch_ends', async (t
   t.deepEqual(accepts, [400, 400, 400, 400, 400])
 })
 
-test('outside_of_handlers_a_write_leaves_at_once', async (t) => {
+test('a_write_outside_a_handler_is_sent_at_once', async (t) => {
   const { connection } = await linked(t)
   connection.write('x')
   t.is(connection.bytesWritten, 1)
 })
 
-test('flush_sends_what_a_handler_has_written_at_once', async (t) => {
+test('flush_in_a_handler_sends_at_once', async (t) => {
   const seen = resolvers<unknown[]>()
   const { connection } = await linked(t, {
     server: {
@@ -200,7 +200,7 @@ test('flush_sends_what_a_handler_has_written_at_once', async (t) => {
   t.deepEqual(await seen.promise, [0, true, 5])
 })
 
-test('flush_tells_whether_something_is_left', async (t) => {
+test('flush_returns_whether_the_queue_is_empty', async (t) => {
   const { connection, accepted } = await narrowlyLinked(t)
   connection.write(Buffer.alloc(1 << 20))
   t.false(connection.flush())
@@ -213,7 +213,7 @@ test('flush_tells_whether_something_is_left', async (t) => {
   t.true(connection.flush())
 })
 
-/** Three connections ask at once; a server answers each in pieces. */
+/** Three connections send a question at once; a server answers each in pieces. */
 const ANSWERING = (pieces: string): string => `
   import { Socket, listen } from 'm-socket'
   let left = 3
@@ -234,7 +234,7 @@ const ANSWERING = (pieces: string): string => `
   }, 10)
 `
 
-testWith(['strace'], 'the_small_writes_of_a_batch_leave_in_one_system_call_for_each_socket', async (t) => {
+testWith(['strace'], 'small_writes_of_a_batch_are_sent_in_one_system_call_per_socket', async (t) => {
   const { code, stderr, calls } = await straced(
     t,
     ANSWERING(`for (let count = 0; count < 10; count++) connection.write('answer')`),
@@ -247,7 +247,7 @@ testWith(['strace'], 'the_small_writes_of_a_batch_leave_in_one_system_call_for_e
   t.is(new Set(answers.map((answer) => /^\w+\((\d+)/.exec(answer)![1])).size, 3)
 })
 
-testWith(['strace'], 'a_large_write_leaves_at_once_with_the_small_ones_before_it', async (t) => {
+testWith(['strace'], 'a_large_write_is_sent_at_once_with_the_small_ones_before_it', async (t) => {
   const { code, stderr, calls } = await straced(
     t,
     ANSWERING(`
@@ -271,7 +271,7 @@ testWith(['strace'], 'a_large_write_leaves_at_once_with_the_small_ones_before_it
 
 // Ending
 
-test('end_sends_its_data_and_then_the_end_behind_the_queue', async (t) => {
+test('end_sends_its_data_and_the_end_after_the_queue', async (t) => {
   const { connection, accepted } = await narrowlyLinked(t)
   const first = connection.write(Buffer.alloc(1 << 20, 'a'))
   const data = randomBytes(1 << 20)
@@ -300,7 +300,7 @@ test('ending_twice_is_harmless', async (t) => {
 })
 
 for (const how of ['write', undefined, false] as const) {
-  test(`shutdown_of_writing_leaves_reading: ${how}`, async (t) => {
+  test(`shutdown_of_the_write_half_leaves_reading_open: ${how}`, async (t) => {
     const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true } })
     connection.write('question')
     connection.shutdown(how)
@@ -313,7 +313,7 @@ for (const how of ['write', undefined, false] as const) {
 }
 
 for (const how of ['read', true] as const) {
-  test(`truth 28: shutdown_of_reading_drops_what_comes_and_leaves_writing: ${how}`, async (t) => {
+  test(`truth 28: shutdown_of_the_read_half_drops_input_and_leaves_writing_open: ${how}`, async (t) => {
     const journal = new Journal()
     const { connection, accepted } = await linked(t, {
       server: { allowHalfOpen: true },
@@ -328,7 +328,7 @@ for (const how of ['read', true] as const) {
     await sleep(20)
     connection.end(' here')
     t.is(await received, 'still here')
-    // What was dropped is nobody's end: the peer has said none.
+    // Dropped input is not an end: the peer has sent none.
     t.deepEqual(await journal.closed(), ['open', 'close'])
   })
 }
@@ -345,7 +345,7 @@ test('shutdown_of_both_halves_closes', async (t) => {
 })
 
 for (const family of FAMILIES) {
-  test(`terminate_resets_the_peer_and_drops_what_is_queued: ${family}`, async (t) => {
+  test(`terminate_resets_the_peer_and_drops_the_queue: ${family}`, async (t) => {
     const journals = { server: new Journal(), client: new Journal() }
     const { connection } = await narrowlyLinked(t, {
       family,
@@ -359,7 +359,7 @@ for (const family of FAMILIES) {
     t.is(connection.readyState, 0)
     t.is(connection.socket!.queued, 0)
     t.deepEqual(await journals.client.closed(), ['open', 'close'])
-    // A Unix socket resets only the peer whose own words were left unread, unix(7); it says its end else.
+    // Closing a Unix socket resets the peer only if the peer's data was left unread; else the peer reads EOF: unix(7).
     t.deepEqual(
       await journals.server.closed(),
       family === 'unix' ? ['open', 'end', 'close'] : ['open', 'error ECONNRESET', 'close ECONNRESET'],
@@ -367,19 +367,30 @@ for (const family of FAMILIES) {
   })
 }
 
-test('leaving_the_scope_of_using_terminates', async (t) => {
+test('leaving_the_scope_of_using_ends_our_half_behind_the_queue', async (t) => {
   const journal = new Journal()
-  const { accepted, server } = await linked(t, { client: { socket: {} }, server: { socket: journal.handlers() } })
+  const {
+    accepted,
+    connection: peer,
+    server,
+  } = await linked(t, {
+    client: { socket: {} },
+    server: { highWaterMark: 8_000_000, socket: journal.handlers() },
+  })
   {
     using connection = accepted
-    t.is(connection.readyState, 1)
+    t.is(connection.write(Buffer.alloc(8_000_000)), 8_000_000)
+    t.true(connection.socket!.queued > 0)
   }
-  t.is(accepted.readyState, 0)
-  t.deepEqual(await journal.closed(), ['open', 'close'])
+  t.is(accepted.readyState, -2)
+  let received = 0
+  for await (const chunk of peer) received += chunk.length
+  t.is(received, 8_000_000)
+  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
   t.is(server.connections, 0)
 })
 
-test('half_open_a_connection_sends_after_the_peers_end', async (t) => {
+test('a_half_open_connection_sends_after_the_peers_end', async (t) => {
   const journal = new Journal()
   const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true, socket: journal.handlers() } })
   connection.end('question')
@@ -394,7 +405,7 @@ test('half_open_a_connection_sends_after_the_peers_end', async (t) => {
 
 // Receiving
 
-test('chunks_are_the_receivers_to_keep', async (t) => {
+test('chunks_stay_valid_and_do_not_overlap', async (t) => {
   const chunks: Buffer[] = []
   const { connection } = await linked(t, { server: { socket: { data: (_, chunk) => void chunks.push(chunk) } } })
   const sent: string[] = []
@@ -408,8 +419,7 @@ test('chunks_are_the_receivers_to_keep', async (t) => {
   }
   t.true(chunks.every((chunk) => Buffer.isBuffer(chunk)))
   t.true(Buffer.concat(chunks).toString() === sent.join(''))
-  // Whoever writes into one does not write into another.
-  // A transfer would take its neighbours of the same slab along. Node refuses it, up to 20 by copying.
+  // Chunks of one pool share an ArrayBuffer: a transfer would detach them all. Node refuses it; Node 20 copies instead.
   const { length } = chunks[0]!
   try {
     structuredClone(chunks[0], { transfer: [chunks[0]!.buffer as ArrayBuffer] })
@@ -417,11 +427,12 @@ test('chunks_are_the_receivers_to_keep', async (t) => {
     t.true(error instanceof Error)
   }
   t.is(chunks[0]!.length, length)
+  // Writing into one chunk does not change another.
   chunks[0]!.fill('!')
   t.true(Buffer.concat(chunks.slice(1)).toString() === sent.join('').slice(chunks[0]!.length))
 })
 
-test('receiveInto_lends_views_of_the_programs_own_memory', async (t) => {
+test('receiveInto_delivers_views_of_the_given_memory', async (t) => {
   const receiveInto = new Uint8Array(new ArrayBuffer(32), 8, 16)
   const chunks: Buffer[] = []
   const seen: string[] = []
@@ -450,7 +461,7 @@ test('receiveInto_lends_views_of_the_programs_own_memory', async (t) => {
   t.is(chunks[0]!.toString(), 'memor')
 })
 
-test('paused_a_connection_is_told_nothing_and_resumed_all', async (t) => {
+test('a_paused_connection_reports_nothing_until_resume', async (t) => {
   const journal = new Journal()
   const { connection, accepted } = await linked(t, { server: { socket: journal.handlers() } })
   t.is(accepted.pause(), accepted)
@@ -467,7 +478,7 @@ test('paused_a_connection_is_told_nothing_and_resumed_all', async (t) => {
   t.deepEqual(await journal.closed(), ['open', 'data one', 'data two', 'end', 'close'])
 })
 
-test('a_paused_connection_meets_its_peer_with_a_full_window', async (t) => {
+test('pause_applies_back_pressure_to_the_peer', async (t) => {
   const { connection, accepted } = await narrowlyLinked(t, { server: { socket: { data: () => {} } } })
   accepted.pause()
   const taken = connection.write(Buffer.alloc(8 << 20))
@@ -481,7 +492,7 @@ test('a_paused_connection_meets_its_peer_with_a_full_window', async (t) => {
   t.true(taken > before)
 })
 
-test('a_data_handler_that_pauses_is_not_called_again', async (t) => {
+test('a_data_handler_that_pauses_is_not_called_until_resume', async (t) => {
   const lengths: number[] = []
   const { connection, accepted } = await linked(t, {
     server: {
@@ -504,9 +515,9 @@ test('a_data_handler_that_pauses_is_not_called_again', async (t) => {
   t.deepEqual(lengths, [10, 10, 5])
 })
 
-// What a connection knows
+// Properties
 
-test('a_connection_counts_its_bytes_for_good', async (t) => {
+test('byte_counts_are_exact_and_remain_after_close', async (t) => {
   const { connection, accepted } = await linked(t, {
     server: { socket: { data: (it, chunk) => void it.write(Buffer.concat([chunk, chunk])) } },
   })
@@ -550,7 +561,7 @@ test('on_a_Unix_socket_the_addresses_are_paths', async (t) => {
   t.deepEqual([connection.remotePort, connection.remoteFamily, connection.localPort], [undefined, undefined, undefined])
 })
 
-test('the_state_tells_where_a_connection_is_in_its_life', async (t) => {
+test('readyState_follows_the_life_of_a_connection', async (t) => {
   const states: [string, ReadyState][] = []
   const note =
     (word: string) =>
@@ -574,7 +585,7 @@ test('the_state_tells_where_a_connection_is_in_its_life', async (t) => {
   t.is(connection.readyState, 0)
 })
 
-test('a_connection_that_did_not_come_about_is_closed', async (t) => {
+test('a_connection_that_failed_to_connect_is_closed', async (t) => {
   const server = serving(t)
   const port = server.port!
   server.stop()
@@ -585,7 +596,7 @@ test('a_connection_that_did_not_come_about_is_closed', async (t) => {
   t.deepEqual(seen, [0, -1, -1, undefined, undefined])
 })
 
-test('the_data_slot_begins_with_the_option_and_is_the_programs_own', async (t) => {
+test('data_starts_as_the_option_and_can_be_replaced', async (t) => {
   const shared = { name: 'shared' }
   const { connection, accepted } = await linked<object>(t, {
     server: { data: shared },
@@ -600,13 +611,13 @@ test('the_data_slot_begins_with_the_option_and_is_the_programs_own', async (t) =
   t.is(plain.data, undefined)
 })
 
-test('a_connection_says_which_server_accepted_it', async (t) => {
+test('a_connection_refers_to_the_server_that_accepted_it', async (t) => {
   const { connection, accepted, server } = await linked(t)
   t.is(accepted.listener, server)
   t.is(connection.listener, undefined)
 })
 
-test('the_socket_beneath_is_a_Socket_and_shares_the_connections_life', async (t) => {
+test('the_underlying_socket_is_a_Socket_and_closes_with_the_connection', async (t) => {
   const { connection, accepted } = await linked(t)
   t.true(connection instanceof Connection && connection.socket instanceof Socket)
   t.true(accepted.socket!.fd >= 0)
@@ -618,7 +629,7 @@ test('the_socket_beneath_is_a_Socket_and_shares_the_connections_life', async (t)
 
 // Options
 
-test('small_packets_are_not_held_back_unless_asked_for', async (t) => {
+test('noDelay_is_on_by_default_and_can_be_changed', async (t) => {
   const { connection, accepted } = await linked(t)
   for (const it of [connection, accepted]) {
     t.true(it.socket!.getOption('noDelay'))
@@ -632,7 +643,7 @@ test('small_packets_are_not_held_back_unless_asked_for', async (t) => {
   t.false(slow.accepted.socket!.getOption('noDelay'))
 })
 
-test('probes_of_the_peer_are_switched_on_and_off', async (t) => {
+test('setKeepAlive_switches_keep_alive_on_and_off', async (t) => {
   const { connection } = await linked(t)
   t.is(connection.socket!.getOption('keepAlive'), false)
   t.is(connection.setKeepAlive(), connection)
@@ -643,35 +654,35 @@ test('probes_of_the_peer_are_switched_on_and_off', async (t) => {
   t.is(connection.socket!.getOption('keepAlive'), false)
 })
 
-test('options_of_a_closed_connection_are_refused', async (t) => {
+test('setting_options_of_a_closed_connection_throws', async (t) => {
   const { connection } = await linked(t)
   connection.terminate()
   t.throws(() => connection.setNoDelay(), { code: 'ERR_SOCKET_CLOSED' })
   t.throws(() => connection.setKeepAlive(), { code: 'ERR_SOCKET_CLOSED' })
 })
 
-// Holding the process
+// Keeping the process alive
 
-const HOLDING = `
+const CONNECTED = `
   import { connect, listen } from 'm-socket'
   const server = listen({ hostname: '127.0.0.1', socket: { open: (it) => { it.unref() } } }).unref()
   const connection = await connect({ hostname: '127.0.0.1', port: server.port, socket: { close: () => console.log('closed') } })
 `
 
-test('truth 40: an_open_connection_holds_the_process', async (t) => {
+test('truth 40: an_open_connection_keeps_the_process_alive', async (t) => {
   const { code, stdout } = await runModule(
     t,
-    `${HOLDING}
+    `${CONNECTED}
     setTimeout(() => { console.log('still here'); connection.end() }, 200).unref()
   `,
   )
   t.deepEqual([code, stdout], [0, 'still here\nclosed\n'])
 })
 
-test('truth 40: an_unreferenced_connection_does_not_hold_the_process', async (t) => {
+test('truth 40: an_unreferenced_connection_does_not_keep_the_process_alive', async (t) => {
   const { code, stdout } = await runModule(
     t,
-    `${HOLDING}
+    `${CONNECTED}
     if (connection.unref().unref() !== connection) throw new Error('it returns itself')
     process.on('exit', () => console.log('gone', connection.readyState))
   `,
@@ -679,10 +690,10 @@ test('truth 40: an_unreferenced_connection_does_not_hold_the_process', async (t)
   t.deepEqual([code, stdout], [0, 'gone 1\n'])
 })
 
-test('truth 40: referenced_again_a_connection_holds_the_process', async (t) => {
+test('truth 40: a_connection_referenced_again_keeps_the_process_alive', async (t) => {
   const { code, stdout } = await runModule(
     t,
-    `${HOLDING}
+    `${CONNECTED}
     connection.unref().ref().ref()
     setTimeout(() => { console.log('still here'); connection.unref() }, 200).unref()
     process.on('exit', () => console.log('gone', connection.readyState))
@@ -691,7 +702,7 @@ test('truth 40: referenced_again_a_connection_holds_the_process', async (t) => {
   t.deepEqual([code, stdout], [0, 'still here\ngone 1\n'])
 })
 
-test('truth 40: queued_output_of_an_unreferenced_connection_holds_the_process', async (t) => {
+test('truth 40: queued_output_of_an_unreferenced_connection_keeps_the_process_alive', async (t) => {
   const { code, stdout } = await runModule(
     t,
     `
@@ -731,7 +742,7 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
     t.is(connection.readyState, 1)
   })
 
-  test(`a_part_that_is_not_within_the_data_is_refused: ${verb}`, async (t) => {
+  test(`an_offset_or_length_outside_the_data_is_refused: ${verb}`, async (t) => {
     const { connection } = await linked(t)
     const data = Buffer.alloc(10)
     for (const [offset, length] of [
@@ -766,7 +777,7 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
   })
 }
 
-test('truth 41: detached_data_has_no_bytes_to_write', async (t) => {
+test('truth 41: a_detached_buffer_has_no_bytes_to_write', async (t) => {
   const { connection } = await linked(t)
   const data = new Uint8Array(10)
   structuredClone(data, { transfer: [data.buffer] })
@@ -774,7 +785,7 @@ test('truth 41: detached_data_has_no_bytes_to_write', async (t) => {
   t.throws(() => connection.write(data, 0, 1), { code: 'ERR_OUT_OF_RANGE' })
 })
 
-test('a_bad_half_is_refused', async (t) => {
+test('shutdown_refuses_an_invalid_half', async (t) => {
   const { connection } = await linked(t)
   for (const how of ['reading', '', 'WRITE', 1, null, {}]) {
     t.throws(
@@ -790,7 +801,7 @@ test('a_bad_half_is_refused', async (t) => {
   t.is(connection.readyState, 1)
 })
 
-test('a_bad_time_is_refused', async (t) => {
+test('timeout_refuses_an_invalid_time', async (t) => {
   const { connection } = await linked(t)
   for (const ms of [-1, Number.NaN, Infinity, 2 ** 31])
     t.throws(() => connection.timeout(ms), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' }, String(ms))
@@ -800,10 +811,10 @@ test('a_bad_time_is_refused', async (t) => {
   t.is(connection.timeout(0), connection)
 })
 
-test('the_longest_time_that_is_allowed_overflows_no_timer', async (t) => {
+test('the_longest_timeout_does_not_overflow_a_timer', async (t) => {
   const { code, stderr } = await runModule(
     t,
-    `${HOLDING}
+    `${CONNECTED}
     connection.timeout(2 ** 31 - 1)
     setTimeout(() => connection.terminate(), 20)
   `,
@@ -811,7 +822,7 @@ test('the_longest_time_that_is_allowed_overflows_no_timer', async (t) => {
   t.deepEqual([code, stderr], [0, ''])
 })
 
-test('bad_settings_are_refused', async (t) => {
+test('setNoDelay_and_setKeepAlive_refuse_invalid_values', async (t) => {
   const { connection } = await linked(t)
   for (const enable of [1, 'yes', null, {}]) {
     t.throws(() => connection.setNoDelay(enable as never), { code: 'ERR_INVALID_ARG_TYPE' }, String(enable))

@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava'
 import {
   type Connection,
   type Handlers,
-  type ListenOptions,
+  type ServerOptions,
   type Server,
   SocketClosedError,
   connect,
@@ -16,7 +16,7 @@ import {
 /** A server and one connection to it, both terminated at the end of the test. */
 async function connected(
   t: ExecutionContext,
-  server: Handlers | Omit<ListenOptions<undefined>, 'port' | 'hostname'> = {},
+  server: Handlers | ServerOptions<undefined> = {},
   client: Handlers = {},
 ): Promise<{ accepted: Connection; connection: Connection; server: Server }> {
   const options = 'socket' in server || 'highWaterMark' in server ? server : { socket: server as Handlers }
@@ -28,7 +28,7 @@ async function connected(
   return { accepted: (await next).value!, connection, server: listening }
 }
 
-test('read_gives_what_comes_and_null_at_the_end', async (t) => {
+test('read_resolves_with_a_length_and_with_null_at_the_end', async (t) => {
   const { accepted, connection } = await connected(t)
   connection.write('hello')
   const into = Buffer.alloc(16)
@@ -41,7 +41,7 @@ test('read_gives_what_comes_and_null_at_the_end', async (t) => {
   t.is(await accepted.read(into), null)
 })
 
-test('what_comes_before_anybody_reads_waits_in_the_kernel', async (t) => {
+test('unread_input_stays_in_the_kernel', async (t) => {
   const { accepted, connection } = await connected(t)
   connection.write('early')
   await new Promise((resolve) => setTimeout(resolve, 20))
@@ -50,7 +50,7 @@ test('what_comes_before_anybody_reads_waits_in_the_kernel', async (t) => {
   t.is(await accepted.read(into), 5)
 })
 
-test('once_read_a_connection_calls_data_and_end_no_more_but_close', async (t) => {
+test('read_replaces_the_data_and_end_handlers_but_not_close', async (t) => {
   const calls: string[] = []
   const closed = resolvers<number>()
   const { accepted, connection } = await connected(t, {
@@ -67,7 +67,7 @@ test('once_read_a_connection_calls_data_and_end_no_more_but_close', async (t) =>
   t.deepEqual(calls, ['close'])
 })
 
-test('who_awaits_the_end_can_still_answer_it', async (t) => {
+test('a_connection_can_write_after_iterating_to_the_peers_end', async (t) => {
   const { accepted, connection } = await connected(t)
   const answer = text(connection)
   connection.end('question')
@@ -77,7 +77,7 @@ test('who_awaits_the_end_can_still_answer_it', async (t) => {
   t.is(await answer, 'question?')
 })
 
-test('a_read_tells_data_before_the_reset_and_then_the_reset', async (t) => {
+test('data_before_a_reset_is_read_first', async (t) => {
   const { accepted, connection } = await connected(t)
   connection.tryWrite('last words')
   connection.terminate()
@@ -87,14 +87,14 @@ test('a_read_tells_data_before_the_reset_and_then_the_reset', async (t) => {
   await t.throwsAsync(accepted.read(into), { instanceOf: SocketClosedError })
 })
 
-test('a_pending_read_is_rejected_when_the_connection_is_terminated_here', async (t) => {
+test('terminate_rejects_a_pending_read', async (t) => {
   const { accepted } = await connected(t)
   const read = accepted.read(Buffer.alloc(1))
   accepted.terminate()
   await t.throwsAsync(read, { instanceOf: SocketClosedError })
 })
 
-test('bad_reads_are_refused', async (t) => {
+test('invalid_reads_are_refused', async (t) => {
   const { accepted } = await connected(t)
   await t.throwsAsync(accepted.read('into' as never), { code: 'ERR_INVALID_ARG_TYPE' })
   await t.throwsAsync(accepted.read(Buffer.alloc(0)), { code: 'ERR_OUT_OF_RANGE' })
@@ -106,7 +106,7 @@ test('bad_reads_are_refused', async (t) => {
   t.throws(() => toDuplex(accepted), { instanceOf: SocketClosedError })
 })
 
-test('iterating_meets_a_pause_and_a_resume', async (t) => {
+test('a_pending_read_on_a_paused_connection_waits_for_resume', async (t) => {
   const { accepted, connection } = await connected(t)
   accepted.pause()
   const read = accepted.read(Buffer.alloc(8))
@@ -116,7 +116,7 @@ test('iterating_meets_a_pause_and_a_resume', async (t) => {
   t.is(await read, 5)
 })
 
-test('a_server_that_ended_without_reading_drops_what_comes_and_closes', async (t) => {
+test('a_connection_that_ended_without_reading_drops_input_and_closes', async (t) => {
   const closed = resolvers<Error | undefined>()
   const listening = listen({
     hostname: '127.0.0.1',
@@ -130,14 +130,14 @@ test('a_server_that_ended_without_reading_drops_what_comes_and_closes', async (t
   t.is(listening.connections, 0)
 })
 
-test('without_a_data_handler_the_peers_end_is_told_nevertheless', async (t) => {
+test('the_peers_end_is_reported_without_a_data_handler', async (t) => {
   const ended = resolvers()
   const { connection } = await connected(t, { end: () => ended.resolve() })
   connection.end()
   await t.notThrowsAsync(ended.promise)
 })
 
-test('truth 23: a_paused_connection_without_input_learns_of_a_reset_at_once', async (t) => {
+test('truth 23: a_paused_connection_without_unread_input_reports_a_reset_at_once', async (t) => {
   const broken = resolvers<Error>()
   const { accepted, connection } = await connected(t, { data: () => {}, error: (_, error) => broken.resolve(error) })
   accepted.pause()
@@ -145,7 +145,7 @@ test('truth 23: a_paused_connection_without_input_learns_of_a_reset_at_once', as
   t.is(((await broken.promise) as NodeJS.ErrnoException).code, 'ECONNRESET')
 })
 
-test('truth 23: a_paused_connection_with_input_learns_of_a_reset_behind_it', async (t) => {
+test('truth 23: a_paused_connection_with_unread_input_reports_a_reset_after_it', async (t) => {
   const calls: string[] = []
   const closed = resolvers()
   const { accepted, connection } = await connected(t, {
@@ -163,7 +163,7 @@ test('truth 23: a_paused_connection_with_input_learns_of_a_reset_behind_it', asy
   t.deepEqual(calls, ['data', 'ECONNRESET'])
 })
 
-test('corked_writes_leave_together_when_the_outermost_cork_ends', async (t) => {
+test('corked_writes_are_sent_together_when_the_outermost_cork_ends', async (t) => {
   const { accepted, connection } = await connected(t)
   const returned = connection.cork(() => {
     connection.write('a')
@@ -186,7 +186,7 @@ test('corked_writes_leave_together_when_the_outermost_cork_ends', async (t) => {
   t.is(await accepted.read(into), 1)
 })
 
-test('a_duplex_over_a_connection_takes_it_over_and_tells_its_close', async (t) => {
+test('toDuplex_takes_over_a_connection_and_close_is_still_called', async (t) => {
   const calls: string[] = []
   const closed = resolvers<Error | undefined>()
   const { accepted, connection, server } = await connected(t, {
@@ -205,11 +205,11 @@ test('a_duplex_over_a_connection_takes_it_over_and_tells_its_close', async (t) =
   t.is(server.connections, 0)
 })
 
-test('a_server_that_closes_ends_and_stops_the_duplexes_over_its_connections', async (t) => {
+test('close_and_stop_of_a_server_reach_the_duplexes_of_its_connections', async (t) => {
   const { accepted, connection, server } = await connected(t)
   const stream = toDuplex(accepted)
   stream.resume()
-  const closing = server.close()
+  const closing = server.close({ end: true })
   t.is(await text(connection), '')
   await closing
   t.true(stream.writableEnded)
@@ -223,7 +223,7 @@ test('a_server_that_closes_ends_and_stops_the_duplexes_over_its_connections', as
   await reading
 })
 
-test('an_error_of_the_stream_is_the_reason_that_close_is_told', async (t) => {
+test('close_receives_the_error_that_destroyed_the_stream', async (t) => {
   const closed = resolvers<Error | undefined>()
   const { accepted } = await connected(t, { close: (_, error) => closed.resolve(error) })
   const stream = toDuplex(accepted)
@@ -232,7 +232,7 @@ test('an_error_of_the_stream_is_the_reason_that_close_is_told', async (t) => {
   t.true((await closed.promise) instanceof RangeError)
 })
 
-test('both_ends_are_the_end_although_nobody_reads_and_a_late_read_is_told_so', async (t) => {
+test('a_connection_closes_without_a_reader_and_a_late_read_gives_null', async (t) => {
   const { accepted, connection, server } = await connected(t)
   connection.write('first')
   t.is(await accepted.read(Buffer.alloc(10)), 5)
@@ -244,9 +244,9 @@ test('both_ends_are_the_end_although_nobody_reads_and_a_late_read_is_told_so', a
   for await (const chunk of accepted) t.fail(chunk.toString())
 })
 
-/** Promise.withResolvers, which Node 20 has not. */
+/** Promise.withResolvers, which Node 20 lacks. */
 function resolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void
-  const promise = new Promise<T>((settle) => (resolve = settle))
+  const promise = new Promise<T>((fulfill) => (resolve = fulfill))
   return { promise, resolve }
 }

@@ -3,13 +3,13 @@ import { type Connection, type Handlers, Multiplexer, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
-import { sleep, turn } from '../support/idleness.js'
+import { sleep, turn } from '../support/timing.js'
 import { closing } from '../support/pair.js'
-import { dial, dialled, resolvers, serving } from '../support/serving.js'
+import { dial, dialled, resolvers, serving } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
-/** When each thing happened, in milliseconds since this was made. */
+/** Records calls and their times, in milliseconds since it was created. */
 class Diary {
   readonly #began = performance.now()
   readonly entries: string[] = []
@@ -20,7 +20,7 @@ class Diary {
     this.#times.push(performance.now() - this.#began)
   }
 
-  /** When this happened first. */
+  /** The time of the first entry of this name. */
   timeOf(entry: string): number {
     return this.#times[this.entries.indexOf(entry)] ?? Number.NaN
   }
@@ -38,19 +38,19 @@ class Diary {
 
 // When a connection times out
 
-test('an_idle_connection_is_told_and_then_closed', async (t) => {
+test('an_idle_connection_gets_timeout_and_is_closed', async (t) => {
   const diary = new Diary()
   const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
   const peer = await dialled(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
-  // The times of timers are whole milliseconds.
+  // Node's timers count whole milliseconds.
   t.true(diary.timeOf('timeout') >= 199, `after ${diary.timeOf('timeout')} ms`)
   t.is(server.connections, 0)
   t.is((await receiveToEnd(peer)).length, 0)
 })
 
-test('a_connection_without_a_timeout_handler_is_just_closed', async (t) => {
+test('an_idle_connection_without_a_timeout_handler_is_closed', async (t) => {
   const diary = new Diary()
   const { timeout: _, ...handlers } = diary.handlers
   const server = serving(t, { idleTimeout: 50, socket: handlers })
@@ -60,7 +60,7 @@ test('a_connection_without_a_timeout_handler_is_just_closed', async (t) => {
   t.deepEqual(diary.entries, ['close'])
 })
 
-test('the_connection_of_a_client_times_out_too', async (t) => {
+test('a_client_connection_times_out_too', async (t) => {
   const diary = new Diary()
   const server = serving(t, { allowHalfOpen: true })
   const connection = await connect({
@@ -74,7 +74,7 @@ test('the_connection_of_a_client_times_out_too', async (t) => {
   t.is(connection.readyState, 0)
 })
 
-test('without_a_time_a_connection_stays', async (t) => {
+test('without_an_idleTimeout_a_connection_stays_open', async (t) => {
   const diary = new Diary()
   const server = serving(t, { unix: freePath(t), socket: diary.handlers })
   dial(t, server)
@@ -84,7 +84,7 @@ test('without_a_time_a_connection_stays', async (t) => {
   t.deepEqual(diary.entries, [])
 })
 
-test('a_timeout_while_a_queue_stands_still_resets_and_leaves_nothing_of_it', async (t) => {
+test('a_timeout_with_a_stalled_queue_resets_and_drops_the_queue', async (t) => {
   const length = 16 << 20
   const diary = new Diary()
   const opened = resolvers<Connection>()
@@ -96,19 +96,19 @@ test('a_timeout_while_a_queue_stands_still_resets_and_leaves_nothing_of_it', asy
   const peer = await dialled(t, server)
   const connection = await opened.promise
   connection.write(Buffer.alloc(length))
-  // Nothing leaves while the peer does not read.
+  // The queue stalls, since the peer does not read.
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
   t.deepEqual([connection.socket!.state, connection.socket!.queued, connection.socket!.fd], ['closed', 0, -1])
   await t.throwsAsync(receiveToEnd(peer), { code: 'ECONNRESET' })
 })
 
-// What postpones it
+// What postpones the timeout
 
-/** A machine was too busy to do what a test is about. */
+/** The machine was too busy for the timing that a test needs. */
 class TooBusy extends Error {}
 
-/** Declares a test of what happens within `idle` milliseconds; with a longer time, where the machine was too busy for that. */
+/** Declares a test that depends on `idle` milliseconds; it repeats with a longer time if the machine was too busy. */
 function testWithin(title: string, run: (t: ExecutionContext, idle: number, began: number) => Promise<void>): void {
   test(title, async (t) => {
     for (let idle = 300; ; idle *= 3) {
@@ -121,10 +121,9 @@ function testWithin(title: string, run: (t: ExecutionContext, idle: number, bega
   })
 }
 
-/** Has `act` called {@link TIMES} times, over by far longer than `idle`, and often enough since the test began. */
+/** Calls `act` {@link TIMES} times, spread over twice `idle`; throws if it is late, counted from `began` at first. */
 async function often(idle: number, began: number, act: () => void): Promise<void> {
   for (let count = 0, last = began; ; count++) {
-    // Half, since what comes of one call may be late, and of the next not.
     refuseLate(last, idle)
     if (count === TIMES) return
     last = performance.now()
@@ -133,7 +132,10 @@ async function often(idle: number, began: number, act: () => void): Promise<void
   }
 }
 
-/** Nothing can have timed out since then, or the test begins again. */
+/**
+ * Throws, and so repeats the test, if a connection may have timed out since `began`. Half of `idle` is the limit, since
+ * the effect of one call may come late and that of the next in time.
+ */
 function refuseLate(began: number, idle: number): void {
   const since = performance.now() - began
   if (since > idle / 2) throw new TooBusy(`${since} ms`)
@@ -141,12 +143,12 @@ function refuseLate(began: number, idle: number): void {
 
 const TIMES = 15
 
-/** Lets the thread do nothing for so many milliseconds: not beside tests of time. */
-function hold(ms: number): void {
+/** Blocks the thread. Tests that call it are serial, so that they delay no others. */
+function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-testWithin('data_that_comes_postpones_it', async (t, idle, began) => {
+testWithin('received_data_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, data: () => {} } })
   const peer = await dialled(t, server)
@@ -157,19 +159,19 @@ testWithin('data_that_comes_postpones_it', async (t, idle, began) => {
   t.deepEqual(diary.entries, ['silence', 'timeout', 'close'])
 })
 
-test.serial('data_that_came_while_the_loop_was_held_postpones_it', async (t) => {
+test.serial('data_received_while_the_loop_was_blocked_postpones_the_timeout', async (t) => {
   const diary = new Diary()
   const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
   const peer = await dialled(t, server)
   await until(() => server.connections === 1)
   peer.send('x')
-  hold(500)
+  block(500)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])
 })
 
-test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_such', async (t) => {
-  for (const [how, told] of [
+test.serial('an_end_or_reset_while_the_loop_was_blocked_is_reported_instead_of_a_timeout', async (t) => {
+  for (const [how, expected] of [
     ['close', ['end', 'close']],
     ['reset', ['error read ECONNRESET', 'close read ECONNRESET']],
   ] as const) {
@@ -178,13 +180,13 @@ test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_su
     const peer = await dialled(t, server)
     await until(() => server.connections === 1)
     peer[how]()
-    hold(500)
+    block(500)
     await until(() => diary.entries.some((entry) => entry.startsWith('close')))
-    t.deepEqual(diary.entries, told)
+    t.deepEqual(diary.entries, expected)
   }
 })
 
-testWithin('data_that_is_written_postpones_it', async (t, idle, began) => {
+testWithin('written_data_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
@@ -197,7 +199,7 @@ testWithin('data_that_is_written_postpones_it', async (t, idle, began) => {
   t.deepEqual(diary.entries, ['timeout', 'close'])
 })
 
-testWithin('data_that_the_kernel_alone_takes_postpones_it', async (t, idle, began) => {
+testWithin('data_sent_by_tryWrite_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
@@ -207,7 +209,7 @@ testWithin('data_that_the_kernel_alone_takes_postpones_it', async (t, idle, bega
   t.deepEqual(diary.entries, [])
 })
 
-testWithin('data_that_is_read_by_promises_postpones_it', async (t, idle, began) => {
+testWithin('data_read_by_iteration_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
@@ -225,7 +227,7 @@ testWithin('data_that_is_read_by_promises_postpones_it', async (t, idle, began) 
   await reading
 })
 
-testWithin('a_queue_that_leaves_postpones_it', async (t, idle, began) => {
+testWithin('a_draining_queue_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, {
@@ -245,10 +247,10 @@ testWithin('a_queue_that_leaves_postpones_it', async (t, idle, began) => {
     while (peer.receive(into));
   })
   t.deepEqual(diary.entries, [])
-  t.true(new Set(sent).size > 10 && connection.socket!.queued > 0, 'it was on its way all the time')
+  t.true(new Set(sent).size > 10 && connection.socket!.queued > 0, 'the queue drained all the time')
 })
 
-testWithin('silence_on_one_connection_is_not_broken_by_others', async (t, idle, began) => {
+testWithin('traffic_of_other_connections_does_not_postpone_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const server = serving<string>(t, {
     idleTimeout: idle,
@@ -264,9 +266,9 @@ testWithin('silence_on_one_connection_is_not_broken_by_others', async (t, idle, 
   t.is(server.connections, 1)
 })
 
-// What the handler can do
+// What the timeout handler can do
 
-test('a_timeout_handler_keeps_the_connection_by_sending', async (t) => {
+test('a_timeout_handler_that_writes_keeps_the_connection_open', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 100,
@@ -284,7 +286,7 @@ test('a_timeout_handler_keeps_the_connection_by_sending', async (t) => {
   t.deepEqual(diary.entries, ['timeout', 'timeout', 'timeout', 'close'])
 })
 
-test('a_timeout_handler_keeps_the_connection_by_setting_a_time_anew', async (t) => {
+test('a_timeout_handler_that_sets_a_new_time_keeps_the_connection_open', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 100,
@@ -302,7 +304,7 @@ test('a_timeout_handler_keeps_the_connection_by_setting_a_time_anew', async (t) 
   t.true(diary.timeOf('timeout 1') - diary.timeOf('timeout 0') >= 199)
 })
 
-test('a_timeout_handler_keeps_the_connection_for_good_by_setting_none', async (t) => {
+test('a_timeout_handler_that_disables_the_timeout_keeps_the_connection_open', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 50,
@@ -322,7 +324,7 @@ test('a_timeout_handler_keeps_the_connection_for_good_by_setting_none', async (t
   t.deepEqual(diary.entries, ['timeout', 'data still there'])
 })
 
-test('a_timeout_handler_that_throws_is_told_to_error_and_closes_nevertheless', async (t) => {
+test('an_exception_in_timeout_goes_to_error_and_the_connection_closes', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 50,
@@ -362,29 +364,29 @@ test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) =
   }
 })
 
-test('a_connection_that_anothers_timeout_handler_terminates_is_told_no_timeout', async (t) => {
+test('a_connection_terminated_by_another_timeout_handler_gets_no_timeout', async (t) => {
   const connections: Connection[] = []
-  const told: string[] = []
+  const calls: string[] = []
   const server = serving(t, {
     unix: freePath(t),
     idleTimeout: 150,
     socket: {
       open: (connection) => void connections.push(connection),
       timeout(connection) {
-        told.push(`timeout ${connections.indexOf(connection)}`)
+        calls.push(`timeout ${connections.indexOf(connection)}`)
         for (const other of connections) other.terminate()
       },
-      close: (connection) => void told.push(`close ${connections.indexOf(connection)}`),
+      close: (connection) => void calls.push(`close ${connections.indexOf(connection)}`),
     },
   })
   for (let count = 0; count < 3; count++) dial(t, server)
-  await until(() => told.filter((it) => it.startsWith('close')).length === 3)
-  t.is(told.filter((it) => it.startsWith('timeout')).length, 1, told.join(', '))
+  await until(() => calls.filter((it) => it.startsWith('close')).length === 3)
+  t.is(calls.filter((it) => it.startsWith('timeout')).length, 1, calls.join(', '))
 })
 
 // connection.timeout
 
-test('a_connection_sets_a_time_of_its_own', async (t) => {
+test('a_connection_sets_its_own_timeout', async (t) => {
   const diary = new Diary()
   let opened = 0
   const server = serving<string>(t, {
@@ -409,7 +411,7 @@ for (const [first, then] of [
   [60_000, 100],
   [100, 400],
 ] as const) {
-  test(`the_last_time_set_counts (${first}, then ${then})`, async (t) => {
+  test(`the_timeout_set_last_applies (${first}, then ${then})`, async (t) => {
     const diary = new Diary()
     const server = serving(t, {
       idleTimeout: first,
@@ -422,7 +424,7 @@ for (const [first, then] of [
   })
 }
 
-test('a_time_of_0_switches_it_off', async (t) => {
+test('a_timeout_of_0_disables_it', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 100,
@@ -435,7 +437,7 @@ test('a_time_of_0_switches_it_off', async (t) => {
   t.is(server.connections, 1)
 })
 
-test('a_time_that_is_none_is_refused_and_the_old_one_stays', async (t) => {
+test('an_invalid_timeout_is_refused_and_the_old_one_stays', async (t) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
@@ -449,7 +451,7 @@ test('a_time_that_is_none_is_refused_and_the_old_one_stays', async (t) => {
   t.deepEqual(diary.entries, ['timeout', 'close'])
 })
 
-test('a_time_set_on_a_closed_connection_does_nothing', async (t) => {
+test('a_timeout_set_on_a_closed_connection_does_nothing', async (t) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, { socket: { ...diary.handlers, open: opened.resolve } })
@@ -464,19 +466,19 @@ test('a_time_set_on_a_closed_connection_does_nothing', async (t) => {
 
 // Pauses and ends
 
-test('a_paused_connection_times_out_whatever_waits', async (t) => {
+test('a_paused_connection_with_unread_input_times_out', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.pause() },
   })
   const peer = await dialled(t, server)
-  peer.send('unheard')
+  peer.send('unread')
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
 })
 
-testWithin('a_resumed_connection_goes_on_and_times_out_later', async (t, idle, began) => {
+testWithin('data_delivered_after_resume_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const opened = resolvers<Connection>()
   const server = serving(t, {
@@ -485,13 +487,13 @@ testWithin('a_resumed_connection_goes_on_and_times_out_later', async (t, idle, b
   })
   const peer = await dialled(t, server)
   const connection = await opened.promise
-  peer.send('heard')
+  peer.send('x')
   await sleep(idle / 3)
   refuseLate(began, idle)
   connection.resume()
   await until(() => diary.entries.includes('close'))
-  t.deepEqual(diary.entries, ['data heard', 'timeout', 'close'])
-  t.true(diary.timeOf('timeout') - diary.timeOf('data heard') >= idle - 1)
+  t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])
+  t.true(diary.timeOf('timeout') - diary.timeOf('data x') >= idle - 1)
 })
 
 test('a_half_open_connection_times_out', async (t) => {
@@ -503,7 +505,7 @@ test('a_half_open_connection_times_out', async (t) => {
   t.deepEqual(diary.entries, ['end', 'timeout', 'close'])
 })
 
-test('who_has_ended_but_whose_peer_has_not_times_out', async (t) => {
+test('an_ended_connection_times_out_if_the_peer_does_not_end', async (t) => {
   const diary = new Diary()
   const server = serving(t, {
     idleTimeout: 100,
@@ -515,7 +517,7 @@ test('who_has_ended_but_whose_peer_has_not_times_out', async (t) => {
   t.is((await receiveToEnd(peer)).length, 0)
 })
 
-testWithin('a_connection_that_closes_in_time_is_told_no_timeout', async (t, idle, began) => {
+testWithin('a_connection_that_closes_in_time_gets_no_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const server = serving(t, { idleTimeout: idle, socket: diary.handlers })
   const peer = await dialled(t, server)
@@ -529,8 +531,8 @@ testWithin('a_connection_that_closes_in_time_is_told_no_timeout', async (t, idle
 
 // What it costs
 
-test.serial('10000_idle_connections_cost_no_work_and_no_timers_of_their_own_and_time_out_all', async (t) => {
-  const { code, stdout, stderr } = await runFixture(t, 'idle-crowd.ts', freePath(t), 5000, 2000)
+test.serial('10000_idle_connections_share_timers_use_no_cpu_and_all_time_out', async (t) => {
+  const { code, stdout, stderr } = await runFixture(t, 'idle-connections.ts', freePath(t), 5000, 2000)
   t.is(code, 0, stderr)
   const { cpu, timersToConnect, timersWhileIdle, ...counts } = JSON.parse(stdout) as {
     cpu: number
@@ -546,15 +548,15 @@ test.serial('10000_idle_connections_cost_no_work_and_no_timers_of_their_own_and_
 
 // Where timers run
 
-/** A program that something holds says so after a minute, and ends. */
-const TELL_WHEN_HELD = `setTimeout(() => { console.log('held'); process.exit() }, 60_000).unref()`
+/** Exits after a minute with a message, if something keeps the process alive that long. */
+const EXIT_IF_KEPT_ALIVE = `setTimeout(() => { console.log('kept alive'); process.exit() }, 60_000).unref()`
 
-test('truth 40: a_time_that_is_set_never_holds_the_process', async (t) => {
+test('truth 40: a_timeout_does_not_keep_the_process_alive', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
     import { Socket, listen } from 'm-socket'
-    ${TELL_WHEN_HELD}
+    ${EXIT_IF_KEPT_ALIVE}
     const server = listen({ hostname: '127.0.0.1', idleTimeout: 60_000, socket: {
       open(connection) {
         server.unref()
@@ -567,12 +569,12 @@ test('truth 40: a_time_that_is_set_never_holds_the_process', async (t) => {
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'set\n', stderr: '' })
 })
 
-test('truth 40: the_deadline_of_close_never_holds_the_process', async (t) => {
+test('truth 40: the_timeout_of_close_does_not_keep_the_process_alive', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
     import { Socket, listen } from 'm-socket'
-    ${TELL_WHEN_HELD}
+    ${EXIT_IF_KEPT_ALIVE}
     const server = listen({ hostname: '127.0.0.1', socket: {
       data: () => {},
       open(connection) {
@@ -586,7 +588,7 @@ test('truth 40: the_deadline_of_close_never_holds_the_process', async (t) => {
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'closing\n', stderr: '' })
 })
 
-test('truth 40: a_connection_that_holds_the_process_does_so_until_its_time_is_up', async (t) => {
+test('truth 40: a_referenced_connection_keeps_the_process_alive_until_its_timeout', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
@@ -601,7 +603,7 @@ test('truth 40: a_connection_that_holds_the_process_does_so_until_its_time_is_up
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'timeout\nclose\n', stderr: '' })
 })
 
-test('truth 40: a_connection_that_holds_the_process_does_so_until_the_deadline_of_close', async (t) => {
+test('truth 40: a_referenced_connection_keeps_the_process_alive_until_the_timeout_of_close', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
@@ -616,7 +618,7 @@ test('truth 40: a_connection_that_holds_the_process_does_so_until_the_deadline_o
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'close\nclosed\n', stderr: '' })
 })
 
-test('a_connection_in_a_multiplexer_of_the_programs_times_out_too', async (t) => {
+test('a_connection_in_a_given_multiplexer_times_out_too', async (t) => {
   const multiplexer = closing(t, new Multiplexer())
   const diary = new Diary()
   const server = serving(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })

@@ -9,7 +9,7 @@ import { Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 import { outcomeOf, start, startModule } from '../support/child.js'
 import { datagramDescriptor, descriptorFlags, isOpen, openDescriptors } from '../support/descriptors.js'
 import { connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
-import { testWith } from '../support/peers.js'
+import { testWith } from '../support/programs.js'
 import { straced } from '../support/strace.js'
 import { acceptNext, until } from '../support/waiting.js'
 

@@ -9,7 +9,7 @@ import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
 import { detach, growable, resizable } from '../support/memory.js'
 import { connectedPair, listening, reach, resetting } from '../support/pair.js'
-import { said, saidOf } from '../support/saying.js'
+import { said, saidOf } from '../support/event-flags.js'
 import { acceptNext, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
@@ -17,7 +17,7 @@ const PATIENCE = 10_000
 // A worker's end
 
 test.serial('truth 37: workers_terminated_in_mid_traffic_leave_no_crash_and_no_descriptor', async (t) => {
-  const { code, signal, stdout, stderr } = await runFixture(t, 'terminations.ts', 20)
+  const { code, signal, stdout, stderr } = await runFixture(t, 'terminate-workers.ts', 20)
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
   const { before, after, counts } = JSON.parse(stdout) as {

@@ -3,7 +3,7 @@ import { Multiplexer, Socket } from 'm-socket'
 
 import { run } from '../support/fixture.js'
 import { listening, reach, resetting } from '../support/pair.js'
-import { testWith } from '../support/peers.js'
+import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
 import { straced } from '../support/strace.js'
 

@@ -5,11 +5,11 @@ import test, { type ExecutionContext } from 'ava'
 import { type InetAddress, type Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { asleepDuring } from '../support/idleness.js'
+import { asleepDuring } from '../support/timing.js'
 import { FAMILIES, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
-import { testWith } from '../support/peers.js'
+import { testWith } from '../support/programs.js'
 import { inherited, runPython } from '../support/python.js'
-import { saidOf } from '../support/saying.js'
+import { saidOf } from '../support/event-flags.js'
 import { acceptNext, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {

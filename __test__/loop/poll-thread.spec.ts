@@ -5,7 +5,7 @@ import * as native from 'm-socket/native'
 
 import { runModule } from '../support/child.js'
 import { openObjects } from '../support/descriptors.js'
-import { asleepDuring, sleep } from '../support/idleness.js'
+import { asleepDuring, sleep } from '../support/timing.js'
 import { connectedPair } from '../support/pair.js'
 
 // What carries the wait on Bun and Deno, on whatever runs the tests.

@@ -4,8 +4,8 @@
 import test, { type ExecutionContext } from 'ava'
 import { type Connection, Multiplexer, type Socket, toDuplex, toWeb } from 'm-socket'
 
-import { sleep } from '../support/idleness.js'
-import { dial, serving } from '../support/serving.js'
+import { sleep } from '../support/timing.js'
+import { dial, serving } from '../support/server.js'
 import { FAMILIES } from '../support/pair.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'

@@ -5,10 +5,10 @@ import test, { type ExecutionContext } from 'ava'
 import { type Event, type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { crowd } from '../support/crowd.js'
-import { turn } from '../support/idleness.js'
+import { crowd } from '../support/unix-pairs.js'
+import { turn } from '../support/timing.js'
 import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
-import { said, saidOf, targetsOf } from '../support/saying.js'
+import { said, saidOf, targetsOf } from '../support/event-flags.js'
 import { freePath } from '../support/unix.js'
 import { receiveExactly, until, waitUntil } from '../support/waiting.js'
 

@@ -14,7 +14,7 @@ import {
 
 import { openDescriptors, openSockets } from '../support/descriptors.js'
 import { start } from '../support/child.js'
-import { FAMILIES, closing, fill, listening, reach, resetting } from '../support/pair.js'
+import { FAMILIES, closing, fill, listening, reach, reachInet, resetting } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { sourceArguments } from '../support/runtime.js'
 import { abstractName, freePath } from '../support/unix.js'
@@ -95,7 +95,7 @@ test('it_connects_from_the_local_address_and_port_that_are_given', async (t) => 
   const listener = listening(t)
   const localPort = freePort()
   const from = { address: '127.0.0.2', family: 'IPv4', port: localPort }
-  const client = resetting(t, Socket.connect({ ...reach(listener), localAddress: '127.0.0.2', localPort }))
+  const client = resetting(t, Socket.connect({ ...reachInet(listener), localAddress: '127.0.0.2', localPort }))
   const server = resetting(t, await acceptNext(listener))
   t.deepEqual(server.remoteAddress, from)
   t.deepEqual(client.localAddress, from)
@@ -103,11 +103,11 @@ test('it_connects_from_the_local_address_and_port_that_are_given', async (t) => 
 
 test('a_local_address_alone_leaves_the_port_to_the_kernel_and_a_port_alone_the_address', async (t) => {
   const four = listening(t, 'IPv4')
-  resetting(t, Socket.connect({ ...reach(four), localAddress: '127.0.0.7' }))
+  resetting(t, Socket.connect({ ...reachInet(four), localAddress: '127.0.0.7' }))
   t.like(resetting(t, await acceptNext(four)).remoteAddress, { address: '127.0.0.7' })
   const six = listening(t, 'IPv6')
   const localPort = freePort()
-  resetting(t, Socket.connect({ ...reach(six), localPort }))
+  resetting(t, Socket.connect({ ...reachInet(six), localPort }))
   t.deepEqual(resetting(t, await acceptNext(six)).remoteAddress, { address: '::1', family: 'IPv6', port: localPort })
 })
 
@@ -115,7 +115,7 @@ test.serial('a_local_port_in_use_is_an_error_at_once_and_leaves_nothing_open', (
   const listener = listening(t)
   const { port } = listener.address as InetAddress
   const before = openSockets().length
-  const error = t.throws(() => Socket.connect({ ...reach(listener), localAddress: '127.0.0.1', localPort: port }), {
+  const error = t.throws(() => Socket.connect({ ...reachInet(listener), localAddress: '127.0.0.1', localPort: port }), {
     instanceOf: SocketError,
     code: 'EADDRINUSE',
     message: `bind EADDRINUSE 127.0.0.1:${port}`,
@@ -127,7 +127,7 @@ test.serial('a_local_port_in_use_is_an_error_at_once_and_leaves_nothing_open', (
 test.serial('a_local_address_that_is_not_ours_is_an_error_at_once', (t) => {
   const listener = listening(t)
   const before = openSockets().length
-  t.throws(() => Socket.connect({ ...reach(listener), localAddress: '203.0.113.9' }), {
+  t.throws(() => Socket.connect({ ...reachInet(listener), localAddress: '203.0.113.9' }), {
     instanceOf: SocketError,
     code: 'EADDRNOTAVAIL',
     message: 'bind EADDRNOTAVAIL 203.0.113.9',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext, type Implementation } from 'ava'
-import { Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
+import { Listener, Multiplexer, Socket, type SocketConnectOptions, SocketClosedError, SocketError } from 'm-socket'
 
 import * as kernel from '../../lib/options/constants.js'
 import { destination4, destination6 } from '../../lib/options/codec.js'
@@ -47,7 +47,7 @@ async function connected(
   const listener = Listener.bind({ ...where, ...listening })
   const { address } = listener
   const target = address !== undefined && 'port' in address ? { ...where, port: address.port } : where
-  const client = Socket.connect({ ...target, ...connecting })
+  const client = Socket.connect({ ...target, ...connecting } as SocketConnectOptions)
   t.teardown(() => client.reset())
   client.send('x')
   const accepted = await arrival(listener)
@@ -368,7 +368,7 @@ test('an_option_of_tcp_is_an_error_on_a_unix_socket_also_when_it_is_set', async 
     'ENOTSUP',
   )
   t.is(
-    code(() => Socket.connect({ ...place('unix'), noDelay: true })),
+    code(() => Socket.connect({ ...place('unix'), noDelay: true } as SocketConnectOptions)),
     'ENOTSUP',
   )
 })

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import * as library from 'm-socket'
 
-import { ROOT, blocks, shownBy, startBlock, textOf } from '../support/blocks.js'
+import { ROOT, blocks, shownBy, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf } from '../support/child.js'
 import { lackingCookie, testUnless } from '../support/emulation.js'
 

@@ -2,9 +2,9 @@ import { connect } from 'node:net'
 
 import test from 'ava'
 
-import { blocks as blocksOf, shownBy, startBlock, textOf } from '../support/blocks.js'
+import { blocks as blocksOf, shownBy, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf, start } from '../support/child.js'
-import { testWith } from '../support/peers.js'
+import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
 
 const README = textOf('README.md')

@@ -23,7 +23,7 @@ import { FAMILIES, type Family, connectedPair, fill, listening, narrowPair, reac
 import { freePort } from '../support/ports.js'
 import { acceptNext, receiveExactly, receiveToEnd, until } from '../support/waiting.js'
 
-/** What Node's streams and this one hold at most on their own account: their high water mark, and what one recv(2) brings from a narrow pair. */
+/** The most that a stream buffers: its high water mark, and what one recv(2) returns from a narrow pair. */
 const HIGH_WATER_MARK = 65536
 const CHUNK = 65536
 
@@ -32,7 +32,7 @@ interface Ends {
   readonly peer: Socket
 }
 
-/** A duplex and the raw socket that it is connected to; both are gone after the test. */
+/** A duplex and the raw socket that it is connected to; both are closed after the test. */
 async function connected(
   t: ExecutionContext,
   family: Family = 'IPv4',
@@ -56,14 +56,14 @@ function over(
   return { duplex, peer: client }
 }
 
-/** Resolves when the stream fails, with what. */
+/** Resolves with the stream's error. */
 async function failure(duplex: SocketDuplex): Promise<NodeJS.ErrnoException> {
   const [error] = (await once(duplex, 'error')) as [NodeJS.ErrnoException]
   return error
 }
 
 for (const family of FAMILIES) {
-  test(`data_goes_both_ways_at_once_and_unharmed (${family})`, async (t) => {
+  test(`data_flows_both_ways_at_once_unchanged (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     const [near, far] = [toDuplex(client), toDuplex(server)]
     const [there, back] = [randomBytes(5_000_000), randomBytes(5_000_000)]
@@ -92,7 +92,7 @@ test('strings_buffers_and_corked_writes_keep_their_order', async (t) => {
   t.deepEqual(await receiveToEnd(peer), Buffer.from('one two dr\xe9 last', 'latin1'))
 })
 
-test('a_write_before_the_connection_stands_goes_out_after_it', async (t) => {
+test('a_write_while_connecting_is_sent_once_connected', async (t) => {
   const listener = listening(t)
   const duplex = toDuplex(Socket.connect(reach(listener) as { port: number }))
   t.teardown(() => void duplex.destroy())
@@ -105,7 +105,7 @@ test('a_write_before_the_connection_stands_goes_out_after_it', async (t) => {
   t.is(String(await collected(duplex)), 'late')
 })
 
-test('what_was_queued_before_goes_first', async (t) => {
+test('data_queued_before_toDuplex_is_sent_first', async (t) => {
   const { client, server } = await narrowPair(t)
   const length = fill(server)
   const duplex = toDuplex(server)
@@ -116,7 +116,7 @@ test('what_was_queued_before_goes_first', async (t) => {
   t.is(received.subarray(-6).toString(), 'behind')
 })
 
-test('a_writer_is_told_to_wait_and_is_told_when_to_go_on', async (t) => {
+test('write_returns_false_when_full_and_drain_follows', async (t) => {
   const { duplex, peer } = await narrow(t)
   const piece = randomBytes(10_000)
   const sum = createHash('sha256')
@@ -129,7 +129,7 @@ test('a_writer_is_told_to_wait_and_is_told_when_to_go_on', async (t) => {
   }
   let drains = 0
   write()
-  t.true(written < 1_000_000, `${written} bytes were taken of a writer whose reader sleeps`)
+  t.true(written < 1_000_000, `${written} bytes were accepted while the peer read nothing`)
   duplex.on('drain', () => {
     drains++
     if (written < 3_000_000) write()
@@ -147,7 +147,7 @@ test('a_writer_is_told_to_wait_and_is_told_when_to_go_on', async (t) => {
   t.true(drains > 10)
 })
 
-test('a_write_is_done_when_the_kernel_has_all_of_it', async (t) => {
+test('a_write_callback_runs_when_the_kernel_has_all_of_the_data', async (t) => {
   const { duplex, peer } = await narrow(t)
   let done = false
   duplex.write(randomBytes(200_000), () => {
@@ -161,10 +161,10 @@ test('a_write_is_done_when_the_kernel_has_all_of_it', async (t) => {
   await until(() => done)
 })
 
-test('when_nobody_reads_no_more_is_received_and_the_window_closes', async (t) => {
+test('without_a_reader_receiving_stops_and_the_window_closes', async (t) => {
   const { duplex, peer } = await narrow(t)
   const listener = (): void => {}
-  // A reader that reads one piece, and then no more.
+  // A reader of one piece only.
   duplex.once('readable', listener)
   peer.sendQueueLimit = 1
   const piece = randomBytes(10_000)
@@ -183,15 +183,15 @@ test('when_nobody_reads_no_more_is_received_and_the_window_closes', async (t) =>
   t.is(duplex.socket.bytesReceived, duplex.readableLength)
   t.true(sent > duplex.readableLength)
   const { sendWindow } = peer.info()
-  // Linux before 5.4 does not tell.
-  if (!Number.isNaN(sendWindow)) t.true(sendWindow < 2304, `${sendWindow} bytes are still invited`)
+  // Linux before 5.4 does not report it.
+  if (!Number.isNaN(sendWindow)) t.true(sendWindow < 2304, `${sendWindow} bytes of the window are still open`)
   multiplexer.remove(peer)
   peer.shutdown('write')
   t.is((await collected(duplex)).length, sent)
 })
 
 for (const family of FAMILIES) {
-  test(`the_peers_end_is_told_and_the_stream_still_writes (${family})`, async (t) => {
+  test(`the_peers_end_is_reported_and_the_stream_still_writes (${family})`, async (t) => {
     const { duplex, peer } = await connected(t, family)
     peer.send('question')
     peer.shutdown('write')
@@ -206,7 +206,7 @@ for (const family of FAMILIES) {
     t.is(duplex.socket.state, 'closed')
   })
 
-  test(`after_its_own_end_the_stream_still_reads (${family})`, async (t) => {
+  test(`after_end_the_stream_still_reads (${family})`, async (t) => {
     const { duplex, peer } = await connected(t, family)
     duplex.end('question')
     t.is((await receiveToEnd(peer)).toString(), 'question')
@@ -222,7 +222,7 @@ for (const family of FAMILIES) {
   })
 }
 
-test('destroy_closes_the_descriptor_and_the_peer_reads_its_end', async (t) => {
+test('destroy_closes_the_descriptor_and_the_peer_reads_the_end', async (t) => {
   const { duplex, peer } = await connected(t)
   const link = openDescriptors().get(duplex.socket.fd)!
   duplex.write('all of it')
@@ -234,7 +234,7 @@ test('destroy_closes_the_descriptor_and_the_peer_reads_its_end', async (t) => {
   t.is((await receiveToEnd(peer)).toString(), 'all of it')
 })
 
-test('destroy_with_an_error_tells_of_it_once_and_closes', async (t) => {
+test('destroy_with_an_error_emits_it_once_and_closes', async (t) => {
   const { duplex, peer } = await connected(t)
   const reason = new Error('reason')
   let errors = 0
@@ -251,7 +251,7 @@ test('destroy_with_an_error_tells_of_it_once_and_closes', async (t) => {
 })
 
 for (const reason of [undefined, new Error('reason')]) {
-  test(`destroyed_with_unsent_bytes_the_peer_is_reset (${reason ? 'with an error' : 'without'})`, async (t) => {
+  test(`destroy_with_unsent_bytes_resets_the_peer (${reason ? 'with an error' : 'without an error'})`, async (t) => {
     const { duplex, peer } = await narrow(t)
     const write = new Promise<Error | null | undefined>((resolve) => duplex.write(randomBytes(300_000), resolve))
     await turns(20)
@@ -261,11 +261,11 @@ for (const reason of [undefined, new Error('reason')]) {
     t.is(duplex.socket.state, 'closed')
     t.is(duplex.socket.queued, 0)
     await t.throwsAsync(receiveToEnd(peer), { instanceOf: SocketError, code: 'ECONNRESET' })
-    t.true((await write) instanceof Error, 'the writer learns that it was not all sent')
+    t.true((await write) instanceof Error, 'the pending write fails')
   })
 }
 
-test('a_reset_comes_after_the_data_that_came_before_it', async (t) => {
+test('data_before_a_reset_is_delivered_first', async (t) => {
   const { duplex, peer } = await connected(t)
   let received = ''
   peer.send('last words')
@@ -280,7 +280,7 @@ test('a_reset_comes_after_the_data_that_came_before_it', async (t) => {
   t.is(duplex.socket.state, 'closed')
 })
 
-test('data_and_a_reset_at_once_deliver_both', async (t) => {
+test('data_and_a_reset_that_arrive_together_are_both_reported', async (t) => {
   const { duplex, peer } = await connected(t)
   let received = ''
   duplex.on('data', (chunk: Buffer) => (received += chunk.toString()))
@@ -290,7 +290,7 @@ test('data_and_a_reset_at_once_deliver_both', async (t) => {
   t.is(received, 'last words')
 })
 
-test('an_end_after_a_reset_leaves_the_reason_to_the_reader', async (t) => {
+test('end_after_a_reset_leaves_data_and_error_to_the_reader', async (t) => {
   const { duplex, peer } = await connected(t)
   let received = ''
   peer.send('last words')
@@ -303,7 +303,7 @@ test('an_end_after_a_reset_leaves_the_reason_to_the_reader', async (t) => {
   t.is(received, 'last words')
 })
 
-test('a_writer_learns_of_a_reset', async (t) => {
+test('a_write_after_a_reset_fails', async (t) => {
   const { duplex, peer } = await connected(t)
   peer.reset()
   const again = setInterval(() => duplex.write('x'), 1)
@@ -313,7 +313,7 @@ test('a_writer_learns_of_a_reset', async (t) => {
   clearInterval(again)
 })
 
-test('a_write_that_waits_fails_when_the_peer_is_gone_although_nobody_reads', async (t) => {
+test('a_reset_fails_a_pending_write_without_a_reader', async (t) => {
   const { duplex, peer } = await narrow(t)
   const failed = failure(duplex)
   const write = new Promise<Error | null | undefined>((resolve) => duplex.write(randomBytes(300_000), resolve))
@@ -324,15 +324,15 @@ test('a_write_that_waits_fails_when_the_peer_is_gone_although_nobody_reads', asy
   t.is(((await write) as NodeJS.ErrnoException).code, 'ECONNRESET')
 })
 
-/** What a program does with a stream that cannot connect. */
+/** How a stream that cannot connect is used. */
 const USES: Readonly<Record<string, (duplex: SocketDuplex) => void>> = {
-  'that is read': (duplex) => duplex.resume(),
-  'that is written': (duplex) => duplex.write('x'),
-  'that nobody uses': () => {},
+  read: (duplex) => duplex.resume(),
+  written: (duplex) => duplex.write('x'),
+  unused: () => {},
 }
 
 for (const [use, begin] of Object.entries(USES)) {
-  test(`a_refused_connect_is_an_error_of_the_stream (one ${use})`, async (t) => {
+  test(`a_refused_connect_is_an_error_of_the_stream (${use})`, async (t) => {
     const port = freePort()
     const duplex = toDuplex(Socket.connect({ port }))
     begin(duplex)
@@ -344,7 +344,7 @@ for (const [use, begin] of Object.entries(USES)) {
   })
 }
 
-test('told_to_fail_when_full_a_write_to_a_full_queue_is_a_SocketQueueError', async (t) => {
+test('with_whenFull_error_a_write_to_a_full_queue_is_a_SocketQueueError', async (t) => {
   const { duplex } = await narrow(t, { whenFull: 'error' })
   const piece = Buffer.alloc(20_000)
   let written = 0
@@ -363,7 +363,7 @@ test('told_to_fail_when_full_a_write_to_a_full_queue_is_a_SocketQueueError', asy
   t.is(duplex.socket.state, 'closed')
 })
 
-test('told_to_fail_when_full_it_ends_gracefully_with_a_queue', async (t) => {
+test('with_whenFull_error_end_still_sends_the_queue', async (t) => {
   const { duplex, peer } = await narrow(t, { whenFull: 'error' })
   const sent = randomBytes(60_000)
   duplex.end(sent)
@@ -372,7 +372,7 @@ test('told_to_fail_when_full_it_ends_gracefully_with_a_queue', async (t) => {
   t.true((await receiveToEnd(peer)).equals(sent))
 })
 
-test('a_write_after_the_end_or_the_close_fails', async (t) => {
+test('a_write_after_end_or_close_fails', async (t) => {
   const ended = (await connected(t)).duplex
   ended.end()
   ended.write('x')
@@ -406,7 +406,7 @@ test('closing_twice_is_harmless', async (t) => {
   t.is(duplex.errored, null)
 })
 
-test('the_socket_beneath_is_the_one_that_was_given', async (t) => {
+test('socket_is_the_socket_that_was_given', async (t) => {
   const { server } = await connectedPair(t)
   const duplex = toDuplex(server)
   t.is(duplex.socket, server)
@@ -414,7 +414,7 @@ test('the_socket_beneath_is_the_one_that_was_given', async (t) => {
   t.is(duplex.socket, server)
 })
 
-test('a_socket_that_somebody_has_already_is_refused_and_stays_his', async (t) => {
+test('a_registered_socket_is_refused_and_stays_registered', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer(server)
   t.throws(() => toDuplex(server), { instanceOf: SocketError, code: 'EEXIST' })
@@ -431,7 +431,7 @@ test('a_socket_that_somebody_has_already_is_refused_and_stays_his', async (t) =>
   duplex.destroy()
 })
 
-test('what_is_no_open_socket_is_refused', async (t) => {
+test('toDuplex_refuses_anything_but_an_open_socket', async (t) => {
   for (const wrong of [null, undefined, 3, {}, listening(t)]) {
     t.throws(() => toDuplex(wrong as never), {
       instanceOf: TypeError,
@@ -444,7 +444,7 @@ test('what_is_no_open_socket_is_refused', async (t) => {
   t.throws(() => toDuplex(server), { instanceOf: SocketClosedError })
 })
 
-test('pipeline_copies_a_stream_into_it_and_another_out_of_it', async (t) => {
+test('pipeline_works_in_both_directions', async (t) => {
   const { client, server } = await connectedPair(t)
   const [near, far] = [toDuplex(client), toDuplex(server)]
   const sent = randomBytes(3_000_000)
@@ -459,7 +459,7 @@ test('pipeline_copies_a_stream_into_it_and_another_out_of_it', async (t) => {
   t.true(Buffer.concat(back).equals(sent))
 })
 
-test('pipeline_destroys_it_when_the_source_fails', async (t) => {
+test('pipeline_destroys_the_stream_when_its_source_fails', async (t) => {
   const { duplex, peer } = await narrow(t)
   const reason = new Error('reason')
   const source = new Readable({ read() {} })
@@ -472,7 +472,7 @@ test('pipeline_destroys_it_when_the_source_fails', async (t) => {
   await t.throwsAsync(receiveToEnd(peer), { code: 'ECONNRESET' })
 })
 
-test('it_is_iterated_over_to_its_end', async (t) => {
+test('iteration_reads_to_the_end', async (t) => {
   const { duplex, peer } = await connected(t)
   const sent = randomBytes(500_000)
   const sending = toDuplex(peer).end(sent)
@@ -483,7 +483,7 @@ test('it_is_iterated_over_to_its_end', async (t) => {
   await finished(sending.resume())
 })
 
-test('leaving_its_iteration_destroys_it', async (t) => {
+test('leaving_the_iteration_destroys_the_stream', async (t) => {
   const { duplex, peer } = await connected(t)
   peer.send('first')
   for await (const chunk of duplex) {
@@ -494,7 +494,7 @@ test('leaving_its_iteration_destroys_it', async (t) => {
   t.is((await receiveToEnd(peer)).length, 0)
 })
 
-test('chunks_are_the_readers_to_keep', async (t) => {
+test('chunks_stay_valid_after_later_reads', async (t) => {
   const { duplex, peer } = await connected(t)
   const kept: Buffer[] = []
   duplex.on('data', (chunk: Buffer) => kept.push(chunk))
@@ -508,7 +508,7 @@ test('chunks_are_the_readers_to_keep', async (t) => {
   t.is(Buffer.concat(kept).toString(), sent.join(''))
 })
 
-test('many_streams_at_once_each_get_their_own', async (t) => {
+test('many_streams_at_once_each_get_their_own_data', async (t) => {
   const listener = listening(t)
   const pairs = await Promise.all(
     Array.from({ length: 100 }, async (_, index) => {
@@ -522,7 +522,7 @@ test('many_streams_at_once_each_get_their_own', async (t) => {
   t.is(pairs.filter(Boolean).length, 101)
 })
 
-/** A program that ends its side of a stream and waits for the peer's end, if anything holds it that long. */
+/** A program that ends its side of a stream and waits for the peer's end, if something keeps it alive that long. */
 function patient(t: ExecutionContext, reference: string): { child: ChildProcess; listener: Listener } {
   const listener = listening(t)
   const child = startModule(
@@ -536,7 +536,7 @@ function patient(t: ExecutionContext, reference: string): { child: ChildProcess;
 }
 
 for (const reference of ['', '.unref().ref()']) {
-  test(`an_open_stream_holds_the_process ('${reference}')`, async (t) => {
+  test(`an_open_stream_keeps_the_process_alive ('${reference}')`, async (t) => {
     const { child, listener } = patient(t, reference)
     const outcome = outcomeOf(child)
     const peer = await acceptNext(listener)
@@ -549,12 +549,12 @@ for (const reference of ['', '.unref().ref()']) {
   })
 }
 
-test('an_open_stream_that_is_unreferenced_does_not_hold_the_process', async (t) => {
+test('an_unreferenced_stream_does_not_keep_the_process_alive', async (t) => {
   const { child } = patient(t, '.unref()')
   t.like(await outcomeOf(child), { code: 0, stdout: '', stderr: '' })
 })
 
-test('queued_output_of_an_unreferenced_stream_goes_out_before_the_process_ends', async (t) => {
+test('queued_output_of_an_unreferenced_stream_is_sent_before_the_process_exits', async (t) => {
   const listener = listening(t)
   const { port } = listener.address as { port: number }
   const outcome = runModule(
@@ -568,7 +568,7 @@ test('queued_output_of_an_unreferenced_stream_goes_out_before_the_process_ends',
   t.like(await outcome, { code: 0, stderr: '' })
 })
 
-test('what_a_reader_throws_is_uncaught_and_harms_no_other_stream', async (t) => {
+test('an_exception_in_a_data_listener_is_uncaught_and_affects_no_other_stream', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `import { Listener, Socket, toDuplex } from 'm-socket'
@@ -594,7 +594,7 @@ test('what_a_reader_throws_is_uncaught_and_harms_no_other_stream', async (t) => 
   t.is(code, 0, stderr)
 })
 
-/** Accepts so many, and sends back what each sends. */
+/** Accepts `count` connections and echoes what each sends. */
 async function echoing(listener: Listener, count: number): Promise<boolean> {
   const echoes: Promise<void>[] = []
   for await (const socket of listener) {
@@ -606,7 +606,7 @@ async function echoing(listener: Listener, count: number): Promise<boolean> {
   return true
 }
 
-/** All that comes until the end. Iteration would destroy the stream there, and with it the half that writes. */
+/** Reads to the end. Iteration would destroy the stream there, and the half that writes with it. */
 async function collected(duplex: SocketDuplex): Promise<Buffer> {
   const chunks: Buffer[] = []
   duplex.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -617,11 +617,11 @@ async function collected(duplex: SocketDuplex): Promise<Buffer> {
 /** Resolves once 'close' has been emitted. */
 async function closed(duplex: SocketDuplex): Promise<void> {
   if (!duplex.closed) await once(duplex, 'close')
-  // It counts as closed one tick before it says so.
+  // `closed` is true one tick before 'close' is emitted.
   await turns(1)
 }
 
-/** Lets Node's loop turn. */
+/** Lets Node's loop turn at least this often. */
 async function turns(count: number): Promise<void> {
   while (count-- > 0) await new Promise((resolve) => setTimeout(resolve, 1))
 }

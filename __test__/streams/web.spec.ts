@@ -23,7 +23,7 @@ async function readAll(connection: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-test('bytes_go_both_ways_and_closed_follows_both_ends', async (t) => {
+test('bytes_flow_both_ways_and_closed_resolves_after_both_ends', async (t) => {
   const { accepted, web } = await streams(t)
   const writer = web.writable.getWriter()
   await writer.write('hello ')
@@ -37,7 +37,7 @@ test('bytes_go_both_ways_and_closed_follows_both_ends', async (t) => {
   await web.closed
 })
 
-test('a_reader_brings_its_own_buffer', async (t) => {
+test('a_byob_reader_reads_into_its_own_buffer', async (t) => {
   const { accepted, web } = await streams(t)
   accepted.end('abcdef')
   const reader = web.readable.getReader({ mode: 'byob' })
@@ -48,7 +48,7 @@ test('a_reader_brings_its_own_buffer', async (t) => {
   t.true((await reader.read(new Uint8Array(4))).done)
 })
 
-test('a_write_is_done_when_the_connection_has_taken_it', async (t) => {
+test('a_write_resolves_when_the_connection_has_accepted_it', async (t) => {
   const { accepted, web } = await streams(t)
   const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, at) => at % 251))
   const writer = web.writable.getWriter()
@@ -61,7 +61,7 @@ test('a_write_is_done_when_the_connection_has_taken_it', async (t) => {
   t.true(await writing)
 })
 
-test('opened_tells_the_two_ends', async (t) => {
+test('opened_resolves_with_both_addresses', async (t) => {
   const { accepted, port, web } = await streams(t)
   t.deepEqual(await web.opened, {
     localAddress: `127.0.0.1:${accepted.remotePort}`,
@@ -69,7 +69,7 @@ test('opened_tells_the_two_ends', async (t) => {
   })
 })
 
-test('close_ends_both_halves_behind_what_was_written', async (t) => {
+test('close_ends_both_halves_after_the_written_data', async (t) => {
   const { accepted, web } = await streams(t)
   await web.writable.getWriter().write('last')
   const reading = web.readable.getReader().read()
@@ -78,7 +78,7 @@ test('close_ends_both_halves_behind_what_was_written', async (t) => {
   t.is((await readAll(accepted)).toString(), 'last')
 })
 
-test('a_reset_rejects_the_reads_the_writes_and_closed', async (t) => {
+test('a_reset_rejects_reads_writes_and_closed', async (t) => {
   const { accepted, web } = await streams(t)
   const writing = web.writable.getWriter().write(Buffer.alloc(5_000_000))
   accepted.terminate()
@@ -93,7 +93,7 @@ test('aborting_the_writable_resets_the_connection', async (t) => {
   await t.throwsAsync(accepted.read(Buffer.alloc(1)), { code: 'ECONNRESET' })
 })
 
-test('what_cannot_become_web_streams_is_refused', async (t) => {
+test('toWeb_refuses_anything_but_an_open_unused_connection', async (t) => {
   t.throws(() => toWeb({} as never), { code: 'ERR_INVALID_ARG_TYPE' })
   const { accepted } = await streams(t)
   toWeb(accepted)

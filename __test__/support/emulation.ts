@@ -4,7 +4,8 @@ import test, { type Implementation } from 'ava'
 import * as native from 'm-socket/native'
 
 import { IPPROTO_TCP, SOL_SOCKET, SO_COOKIE, TCP_INFO } from '../../lib/options/constants.js'
-import { type Family, type SettableOptionName, getOption, setOption } from '../../lib/options/index.js'
+import type { Family } from '../../lib/native.js'
+import { type SettableOptionName, getOption, setOption } from '../../lib/options/index.js'
 
 /** An emulator answers for /proc/self itself; for /proc/thread-self the kernel does, and what it runs is the emulator. */
 export const EMULATED = readlinkSync('/proc/self/exe') !== readlinkSync('/proc/thread-self/exe')

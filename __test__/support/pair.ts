@@ -1,5 +1,5 @@
 import type { ExecutionContext } from 'ava'
-import { Listener, type ListenerOptions, Socket, type SocketConnectOptions } from 'm-socket'
+import { type InetSocketOptions, Listener, type ListenerOptions, Socket, type SocketConnectOptions } from 'm-socket'
 
 import { freePath } from './unix.js'
 import { acceptNext, connectOutcome } from './waiting.js'
@@ -17,7 +17,7 @@ export interface Pair {
 /** A listener on the loopback's own port or in a directory of its own, closed at the end of the test. */
 export function listening(t: ExecutionContext, family: Family = 'IPv4', options: ListenerOptions = {}): Listener {
   const place = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
-  return closing(t, Listener.bind({ ...place, ...options }))
+  return closing(t, Listener.bind({ ...place, ...options } as ListenerOptions))
 }
 
 /** Where to connect to, to reach a listener. */
@@ -26,14 +26,19 @@ export function reach({ address }: Listener): { path: string } | { host: string;
   return 'path' in address ? { path: address.path } : { host: address.address, port: address.port }
 }
 
+/** As {@link reach}, of a listener on an Internet address. */
+export function reachInet(listener: Listener): { host: string; port: number } {
+  return reach(listener) as { host: string; port: number }
+}
+
 /** Two connected sockets in no multiplexer, both reset at the end of the test. */
 export async function connectedPair(
   t: ExecutionContext,
   family: Family = 'IPv4',
-  options: { client?: SocketConnectOptions; listener?: ListenerOptions } = {},
+  options: { client?: Partial<InetSocketOptions>; listener?: ListenerOptions } = {},
 ): Promise<Pair> {
   const listener = listening(t, family, options.listener)
-  const client = resetting(t, Socket.connect({ ...reach(listener), ...options.client }))
+  const client = resetting(t, Socket.connect({ ...reach(listener), ...options.client } as SocketConnectOptions))
   const server = resetting(t, await acceptNext(listener))
   listener.close()
   if ((await connectOutcome(client)) !== 'open') throw new Error('the client did not connect')

@@ -64,7 +64,7 @@ testUnless(
 
 test.serial('what_is_forgotten_is_closed_once_and_warned_of_and_what_is_held_is_not', async (t) => {
   const each = 100
-  const { code, stdout, stderr } = await runFixture(t, 'dropped.ts', each)
+  const { code, stdout, stderr } = await runFixture(t, 'unclosed.ts', each)
   t.is(code, 0, stderr)
   t.deepEqual(JSON.parse(stdout), {
     // A listener and three connections each, a multiplexer each, and the one that is not forgotten.

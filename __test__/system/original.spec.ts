@@ -27,7 +27,7 @@ import {
 import { runModule } from '../support/child.js'
 import { openDescriptors } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
-import { openNumbered, playUntilNumbered } from '../support/numbered.js'
+import { openNumbered, playUntilNumbered } from '../support/descriptor-reuse.js'
 import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import {

@@ -17,7 +17,7 @@ import { openSockets } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
 import { fixturePath, run, runFixture } from '../support/fixture.js'
 import { type Family, listening, reach } from '../support/pair.js'
-import { type Peer, testWith } from '../support/peers.js'
+import { type Peer, testWith } from '../support/programs.js'
 import { acceptNext, receiveExactly, until } from '../support/waiting.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'm-socket-programs-'))
@@ -57,7 +57,7 @@ for (const { peer, family, args } of COPIERS) {
 
 test.serial('1000_connections_at_once_all_get_their_own_echo', async (t) => {
   const { listener, server } = serving(t)
-  const { code, stdout, stderr } = await runFixture(t, 'thousand.ts', portIn(reach(listener)), 1000, 3, 3000)
+  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(reach(listener)), 1000, 3, 3000)
   t.is(code, 0, stderr)
   t.is(Number(stdout), 9_000_000)
   t.is(server.received, 9_000_000)

@@ -10,7 +10,7 @@ import type { ExecutionContext } from 'ava'
 
 import { start } from '../support/child.js'
 import { fixtureArguments } from '../support/fixture.js'
-import { testWith } from '../support/peers.js'
+import { testWith } from '../support/programs.js'
 import { temporaryDirectory } from '../support/unix.js'
 
 const CONNECTIONS = 100
@@ -26,7 +26,7 @@ interface Call {
 }
 
 testWith(['strace'], 'an_echo_is_one_recv_and_one_send_and_its_share_of_a_batch', async (t) => {
-  const calls = await trace(t, 'echo-until-left.ts', [CONNECTIONS], async (server) => {
+  const calls = await trace(t, 'echo-until-closed.ts', [CONNECTIONS], async (server) => {
     const [port] = (await once(createInterface(server.stdout!), 'line')) as [string]
     await load(t, Number(port))
   })

@@ -55,7 +55,7 @@ for (const [way, code] of Object.entries({ end: 0, exit: 3, throw: 1, terminate:
 }
 
 test.serial('200_workers_terminated_in_mid_traffic_leave_no_crash_and_no_descriptor', async (t) => {
-  const { code, signal, stdout, stderr } = await runFixture(t, 'terminations.ts', 200)
+  const { code, signal, stdout, stderr } = await runFixture(t, 'terminate-workers.ts', 200)
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
   const { before, after, counts } = JSON.parse(stdout) as {

@@ -1,9 +1,9 @@
 import { type InetAddress, familyNameOf, hostOf, portOf } from '../model/address.js'
 import type { Socket } from '../model/socket.js'
 
-/** The two ends of a connection: addresses, and the bytes that went between them. */
+/** The two ends of a connection: their addresses, and the bytes that went between them. */
 export abstract class Endpoints {
-  /** The socket beneath, with its options, `info()` and the like; undefined until connected. Its life is the connection's. */
+  /** The socket beneath, with its options, `info()` and the like; undefined until connected. The connection closes it. */
   abstract readonly socket: Socket | undefined
 
   /** Bytes received. */
@@ -16,32 +16,32 @@ export abstract class Endpoints {
     return this.socket?.bytesSent ?? 0
   }
 
-  /** Our numeric address, or our path; undefined once closed. getsockname(2). */
+  /** Our numeric address, or our path, to the last handler: getsockname(2). Undefined until connected. */
   get localAddress(): string | undefined {
     return hostOf(this.socket?.localAddress)
   }
 
-  /** The family of our address; undefined on a Unix socket and once closed. */
+  /** The family of our address; undefined on a Unix socket. */
   get localFamily(): InetAddress['family'] | undefined {
     return familyNameOf(this.socket?.localAddress)
   }
 
-  /** Our port; undefined on a Unix socket and once closed. */
+  /** Our port; undefined on a Unix socket. */
   get localPort(): number | undefined {
     return portOf(this.socket?.localAddress)
   }
 
-  /** The peer's numeric address, or its path; undefined once closed. getpeername(2). */
+  /** The peer's numeric address, or its path, to the last handler: getpeername(2). Undefined until connected. */
   get remoteAddress(): string | undefined {
     return hostOf(this.socket?.remoteAddress)
   }
 
-  /** The family of the peer's address; undefined on a Unix socket and once closed. */
+  /** The family of the peer's address; undefined on a Unix socket. */
   get remoteFamily(): InetAddress['family'] | undefined {
     return familyNameOf(this.socket?.remoteAddress)
   }
 
-  /** The peer's port; undefined on a Unix socket and once closed. */
+  /** The peer's port; undefined on a Unix socket. */
   get remotePort(): number | undefined {
     return portOf(this.socket?.remoteAddress)
   }

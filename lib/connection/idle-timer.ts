@@ -1,38 +1,38 @@
-import { type Timed, now, wheel } from './timer-wheel.js'
+import { type Timed, now, timerWheel } from './timer-wheel.js'
 
-/** Tells its owner when nothing has happened for a time. */
+/** Calls its owner when nothing has happened for a time. */
 export class IdleTimer implements Timed {
   /** @internal */
   deadline: number
   /** @internal */
   bucket = 0
-  /** What had been sent when this was last looked at, and whether something was queued then. */
+  /** How much had been sent at the last check, and whether something was queued then. */
   #sent = 0
   #hadQueue = false
-  readonly #span: number
+  readonly #duration: number
   readonly #onIdle: (timer: IdleTimer) => void
 
-  /** `span` is in milliseconds, and begins now. */
-  constructor(span: number, onIdle: (timer: IdleTimer) => void) {
-    this.#span = span
+  /** `duration` is in milliseconds, and begins now. */
+  constructor(duration: number, onIdle: (timer: IdleTimer) => void) {
+    this.#duration = duration
     this.#onIdle = onIdle
-    this.deadline = now() + span
-    wheel.watch(this)
+    this.deadline = now() + duration
+    timerWheel.add(this)
   }
 
-  /** Something has happened: the time begins anew. */
+  /** Something has happened: the time starts again. */
   touch(): void {
-    this.deadline = now() + this.#span
-    if (this.bucket === 0) wheel.watch(this)
+    this.deadline = now() + this.#duration
+    if (this.bucket === 0) timerWheel.add(this)
   }
 
-  /** Output is queued, after so many bytes that have been sent. Nobody is told when it leaves. */
-  watchQueue(sent: number): void {
+  /** Output is queued, after so many bytes that have been sent. No event says when it leaves. */
+  trackQueue(sent: number): void {
     this.#sent = sent
     this.#hadQueue = true
   }
 
-  /** Whether queued output has left since this was last asked. */
+  /** Whether queued output has left since the last call. */
   isProgress(sent: number, queued: number): boolean {
     const progress = this.#hadQueue && sent !== this.#sent
     this.#sent = sent
@@ -42,7 +42,7 @@ export class IdleTimer implements Timed {
 
   stop(): void {
     this.deadline = Infinity
-    wheel.forget(this)
+    timerWheel.remove(this)
   }
 
   /** @internal */

@@ -1,65 +1,78 @@
-import { type Writable, bytesOf, lengthOf, offsetOf } from '../loop/receive-buffer.js'
-import { Endpoints } from './endpoints.js'
 import type { Socket } from '../model/socket.js'
+import { type Data, bytesOf, lengthOf, offsetOf } from './data.js'
+import { Input } from './input.js'
 
 /** What goes out of a connection. */
-export abstract class Output extends Endpoints {
+export abstract class Output<D> extends Input<D> {
   #corks = 0
+  #wantsDrain = false
 
-  /** Whether handlers are running whose writes leave together. */
-  protected abstract inBatch(): boolean
+  /** @internal Bytes were taken: corked, or sent at once. */
+  protected abstract onWrite(socket: Socket, corked: boolean): void
 
-  /** Bytes were taken, to be gathered or to go at once. */
-  protected abstract onWrite(socket: Socket, gathered: boolean): void
-
-  /** A write took less than it was given. */
-  protected abstract awaitDrain(): void
-
-  /** Nothing more will be written. */
+  /** @internal Nothing more will be written. */
   protected abstract endOutput(): void
 
   /**
-   * Sends what there is room for: in the kernel, and in a queue of `highWaterMark` bytes.
+   * Sends what there is room for: in the kernel, and in a queue of `sendQueueLimit` bytes.
    *
-   * Small writes (up to 4 KiB) made while a batch of handlers runs leave together at its end, in one call; larger ones
-   * at once. The caller may reuse its buffer.
+   * Small writes (up to 4 KiB) made while a batch of handlers runs leave together at its end, in one system call; larger
+   * ones at once. The caller may reuse its buffer.
    *
-   * @param offset where the bytes begin, and `length` how many there are; of a string all are meant.
-   * @returns how many bytes were taken; if fewer than given, the rest is for `drain`. -1 when nothing can be sent any more.
+   * @param offset where the bytes begin, and `length` how many there are; a string is always written whole.
+   * @returns how many bytes were taken; if fewer than given, wait for `drain` with the rest. -1 when nothing can be sent
+   * any more.
    */
-  write(data: Writable, offset?: number, length?: number): number {
-    return this.#write(data, offset, length, this.#corks > 0 || this.inBatch())
+  write(data: Data, offset?: number, length?: number): number {
+    return this.#write(data, offset, length, this.#corks > 0 || this.owner.poller.inBatch)
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
-  tryWrite(data: Writable, offset?: number, length?: number): number {
+  tryWrite(data: Data, offset?: number, length?: number): number {
     const { socket } = this
     const limit = socket && !socket.writeEnded ? socket.sendQueueLimit : 0
     if (limit > 0) socket!.sendQueueLimit = 0
     try {
-      // What waits in the queue goes first.
+      // What is in the queue goes first.
       return this.#write(data, offset, length, false)
     } finally {
       if (limit > 0 && socket!.handle >= 0) socket!.sendQueueLimit = limit
     }
   }
 
-  #write(data: Writable, offset: number | undefined, length: number | undefined, gather: boolean): number {
+  #write(data: Data, offset: number | undefined, length: number | undefined, cork: boolean): number {
     const bytes = bytesOf(data)
     const count = lengthOf(data, bytes, offset, length)
     const { socket } = this
     if (!socket) return -1
-    const taken = socket.write(bytes, gather, offsetOf(data, offset), count)
+    const taken = socket.write(bytes, cork, offsetOf(data, offset), count)
     if (taken < 0) return -1
-    this.onWrite(socket, gather)
-    if (taken < count) this.awaitDrain()
+    this.onWrite(socket, cork)
+    if (taken < count) this.#awaitDrain()
     return taken
   }
 
+  #awaitDrain(): void {
+    if (this.#wantsDrain) return
+    this.#wantsDrain = true
+    this.updateInterest()
+  }
+
+  /** @internal Whether a write took less than it was given, and `drain` has not been called since. */
+  protected get wantsDrain(): boolean {
+    return this.#wantsDrain
+  }
+
+  /** @internal The queue is empty: `drain` is called next. */
+  protected stopAwaitingDrain(): void {
+    this.#wantsDrain = false
+    this.updateInterest()
+  }
+
   /**
-   * Gathers the small writes that `writes` makes: they leave together when it returns, in one call.
+   * Corks the small writes that `writes` makes: they leave together when it returns, in one system call.
    *
-   * Handlers need it only to have them leave before their batch ends.
+   * Handlers need it only to have them leave before the end of their batch.
    *
    * @returns what `writes` returns.
    */
@@ -72,7 +85,11 @@ export abstract class Output extends Endpoints {
     }
   }
 
-  /** Tries to send what is queued now; tells whether nothing is left. */
+  /**
+   * Tries to send what is queued now.
+   *
+   * @returns whether nothing is left.
+   */
   flush(): boolean {
     return this.socket?.flush() ?? true
   }
@@ -82,7 +99,7 @@ export abstract class Output extends Endpoints {
    *
    * @returns the bytes of `data`; -1 when our half has ended already.
    */
-  end(data?: Writable, offset?: number, length?: number): number {
+  end(data?: Data, offset?: number, length?: number): number {
     const { socket } = this
     if (!socket || socket.writeEnded) return -1
     const taken = data === undefined ? 0 : this.#writeWhole(socket, data, offset, length)
@@ -90,7 +107,7 @@ export abstract class Output extends Endpoints {
     return taken
   }
 
-  #writeWhole(socket: Socket, data: Writable, offset?: number, length?: number): number {
+  #writeWhole(socket: Socket, data: Data, offset?: number, length?: number): number {
     socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
     return this.#write(data, offset, length, false)
   }

@@ -1,25 +1,25 @@
 import { SocketClosedError, invalidState } from '../errors.js'
 import type { Socket } from '../model/socket.js'
 
-/** Receives once: what came, `end` at the peer's end, null when nothing waits. */
+/** Receives once: what came, or null when nothing is there. */
 type Receive<T> = (socket: Socket) => T | null
 
 interface Pending {
-  /** Receives, and answers if something has come. */
+  /** Receives, and resolves the read if something came. */
   readonly attempt: (socket: Socket) => void
   readonly reject: (error: Error) => void
 }
 
-/** Reads a connection by promises: what its `data` and `end` handlers are told otherwise. */
+/** Reads a connection by promises, in place of its `data` and `end` handlers. */
 export class Reader {
   #pending: Pending | undefined
 
-  /** Whether somebody waits for bytes. */
-  get isWaiting(): boolean {
+  /** Whether a read is pending. */
+  get isPending(): boolean {
     return this.#pending !== undefined
   }
 
-  /** The answer of the first receive that does not find nothing. */
+  /** The result of the first receive that finds something. */
   read<T>(receive: Receive<T>): Promise<T> {
     if (this.#pending) return Promise.reject(invalidState('A read of this connection is pending already'))
     return new Promise((resolve, reject) => {
@@ -36,13 +36,13 @@ export class Reader {
   /**
    * Something may have come.
    *
-   * @throws SocketError what receiving threw; the read that waits is for {@link fail} to reject.
+   * @throws SocketError what receiving threw; the caller then rejects the pending read by {@link fail}.
    */
   receive(socket: Socket): void {
     this.#pending?.attempt(socket)
   }
 
-  /** The connection is gone. */
+  /** The connection is closed. */
   fail(error: Error = new SocketClosedError('read: the connection is closed')): void {
     const pending = this.#pending
     this.#pending = undefined

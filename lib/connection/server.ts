@@ -1,25 +1,13 @@
-import { Chunker } from '../loop/receive-buffer.js'
-import { Connection, type ConnectionOwner } from './connection.js'
-import { SocketError, illegalConstructor, invalidArgType } from '../errors.js'
-import { type HandlerSlot, type Handlers, checkHandlers } from './handlers.js'
-import { home } from '../loop/shared-poller.js'
-import type { Host } from '../loop/host.js'
+import { SocketError, illegalConstructor } from '../errors.js'
 import { Listener } from '../model/listener.js'
-import { Multiplexer } from '../model/multiplexer.js'
-import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
+import { type Address, hostOf, portOf } from '../model/address.js'
+import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import type { Socket } from '../model/socket.js'
-import {
-  boolean,
-  integer,
-  milliseconds,
-  numericHost,
-  options as checkOptions,
-  port as validPort,
-  unixPath,
-} from '../validate.js'
-
-const NONE = 0
-const READ = 1
+import { NONE, READ } from '../native.js'
+import { boolean, milliseconds, options as checkOptions } from '../validate.js'
+import { Connection } from './connection.js'
+import { type Handlers, checkHandlers } from './handlers.js'
+import type { ConnectionOwner } from './owner.js'
 
 /** How many connections one turn accepts before the others of its batch get theirs. */
 const ACCEPTS_PER_TURN = 64
@@ -27,239 +15,161 @@ const ACCEPTS_PER_TURN = 64
 /** How many accepted connections wait for a `for await` before accepting pauses. */
 const ITERATION_BACKLOG = 64
 
-/** What `listen` and `connect` have in common. */
-export interface ConnectionOptions<D> extends SocketOptions {
-  /** What happens to the connections. */
-  readonly socket?: Handlers<D> | undefined
-  /** What each connection's `data` is at first. */
-  readonly data?: D | undefined
-  /** Whether our half stays open when the peer's ends. **Default:** false: `end` is answered by our end. */
-  readonly allowHalfOpen?: boolean | undefined
-  /** Milliseconds of silence until a connection is closed, after its `timeout` handler was called; 0 never. **Default:** 0. */
-  readonly idleTimeout?: number | undefined
-  /** Bytes that wait in the queue of each connection at most. **Default:** 65536. */
-  readonly highWaterMark?: number | undefined
-  /** Chunks are then views of this array, good only until the `data` handler returns. **Default:** chunks to keep. */
-  readonly receiveInto?: Uint8Array | undefined
-  /** A multiplexer that the program waits for itself. **Default:** this thread's own, run by Node's loop. */
-  readonly multiplexer?: Multiplexer | undefined
+/** How {@link Server.close} ends what is open. */
+export interface CloseOptions {
+  /** Milliseconds after which what is still open is terminated. **Default:** no limit. */
+  readonly timeout?: number | undefined
+  /** Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves. */
+  readonly end?: boolean | undefined
 }
 
-/** Where and how {@link listen} listens. */
-export interface ListenOptions<D> extends ConnectionOptions<D> {
-  /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
-  readonly hostname?: string | undefined
-  /** 0 to 65535; 0 lets the kernel pick one. **Default:** 0. */
-  readonly port?: number | undefined
-  /** The path of a Unix socket instead; abstract when it begins with `\0`. */
-  readonly unix?: string | undefined
-  /** A listening descriptor to take over instead. */
-  readonly fd?: number | undefined
-  /** How many connections may wait to be accepted. **Default:** 511. */
-  readonly backlog?: number | undefined
-  /** At so many connections accepting pauses: more wait in the kernel's backlog. **Default:** no limit. */
-  readonly maxConnections?: number | undefined
-}
-
-/** @internal */
-export const CONNECTION_KEYS = [
-  'socket',
-  'data',
-  'allowHalfOpen',
-  'idleTimeout',
-  'highWaterMark',
-  'receiveInto',
-  'multiplexer',
-  ...SETTABLE_OPTION_NAMES,
-]
-const KEYS = [...CONNECTION_KEYS, 'hostname', 'port', 'unix', 'fd', 'backlog', 'maxConnections']
-
-/**
- * Listens, and gives the connections to handlers. The port is known when it returns.
- *
- * TCP_NODELAY is on unless `noDelay: false`.
- *
- * @throws TypeError, RangeError for bad options; a name as hostname says to use `Listener.bindHost`.
- * @throws SocketError EADDRINUSE and the like, as `Listener.bind`.
- */
-export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
-  checkOptions(options, KEYS)
-  const owned = ownership<D>(options)
-  const { maxConnections } = options
-  const most =
-    maxConnections === undefined ? Infinity : integer(maxConnections, 1, 2 ** 31 - 1, 'options.maxConnections')
-  const listener = bind(options)
-  try {
-    return Server.of(listener, owned, most, options.data as D)
-  } catch (error) {
-    if (options.fd === undefined) listener.close()
-    else listener.disown()
-    throw error
-  }
-}
-
-/** @internal */
-export type Ownership<D> = Omit<ConnectionOwner<D>, 'closed' | 'server'> & { readonly highWaterMark: number }
-
-/** @internal The checked options that connections live by. */
-export function ownership<D>(options: ConnectionOptions<D>): Ownership<D> {
-  const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0, highWaterMark = 65536 } = options
-  if (receiveInto !== undefined && !(receiveInto instanceof Uint8Array && receiveInto.byteLength > 0)) {
-    throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
-  }
-  if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {
-    throw invalidArgType('options.multiplexer', 'a Multiplexer', multiplexer)
-  }
-  const host = multiplexer ? multiplexer.host() : home()
-  return {
-    host,
-    handlers: { current: checkHandlers<D>(options.socket === undefined ? {} : options.socket, 'options.socket') },
-    chunker: receiveInto ? new Chunker(receiveInto) : host.chunker,
-    allowHalfOpen: boolean(allowHalfOpen, 'options.allowHalfOpen'),
-    idleTimeout: milliseconds(idleTimeout, 'options.idleTimeout'),
-    highWaterMark: integer(highWaterMark, 0, Number.MAX_SAFE_INTEGER, 'options.highWaterMark'),
-  }
-}
-
-/** What listens: made by {@link listen}. */
+/** Accepts connections and hands them to handlers: made by `listen`. */
 export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disposable, AsyncDisposable {
-  /** @internal */
-  readonly host: Host
-  /** @internal */
-  readonly handlers: HandlerSlot<D>
-  /** @internal */
-  readonly chunker: Chunker
-  /** @internal */
-  readonly allowHalfOpen: boolean
-  /** @internal */
-  readonly idleTimeout: number
-  readonly #listener: Listener
-  /** @internal */
-  readonly server = this
   /** What each connection's `data` is at first. */
   readonly data: D
-  readonly #highWaterMark: number
+  readonly #listener: Listener
+  readonly #owner: ConnectionOwner<D>
   readonly #maxConnections: number
-  readonly #connections = new Set<Connection<D>>()
+  /** Accepted connections that no loop has taken yet. */
   readonly #accepted: Connection<D>[] = []
-  /** How many loops iterate, and those that wait for a connection. */
+  /** How many loops iterate. */
   #loops = 0
+  /** Resolves the loops that wait for a connection. */
   #waiting: (() => void)[] = []
-  #emptied: (() => void)[] = []
+  /** Resolves the calls of `close` when the last connection has ended. */
+  #onEmpty: (() => void)[] = []
   #paused = false
-  #holding = false
+  #holdsReference = false
 
-  private constructor(listener: Listener, owned: Ownership<D>, maxConnections: number, data: D) {
+  private constructor(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D) {
     if (!(listener instanceof Listener)) throw illegalConstructor('Server', 'listen')
     this.#listener = listener
-    this.host = owned.host
-    this.handlers = owned.handlers
-    this.chunker = owned.chunker
-    this.allowHalfOpen = owned.allowHalfOpen
-    this.idleTimeout = owned.idleTimeout
-    this.#highWaterMark = owned.highWaterMark
+    this.#owner = owner
     this.#maxConnections = maxConnections
     this.data = data
-    this.host.watch(listener, READ, this)
+    owner.poller.watch(listener, READ, this)
+    owner.server = this
     this.ref()
   }
 
   /** @internal */
-  static of<D>(listener: Listener, owned: Ownership<D>, maxConnections: number, data: D): Server<D> {
-    return new Server(listener, owned, maxConnections, data)
+  static of<D>(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D): Server<D> {
+    return new Server(listener, owner, maxConnections, data)
   }
 
   /** The listening socket's address; undefined once stopped. */
-  get address(): Listener['address'] {
+  get address(): Address | undefined {
     return this.#listener.address
   }
 
   /** The port; undefined on a Unix socket and once stopped. */
   get port(): number | undefined {
-    const address = this.address
-    return address && 'port' in address ? address.port : undefined
+    return portOf(this.address)
   }
 
   /** The numeric address listened on; undefined on a Unix socket and once stopped. */
+  get host(): string | undefined {
+    const { address } = this
+    return address && 'path' in address ? undefined : hostOf(address)
+  }
+
+  /** An alias of {@link host}, as Bun has it. */
   get hostname(): string | undefined {
-    const address = this.address
-    return address && 'address' in address ? address.address : undefined
+    return this.host
   }
 
   /** The path listened on; undefined on TCP and once stopped. */
-  get unix(): string | undefined {
-    const address = this.address
+  get path(): string | undefined {
+    const { address } = this
     return address && 'path' in address ? address.path : undefined
+  }
+
+  /** An alias of {@link path}, as Bun has it. */
+  get unix(): string | undefined {
+    return this.path
   }
 
   /** How many connections are open. */
   get connections(): number {
-    return this.#connections.size
+    return this.#owner.connections.size
   }
 
-  /** Stops accepting, at once; connections that nobody accepted are reset. With `closeActive` the open ones are terminated. */
+  /** The open connections, in the order in which they were accepted. */
+  get clients(): Iterable<Connection<D>> {
+    const { connections } = this.#owner
+    return { [Symbol.iterator]: () => connections.values() }
+  }
+
+  /**
+   * Stops accepting, at once; the kernel resets connections that were not accepted. With `closeActive` the open ones are
+   * terminated.
+   */
   stop(closeActive = false): void {
     this.#listener.close()
     this.unref()
     this.#wakeLoops()
-    if (closeActive) for (const connection of this.#connections) connection.terminate()
+    if (closeActive) for (const connection of this.#owner.connections) connection.terminate()
   }
 
   /**
-   * Stops accepting, ends all connections, and waits until the peers have ended too; after `timeout` milliseconds what is
-   * left is terminated. **Default:** no such limit.
+   * Stops accepting, and resolves when all connections have ended by themselves. With `end: true` our halves end at once,
+   * behind what has been written; after `timeout` milliseconds what is still open is terminated.
+   *
+   * @throws (rejects) TypeError, RangeError for bad options; the server then goes on.
    */
-  async close({ timeout }: { timeout?: number } = {}): Promise<void> {
-    const limit = timeout === undefined ? undefined : milliseconds(timeout, 'timeout')
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions(options, ['timeout', 'end'])
+    const { timeout, end = false } = options
+    const limit = timeout === undefined ? undefined : milliseconds(timeout, 'options.timeout')
+    boolean(end, 'options.end')
     this.stop()
-    for (const connection of this.#connections) connection.end()
-    if (this.#connections.size === 0) return
+    if (end) for (const connection of this.#owner.connections) connection.end()
+    if (this.connections === 0) return
     const timer = limit === undefined ? undefined : setTimeout(() => this.stop(true), limit).unref()
-    await new Promise<void>((resolve) => this.#emptied.push(resolve))
+    await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
     clearTimeout(timer)
   }
 
-  /** Puts other handlers in the place of those in force, for all connections, open ones too. */
+  /** Replaces the handlers of all connections, open ones too. */
   reload({ socket }: { socket: Handlers<D> }): void {
-    this.handlers.current = checkHandlers<D>(socket, 'socket')
-    for (const connection of this.#connections) connection.onReload()
+    this.#owner.reload(checkHandlers<D>(socket, 'socket'))
   }
 
-  /** Lets the server keep the process alive while it listens, as it does at first. */
+  /** Lets the server keep the process alive while it listens. **Default.** */
   ref(): this {
-    if (!this.#holding && this.#listener.fd >= 0) {
-      this.#holding = true
-      this.host.hold()
+    if (!this.#holdsReference && this.#listener.fd >= 0) {
+      this.#holdsReference = true
+      this.#owner.poller.ref()
     }
     return this
   }
 
   /** Lets the process end although the server listens. */
   unref(): this {
-    if (this.#holding) {
-      this.#holding = false
-      this.host.release()
+    if (this.#holdsReference) {
+      this.#holdsReference = false
+      this.#owner.poller.unref()
     }
     return this
   }
 
   /**
-   * Connections as they are accepted, until the server is stopped; accepting pauses while 64 wait for the loop. Several loops
-   * share them.
+   * Connections as they are accepted, until the server is stopped; accepting pauses while 64 wait for the loop. Several
+   * loops share them.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Connection<D>, void, void> {
     this.#loops++
     try {
       for (;;) {
         const connection = this.#accepted.shift()
-        this.#watchFor()
+        this.#updateInterest()
         if (connection) yield connection
         else if (this.#listener.fd < 0) return
         else await new Promise<void>((resolve) => this.#waiting.push(resolve))
       }
     } finally {
       if (--this.#loops === 0) this.#accepted.length = 0
-      this.#watchFor()
+      this.#updateInterest()
     }
   }
 
@@ -272,22 +182,22 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.stop(true)
   }
 
-  /** The same as {@link close}, for `await using`. */
+  /** The same as `close({ end: true })`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
+    await this.close({ end: true })
   }
 
-  /** @internal Somebody waits to be accepted. */
+  /** @internal A connection is waiting to be accepted. */
   onEvent(): void {
     for (let turn = 0; turn < ACCEPTS_PER_TURN && !this.#isFull(); turn++) {
       const socket = this.#accept()
       if (!socket) return
       this.#admit(socket)
     }
-    this.#watchFor()
+    this.#updateInterest()
   }
 
-  /** An exhausted process leaves those who wait in the backlog; the multiplexer tells of them again. */
+  /** At the limit of descriptors connections stay in the backlog, and the poller reports the listener again later. */
   #accept(): Socket | null {
     try {
       return this.#listener.fd < 0 ? null : this.#listener.take()
@@ -298,62 +208,33 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   #admit(socket: Socket): void {
-    socket.sendQueueLimit = this.#highWaterMark
-    const connection = Connection.of<D>(this, this.data)
-    this.#connections.add(connection)
+    const connection = Connection.of<D>(this.#owner, this.data)
     if (!connection.attachOrRefuse(socket)) return
     if (this.#loops > 0) this.#accepted.push(connection)
     if (this.#waiting.length > 0) this.#wakeLoops()
   }
 
   /** @internal */
-  closed(connection: Connection<D>): void {
-    this.#connections.delete(connection)
-    this.#watchFor()
-    if (this.#connections.size > 0) return
-    for (const resolve of this.#emptied) this.host.defer(resolve)
-    this.#emptied = []
+  onConnectionClosed(): void {
+    this.#updateInterest()
+    if (this.connections > 0) return
+    for (const resolve of this.#onEmpty) this.#owner.poller.defer(resolve)
+    this.#onEmpty = []
   }
 
   #isFull(): boolean {
-    return this.#connections.size >= this.#maxConnections || this.#accepted.length >= ITERATION_BACKLOG
+    return this.connections >= this.#maxConnections || this.#accepted.length >= ITERATION_BACKLOG
   }
 
-  #watchFor(): void {
+  #updateInterest(): void {
     if (this.#paused === this.#isFull() || this.#listener.fd < 0) return
     this.#paused = this.#isFull()
-    this.host.modify(this.#listener, this.#paused ? NONE : READ)
+    this.#owner.poller.setInterest(this.#listener, this.#paused ? NONE : READ)
   }
-}
 
-function bind<D>(options: ListenOptions<D>): Listener {
-  const { hostname, port, unix, fd, backlog } = options
-  checkPlace(options)
-  const place = {
-    ...(hostname === undefined ? {} : { host: hostname === 'localhost' ? '127.0.0.1' : hostname }),
-    ...(port === undefined ? {} : { port }),
-    ...(unix === undefined ? {} : { path: unix }),
-    ...(fd === undefined ? {} : { fd }),
-    ...(backlog === undefined ? {} : { backlog }),
+  /** @internal */
+  [CUSTOM_INSPECT](...how: Inspect): string {
+    const { address, connections } = this
+    return summarize('Server', { state: address ? 'listening' : 'stopped', address, connections }, how)
   }
-  return Listener.bind({ ...(unix === undefined ? { noDelay: true } : {}), ...socketOptions(options), ...place })
-}
-
-/** Refuses by the names that {@link listen} gives them what {@link Listener.bind} would refuse by its own. */
-function checkPlace<D>({ hostname, port, unix, fd }: ListenOptions<D>): void {
-  const places = [unix, fd, hostname ?? port].filter((it) => it !== undefined)
-  if (places.length > 1)
-    throw invalidArgType('options', 'either fd, or unix, or hostname and port', { hostname, port, unix, fd })
-  if (hostname !== undefined && hostname !== 'localhost')
-    numericHost(hostname, 'options.hostname', 'use Listener.bindHost for names')
-  if (port !== undefined) validPort(port, 'options.port')
-  if (unix !== undefined) unixPath(unix, 'options.unix')
-  if (fd !== undefined) integer(fd, 0, 2 ** 31 - 1, 'options.fd')
-}
-
-/** @internal Only what is an option of the kernel's. */
-export function socketOptions(options: SocketOptions): SocketOptions {
-  return Object.fromEntries(
-    SETTABLE_OPTION_NAMES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
-  )
 }

@@ -1,13 +1,13 @@
-import { MAX_TIMEOUT } from '../validate.js'
+import { INT_MAX } from '../validate.js'
 
-/** Milliseconds between two looks at what may have timed out: timeouts are told up to this much late. */
+/** Milliseconds between two checks of what may have timed out: timeouts come up to this much late. */
 export const TICK = 100
 
 /** Something that may time out. */
 export interface Timed {
-  /** When it times out unless something happens, on the clock of {@link now}; Infinity when it does not. */
+  /** When it times out, on the clock of {@link now}; Infinity for never. */
   readonly deadline: number
-  /** The tick whose bucket it stands in; 0 when in none. */
+  /** The tick whose bucket it is in; 0 for none. */
   bucket: number
   /** Its deadline has passed. */
   onTimeout(): void
@@ -19,30 +19,30 @@ export function now(): number {
 }
 
 /**
- * Timeouts of many connections on one timer: a hashed wheel, looked at lazily.
+ * Timeouts of many connections on one timer: a hashed timing wheel, checked lazily.
  *
- * Activity only writes a number; whoever's tick comes is looked at, and put into a later bucket if something has
- * happened since. So ten thousand idle connections cost one timer and no work until their ticks come.
+ * Activity only writes a number; when a tick comes, the entries of its bucket are checked, and those with a later
+ * deadline move to a later bucket. So ten thousand idle connections cost one timer and no work until their ticks come.
  */
-class Wheel {
+class TimerWheel {
   readonly #buckets = new Map<number, Set<Timed>>()
   #timer: NodeJS.Timeout | undefined
   #next = Infinity
 
-  /** Looks at `timed` when its deadline comes, unless that is far off the bucket that it already stands in. */
-  watch(timed: Timed): void {
+  /** Checks `timed` at its deadline, or earlier where it is in an earlier bucket already. */
+  add(timed: Timed): void {
     if (timed.deadline === Infinity) return
     const tick = Math.ceil(timed.deadline / TICK)
     if (timed.bucket !== 0 && timed.bucket <= tick) return
-    this.forget(timed)
+    this.remove(timed)
     let bucket = this.#buckets.get(tick)
     if (!bucket) this.#buckets.set(tick, (bucket = new Set()))
     bucket.add(timed)
     timed.bucket = tick
-    if (tick < this.#next) this.#arm(tick)
+    if (tick < this.#next) this.#schedule(tick)
   }
 
-  forget(timed: Timed): void {
+  remove(timed: Timed): void {
     if (timed.bucket === 0) return
     const bucket = this.#buckets.get(timed.bucket)
     bucket?.delete(timed)
@@ -50,15 +50,15 @@ class Wheel {
     timed.bucket = 0
   }
 
-  #arm(tick: number): void {
+  #schedule(tick: number): void {
     this.#next = tick
     clearTimeout(this.#timer)
-    // Unreferenced: a connection holds the process, its timeout does not.
-    const wait = Math.min(Math.max(1, tick * TICK - now()), MAX_TIMEOUT)
-    this.#timer = setTimeout(() => this.#turn(), wait).unref()
+    // Unreferenced: a connection keeps the process alive, its timeout does not.
+    const wait = Math.min(Math.max(1, tick * TICK - now()), INT_MAX)
+    this.#timer = setTimeout(() => this.#onTick(), wait).unref()
   }
 
-  #turn(): void {
+  #onTick(): void {
     const time = now()
     const due: Timed[] = []
     let next = Infinity
@@ -71,13 +71,14 @@ class Wheel {
       this.#buckets.delete(tick)
     }
     this.#next = Infinity
-    if (next !== Infinity) this.#arm(next)
+    if (next !== Infinity) this.#schedule(next)
     for (const timed of due) timed.bucket = 0
     for (const timed of due) {
       if (timed.deadline <= time) timed.onTimeout()
-      else this.watch(timed)
+      else this.add(timed)
     }
   }
 }
 
-export const wheel = new Wheel()
+/** The timeouts of this thread. */
+export const timerWheel = new TimerWheel()

@@ -1,39 +1,39 @@
-import { Host } from './host.js'
-import { Poller } from './poller.js'
 import type { Source } from '../model/source.js'
+import { Poller } from './poller.js'
 
 /**
- * The multiplexer behind what needs no multiplexer of the user's: connections with handlers, a Duplex, iterating a
- * listener, and the queues of sockets that are in no multiplexer. One for each thread, opened when first needed, and run by Node's loop.
+ * The poller of a thread, run by Node's loop: for connections with handlers, streams, the iteration of listeners, and
+ * the queues of sockets that are in no multiplexer of the program's.
  */
-class Home extends Host {
-  #holders = 0
-  /** Nobody but watchers is here, so the events themselves are nobody's. */
-  readonly #next = (): void => this.poller.wait(-1, this.#next)
+export class SharedPoller extends Poller {
+  #references = 0
+  /** All its targets have watchers, so a wait never returns events. */
+  readonly #waitAgain = (): void => this.wait(-1, this.#waitAgain)
 
   constructor() {
-    super(new Poller())
-    this.poller.referenced = false
-    this.#next()
+    super()
+    this.referenced = false
+    this.#waitAgain()
   }
 
-  /** Empties the queue of a socket that nobody else watches; the socket leaves when that is done. */
-  empty(source: Source, handle: number): void {
-    this.poller.addGuest(source, handle)
+  /** Keeps the process alive, until {@link unref} has been called as often. */
+  override ref(): void {
+    if (this.#references++ === 0) this.referenced = true
   }
 
-  override hold(): void {
-    if (this.#holders++ === 0) this.poller.referenced = true
+  override unref(): void {
+    if (--this.#references === 0) this.referenced = false
   }
 
-  override release(): void {
-    if (--this.#holders === 0) this.poller.referenced = false
+  /** Sends the queue of a socket that is in no multiplexer. */
+  flushInBackground(source: Source, handle: number): void {
+    this.addFlushOnly(source, handle)
   }
 }
 
-let opened: Home | undefined
+let poller: SharedPoller | undefined
 
-/** This thread's {@link Home}. */
-export function home(): Home {
-  return (opened ??= new Home())
+/** The shared poller of this thread, opened when it is first needed. */
+export function sharedPoller(): SharedPoller {
+  return (poller ??= new SharedPoller())
 }

@@ -1,4 +1,4 @@
-import * as native from '../../index.js'
+import * as native from '../native.js'
 import { numericHost, port as validPort, unixPath } from '../validate.js'
 
 /** An Internet address, in Node's shape. */
@@ -11,7 +11,7 @@ export interface InetAddress {
   readonly port: number
 }
 
-/** The address of a Unix socket; a path that begins with `\0` is abstract, an empty one says that it has none. */
+/** The address of a Unix socket. A path that begins with `\0` is abstract; an unnamed socket has an empty one. */
 export interface UnixAddress {
   /** At most 107 bytes of UTF-8; an abstract name 108, its `\0` included. */
   readonly path: string
@@ -20,30 +20,39 @@ export interface UnixAddress {
 /** Where a socket is bound or connected to. */
 export type Address = InetAddress | UnixAddress
 
-/** Where to connect or bind to, checked: family 0 is Unix. */
-export type Place =
+/** @internal A checked address to connect or bind to: sockaddr(3type). */
+export type SockAddr =
   | { readonly family: 4 | 6; readonly address: string; readonly port: number }
   | { readonly family: 0; readonly path: string }
 
-/** @internal Checks a numeric host and a port, which errors call by `names`; `hint` says what takes a host's name instead. */
-export function inetPlace(host: unknown, port: unknown, hint: string, names = { host: 'host', port: 'port' }): Place {
+/**
+ * @internal Checks a numeric host and a port, which errors call by `names`.
+ *
+ * @param hint what takes a host's name instead
+ */
+export function inetSockAddr(
+  host: unknown,
+  port: unknown,
+  hint: string,
+  names = { host: 'host', port: 'port' },
+): SockAddr {
   const family = numericHost(host, names.host, hint)
   return { family, address: host as string, port: validPort(port, names.port) }
 }
 
 /** @internal Checks the path of a Unix socket. */
-export function unixPlace(path: unknown): Place {
-  return { family: 0, path: unixPath(path, 'path') }
+export function unixSockAddr(path: unknown): SockAddr {
+  return { family: native.UNIX, path: unixPath(path, 'path') }
 }
 
 /** @internal bind(2): 0, or an errno negated. */
-export function bind(handle: number, place: Place): number {
-  return place.family === 0 ? native.bindPath(handle, place.path) : native.bind(handle, place.address, place.port)
+export function bind(handle: number, to: SockAddr): number {
+  return to.family === native.UNIX ? native.bindPath(handle, to.path) : native.bind(handle, to.address, to.port)
 }
 
 /** @internal connect(2): 0, or an errno negated. */
-export function connect(handle: number, place: Place): number {
-  return place.family === 0 ? native.connectPath(handle, place.path) : native.connect(handle, place.address, place.port)
+export function connect(handle: number, to: SockAddr): number {
+  return to.family === native.UNIX ? native.connectPath(handle, to.path) : native.connect(handle, to.address, to.port)
 }
 
 /** @internal From the native form. */
@@ -54,8 +63,8 @@ export function toAddress(found: native.NativeAddress | null): Address | undefin
 }
 
 /** @internal The family of a socket's own address. */
-export function familyOf(address: Address | undefined): 4 | 6 | 0 {
-  if (!address || 'path' in address) return 0
+export function familyOf(address: Address | undefined): native.Family {
+  if (!address || 'path' in address) return native.UNIX
   return address.family === 'IPv4' ? 4 : 6
 }
 

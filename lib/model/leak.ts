@@ -1,42 +1,43 @@
 import { debuglog } from 'node:util'
 
-/** What an owner that is gone has left, and where it was opened. */
+/** What a collected owner left open, and the stack at which it was opened. */
 class Traced<T> {
   readonly stack = new Error('opened here').stack
 
-  constructor(readonly what: T) {}
+  constructor(readonly remains: T) {}
 }
 
 /** Bun's debuglog() does not say whether it is enabled. */
 const isTracing = debuglog('m-socket').enabled ?? /\bm-socket\b/.test(process.env['NODE_DEBUG'] ?? '')
 
 /**
- * Closes what nobody refers to any more, and says so: the last resort, not a way to work.
+ * Closes what its owner left open when it was collected, and emits a process warning: the last resort, not a way to
+ * work.
  *
  * Callbacks of a FinalizationRegistry run as tasks of their own, so they may run JavaScript.
  */
-export class Guard<T> {
+export class LeakGuard<T> {
   readonly #kind: string
-  readonly #finish: (what: T) => void
-  readonly #registry = new FinalizationRegistry<T | Traced<T>>((remains) => this.#close(remains))
+  readonly #close: (remains: T) => void
+  readonly #registry = new FinalizationRegistry<T | Traced<T>>((remains) => this.#onCollected(remains))
 
-  /** `finish` closes what an owner of this kind has left. */
-  constructor(kind: 'Socket' | 'Listener' | 'Multiplexer', finish: (what: T) => void) {
+  /** `close` closes what an owner of this kind has left open. */
+  constructor(kind: 'Socket' | 'Listener' | 'Multiplexer', close: (remains: T) => void) {
     this.#kind = kind
-    this.#finish = finish
+    this.#close = close
   }
 
-  watch(owner: object, what: T): void {
-    this.#registry.register(owner, isTracing ? new Traced(what) : what, owner)
+  register(owner: object, remains: T): void {
+    this.#registry.register(owner, isTracing ? new Traced(remains) : remains, owner)
   }
 
-  forget(owner: object): void {
+  unregister(owner: object): void {
     this.#registry.unregister(owner)
   }
 
-  #close(remains: T | Traced<T>): void {
+  #onCollected(remains: T | Traced<T>): void {
     const isTraced = remains instanceof Traced
-    this.#finish(isTraced ? remains.what : remains)
+    this.#close(isTraced ? remains.remains : remains)
     process.emitWarning(
       `A ${this.#kind} was garbage-collected while open; it has been closed. Call close(), or declare it with \`using\`.`,
       {

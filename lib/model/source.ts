@@ -1,22 +1,24 @@
-import * as native from '../../index.js'
-import { illegalConstructor } from '../errors.js'
-import type { Guard } from './leak.js'
+import { SocketClosedError, illegalConstructor } from '../errors.js'
 import type { Poller } from '../loop/poller.js'
-
-/** How many low bits of a native handle are its generation: `GENERATION_BITS` in `src/core/handle.rs`. */
-const GENERATION_BITS = 9
+import * as native from '../native.js'
+import {
+  type OptionName,
+  type OptionValue,
+  type SettableOptionName,
+  type SettableOptions,
+  getOption,
+  setOption,
+} from '../options/index.js'
+import { familyOf, toAddress } from './address.js'
+import type { LeakGuard } from './leak.js'
 
 /**
- * Milliseconds that a thread sleeps at a stretch: `worker.terminate()` takes effect only where JavaScript runs.
+ * Milliseconds that a thread sleeps in one system call. `worker.terminate()` takes effect only where JavaScript runs, so
+ * a longer sleep is made of several.
  */
 export const SLICE = 250
 
-/** The slot that a native handle names: a small integer, unique among what is open. */
-export function slotOf(handle: number): number {
-  return handle >>> GENERATION_BITS
-}
-
-/** What {@link Socket} and {@link Listener} have in common: a descriptor and a place in a multiplexer. */
+/** What {@link Socket} and {@link Listener} have in common: a descriptor and a registration in a multiplexer. */
 export abstract class Source {
   /** @internal The native handle; -1 once closed. */
   handle: number
@@ -29,10 +31,10 @@ export abstract class Source {
     this.handle = handle
   }
 
-  /** @internal Closes it, should nobody refer to it any more while it is open. */
-  protected abstract get guard(): Guard<number>
+  /** @internal Closes the handle if the object is collected while open. */
+  protected abstract get guard(): LeakGuard<number>
 
-  /** @internal Where it is registered: there somebody refers to it, so that it needs no guard. */
+  /** @internal The poller that it is registered with, which refers to it: it needs no guard there. */
   get poller(): Poller | undefined {
     return this.#poller
   }
@@ -40,20 +42,34 @@ export abstract class Source {
   /** @internal */
   enter(poller: Poller): void {
     this.#poller = poller
-    if (this.#guarded) this.guard.forget(this)
+    if (this.#guarded) this.guard.unregister(this)
     this.#guarded = false
   }
 
-  /** @internal Has it closed when it becomes garbage. */
+  /** @internal Has the handle closed when the object is collected. */
   guarded(): this {
     this.#guarded = true
-    this.guard.watch(this, this.handle)
+    this.guard.register(this, this.handle)
     return this
   }
 
-  /** The file descriptor, or -1 once closed. It stays this object's: close it only through {@link close}. */
+  /** The file descriptor, or -1 once closed. It belongs to this object: close it only through {@link close}. */
   get fd(): number {
     return this.handle < 0 ? -1 : Math.max(-1, native.descriptor(this.handle))
+  }
+
+  /** Reads an option of the kernel: getsockopt(2). */
+  getOption<K extends OptionName>(name: K): OptionValue<K> {
+    return getOption(this.openHandle('getOption'), this.#family(), name)
+  }
+
+  /** Sets an option of the kernel: setsockopt(2). TCP connections inherit those of their listener. */
+  setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
+    setOption(this.openHandle('setOption'), this.#family(), name, value)
+  }
+
+  #family(): native.Family {
+    return familyOf(toAddress(native.localAddress(this.handle)))
   }
 
   /** Closes the descriptor; closing twice is harmless. */
@@ -64,16 +80,29 @@ export abstract class Source {
     this.close()
   }
 
-  /** @internal The poller has let go of what was registered under the handle; it may still be open. */
-  left(_handle: number): void {
+  /** @internal The poller has dropped the registration of `handle`; the source may still be open. */
+  leave(_handle: number): void {
     this.#poller = undefined
     if (this.handle >= 0) this.guarded()
   }
 
+  /**
+   * @internal The native handle.
+   *
+   * @throws SocketClosedError once closed.
+   */
+  openHandle(verb: string): number {
+    if (this.handle < 0) throw new SocketClosedError(`${verb}: the ${this.kind} is closed`)
+    return this.handle
+  }
+
+  /** @internal What errors call it. */
+  protected abstract get kind(): string
+
   /** @internal Gives the handle up: from here on the source is closed. */
   surrender(): number {
     const handle = this.handle
-    if (this.#guarded) this.guard.forget(this)
+    if (this.#guarded) this.guard.unregister(this)
     this.#guarded = false
     this.handle = -1
     return handle

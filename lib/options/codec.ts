@@ -4,20 +4,19 @@ import { invalidArgType, invalidArgValue } from '../errors.js'
 import * as validate from '../validate.js'
 import type { OriginalDestination, PeerCredentials } from './types.js'
 
-/** A value as bytes of the kernel's. All platforms of this package are little-endian. */
+/** Converts a value to the bytes of the kernel and back. All platforms of this package are little-endian. */
 export interface Codec<Value> {
-  /** How many bytes the kernel is offered to answer in. */
+  /** The size of the kernel's value, in bytes. */
   readonly size: number
-  /** What the kernel answered. */
+  /** The value in the bytes of the kernel. */
   decode(bytes: Buffer): Value
-  /** What to tell the kernel; throws if `value`, which is called `name`, is none. */
+  /** The bytes for the kernel; throws if `value`, which errors call `name`, is no such value. */
   encode(value: unknown, name: string): Uint8Array
 }
 
 /** A codec of what can only be read. */
 export type Decoder<Value> = Omit<Codec<Value>, 'encode'>
 
-const INT_MAX = 2 ** 31 - 1
 const UINT_MAX = 2 ** 32 - 1
 /** An unsigned long of all ones: no limit. */
 const UNLIMITED = 2n ** 64n - 1n
@@ -32,7 +31,7 @@ export const flag: Codec<boolean> = {
 }
 
 /** An int that is at least `min`. */
-export function integer(min = 0, max = INT_MAX): Codec<number> {
+export function integer(min = 0, max = validate.INT_MAX): Codec<number> {
   return {
     size: 4,
     decode: (bytes) => bytes.readInt32LE(),

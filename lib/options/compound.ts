@@ -74,5 +74,5 @@ export const originalDestination: ReadableOption<OriginalDestination> = {
 
 function checkKeepAlive(value: unknown, label: string): KeepAlive {
   if (typeof value !== 'object' || value === null) throw invalidArgType(label, 'of type boolean or object', value)
-  return validate.options(value, ['idle', 'interval', 'count'], label)
+  return validate.options(value, ['idle', 'interval', 'count'], { name: label })
 }

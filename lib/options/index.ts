@@ -1,10 +1,11 @@
 import { invalidArgValue, invalidState } from '../errors.js'
+import type { Family } from '../native.js'
 import * as validate from '../validate.js'
-import type { Family, Phase } from './entry.js'
+import type { Phase } from './entry.js'
 import { READONLY, SETTABLE } from './table.js'
 import type { OptionName, OptionValue, SocketOptions, SettableOptionName, SettableOptions } from './types.js'
 
-export type { Family, Phase } from './entry.js'
+export type { Phase } from './entry.js'
 export { getsockopt, setsockopt } from './raw.js'
 export type {
   KeepAlive,
@@ -27,7 +28,7 @@ export const OPTION_NAMES = [...Object.keys(SETTABLE), ...Object.keys(READONLY)]
 /**
  * Reads an option of a socket or listener.
  *
- * @throws SocketError with the kernel's errno; TypeError for a name that is none
+ * @throws SocketError with the kernel's errno; TypeError for an unknown name
  */
 export function getOption<Name extends OptionName>(handle: number, family: Family, name: Name): OptionValue<Name> {
   if (isKeyOf(READONLY, name)) return READONLY[name].get(handle, family, name) as OptionValue<Name>
@@ -39,7 +40,7 @@ export function getOption<Name extends OptionName>(handle: number, family: Famil
  * Sets an option of a socket or listener.
  *
  * @throws SocketError with the kernel's errno, and for EPERM the privilege that is needed; TypeError or RangeError
- * for a name or value that is none
+ * for an unknown name or a bad value
  */
 export function setOption<Name extends SettableOptionName>(
   handle: number,
@@ -68,14 +69,14 @@ export function applyOptions(handle: number, family: Family, options: SocketOpti
   }
 }
 
-/** Checks the values of all the options that are given, as far as it can be told without a socket. */
+/** Checks the values of all the options that are given, as far as that is possible without a socket. */
 export function checkOptionValues(options: SocketOptions): void {
   for (const name of SETTABLE_OPTION_NAMES) {
     if (options[name] !== undefined) SETTABLE[name].check(options[name], `options.${name}`)
   }
 }
 
-/** The one place where a name and its value part: that they belong together is the signature of the callers. */
+/** Here the types of a name and its value part; the signatures of the callers hold them together. */
 function setEntry(handle: number, family: Family, name: SettableOptionName, value: unknown, label: string): void {
   SETTABLE[name].set(handle, family, value as never, label)
 }

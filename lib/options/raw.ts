@@ -1,16 +1,15 @@
 import { constants } from 'node:os'
 import { inspect, types } from 'node:util'
 
-import * as native from '../../index.js'
+import * as native from '../native.js'
 import { SocketClosedError, invalidArgType, systemError, type SocketError } from '../errors.js'
 import * as validate from '../validate.js'
 import type { Codec, Decoder } from './codec.js'
 
 const INT_MIN = -(2 ** 31)
-const INT_MAX = 2 ** 31 - 1
 const UINT_MAX = 2 ** 32 - 1
 
-/** An option's place in the kernel. */
+/** An option of the kernel: its level and its constant. */
 export interface KernelOption {
   /** The level, such as SOL_SOCKET. */
   readonly level: number
@@ -51,8 +50,8 @@ export function write<Value>(
  * @throws SocketError with the kernel's errno
  */
 export function getsockopt(handle: number, level: number, name: number, length = 256): Buffer {
-  validate.integer(level, INT_MIN, INT_MAX, 'level')
-  validate.integer(name, INT_MIN, INT_MAX, 'name')
+  validate.integer(level, INT_MIN, validate.INT_MAX, 'level')
+  validate.integer(name, INT_MIN, validate.INT_MAX, 'name')
   const bytes = Buffer.alloc(validate.integer(length, 0, 65536, 'length'))
   const filled = native.getOption(handle, level, name, bytes)
   if (filled < 0) throw optionError(-filled, 'getsockopt', `level ${level}, option ${name}`)
@@ -66,8 +65,8 @@ export function getsockopt(handle: number, level: number, name: number, length =
  * @throws SocketError with the kernel's errno
  */
 export function setsockopt(handle: number, level: number, name: number, value: number | boolean | Uint8Array): void {
-  validate.integer(level, INT_MIN, INT_MAX, 'level')
-  validate.integer(name, INT_MIN, INT_MAX, 'name')
+  validate.integer(level, INT_MIN, validate.INT_MAX, 'level')
+  validate.integer(name, INT_MIN, validate.INT_MAX, 'name')
   const status = native.setOption(handle, level, name, toBytes(value))
   if (status < 0)
     throw optionError(-status, 'setsockopt', `level ${level}, option ${name}`, 'CAP_NET_ADMIN or CAP_NET_RAW')

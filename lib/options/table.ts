@@ -65,7 +65,7 @@ export const SETTABLE: SettableTable = {
 
 const PEER = { level: kernel.SOL_SOCKET, constant: kernel.SO_PEERCRED }
 
-/** Those that the kernel only tells. */
+/** The options that can only be read. */
 export const READONLY: ReadonlyTable = {
   peerCredentials: { get: (handle, _family, label) => read(handle, PEER, credentials, label) },
   originalDestination,

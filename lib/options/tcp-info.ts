@@ -1,4 +1,4 @@
-import * as native from '../../index.js'
+import * as native from '../native.js'
 import { IPPROTO_TCP, TCP_INFO } from './constants.js'
 import { invalidArgType } from '../errors.js'
 import { optionError } from './raw.js'
@@ -58,7 +58,7 @@ export interface TcpInfo {
   readonly sendWindowScale: number
   /** The shift of the window that we advertise. */
   readonly receiveWindowScale: number
-  /** 1 if `deliveryRate` was held back by us, who had nothing to send, else 0. */
+  /** 1 if `deliveryRate` was limited by us, since we had nothing to send, else 0. */
   readonly deliveryRateAppLimited: number
   /** Why Fast Open did not work: 1 no cookie, 2 data not acknowledged, 3 SYN retransmitted; 0 it did, or unknown. */
   readonly fastOpenClientFail: number

@@ -16,7 +16,7 @@ export interface KeepAlive {
   count?: number
 }
 
-/** Who was at the other end of a Unix socket when it connected or listened. */
+/** The process at the other end of a Unix socket, when it connected or listened. */
 export interface PeerCredentials {
   /** The process; 0 if it cannot be named in our PID namespace. */
   readonly pid: number
@@ -45,26 +45,26 @@ export interface OriginalDestination {
  */
 export interface SettableOptions {
   /**
-   * Bind to an address that earlier connections still hold in TIME_WAIT. Before bind. Default: false. `SO_REUSEADDR`
+   * Bind to an address that earlier connections still have in TIME_WAIT. Before bind. Default: false. `SO_REUSEADDR`
    */
   reuseAddress: boolean
   /** Several listeners share the connections of one address. Before bind. Default: false. `SO_REUSEPORT` */
   reusePort: boolean
   /**
    * Bytes for data to be sent. Default: net.ipv4.tcp_wmem, growing by itself until it is set; at most
-   * net.core.wmem_max. The kernel doubles what is set, for its own bookkeeping, and getOption tells the double.
+   * net.core.wmem_max. The kernel doubles what is set, for its own bookkeeping, and getOption returns the double.
    * `SO_SNDBUF`
    */
   sendBufferSize: number
   /**
    * Bytes for received data. Default: net.ipv4.tcp_rmem, growing by itself until it is set; at most
-   * net.core.rmem_max. The kernel doubles what is set, for its own bookkeeping, and getOption tells the double.
+   * net.core.rmem_max. The kernel doubles what is set, for its own bookkeeping, and getOption returns the double.
    * Before listen or connect, so that the window can scale to it. `SO_RCVBUF`
    */
   receiveBufferSize: number
   /**
    * Whether silence is probed: false, true (with the times that are set already), or the times.
-   * getOption tells false or all three; true on a Unix socket, where the option has no effect.
+   * getOption returns false or all three; true on a Unix socket, where the option has no effect.
    * Default: false. `SO_KEEPALIVE`, `TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`
    */
   keepAlive: boolean | KeepAlive
@@ -115,14 +115,14 @@ export interface SettableOptions {
    */
   transparent: boolean
   /**
-   * No IPv4 on an IPv6 socket; on an IPv4 socket bind and connect pass over it. Before bind. Default:
+   * No IPv4 on an IPv6 socket; on an IPv4 socket bind and connect ignore it. Before bind. Default:
    * net.ipv6.bindv6only, false. `IPV6_V6ONLY`
    */
   ipv6Only: boolean
   /** Send at once, without Nagle's algorithm. Default: false, but true in `listen` and `connect`. `TCP_NODELAY` */
   noDelay: boolean
   /**
-   * The largest segment in bytes, 88 to 32767; a connected socket tells the one in use. Before listen or connect.
+   * The largest segment in bytes, 88 to 32767; a connected socket returns the one in use. Before listen or connect.
    * `TCP_MAXSEG`
    */
   maxSegment: number
@@ -132,7 +132,7 @@ export interface SettableOptions {
   synCount: number
   /**
    * Milliseconds that a listener waits for a connection's first data before it reports it. Rounded up to
-   * seconds, and by the kernel to the time of a whole number of SYN-ACKs, which getOption tells: 1, 3, 7, 15 s.
+   * seconds, and by the kernel to the time of a whole number of SYN-ACKs, which getOption returns: 1, 3, 7, 15 s.
    * Default: 0, not at all. `TCP_DEFER_ACCEPT`
    */
   deferAccept: number
@@ -166,7 +166,7 @@ export interface SettableOptions {
 
 /** The options that can only be read. */
 export interface ReadonlyOptions {
-  /** Who is at the other end of a Unix socket; null on other sockets. `SO_PEERCRED` */
+  /** The process at the other end of a Unix socket; null on other sockets. `SO_PEERCRED` */
   peerCredentials: PeerCredentials | null
   /** Where netfilter redirected the connection from; ENOENT if it did not. `SO_ORIGINAL_DST`, `IP6T_SO_ORIGINAL_DST` */
   originalDestination: OriginalDestination

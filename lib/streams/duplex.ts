@@ -1,22 +1,20 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { CHUNKS_PER_TURN, shareOf } from '../loop/receive-buffer.js'
+import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from '../errors.js'
-import type { Event } from '../model/event.js'
-import { home } from '../loop/shared-poller.js'
+import type { ReadyEvent } from '../model/event.js'
+import { sharedPoller } from '../loop/shared-poller.js'
 import { Socket } from '../model/socket.js'
+import { READ_WRITE, WRITE } from '../native.js'
 
-const READ_WRITE = 3
-const WRITE = 2
-
-/** Bytes that are dropped at a time. */
+/** Bytes of the buffer that unread input is dropped through. */
 const SCRATCH = 65536
 
 type Done = (error?: Error | null) => void
 
 interface Write {
-  /** What the full queue did not take; undefined when it has all. */
+  /** What the full queue did not take; undefined when it took all. */
   readonly unsent: Buffer | Buffer[] | undefined
   readonly done: Done
 }
@@ -27,25 +25,25 @@ export interface SocketDuplexOptions extends Pick<
   'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'emitClose'
 > {
   /**
-   * What a write does when the socket's send queue is full. `'wait'`: it is taken when there is room, and its callback
-   * is called when all of it has been handed to the kernel. `'error'`: as in the original m-socket, a write is done as
-   * soon as it is queued, and one that finds the queue full fails with a {@link SocketQueueError}.
+   * What a write does when the socket's send queue is full. `'wait'`: it waits for room, and its callback is called when
+   * the kernel has all of it. `'error'`: as in the original m-socket, a write is done as soon as it is queued, and one
+   * that finds the queue full fails with a {@link SocketQueueError}.
    * **Default:** `'wait'`.
    */
   readonly whenFull?: 'wait' | 'error'
 }
 
 /**
- * Node's stream over a socket or a connection: for node:tls, node:http and all that takes a Duplex.
+ * Node's stream over a socket or a connection: for node:tls, node:http and everything else that takes a Duplex.
  *
- * Reading stops when the reader does, and the kernel's window then tells the peer; a write is done when the kernel has
- * it. Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
- * A socket must be in no multiplexer. The stream alone reads and writes from here on; of a connection's handlers only
- * `close` is called still.
+ * When the reader stops, so does receiving, and the window of the peer fills; a write is done when the kernel has it.
+ * Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
+ * A socket must be in no multiplexer. Only the stream reads and writes from here on; of a connection's handlers, only
+ * `close` is still called.
  *
- * Destroying it with bytes still unsent resets the connection, so that the peer cannot take a part for the whole.
+ * Destroying it with bytes still unsent resets the connection, so that the peer cannot mistake a part for the whole.
  *
- * @throws TypeError for what is neither; SocketError EEXIST for a socket in a multiplexer; SocketClosedError; Error
+ * @throws TypeError for anything else; SocketError EEXIST for a socket in a multiplexer; SocketClosedError; Error
  * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already.
  */
 export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuplexOptions = {}): SocketDuplex {
@@ -67,7 +65,7 @@ export class SocketDuplex extends Duplex {
   readonly socket: Socket
   readonly #failsWhenFull: boolean
   #reading = false
-  #holding = false
+  #holdsReference = false
   /** The write that is not done yet. */
   #write: Write | undefined
   readonly #onClosed: (error?: Error) => void
@@ -82,20 +80,20 @@ export class SocketDuplex extends Duplex {
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
     this.#onClosed = onClosed
-    home().watch(socket, READ_WRITE, this)
+    sharedPoller().watch(socket, READ_WRITE, this)
     this.ref()
   }
 
   /** @internal */
-  onEvent(event: Event): void {
+  onEvent(event: ReadyEvent): void {
     if (event.readable && this.#reading) this.#receive()
-    if (event.error && this.#isStuck()) this.destroy(this.#whyClosed())
-    else if (event.readable && !this.#reading) home().modify(this.socket, WRITE)
+    if (event.error && this.#wouldLoseError()) this.destroy(this.#closeReason())
+    else if (event.readable && !this.#reading) sharedPoller().setInterest(this.socket, WRITE)
     if (event.writable) this.#settleWrite()
   }
 
-  /** Whether a broken connection would be noticed by nobody: a reader learns of it behind the data, by reading. */
-  #isStuck(): boolean {
+  /** Whether the error of a broken connection would be lost: a reader gets it by reading, behind the data. */
+  #wouldLoseError(): boolean {
     return !this.destroyed && (this.#write !== undefined || this.socket.state === 'closed')
   }
 
@@ -103,27 +101,27 @@ export class SocketDuplex extends Duplex {
   override _read(): void {
     if (this.#reading) return
     this.#reading = true
-    home().modify(this.socket, READ_WRITE)
+    sharedPoller().setInterest(this.socket, READ_WRITE)
   }
 
-  /** Receives until the reader has enough, nothing waits or the turn is over; the multiplexer then tells again. */
+  /** Receives until the reader has enough, nothing is there or the turn is over; then the socket is reported again. */
   #receive(): void {
     for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading;) {
       const chunk = this.#receiveChunk()
       if (chunk === null) return
-      left -= shareOf(chunk)
+      left -= shareOfTurn(chunk)
       if (chunk.length === 0) {
         this.#reading = false
         this.push(null)
       } else if (!this.push(chunk)) {
         this.#reading = false
-      } else if (!home().chunker.wasFilled) return
+      } else if (!sharedPoller().receiveBuffer.wasFilled) return
     }
   }
 
   #receiveChunk(): Buffer | null {
     try {
-      return home().chunker.receive(this.socket)
+      return sharedPoller().receiveBuffer.receive(this.socket)
     } catch (error) {
       this.destroy(error as Error)
       return null
@@ -151,17 +149,17 @@ export class SocketDuplex extends Duplex {
       return done(error as Error)
     }
     if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) done()
-    else if (status === 'closed') done(this.#whyClosed())
+    else if (status === 'closed') done(this.#closeReason())
     else if (status !== 'not-sent') this.#write = { unsent: undefined, done }
     else if (this.#failsWhenFull) done(new SocketQueueError())
     else this.#write = { unsent: data, done }
   }
 
   /** The kernel keeps the reason of a broken pipe for the reader. */
-  #whyClosed(): Error {
+  #closeReason(): Error {
     try {
       while (this.socket.receive(Buffer.allocUnsafe(SCRATCH))) {
-        // What the peer sent before it went away is lost to a reader that is being told of the error.
+        // The stream is being destroyed with the error: what the peer sent before is dropped.
       }
     } catch (error) {
       return error as Error
@@ -183,7 +181,7 @@ export class SocketDuplex extends Duplex {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
       done()
     } catch (error) {
-      // ENOTCONN: the peer has reset it. The reader learns so, behind what came before; as in node:net.
+      // ENOTCONN: the peer has reset it. The reader gets that error, behind what came before; as in node:net.
       done((error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
     }
   }
@@ -191,7 +189,8 @@ export class SocketDuplex extends Duplex {
   /** @internal */
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.unref()
-    home().unwatch(this.socket)
+    sharedPoller().unwatch(this.socket)
+    this.socket.keepAddresses()
     if (this.socket.queued > 0 && (error || !this.socket.writeEnded)) this.socket.reset()
     else this.socket.close()
     const write = this.#write
@@ -201,17 +200,17 @@ export class SocketDuplex extends Duplex {
     write?.done(error ?? new SocketClosedError('The stream was destroyed before all was sent'))
   }
 
-  /** Lets the open stream keep the process alive, as it does at first. */
+  /** Lets the open stream keep the process alive. **Default.** */
   ref(): this {
-    if (!this.#holding && !this.destroyed) home().hold()
-    this.#holding = !this.destroyed
+    if (!this.#holdsReference && !this.destroyed) sharedPoller().ref()
+    this.#holdsReference = !this.destroyed
     return this
   }
 
-  /** Lets the process end although the stream is open. Queued output still holds it. */
+  /** Lets the process end although the stream is open. Queued output still keeps it alive. */
   unref(): this {
-    if (this.#holding) home().release()
-    this.#holding = false
+    if (this.#holdsReference) sharedPoller().unref()
+    this.#holdsReference = false
     return this
   }
 }

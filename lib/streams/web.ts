@@ -1,13 +1,13 @@
 import { ReadableStream, WritableStream } from 'node:stream/web'
 
-import { type Writable, bytesOf } from '../loop/receive-buffer.js'
+import { type Data, bytesOf } from '../connection/data.js'
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, invalidArgType } from '../errors.js'
 
-/** Bytes that are read at once for a reader who brings no buffer of its own. */
+/** Bytes of a chunk for a reader that brings no buffer of its own. */
 const CHUNK = 65536
 
-/** The two ends of a connection, as WinterTC's sockets tell them. */
+/** The two ends of a connection, as WinterTC's sockets have them. */
 export interface SocketInfo {
   /** `'127.0.0.1:80'`, `'[::1]:80'`, or a path. */
   readonly localAddress: string
@@ -20,19 +20,19 @@ export interface WebStreams {
   /** A byte stream: reads into the reader's own buffer (BYOB), or into chunks of up to 65,536 bytes. */
   readonly readable: ReadableStream<Uint8Array>
   /** Takes strings and bytes. A write is done when the connection has taken it; closing ends our half; aborting terminates. */
-  readonly writable: WritableStream<Writable>
+  readonly writable: WritableStream<Data>
   /** The connection's two ends. */
   readonly opened: Promise<SocketInfo>
-  /** Fulfilled when the connection has closed in peace, rejected with the reason when it broke. */
+  /** Fulfilled when the connection closed without an error, rejected with the reason when it broke. */
   readonly closed: Promise<void>
-  /** Ends both halves, behind what has been written: nothing is read any more. Fulfilled as `closed`. */
+  /** Ends both halves, behind what has been written: nothing is read any more. Settles as `closed` does. */
   close(): Promise<void>
 }
 
 /**
  * Web streams over a connection, in the shape of WinterTC's sockets. The streams alone read and write from here on.
  *
- * @throws TypeError for what is no Connection; SocketClosedError; Error ERR_INVALID_STATE for a connection that is being
+ * @throws TypeError for anything but a Connection; SocketClosedError; Error ERR_INVALID_STATE for a connection that is being
  * read, or that has been adapted already.
  */
 export function toWeb<D>(connection: Connection<D>): WebStreams {
@@ -43,8 +43,8 @@ export function toWeb<D>(connection: Connection<D>): WebStreams {
     readable: adapter.readable(),
     writable: adapter.writable(),
     opened: Promise.resolve({
-      localAddress: place(localAddress, localPort),
-      remoteAddress: place(remoteAddress, remotePort),
+      localAddress: authority(localAddress, localPort),
+      remoteAddress: authority(remoteAddress, remotePort),
     }),
     closed: adapter.closed,
     close: () => adapter.close(),
@@ -55,7 +55,7 @@ class WebAdapter<D> {
   readonly closed: Promise<void>
   readonly #connection: Connection<D>
   #settleClosed!: (error?: Error) => void
-  /** The write that waits for room. */
+  /** The write that is waiting for room. */
   #waiting: { resolve: () => void; reject: (error: Error) => void } | undefined
 
   constructor(connection: Connection<D>) {
@@ -64,7 +64,7 @@ class WebAdapter<D> {
     this.closed = new Promise(
       (resolve, reject) => (this.#settleClosed = (error) => (error ? reject(error) : resolve())),
     )
-    // Whoever does not ask why it broke is told so by the streams.
+    // A program that does not use `closed` gets the error from the streams.
     this.closed.catch(() => {})
   }
 
@@ -82,7 +82,7 @@ class WebAdapter<D> {
     })
   }
 
-  /** Once closed in peace, there is nothing more. */
+  /** A connection that closed without an error reads as ended. */
   async #read(into: Uint8Array): Promise<number | null> {
     try {
       return await this.#connection.read(into)
@@ -92,7 +92,7 @@ class WebAdapter<D> {
     }
   }
 
-  writable(): WritableStream<Writable> {
+  writable(): WritableStream<Data> {
     return new WritableStream({
       write: (chunk) => this.#write(chunk),
       close: () => void this.#connection.end(),
@@ -100,7 +100,7 @@ class WebAdapter<D> {
     })
   }
 
-  async #write(chunk: Writable): Promise<void> {
+  async #write(chunk: Data): Promise<void> {
     let bytes = bytesOf(chunk)
     while (bytes.byteLength > 0) {
       const taken = this.#connection.write(bytes)
@@ -125,7 +125,7 @@ class WebAdapter<D> {
   }
 }
 
-function place(address = '', port?: number): string {
+function authority(address = '', port?: number): string {
   if (port === undefined) return address
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

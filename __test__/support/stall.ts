@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 
-import { sleep } from './idleness.js'
+import { sleep } from './timing.js'
 
 /** How often in a row nothing may have moved until a stream counts as stalled. */
 const STILLS = 10

@@ -29,10 +29,10 @@ export class Journal {
 
   #note<A extends unknown[]>(
     entry: string,
-    act: ((connection: Connection, ...rest: A) => void | Promise<void>) | undefined,
+    act: ((connection: Connection, ...rest: A) => unknown) | undefined,
     connection: Connection,
     ...rest: A
-  ): void | Promise<void> {
+  ): unknown {
     this.entries.push(entry)
     return act?.(connection, ...rest)
   }

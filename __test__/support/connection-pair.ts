@@ -1,8 +1,16 @@
 import type { ExecutionContext } from 'ava'
-import { type ConnectOptions, type Connection, type ListenOptions, type Server, connect } from 'm-socket'
+import {
+  type ClientOptions,
+  type ConnectOptions,
+  type Connection,
+  type ListenOptions,
+  type Server,
+  type ServerOptions,
+  connect,
+} from 'm-socket'
 
 import type { Family } from './pair.js'
-import { resolvers, serving } from './serving.js'
+import { resolvers, serving } from './server.js'
 import { freePath } from './unix.js'
 
 /** Two connections that are the ends of one, and the server that accepted its end. */
@@ -15,8 +23,8 @@ export interface Linked<D = undefined> {
 /** What a server and a client are told besides where. */
 export interface LinkedOptions<D = undefined> {
   readonly family?: Family
-  readonly server?: ListenOptions<D>
-  readonly client?: ConnectOptions<D>
+  readonly server?: ServerOptions<D> & { readonly data?: D }
+  readonly client?: ClientOptions<D> & { readonly data?: D }
 }
 
 /** A server and a connection to it, terminated at the end of the test. */
@@ -36,8 +44,8 @@ export async function linked<D = undefined>(
         return server.socket?.open?.(connection)
       },
     },
-  })
-  const connection = await connect<D>({ ...reachOf(listening), ...client })
+  } as ListenOptions<D>)
+  const connection = await connect<D>({ ...reachOf(listening), ...client } as ConnectOptions<D>)
   t.teardown(() => connection.terminate())
   return { connection, accepted: await accepted.promise, server: listening }
 }

@@ -1,0 +1,227 @@
+import { SocketClosedError, invalidArgType, outOfRange } from '../errors.js'
+import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
+import type { ReadyEvent } from '../model/event.js'
+import type { Socket } from '../model/socket.js'
+import { type InterestBits, NONE, PREFETCH, PREFETCH_LIMIT, READ } from '../native.js'
+import { Endpoints } from './endpoints.js'
+import type { ConnectionOwner } from './owner.js'
+import { Reader } from './reader.js'
+
+/** What comes into a connection: for the `data` and `end` handlers, or for a program that reads by promises. */
+export abstract class Input<D> extends Endpoints {
+  #paused = false
+  /** Unread input is in the kernel, and is not wanted now. */
+  #hasUnread = false
+  /** The peer's end has been received. */
+  #ended = false
+  #reader: Reader | undefined
+
+  /** @internal */
+  protected abstract get owner(): ConnectionOwner<D>
+
+  /** @internal */
+  protected abstract get isClosed(): boolean
+
+  /** @internal Calls the `data` handler. */
+  protected abstract deliver(chunk: Buffer): void
+
+  /** @internal Calls the `end` handler, and ends our half unless it may stay open. */
+  protected abstract onPeerEnd(): void
+
+  /** @internal The peer's end was read by a promise: as {@link onPeerEnd}, without the handler. */
+  protected abstract answerEnd(): void
+
+  /** @internal */
+  protected abstract closeIfEnded(): void
+
+  /** @internal The connection broke. */
+  protected abstract fail(error: Error): void
+
+  /** @internal Something came: the idle time starts again. */
+  protected abstract touch(): void
+
+  /** @internal Watches for what is wanted now. */
+  protected abstract updateInterest(): void
+
+  /**
+   * The next bytes: how many came into `into`, null at the peer's end.
+   *
+   * From the first `read` (or `for await`, or stream) on, `data` and `end` are not called any more. Where there is no
+   * `data` handler, input from before stays in the kernel.
+   *
+   * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one; Error ERR_INVALID_STATE while
+   * another read is pending; SocketClosedError once closed; SocketError the reason why the connection broke.
+   */
+  async read(into: Uint8Array): Promise<number | null> {
+    if (!(into instanceof Uint8Array)) throw invalidArgType('into', 'a Uint8Array', into)
+    if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', 0)
+    return (await this.#read((socket) => socket.receive(into), 0)) || null
+  }
+
+  /** Chunks as they come, to the peer's end. Leaving the loop leaves the connection open. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
+    const { receiveBuffer } = this.owner
+    for (;;) {
+      const chunk = await this.#read((socket) => receiveBuffer.receive(socket), EMPTY)
+      if (chunk.length === 0) return
+      yield chunk
+    }
+  }
+
+  #read<T>(receive: (socket: Socket) => T | null, end: T): Promise<T> {
+    if (this.isClosed && this.#ended) return Promise.resolve(end)
+    if (!this.socket || this.isClosed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
+    const result = this.startReader().read(receive)
+    if (this.wantsInput()) this.#receive(this.socket)
+    return result
+  }
+
+  /** Receives no more until {@link resume}; the window of the peer then fills. */
+  pause(): this {
+    this.#paused = true
+    this.updateInterest()
+    return this
+  }
+
+  /** Receives again, beginning with what is in the kernel already. */
+  resume(): this {
+    this.#paused = false
+    this.updateInterest()
+    return this
+  }
+
+  /** @internal Has promises read from here on. */
+  protected startReader(): Reader {
+    return (this.#reader ??= new Reader())
+  }
+
+  /** @internal */
+  protected get isReadPending(): boolean {
+    return this.#reader?.isPending === true
+  }
+
+  /** @internal Rejects a pending read. */
+  protected failReader(error?: Error): void {
+    this.#reader?.fail(error)
+  }
+
+  /** @internal Nothing more is to be read; an event of the running batch may still report input. */
+  protected markEnded(): void {
+    this.#ended = true
+  }
+
+  /** @internal Whether what comes is to be received now. */
+  protected wantsInput(): boolean {
+    if (this.#paused) return false
+    if (this.#reader) return this.#reader.isPending
+    return this.owner.handlers.data !== undefined || this.#dropsInput()
+  }
+
+  /** A server that has ended its half without a `data` handler will not read what still comes. */
+  #dropsInput(): boolean {
+    return this.owner.server !== undefined && this.socket!.writeEnded
+  }
+
+  /** Whether input goes to the `data` handler now. */
+  #deliversChunks(): boolean {
+    return !this.#paused && this.#reader === undefined && this.owner.handlers.data !== undefined
+  }
+
+  /** @internal What to watch for as far as input is concerned. */
+  protected readInterest(): InterestBits {
+    const wanted = this.wantsInput()
+    if (wanted) this.#hasUnread = false
+    else if (this.#paused || this.#hasUnread) return NONE
+    return this.#deliversChunks() && this.owner.receiveBuffer.keeps ? ((READ | PREFETCH) as InterestBits) : READ
+  }
+
+  /** @internal The socket is readable; `chunk` has been received by the wait already. */
+  protected onReadable(socket: Socket, event: ReadyEvent, chunk: Buffer | undefined): void {
+    if (chunk !== undefined && this.#deliversChunks()) return this.#receivePrefetched(socket, chunk)
+    if (!event.readable && !event.error) return
+    if (chunk !== undefined) socket.unread(chunk)
+    if (this.wantsInput()) this.#receive(socket)
+    else this.#peekForEnd(socket)
+  }
+
+  #receive(socket: Socket): void {
+    try {
+      if (this.#reader) this.#receiveForReader(this.#reader, socket)
+      else this.#receiveChunks(socket)
+    } catch (error) {
+      this.fail(error as Error)
+    }
+  }
+
+  #receiveForReader(reader: Reader, socket: Socket): void {
+    reader.receive(socket)
+    this.touch()
+    this.updateInterest()
+    // A program that waits for the end may still write before our half ends too.
+    if (!socket.readEnded) return
+    this.#ended = true
+    setImmediate(() => this.answerEnd())
+  }
+
+  #receiveChunks(socket: Socket): void {
+    const { receiveBuffer } = this.owner
+    for (let left = CHUNKS_PER_TURN; left > 0;) {
+      const chunk = receiveBuffer.receive(socket)
+      if (chunk === null) return
+      if (chunk.length === 0) return this.#receiveEnd()
+      left -= shareOfTurn(chunk)
+      this.touch()
+      this.deliver(chunk)
+      if (this.isClosed || !this.wantsInput() || !receiveBuffer.wasFilled) return
+    }
+  }
+
+  /** More than the wait receives of one socket is still in the kernel. */
+  #receivePrefetched(socket: Socket, chunk: Buffer): void {
+    this.touch()
+    this.deliver(chunk)
+    if (chunk.length === PREFETCH_LIMIT && !this.isClosed && this.wantsInput()) this.#receive(socket)
+  }
+
+  #receiveEnd(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.onPeerEnd()
+  }
+
+  /** Unread input stays in the kernel; the peer's end and a reset with no input before them are detected by peeking. */
+  #peekForEnd(socket: Socket): void {
+    try {
+      const waiting = socket.peek(PROBE)
+      if (waiting === 0 && !this.#paused && (!this.#reader || socket.writeEnded)) return this.#receiveUnreadEnd(socket)
+      if (waiting === null) return
+      this.#hasUnread = true
+      this.updateInterest()
+    } catch (error) {
+      this.fail(error as Error)
+    }
+  }
+
+  /** There is no input before the peer's end. When our half has ended too, the connection closes although it is not read. */
+  #receiveUnreadEnd(socket: Socket): void {
+    if (!this.#reader) return this.#receiveChunks(socket)
+    socket.receive(PROBE)
+    this.#ended = true
+    this.closeIfEnded()
+  }
+
+  /** @internal Whether input came that has not been delivered: after a long block Node's loop runs its timers first. */
+  protected hasUndeliveredInput(socket: Socket): boolean {
+    if (!this.wantsInput() || socket.readEnded) return false
+    try {
+      return socket.peek(PROBE) !== null
+    } catch (error) {
+      this.fail(error as Error)
+      return false
+    }
+  }
+}
+
+const PROBE = new Uint8Array(1)
+
+const EMPTY = Buffer.alloc(0)

@@ -1,0 +1,183 @@
+import { conflictingOptions, invalidArgType } from '../errors.js'
+import { familyOf } from '../model/address.js'
+import type { ListenerOptions } from '../model/bind.js'
+import { Listener } from '../model/listener.js'
+import { UNIX } from '../native.js'
+import { type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
+import { INT_MAX, integer, numericHost, options as checkOptions, port as validPort, unixPath } from '../validate.js'
+import {
+  type AddressOptions,
+  CONNECTION_HINTS,
+  CONNECTION_KEYS,
+  type ConnectionOptions,
+  type InitialData,
+  type PathOption,
+  hostOption,
+  ownerOf,
+  pathOption,
+  socketOptions,
+} from './options.js'
+import { Server } from './server.js'
+
+/** What {@link listen} takes besides where to listen. */
+export interface ServerOptions<D> extends ConnectionOptions<D> {
+  /** At so many connections accepting pauses: connections above the limit wait in the kernel's backlog. **Default:** no limit. */
+  readonly maxConnections?: number | undefined
+}
+
+/** Listening on an Internet address. */
+export interface InetListenOptions {
+  /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
+  readonly host?: string | undefined
+  /** An alias of `host`. */
+  readonly hostname?: string | undefined
+  /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
+  readonly port?: number | string | undefined
+  /** How many connections may wait to be accepted. **Default:** 511. */
+  readonly backlog?: number | undefined
+  readonly path?: undefined
+  readonly unix?: undefined
+  readonly fd?: undefined
+  readonly listener?: undefined
+}
+
+/** Listening on a Unix path: `path`, or its alias `unix`; abstract when it begins with `\0`. */
+export type UnixListenOptions = PathOption & {
+  /** How many connections may wait to be accepted. **Default:** 511. */
+  readonly backlog?: number | undefined
+  readonly host?: undefined
+  readonly hostname?: undefined
+  readonly port?: undefined
+  readonly fd?: undefined
+  readonly listener?: undefined
+}
+
+/** Listening on a descriptor that another program opened. */
+export interface DescriptorListenOptions {
+  /** A bound or listening stream socket, as systemd passes them. */
+  readonly fd: number
+  /** How many connections may wait to be accepted. **Default:** 511. */
+  readonly backlog?: number | undefined
+  readonly host?: undefined
+  readonly hostname?: undefined
+  readonly port?: undefined
+  readonly path?: undefined
+  readonly unix?: undefined
+  readonly listener?: undefined
+}
+
+/** Serving an open listener: the way to serve a name, by `Listener.bindHost`. */
+export interface ListenerListenOptions {
+  /** It belongs to the server from then on. */
+  readonly listener: Listener
+  readonly backlog?: undefined
+  readonly host?: undefined
+  readonly hostname?: undefined
+  readonly port?: undefined
+  readonly path?: undefined
+  readonly unix?: undefined
+  readonly fd?: undefined
+}
+
+/** Where and how {@link listen} listens: on `host` and `port`, on a `path`, on an `fd`, or by a `listener`. */
+export type ListenOptions<D> = ServerOptions<D> &
+  InitialData<D> &
+  (InetListenOptions | UnixListenOptions | DescriptorListenOptions | ListenerListenOptions)
+
+/** The options as JavaScript may give them: of any kind, in any combination. */
+type Given = AddressOptions & { readonly fd?: unknown; readonly listener?: unknown; readonly backlog?: unknown }
+
+const ADDRESS_KEYS = ['listener', 'fd', 'path', 'unix', 'host', 'hostname', 'port', 'backlog']
+const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'maxConnections']
+
+/** Node's own. */
+const LOCALHOST = '127.0.0.1'
+
+/**
+ * Listens, and hands the connections to handlers. The port is known when it returns.
+ *
+ * TCP_NODELAY is on unless `noDelay: false`.
+ *
+ * @throws TypeError, RangeError for bad options; a name as host says to pass the listener of `Listener.bindHost`.
+ * @throws SocketError EADDRINUSE and the like, as `Listener.bind`; a `listener` then stays the caller's.
+ */
+export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
+  checkOptions(options, KEYS, { hints: CONNECTION_HINTS })
+  const owner = ownerOf<D>(options, 'listen')
+  const { maxConnections } = options
+  const most = maxConnections === undefined ? Infinity : integer(maxConnections, 1, INT_MAX, 'options.maxConnections')
+  checkAddress(options)
+  const { listener, giveBack } = open(options)
+  try {
+    return Server.of(listener, owner, most, options.data as D)
+  } catch (error) {
+    giveBack()
+    throw error
+  }
+}
+
+/** A listener, and what to do with it when it cannot be served. */
+interface Opened {
+  readonly listener: Listener
+  giveBack(): void
+}
+
+function open(options: SocketOptions & Given): Opened {
+  // Before a descriptor is adopted, which changes flags of it.
+  checkOptionValues(options)
+  const given = options.listener as Listener | undefined
+  if (given !== undefined) {
+    applyTo(given, options)
+    return { listener: given, giveBack: () => {} }
+  }
+  const { fd, backlog } = options
+  if (fd !== undefined) {
+    const listener = Listener.bind({ fd, backlog } as ListenerOptions)
+    const giveBack = () => listener.disown()
+    try {
+      applyTo(listener, options)
+    } catch (error) {
+      giveBack()
+      throw error
+    }
+    return { listener, giveBack }
+  }
+  const listener = Listener.bind({ ...socketOptions(options), ...addressOf(options), backlog } as ListenerOptions)
+  return { listener, giveBack: () => listener.close() }
+}
+
+/** The options of an open listener, which its connections inherit. */
+function applyTo(listener: Listener, options: SocketOptions): void {
+  const handle = listener.openHandle('listen')
+  const family = familyOf(listener.address)
+  const defaults = family === UNIX ? {} : { noDelay: true }
+  applyOptions(handle, family, { ...defaults, ...socketOptions(options) }, 'open')
+}
+
+/** As `Listener.bind` takes it. */
+function addressOf(options: SocketOptions & Given): Given & SocketOptions {
+  const path = pathOption(options).value
+  if (path !== undefined) return { path }
+  const host = hostOption(options).value
+  const { port, noDelay = true } = options
+  return { host: host === 'localhost' ? LOCALHOST : host, port, noDelay }
+}
+
+/** Refuses by the names of {@link listen} what `Listener.bind` would refuse by its own. */
+function checkAddress(options: Given): void {
+  const [host, path] = [hostOption(options), pathOption(options)]
+  const { port, fd, listener, backlog } = options
+  const places = [path.value, fd, listener, host.value ?? port].filter((value) => value !== undefined)
+  if (places.length > 1 || (listener !== undefined && backlog !== undefined)) {
+    throw conflictingOptions('either listener, or fd, or path, or host and port', options, ADDRESS_KEYS)
+  }
+  if (listener !== undefined && !(listener instanceof Listener)) {
+    throw invalidArgType('options.listener', 'a Listener', listener)
+  }
+  if (host.value !== undefined && host.value !== 'localhost') {
+    numericHost(host.value, host.name, 'for a name, pass the `listener` of Listener.bindHost')
+  }
+  if (port !== undefined) validPort(port, 'options.port')
+  if (path.value !== undefined) unixPath(path.value, path.name)
+  if (fd !== undefined) integer(fd, 0, INT_MAX, 'options.fd')
+}

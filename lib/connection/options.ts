@@ -1,0 +1,143 @@
+import { invalidArgType, invalidArgValue } from '../errors.js'
+import { ReceiveBuffer } from '../loop/receive-buffer.js'
+import { sharedPoller } from '../loop/shared-poller.js'
+import { Multiplexer } from '../model/multiplexer.js'
+import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
+import { boolean, integer, milliseconds } from '../validate.js'
+import { type Handlers, checkHandlers } from './handlers.js'
+import { ConnectionOwner } from './owner.js'
+
+/** What each connection's `data` is at first: required unless it may be undefined. */
+export type InitialData<D> = undefined extends D
+  ? {
+      /** What each connection's `data` is at first. **Default:** undefined. */
+      readonly data?: D | undefined
+    }
+  : {
+      /** What each connection's `data` is at first. */
+      readonly data: D
+    }
+
+/** What `listen` and `connect` have in common. */
+export interface ConnectionOptions<D> extends SocketOptions {
+  /** The handlers of the connections. */
+  readonly socket?: Handlers<D> | undefined
+  /** Whether our half stays open when the peer's ends. **Default:** false: our half ends after `end`. */
+  readonly allowHalfOpen?: boolean | undefined
+  /** Milliseconds of silence until a connection is closed, after its `timeout` handler was called; 0 never. **Default:** 0. */
+  readonly idleTimeout?: number | undefined
+  /** The bound of each connection's send queue, in bytes. **Default:** 65536. */
+  readonly sendQueueLimit?: number | undefined
+  /** An alias of {@link sendQueueLimit}. */
+  readonly highWaterMark?: number | undefined
+  /** Chunks are then views of this array, valid only until the `data` handler returns. **Default:** chunks to keep. */
+  readonly receiveInto?: Uint8Array | undefined
+  /** A multiplexer that the program waits for itself. **Default:** the shared poller of the thread, run by Node's loop. */
+  readonly multiplexer?: Multiplexer | undefined
+}
+
+/** An address by its main name or by its alias. */
+export type HostOption =
+  | { readonly host: string | undefined; readonly hostname?: string | undefined }
+  | { readonly hostname: string | undefined; readonly host?: undefined }
+
+/** A Unix path by its main name or by its alias. */
+export type PathOption =
+  { readonly path: string; readonly unix?: string | undefined } | { readonly unix: string; readonly path?: undefined }
+
+/** @internal The names of the options that `listen` and `connect` have in common. */
+export const CONNECTION_KEYS = [
+  'host',
+  'hostname',
+  'port',
+  'path',
+  'unix',
+  'socket',
+  'data',
+  'allowHalfOpen',
+  'idleTimeout',
+  'sendQueueLimit',
+  'highWaterMark',
+  'receiveInto',
+  'multiplexer',
+  ...SETTABLE_OPTION_NAMES,
+]
+
+/** @internal By names that other libraries have for an option: its name here. */
+export const CONNECTION_HINTS = {
+  handlers: "'socket'",
+  timeout: "'idleTimeout'",
+  connectTimeout: "'idleTimeout'",
+  keepAliveInitialDelay: "'keepAlive'",
+}
+
+/** @internal Where to listen or to connect to, as JavaScript may give it: in any combination. */
+export interface AddressOptions {
+  readonly host?: unknown
+  readonly hostname?: unknown
+  readonly port?: unknown
+  readonly path?: unknown
+  readonly unix?: unknown
+}
+
+/** @internal An option's value, given by its main name or by its alias, and the name that it was given by. */
+export interface NamedValue {
+  readonly value: unknown
+  readonly name: string
+}
+
+/**
+ * @internal The host, by either of its names.
+ *
+ * @throws TypeError when both are given and different
+ */
+export function hostOption({ host, hostname }: AddressOptions): NamedValue {
+  return aliased('host', host, 'hostname', hostname)
+}
+
+/** @internal The path of a Unix socket, as {@link hostOption}. */
+export function pathOption({ path, unix }: AddressOptions): NamedValue {
+  return aliased('path', path, 'unix', unix)
+}
+
+function aliased(main: string, value: unknown, alias: string, other: unknown): NamedValue {
+  if (value === undefined && other !== undefined) return { value: other, name: `options.${alias}` }
+  if (other !== undefined && other !== value) {
+    throw invalidArgValue(`options.${alias}`, other, `must be the same as options.${main}, whose alias it is`)
+  }
+  return { value, name: `options.${main}` }
+}
+
+/** @internal What the connections of these options share. */
+export function ownerOf<D>(options: ConnectionOptions<D>, verb: string): ConnectionOwner<D> {
+  const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0 } = options
+  if (receiveInto !== undefined && !(receiveInto instanceof Uint8Array && receiveInto.byteLength > 0)) {
+    throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
+  }
+  if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {
+    throw invalidArgType('options.multiplexer', 'a Multiplexer', multiplexer)
+  }
+  const poller = multiplexer ? multiplexer.pollerFor(verb) : sharedPoller()
+  return new ConnectionOwner<D>({
+    poller,
+    handlers: checkHandlers<D>(options.socket === undefined ? {} : options.socket, 'options.socket'),
+    receiveBuffer: receiveInto ? new ReceiveBuffer(receiveInto) : poller.receiveBuffer,
+    allowHalfOpen: boolean(allowHalfOpen, 'options.allowHalfOpen'),
+    idleTimeout: milliseconds(idleTimeout, 'options.idleTimeout'),
+    sendQueueLimit: sendQueueLimit(options),
+  })
+}
+
+function sendQueueLimit(options: ConnectionOptions<never>): number {
+  const { sendQueueLimit, highWaterMark } = options
+  const { value, name } = aliased('sendQueueLimit', sendQueueLimit, 'highWaterMark', highWaterMark)
+  return integer(value === undefined ? DEFAULT_SEND_QUEUE_LIMIT : value, 0, Number.MAX_SAFE_INTEGER, name)
+}
+
+const DEFAULT_SEND_QUEUE_LIMIT = 65536
+
+/** @internal Only the options of the kernel. */
+export function socketOptions(options: SocketOptions): SocketOptions {
+  const names = SETTABLE_OPTION_NAMES.filter((name) => options[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, options[name]]))
+}

@@ -1,0 +1,44 @@
+import type { ReceiveBuffer } from '../loop/receive-buffer.js'
+import type { Poller } from '../loop/poller.js'
+import type { Connection } from './connection.js'
+import type { Handlers } from './handlers.js'
+import type { Server } from './server.js'
+
+/** What all connections of a server, or the one of a client, share. */
+export class ConnectionOwner<D> {
+  readonly poller: Poller
+  readonly receiveBuffer: ReceiveBuffer
+  readonly allowHalfOpen: boolean
+  /** Milliseconds; 0 for none. */
+  readonly idleTimeout: number
+  readonly sendQueueLimit: number
+  /** Those that are open. */
+  readonly connections = new Set<Connection<D>>()
+  /** Undefined for a client. */
+  server: Server<D> | undefined = undefined
+  /** Those in force. */
+  handlers: Handlers<D>
+
+  constructor(settings: Pick<ConnectionOwner<D>, Setting>) {
+    this.poller = settings.poller
+    this.receiveBuffer = settings.receiveBuffer
+    this.allowHalfOpen = settings.allowHalfOpen
+    this.idleTimeout = settings.idleTimeout
+    this.sendQueueLimit = settings.sendQueueLimit
+    this.handlers = settings.handlers
+  }
+
+  /** Replaces the handlers of all connections, open ones too. */
+  reload(handlers: Handlers<D>): void {
+    this.handlers = handlers
+    for (const connection of this.connections) connection.onReload()
+  }
+
+  /** A connection has ended. */
+  closed(connection: Connection<D>): void {
+    this.connections.delete(connection)
+    this.server?.onConnectionClosed()
+  }
+}
+
+type Setting = 'poller' | 'receiveBuffer' | 'allowHalfOpen' | 'idleTimeout' | 'sendQueueLimit' | 'handlers'

@@ -1,0 +1,179 @@
+import { isIP } from 'node:net'
+import { constants } from 'node:os'
+
+import { SocketError } from '../errors.js'
+import { sharedPoller } from '../loop/shared-poller.js'
+import type { SocketConnectOptions } from '../model/connect-options.js'
+import { Socket } from '../model/socket.js'
+import { WRITE } from '../native.js'
+
+/** RFC 8305's Connection Attempt Delay, in milliseconds. */
+const ATTEMPT_DELAY = 250
+
+/** Why one address could not be connected to. */
+export interface ConnectAttemptError extends SocketError {
+  /** Milliseconds from the start of the attempt to its failure. */
+  readonly elapsed: number
+}
+
+/** What a race connects to, in order; of a name only after it has been resolved. */
+export type Candidates = SocketConnectOptions[] | (() => Promise<SocketConnectOptions[]>)
+
+/** What ends a race besides its outcome. */
+export interface RaceLimits {
+  /** Milliseconds for everything together; undefined for no limit. */
+  readonly timeout: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** Races attempts after RFC 8305: the first socket to connect wins, and the others are closed. */
+export function race(candidates: Candidates, limits: RaceLimits): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    new Race(resolve, reject, limits).run(candidates)
+  })
+}
+
+interface Attempt {
+  readonly to: SocketConnectOptions
+  /** When it began, on the clock of performance.now(). */
+  readonly since: number
+}
+
+class Race {
+  readonly #resolve: (socket: Socket) => void
+  readonly #reject: (error: unknown) => void
+  readonly #signal: AbortSignal | undefined
+  readonly #attempts = new Map<Socket, Attempt>()
+  readonly #errors: ConnectAttemptError[] = []
+  readonly #onAbort = () => this.#settle(() => this.#reject(this.#signal!.reason))
+  readonly #timeout: NodeJS.Timeout | undefined
+  #waiting: SocketConnectOptions[] = []
+  #delay: NodeJS.Timeout | undefined
+  #settled = false
+
+  constructor(resolve: (socket: Socket) => void, reject: (error: unknown) => void, { timeout, signal }: RaceLimits) {
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (timeout !== undefined) this.#timeout = setTimeout(() => this.#expire(timeout), timeout)
+  }
+
+  run(candidates: Candidates): void {
+    if (typeof candidates !== 'function') return this.#start(candidates)
+    candidates().then(
+      (resolved) => this.#start(resolved),
+      (error: unknown) => this.#settle(() => this.#reject(error)),
+    )
+  }
+
+  #start(candidates: SocketConnectOptions[]): void {
+    if (this.#settled) return
+    this.#waiting = candidates
+    if (candidates.length === 0) this.#settle(() => this.#reject(noAddress()))
+    else this.#next()
+  }
+
+  /** Begins the next attempt, and schedules the one after it. */
+  #next(): void {
+    clearTimeout(this.#delay)
+    const to = this.#waiting.shift()
+    if (!to) return
+    const since = performance.now()
+    let socket: Socket | undefined
+    try {
+      socket = Socket.connect(to)
+      this.#attempts.set(socket, { to, since })
+      sharedPoller().watch(socket, WRITE, { onEvent: () => this.#onOutcome(socket!) })
+    } catch (error) {
+      socket?.close()
+      if (!(error instanceof SocketError)) return this.#settle(() => this.#reject(error))
+      return this.#lose(error, { to, since })
+    }
+    if (this.#waiting.length > 0) this.#delay = setTimeout(() => this.#next(), ATTEMPT_DELAY)
+  }
+
+  #onOutcome(socket: Socket): void {
+    const attempt = this.#attempts.get(socket)
+    if (this.#settled || !attempt) return
+    try {
+      // The first use of a socket that failed to connect throws the reason.
+      socket.peek(PROBE)
+    } catch (error) {
+      this.#attempts.delete(socket)
+      return this.#lose(error as SocketError, attempt)
+    }
+    if (socket.state !== 'open') return
+    this.#attempts.delete(socket)
+    sharedPoller().unwatch(socket)
+    this.#settle(() => this.#resolve(socket))
+  }
+
+  #lose(error: SocketError, attempt: Attempt): void {
+    this.#errors.push(attemptError(error, attempt))
+    if (this.#waiting.length > 0) this.#next()
+    else if (this.#attempts.size === 0) this.#fail()
+  }
+
+  #expire(timeout: number): void {
+    // After a long block Node's loop runs its timers before it polls: an attempt may have connected meanwhile.
+    for (const socket of this.#attempts.keys()) this.#onOutcome(socket)
+    if (this.#settled) return
+    const reason = `not connected within ${timeout} ms`
+    for (const attempt of this.#attempts.values())
+      this.#errors.push(attemptError(timedOut(reason, attempt.to), attempt))
+    if (this.#errors.length === 0) return this.#settle(() => this.#reject(timedOut(reason)))
+    this.#fail(`connect ETIMEDOUT: ${reason}`)
+  }
+
+  /** One attempt fails with its error; several with one error that has theirs, and the details of the first. */
+  #fail(message = this.#errors.map((error) => error.message).join('; ')): void {
+    const [first, ...others] = this.#errors
+    const error =
+      others.length === 0 ? first : Object.assign(new AggregateError(this.#errors, message), details(first!))
+    this.#settle(() => this.#reject(error))
+  }
+
+  /** The first outcome is the only one; the other attempts are closed. */
+  #settle(outcome: () => void): void {
+    if (this.#settled) return
+    this.#settled = true
+    clearTimeout(this.#delay)
+    clearTimeout(this.#timeout)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    for (const socket of this.#attempts.keys()) socket.close()
+    outcome()
+  }
+}
+
+const PROBE = new Uint8Array(1)
+
+function details({ code, errno, syscall, address, port }: SocketError): object {
+  return { code, errno, syscall, address, ...(port === undefined ? {} : { port }) }
+}
+
+/** ETIMEDOUT of an attempt, or of the whole race when none had begun. */
+function timedOut(reason: string, to?: SocketConnectOptions): SocketError {
+  const at = to === undefined ? '' : ` ${describe(to)}`
+  return new SocketError(`connect ETIMEDOUT${at}: ${reason}`, 'ETIMEDOUT', {
+    errno: -constants.errno.ETIMEDOUT,
+    syscall: 'connect',
+  })
+}
+
+function noAddress(): SocketError {
+  const message = 'connect EADDRNOTAVAIL: the host has no address that can be connected to'
+  return new SocketError(message, 'EADDRNOTAVAIL', { errno: -constants.errno.EADDRNOTAVAIL, syscall: 'connect' })
+}
+
+function describe({ host, port, path }: SocketConnectOptions): string {
+  if (path !== undefined) return path.replaceAll('\0', '@')
+  return isIP(host!) === 6 ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** The error of an attempt says where it went, also where a call before connect(2) failed. */
+function attemptError(error: SocketError, { to, since }: Attempt): ConnectAttemptError {
+  const elapsed = performance.now() - since
+  if (to.path !== undefined) return Object.assign(error, { address: to.path, elapsed })
+  return Object.assign(error, { address: to.host!, port: Number(to.port), elapsed })
+}

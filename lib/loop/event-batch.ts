@@ -1,0 +1,81 @@
+// The global `Buffer` is a getter of Node's.
+import { Buffer } from 'node:buffer'
+
+import type { Registration } from '../model/event.js'
+import * as native from '../native.js'
+import type { ReceiveBuffer } from './receive-buffer.js'
+import type { RegistrationTable } from './registration-table.js'
+
+/** How many events one wait reports at most. */
+export const BATCH_SIZE = 1000
+
+/** Offsets within an event of the batch. */
+const BITS = 1
+const START = 2
+const LENGTH = 3
+
+/** What one native wait wrote: events as int32, and the input that it received for those that prefetch. */
+export class EventBatch {
+  readonly #ints = new Int32Array(native.EVENT_INTS * BATCH_SIZE)
+  readonly #bytes = new Uint8Array(this.#ints.buffer)
+  /** The memory that the input of this batch was received into. */
+  #memory: ArrayBuffer | undefined
+  /** Whether the batch has input that has not been delivered yet. */
+  hasInput = false
+
+  /** Waits without prefetching: epoll_wait(2). */
+  wait(multiplexer: number, timeout: number): number {
+    return native.wait(multiplexer, timeout, this.#bytes)
+  }
+
+  /** As {@link wait}, and receives the input of sources that prefetch. */
+  waitAndReceive(multiplexer: number, timeout: number, into: ReceiveBuffer): number {
+    const pool = into.pool()
+    this.#memory = into.memory
+    return native.wait(multiplexer, timeout, this.#bytes, pool, into.used)
+  }
+
+  /** Sends queues and completes closes; the batch has only who left. */
+  service(multiplexer: number): number {
+    return native.service(multiplexer, this.#bytes)
+  }
+
+  handle(index: number): number {
+    return this.#ints[native.EVENT_INTS * index]!
+  }
+
+  bits(index: number): number {
+    return this.#ints[native.EVENT_INTS * index + BITS]!
+  }
+
+  /**
+   * Notes at each registration where its input is, so that a handler that acts on another connection, before the event
+   * of that one has had its turn, does not overtake its input.
+   */
+  assignInput(count: number, registrations: RegistrationTable, from: ReceiveBuffer): void {
+    let end = 0
+    for (let index = 0; index < count; index++) {
+      const at = native.EVENT_INTS * index
+      const length = this.#ints[at + LENGTH]!
+      if (length === 0) continue
+      registrations.at(this.#ints[at]!)!.inputAt = at
+      end = this.#ints[at + START]! + length
+    }
+    this.hasInput = end > 0
+    if (this.hasInput) from.advance(end)
+  }
+
+  /** The input of a registration as a chunk; undefined when it has none, or has had it. */
+  takeInput(registration: Registration): Buffer | undefined {
+    const at = registration.inputAt
+    if (at < 0) return undefined
+    registration.inputAt = -1
+    return Buffer.from(this.#memory!, this.#ints[at + START]!, this.#ints[at + LENGTH]!)
+  }
+
+  /** Gives input that has not been delivered back to its socket: the next receive gets it first. */
+  unread(registration: Registration): void {
+    const chunk = this.takeInput(registration)
+    if (chunk !== undefined) native.unread(registration.handle, chunk)
+  }
+}

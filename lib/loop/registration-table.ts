@@ -1,0 +1,63 @@
+import { type Registration, type Target } from '../model/event.js'
+import { Source } from '../model/source.js'
+import { slotOf } from '../native.js'
+
+/** The registrations of one poller, by handle and by target. */
+export class RegistrationTable {
+  /** By the slot of the native handle. */
+  readonly #slots: (Registration | undefined)[] = []
+  readonly #descriptors = new Map<object, Registration>()
+  /** Sources that are registered only until their queues have been sent. */
+  readonly #flushOnly = new Set<Source>()
+  #size = 0
+
+  /** How many targets are registered. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The registration of a native handle, unless its slot has a new owner. */
+  at(handle: number): Registration | undefined {
+    const registration = this.#slots[slotOf(handle)]
+    return registration?.handle === handle ? registration : undefined
+  }
+
+  /** The registration of a target. */
+  of(target: Target): Registration | undefined {
+    if (!(target instanceof Source)) return this.#descriptors.get(target)
+    const registration = this.#slots[slotOf(target.handle)]
+    return registration?.target === target ? registration : undefined
+  }
+
+  add(registration: Registration): void {
+    const { target, handle } = registration
+    this.#slots[slotOf(handle)] = registration
+    if (!(target instanceof Source)) this.#descriptors.set(target, registration)
+    this.#size++
+  }
+
+  delete({ target, handle }: Registration): void {
+    this.#slots[slotOf(handle)] = undefined
+    if (target instanceof Source) this.#flushOnly.delete(target)
+    else this.#descriptors.delete(target)
+    this.#size--
+  }
+
+  markFlushOnly(source: Source): void {
+    this.#flushOnly.add(source)
+  }
+
+  isFlushOnly(source: Source): boolean {
+    return this.#flushOnly.has(source)
+  }
+
+  /** Removes and returns all registrations. */
+  clear(): Registration[] {
+    const all = this.#slots.filter((registration) => registration !== undefined)
+    this.#slots.length = 0
+    this.#descriptors.clear()
+    this.#flushOnly.clear()
+    this.#size = 0
+    return all
+  }
+}

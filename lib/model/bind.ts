@@ -1,0 +1,132 @@
+import { SocketError, conflictingOptions } from '../errors.js'
+import * as native from '../native.js'
+import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
+import { INT_MAX, integer, options as checkOptions } from '../validate.js'
+import { type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
+
+/** What every way to listen takes. */
+export interface CommonListenerOptions extends SocketOptions {
+  /** How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511. */
+  readonly backlog?: number | undefined
+}
+
+/** Listening on an Internet address. */
+export interface InetListenerOptions extends CommonListenerOptions {
+  /** A numeric address. **Default:** `'::'` for IPv4 and IPv6 together, `'0.0.0.0'` where there is no IPv6. */
+  readonly host?: string | undefined
+  /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
+  readonly port?: number | string | undefined
+  readonly path?: undefined
+  readonly fd?: undefined
+}
+
+/** Listening on a Unix path. */
+export interface UnixListenerOptions extends CommonListenerOptions {
+  /** The path of a Unix socket; abstract when it begins with `\0`. */
+  readonly path: string
+  readonly host?: undefined
+  readonly port?: undefined
+  readonly fd?: undefined
+}
+
+/** Listening on a descriptor that another program opened. */
+export interface DescriptorListenerOptions extends CommonListenerOptions {
+  /** A bound or listening stream socket, as systemd passes them. */
+  readonly fd: number
+  readonly host?: undefined
+  readonly port?: undefined
+  readonly path?: undefined
+}
+
+/** Where `Listener.bind` listens: on `host` and `port`, on a `path`, or on an `fd`. */
+export type ListenerOptions = InetListenerOptions | UnixListenerOptions | DescriptorListenerOptions
+
+/** The options as JavaScript may give them: of any kind, in any combination. */
+type Given = CommonListenerOptions & { readonly [K in 'host' | 'port' | 'path' | 'fd']?: unknown }
+
+const ADDRESS_KEYS = ['host', 'port', 'path', 'fd']
+const KEYS = [...ADDRESS_KEYS, 'backlog', ...SETTABLE_OPTION_NAMES]
+/** Node's own. */
+const BACKLOG = 511
+/** Node's hint for the sibling that takes names. */
+const NAME_HINT = 'use Listener.bindHost for names'
+
+/** @internal The names that other libraries and layers have for these options. */
+export const HINTS = { hostname: "'host'", unix: "'path'" }
+
+/** @internal Checks the names of the options of a listener. */
+export function checkListenerOptions(options: unknown): void {
+  checkOptions(options, KEYS, { hints: HINTS })
+}
+
+/**
+ * @internal Binds and listens: socket(2), bind(2), listen(2).
+ *
+ * @returns the native handle
+ */
+export function openListener(options: ListenerOptions): number {
+  checkListenerOptions(options)
+  const given: Given = options
+  const backlog = given.backlog === undefined ? BACKLOG : integer(given.backlog, 0, INT_MAX, 'backlog')
+  if (given.fd !== undefined) return adoptListener(given, backlog)
+  if (given.path !== undefined) {
+    if (given.host !== undefined || given.port !== undefined) {
+      throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
+    }
+    return listenOn(unixSockAddr(given.path), given, backlog)
+  }
+  const { host, port = 0 } = given
+  return host === undefined ? listenAnywhere(port, given, backlog) : listenOn(inet(host, port), given, backlog)
+}
+
+function inet(host: unknown, port: unknown): SockAddr {
+  return inetSockAddr(host, port, NAME_HINT)
+}
+
+function adoptListener(options: Given, backlog: number): number {
+  const fd = integer(options.fd, 0, INT_MAX, 'fd')
+  if (options.host !== undefined || options.port !== undefined || options.path !== undefined) {
+    throw conflictingOptions('either fd, or path, or host and port', options, ADDRESS_KEYS)
+  }
+  // Adopting changes flags of the descriptor, which has to stay as it was when an option is wrong.
+  checkOptionValues(options)
+  const handle = native.check(native.adoptListener(fd, backlog), 'listen')
+  try {
+    applyOptions(handle, familyOf(toAddress(native.localAddress(handle))), options, 'open')
+    return handle
+  } catch (error) {
+    native.disown(handle)
+    throw error
+  }
+}
+
+/** `::` takes IPv4 too, unless the system has no IPv6 at all. */
+function listenAnywhere(port: unknown, options: Given, backlog: number): number {
+  try {
+    return listenOn(inet('::', port), options, backlog)
+  } catch (error) {
+    if (!(error instanceof SocketError) || !WITHOUT_IPV6.has(error.code) || options.ipv6Only === true) throw error
+    return listenOn(inet('0.0.0.0', port), options, backlog)
+  }
+}
+
+const WITHOUT_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
+
+function listenOn(to: SockAddr, options: Given, backlog: number): number {
+  const handle = native.check(native.open(to.family), 'socket')
+  try {
+    applyOptions(handle, to.family, { ...options, ...defaults(to, options) }, 'listen')
+    native.check(bind(handle, to), 'bind', to)
+    native.check(native.listen(handle, backlog), 'listen', to)
+    return handle
+  } catch (error) {
+    native.close(handle)
+    throw error
+  }
+}
+
+/** Whatever `net.ipv6.bindv6only` says, `::` means both unless the caller says otherwise. */
+function defaults({ family }: SockAddr, { reuseAddress = true, ipv6Only = false }: Given): SocketOptions {
+  if (family === native.UNIX) return {}
+  return family === 6 ? { reuseAddress, ipv6Only } : { reuseAddress }
+}

@@ -1,0 +1,65 @@
+import { conflictingOptions } from '../errors.js'
+import * as native from '../native.js'
+import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
+import { options as checkOptions } from '../validate.js'
+import { type SockAddr, inetSockAddr, unixSockAddr } from './address.js'
+import { HINTS } from './bind.js'
+
+/** Connecting to an Internet address. */
+export interface InetSocketOptions extends SocketOptions {
+  /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
+  readonly host?: string | undefined
+  /** 0 to 65535, also as a decimal string. */
+  readonly port: number | string
+  /** The numeric address to connect from. **Default:** the kernel's choice. */
+  readonly localAddress?: string | undefined
+  /** The port to connect from. **Default:** 0, the kernel's choice. */
+  readonly localPort?: number | string | undefined
+  readonly path?: undefined
+}
+
+/** Connecting to a Unix path. */
+export interface UnixSocketOptions extends SocketOptions {
+  /** The path of a Unix socket; abstract when it begins with `\0`. */
+  readonly path: string
+  readonly host?: undefined
+  readonly port?: undefined
+  readonly localAddress?: undefined
+  readonly localPort?: undefined
+}
+
+/** Where `Socket.connect` connects to, and from where: `host` and `port`, or a `path`. */
+export type SocketConnectOptions = InetSocketOptions | UnixSocketOptions
+
+/** @internal Of an option that takes a numeric address: what to do with a name. */
+export const NAME_HINT = 'resolve names first, as node:dns does'
+/** By family: the local address that leaves the choice to the kernel. */
+const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const
+
+const ADDRESS_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort']
+const KEYS = [...ADDRESS_KEYS, ...SETTABLE_OPTION_NAMES]
+
+/** @internal The checked addresses of a socket that is to be connected. */
+export function socketAddresses(options: SocketConnectOptions): { remote: SockAddr; local: SockAddr | undefined } {
+  checkOptions(options, KEYS, { hints: HINTS })
+  const remote = remoteAddress(options)
+  return { remote, local: localAddress(options, remote) }
+}
+
+function remoteAddress(options: SocketConnectOptions): SockAddr {
+  if (options.path !== undefined) {
+    const inet: unknown[] = [options.host, options.port, options.localAddress, options.localPort]
+    if (inet.some((value) => value !== undefined)) {
+      throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
+    }
+    return unixSockAddr(options.path)
+  }
+  const { host = '127.0.0.1', port } = options
+  return inetSockAddr(host, port, NAME_HINT)
+}
+
+function localAddress({ localAddress, localPort = 0 }: SocketConnectOptions, remote: SockAddr): SockAddr | undefined {
+  if (remote.family === native.UNIX || (localAddress === undefined && localPort === 0)) return undefined
+  const address = localAddress === undefined ? ANY_ADDRESS[remote.family] : localAddress
+  return inetSockAddr(address, localPort, NAME_HINT, { host: 'localAddress', port: 'localPort' })
+}

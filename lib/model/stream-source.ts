@@ -1,0 +1,179 @@
+import { isMainThread } from 'node:worker_threads'
+
+import * as native from '../native.js'
+import { getsockopt, setsockopt } from '../options/index.js'
+import { type TcpInfo, info, infoInto } from '../options/tcp-info.js'
+import { boolean, integer } from '../validate.js'
+import { type Address, toAddress } from './address.js'
+import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
+import { Source } from './source.js'
+
+/** Where a socket is in its life. */
+export type SocketState = (typeof native.STATES)[number]
+
+/** What is known of a socket that has been closed. */
+interface Remains {
+  /** The native handle while the queue is being sent, then -1. */
+  handle: number
+  received: number
+  sent: number
+  local?: Address | undefined
+  remote?: Address | undefined
+}
+
+/** What the native side counts: bytes received and sent. */
+const TOTALS = new Float64Array(2)
+const TOTALS_BYTES = new Uint8Array(TOTALS.buffer)
+
+let warnedOfBlocking = false
+
+/** What can be asked of a socket and set on it: its state, addresses, counters, queue and options. */
+export abstract class StreamSource extends Source {
+  #remains: Remains | undefined = undefined
+  #blocking = false
+
+  /** @internal */
+  protected override get kind(): string {
+    return 'socket'
+  }
+
+  /** Bytes in the send queue. */
+  get queued(): number {
+    const handle = this.queueHandle()
+    return handle < 0 ? 0 : native.queued(handle)
+  }
+
+  /** How many bytes the send queue takes; the last piece may go over. **Default:** 65536. */
+  get sendQueueLimit(): number {
+    return native.sendQueueLimit(this.openHandle('sendQueueLimit'))
+  }
+
+  /** Takes effect with the next send; what is queued stays. */
+  set sendQueueLimit(bytes: number) {
+    integer(bytes, 0, Number.MAX_SAFE_INTEGER, 'sendQueueLimit')
+    native.setSendQueueLimit(this.openHandle('sendQueueLimit'), bytes)
+  }
+
+  /**
+   * `'connecting'` until an event, a use or an earlier read of this property met the outcome; `'closing'` while the
+   * queue is sent after {@link close}.
+   */
+  get state(): SocketState {
+    if (this.handle < 0) return this.queueHandle() < 0 ? 'closed' : 'closing'
+    return native.STATES[native.state(this.handle) & native.STATE_MASK]!
+  }
+
+  /** Whether the peer's end has been received, or reading was shut down here. */
+  get readEnded(): boolean {
+    return this.handle < 0 || (native.state(this.handle) & native.STATE_READ_ENDED) !== 0
+  }
+
+  /** Whether nothing more is taken to be sent: shut down, closed, or broken. */
+  get writeEnded(): boolean {
+    return this.handle < 0 || (native.state(this.handle) & native.STATE_WRITE_ENDED) !== 0
+  }
+
+  /**
+   * In blocking mode `receive` waits for some data and `send` for all of it to be taken: poll(2). Nothing else waits.
+   * **Default:** false. On the main thread the first use emits a process warning, since Node stands still meanwhile.
+   */
+  get blocking(): boolean {
+    return this.#blocking
+  }
+
+  /** Takes effect with the next call. */
+  set blocking(blocking: boolean) {
+    boolean(blocking, 'blocking')
+    this.openHandle('blocking')
+    this.#blocking = blocking
+    if (blocking && isMainThread && !warnedOfBlocking) {
+      warnedOfBlocking = true
+      process.emitWarning(
+        'A blocking socket on the main thread stops everything else while it waits. Use it in a worker.',
+        'SocketBlockingWarning',
+      )
+    }
+  }
+
+  /** getsockname(2); undefined once closed. */
+  get localAddress(): Address | undefined {
+    return this.handle < 0 ? this.#remains?.local : toAddress(native.localAddress(this.handle))
+  }
+
+  /** getpeername(2), also after the peer's reset; undefined before connected and once closed. */
+  get remoteAddress(): Address | undefined {
+    return this.handle < 0 ? this.#remains?.remote : toAddress(native.remoteAddress(this.handle))
+  }
+
+  /** Bytes received, over the socket's life. */
+  get bytesReceived(): number {
+    if (this.handle < 0) return this.#remains?.received ?? 0
+    native.totals(this.handle, TOTALS_BYTES)
+    return TOTALS[0]!
+  }
+
+  /** Bytes that the kernel has taken, over the socket's life; what the queue sends after {@link close} is not counted. */
+  get bytesSent(): number {
+    if (this.handle < 0) return this.#remains?.sent ?? 0
+    native.totals(this.handle, TOTALS_BYTES)
+    return TOTALS[1]!
+  }
+
+  /** The bytes of any option: getsockopt(2). */
+  getsockopt(level: number, name: number, length?: number): Buffer {
+    return getsockopt(this.openHandle('getsockopt'), level, name, length)
+  }
+
+  /** Sets any option; a number or boolean is an int: setsockopt(2). */
+  setsockopt(level: number, name: number, value: number | boolean | Uint8Array): void {
+    setsockopt(this.openHandle('setsockopt'), level, name, value)
+  }
+
+  /** What the kernel knows about the TCP connection: TCP_INFO. */
+  info(): TcpInfo {
+    return info(this.openHandle('info'))
+  }
+
+  /** As {@link info}, into the caller's array and without allocating; returns how many fields were written. */
+  infoInto(into: Float64Array): number {
+    return infoInto(this.openHandle('infoInto'), into)
+  }
+
+  /** @internal The handle by which the queue can be reached, also after `close`; -1 once it has been sent. */
+  protected queueHandle(): number {
+    return this.handle < 0 ? (this.#remains?.handle ?? -1) : this.handle
+  }
+
+  /** @internal Has both addresses be known also after the close that follows. */
+  keepAddresses(): void {
+    if (this.handle < 0) return
+    const { localAddress: local, remoteAddress: remote } = this
+    this.#remains = { handle: -1, received: 0, sent: 0, local, remote }
+  }
+
+  /** @internal Keeps the counters. */
+  override surrender(): number {
+    native.totals(this.handle, TOTALS_BYTES)
+    const [received, sent] = [TOTALS[0]!, TOTALS[1]!]
+    if (this.#remains) Object.assign(this.#remains, { received, sent })
+    else this.#remains = { handle: -1, received, sent }
+    return super.surrender()
+  }
+
+  /** @internal Remembers where the queue of a closed socket is, -1 for nowhere. */
+  protected setQueueHandle(handle: number): void {
+    this.#remains!.handle = handle
+  }
+
+  /** @internal */
+  override leave(handle: number): void {
+    super.leave(handle)
+    if (this.#remains?.handle === handle) this.#remains.handle = -1
+  }
+
+  /** @internal */
+  [CUSTOM_INSPECT](...how: Inspect): string {
+    const { state, localAddress, remoteAddress, bytesReceived, bytesSent, queued, fd } = this
+    return summarize('Socket', { state, localAddress, remoteAddress, bytesReceived, bytesSent, queued, fd }, how)
+  }
+}

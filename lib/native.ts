@@ -1,0 +1,101 @@
+// The only import of the addon: its functions, and each number that they take or return, named once. A test compares
+// the numbers with the Rust source.
+
+import { type ErrorAddress, systemError } from './errors.js'
+
+export * from '../index.js'
+
+/** Interest bits of `add`, `addDescriptor` and `modify`. */
+export const READ = 1
+/** As {@link READ}: EPOLLOUT. */
+export const WRITE = 2
+/** Both directions. */
+export const READ_WRITE = 3
+/** Added to {@link READ}: the `wait` that reports input has received it already. */
+export const PREFETCH = 4
+/** No direction: hang-ups and errors, and the queue of a socket, are still watched. */
+export const NONE = 0
+
+/** A combination of the bits above. */
+export type InterestBits = 0 | 1 | 2 | 3 | 5 | 7
+
+/** Modes, by their native number. */
+export const MODES = ['edge', 'level', 'oneshot'] as const
+/** The native number of `'edge'`. */
+export const EDGE = 0
+
+/** Event bits: receiving, or accepting, does not block. */
+export const READABLE = 1
+/** Event bits: sending does not block. */
+export const WRITABLE = 2
+/** Event bits: the peer has ended its half. */
+export const READ_ENDED = 4
+/** Event bits: both halves have ended. */
+export const HANGUP = 8
+/** Event bits: the socket has an error. */
+export const ERROR = 16
+/** Event bits: the source has left the multiplexer by itself. */
+export const DETACHED = 32
+
+/** How many int32 an event takes in the batch: its handle, its bits, and where its input begins and how long it is. */
+export const EVENT_INTS = 4
+
+/** What `send` and `sendPieces` return, by their native number. */
+export const SEND_STATUSES = ['sent', 'partially-sent', 'queued', 'not-sent', 'closed'] as const
+/** The numbers of `SEND_STATUSES` from which on nothing was taken. */
+export const NOT_SENT = 3
+/** As {@link NOT_SENT}: nothing can be sent any more. */
+export const SEND_CLOSED = 4
+
+/** The lower bits of `state`. */
+export const STATES = ['connecting', 'open', 'closing', 'closed'] as const
+/** Masks the number of {@link STATES}. */
+export const STATE_MASK = 3
+/** Bit of `state`: the reading half has ended. */
+export const STATE_READ_ENDED = 4
+/** Bit of `state`: the writing half has ended. */
+export const STATE_WRITE_ENDED = 8
+
+/** `close`: the descriptor is closed. */
+export const CLOSED_NOW = 0
+/** `close`: the multiplexer of the socket sends its queue and closes it then. */
+export const CLOSED_AFTER_QUEUE = 1
+/** `close`: as {@link CLOSED_AFTER_QUEUE}, but the socket is in no multiplexer yet. */
+export const CLOSED_UNWATCHED = 2
+
+/** The halves of `shutdown`, by their native number. */
+export const HALVES = ['read', 'write', 'both'] as const
+
+/** The system call of a `failure`, by its number in the upper 16 bits. */
+export const FAILED_CALLS = ['read', 'write', 'connect'] as const
+
+/** The family of a socket: Unix, IPv4 or IPv6. */
+export type Family = 0 | 4 | 6
+/** The family of Unix sockets. */
+export const UNIX = 0
+
+/** Returned for an argument that is no Uint8Array, or for a part that is not within it. */
+export const NOT_BYTES = -(2 ** 31)
+
+/** A wait receives at most so many bytes of one socket. */
+export const PREFETCH_LIMIT = 2048
+/** Prefetched input begins at multiples of it. */
+export const PREFETCH_ALIGNMENT = 8
+
+/** How many low bits of a handle are its generation. */
+const GENERATION_BITS = 9
+
+/** The slot of a handle: a small integer, unique among what is open. */
+export function slotOf(handle: number): number {
+  return handle >>> GENERATION_BITS
+}
+
+/**
+ * The result of a native call.
+ *
+ * @throws SocketError where it is an errno, negated.
+ */
+export function check(result: number, syscall: string, address?: ErrorAddress): number {
+  if (result < 0) throw systemError(-result, syscall, address)
+  return result
+}
