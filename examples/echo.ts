@@ -1,16 +1,16 @@
-// The original's example: what comes in goes back, on port 5000. HOST and PORT, or --host and --port, say where.
+// An echo server, the example of the original m-socket: on port 5000, or where HOST and PORT, or --host and --port, say.
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
-import { type Event, Listener, Multiplexer, Socket, SocketError } from 'm-socket'
+import { Listener, Multiplexer, type ReadyEvent, Socket, SocketError } from 'm-socket'
 
 /** How long a graceful end may take, in milliseconds. */
 const GRACE = 900
 
 const totals = { connections: 0, received: 0, sent: 0 }
 const buffer = Buffer.allocUnsafe(65536)
-const live = new Set<Socket>()
+const sockets = new Set<Socket>()
 let shown = 0
 const listener = open()
 const multiplexer = new Multiplexer()
@@ -19,17 +19,17 @@ multiplexer.add(listener, 'r')
 const { address, port } = listener.address as { address: string; port: number }
 console.log(`Listening on ${address} port ${port}. Try: nc ${address === '0.0.0.0' ? '127.0.0.1' : address} ${port}`)
 
-/** On a terminal, one line that is written over each second. */
+/** On a terminal, one line that is updated each second. */
 const meter = process.stdout.isTTY ? setInterval(show, 1000) : undefined
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => multiplexer.close())
 
 for await (const events of multiplexer) {
   for (const event of events) {
-    if (event.target === listener) welcome()
-    else serve(event as Event<Socket>)
+    if (event.target === listener) acceptAll()
+    else echo(event as ReadyEvent<Socket>)
   }
 }
-await leave()
+await end()
 
 function open(): Listener {
   try {
@@ -43,15 +43,15 @@ function open(): Listener {
   }
 }
 
-function welcome(): void {
+function acceptAll(): void {
   for (let socket = accept(); socket; socket = accept()) {
-    live.add(socket)
+    sockets.add(socket)
     totals.connections++
     multiplexer.add(socket, 'r')
   }
 }
 
-/** Out of descriptors, the rest waits in the backlog: the multiplexer tells of the listener again. */
+/** Without descriptors left, connections stay in the backlog: the multiplexer reports the listener again. */
 function accept(): Socket | null {
   try {
     return listener.accept()
@@ -61,34 +61,34 @@ function accept(): Socket | null {
   }
 }
 
-/** One receive an event: who sends much does not keep the others waiting, and is told of again. */
-function serve({ target: socket, readable, writable }: Event<Socket>): void {
+/** One receive per event: a peer that sends much does not delay the others, and its socket is reported again. */
+function echo({ target: socket, readable, writable }: ReadyEvent<Socket>): void {
   try {
     if (writable) multiplexer.modify(socket, 'r')
     if (!readable) return
     const count = socket.receive(buffer)
     if (count === null) return
-    if (count === 0) return part(socket)
+    if (count === 0) return close(socket)
     totals.received += count
-    // What the kernel does not take is queued; until it has gone out, no more is read from this peer.
+    // What the kernel does not take is queued; until the queue is empty, this peer is not read from.
     if (socket.send(buffer, 0, count) !== 'sent') multiplexer.modify(socket, 'w')
   } catch (error) {
     if (!(error instanceof SocketError)) throw error
-    part(socket)
+    close(socket)
   }
 }
 
-function part(socket: Socket): void {
+function close(socket: Socket): void {
   socket.close()
   totals.sent += socket.bytesSent + socket.queued
-  live.delete(socket)
+  sockets.delete(socket)
 }
 
-async function leave(): Promise<void> {
+async function end(): Promise<void> {
   clearInterval(meter)
   listener.close()
-  const closing = [...live]
-  for (const socket of closing) part(socket)
+  const closing = [...sockets]
+  for (const socket of closing) close(socket)
   const deadline = performance.now() + GRACE
   while (closing.some(({ state }) => state === 'closing') && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 10))
@@ -98,6 +98,6 @@ async function leave(): Promise<void> {
 }
 
 function show(): void {
-  process.stdout.write(`\r\x1b[K${live.size} connections, ${totals.received - shown} bytes/s`)
+  process.stdout.write(`\r\x1b[K${sockets.size} connections, ${totals.received - shown} bytes/s`)
   shown = totals.received
 }

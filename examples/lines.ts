@@ -1,18 +1,18 @@
-// A line protocol, one answer a line: TIME, ECHO text, SUM 1 2 3, HELP, QUIT. Try: nc 127.0.0.1 5002
+// A line protocol, one answer per line: TIME, ECHO text, SUM 1 2 3, HELP, QUIT. Try: nc 127.0.0.1 5002
 
 import { type Connection, listen } from 'm-socket'
 
+import { serve } from './cli.js'
 import { LineSplitter } from './line-splitter.js'
-import { serve } from './program.js'
 
-/** Bytes of a line. */
+/** Bytes per line. */
 const LIMIT = 1024
-/** Milliseconds that a silent client stays. */
+/** Milliseconds after which an idle client is closed. */
 const IDLE = 300_000
 
 interface Session {
   readonly lines: LineSplitter
-  /** Answers that there was no room for. */
+  /** Answers that were not accepted yet. */
   unsent: Buffer
 }
 
@@ -24,17 +24,17 @@ const commands: ReadonlyMap<string, (text: string) => string> = new Map([
   ['QUIT', () => 'bye'],
 ])
 
-serve('lines', 5002, (place) =>
+serve('lines', 5002, (address) =>
   listen<Session>({
-    ...place,
+    ...address,
     idleTimeout: IDLE,
     socket: {
       open(connection) {
         connection.data = { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
       },
       data(connection, chunk) {
-        // Nothing is heard after QUIT, even if it comes.
-        if (connection.readyState === 1) hear(connection, chunk)
+        // Input after QUIT is ignored.
+        if (connection.readyState === 1) handle(connection, chunk)
       },
       drain(connection) {
         if (send(connection, connection.data.unsent)) connection.resume()
@@ -44,7 +44,7 @@ serve('lines', 5002, (place) =>
 )
 
 /** Answers all lines of a chunk with one write. */
-function hear(connection: Connection<Session>, chunk: Buffer): void {
+function handle(connection: Connection<Session>, chunk: Buffer): void {
   let answers = ''
   for (const line of connection.data.lines.push(chunk)) {
     answers += `${answer(line)}\n`
@@ -53,15 +53,15 @@ function hear(connection: Connection<Session>, chunk: Buffer): void {
       return
     }
   }
-  // Whoever sends and does not read is not listened to until it has read: what waits here is bounded by one chunk.
+  // A client that sends and does not read is paused until it reads: `unsent` is bounded by the answers to one chunk.
   if (answers !== '' && !send(connection, Buffer.from(answers))) connection.pause()
 }
 
-/** Whether all has been taken; the rest waits for `drain`. */
+/** Returns whether all was accepted; the rest is kept for `drain`. */
 function send(connection: Connection<Session>, bytes: Buffer): boolean {
-  const taken = connection.write(bytes)
-  connection.data.unsent = bytes.subarray(Math.max(0, taken))
-  return taken === bytes.length
+  const accepted = connection.write(bytes)
+  connection.data.unsent = bytes.subarray(Math.max(0, accepted))
+  return accepted === bytes.length
 }
 
 function answer(line: string | null): string {

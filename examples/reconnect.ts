@@ -1,4 +1,4 @@
-// A client that stays connected: what comes is printed, lines from standard input are sent. Try: --port 5001 with chat.ts
+// A client that reconnects: prints what it receives, and sends lines from standard input. Try: --port 5001 with chat.ts
 
 import { EventEmitter, once } from 'node:events'
 import process from 'node:process'
@@ -7,19 +7,19 @@ import { parseArgs } from 'node:util'
 
 import { type Connection, connect } from 'm-socket'
 
+import { addressFrom, exit, orExit } from './cli.js'
 import { LineSplitter } from './line-splitter.js'
-import { exit, orExit, placeFrom } from './program.js'
 
-/** Milliseconds: of an attempt, at most; of a connection that counts as a success; of a graceful end, at most. */
+/** Milliseconds: the limit of an attempt; how long a connection must last to count as a success; the limit of a graceful end. */
 const ATTEMPT = 5000
 const STABLE = 5000
 const GRACE = 900
-/** Bytes of a line. */
+/** Bytes per line. */
 const LIMIT = 65536
 
-const { place, shortest, longest } = orExit('reconnect', settings)
+const { address, shortest, longest } = orExit('reconnect', settings)
 const stop = new AbortController()
-/** Says `change` when there is a connection, or room on it. */
+/** Emits `change` when there is a connection, or room in its queue. */
 const changes = new EventEmitter()
 let connection: Connection | undefined
 
@@ -32,13 +32,13 @@ function settings() {
   const [shortest, longest] = [Number(values.shortest ?? 100), Number(values.longest ?? 30_000)]
   if (!(shortest > 0 && shortest <= longest))
     throw new RangeError('--shortest and --longest are milliseconds, 0 < shortest <= longest')
-  return { place: placeFrom(values, { hostname: '127.0.0.1', port: 5001 }), shortest, longest }
+  return { address: addressFrom(values, { host: '127.0.0.1', port: 5001 }), shortest, longest }
 }
 
 async function stayConnected(): Promise<void> {
   for (let failures = 0; !stop.signal.aborted; failures++) {
     const began = performance.now()
-    const error = await converse().catch((reason: Error) => reason)
+    const error = await connectOnce().catch((reason: Error) => reason)
     if (stop.signal.aborted) return
     if (error instanceof TypeError || error instanceof RangeError) exit('reconnect', error)
     if (performance.now() - began >= ATTEMPT + STABLE) failures = 0
@@ -48,23 +48,23 @@ async function stayConnected(): Promise<void> {
   }
 }
 
-/** From connecting to the end of the connection. */
-async function converse(): Promise<Error | undefined> {
+/** Connects, and resolves when the connection has closed. */
+async function connectOnce(): Promise<Error | undefined> {
   let close!: (from: Connection, error?: Error) => void
   const closed = new Promise<Error | undefined>((resolve) => (close = (_from, error) => resolve(error)))
   const socket = { data: print, drain: changed, close }
-  connection = await connect({ ...place, connectTimeout: ATTEMPT, signal: stop.signal, socket })
+  connection = await connect({ ...address, connectTimeout: ATTEMPT, signal: stop.signal, socket })
   console.error(`Connected to ${connection.remoteAddress} port ${connection.remotePort}`)
   changed()
   return closed
 }
 
-/** Twice as long each time, up to a bound, less a random part, lest all clients of a server come back at once. */
+/** Doubles each time, up to a limit, less a random part, so that the clients of a server do not all come back at once. */
 function delayAfter(failures: number): number {
   return Math.min(longest, shortest * 2 ** failures) * (0.5 + Math.random() / 2)
 }
 
-/** Who reads slowly from us makes us read slowly. */
+/** Reads only as fast as standard output is read. */
 function print(from: Connection, chunk: Buffer): void {
   if (process.stdout.write(chunk)) return
   from.pause()
@@ -75,17 +75,17 @@ function changed(): void {
   changes.emit('change')
 }
 
-/** A line at a time: while it cannot be sent, the others stay where they come from. */
+/** One line at a time: while it cannot be sent, standard input is not read. */
 async function sendLines(): Promise<void> {
   const lines = new LineSplitter(LIMIT)
   try {
     for await (const chunk of process.stdin as AsyncIterable<Buffer>) await sendAll(lines.push(chunk))
     await sendAll(lines.end())
   } catch (error) {
-    // Interrupted: a destroyed stream says so by throwing.
+    // After an interrupt: iterating a destroyed stream throws.
     if (!stop.signal.aborted) throw error
   }
-  // The answers may still come, unless there is nobody to give them.
+  // Do not connect again; an open connection may still receive answers.
   stop.abort()
   connection?.end()
 }
@@ -98,8 +98,8 @@ async function sendAll(lines: Iterable<string | null>): Promise<void> {
 }
 
 /**
- * Sends a line whole: on the next connection, if this one breaks within it. What the kernel has taken is lost when the
- * connection breaks before the peer has it; only an answer of the peer's could tell.
+ * Sends a line whole: again on the next connection, if this one breaks within it. What the kernel has taken is lost if the
+ * connection breaks before the peer has it; only an answer of the peer could confirm it.
  */
 async function send(line: Buffer): Promise<void> {
   let to: Connection | undefined

@@ -1,4 +1,4 @@
-// RESP2, the protocol of Redis: commands out of chunks.
+// RESP2, the protocol of Redis: chunks into commands.
 
 const RETURN = 0x0d
 const NEWLINE = 0x0a
@@ -7,70 +7,70 @@ const BULK = 0x24
 const ZERO = 0x30
 const NOTHING = Buffer.alloc(0)
 
-/** Bytes of an inline command, arguments of any other, bytes of all its arguments together, digits of a length. */
+/** Limits: bytes of an inline command, arguments of any other, bytes of all its arguments together, digits of a length. */
 const MOST_INLINE = 4096
 const MOST_ARGUMENTS = 65536
 const MOST_BYTES = 512 * 1024 * 1024
 const MOST_DIGITS = 10
 
-/** After one of these nobody knows where the next command begins. */
+/** After such an error the start of the next command cannot be found. */
 export class ProtocolError extends Error {}
 
 /**
- * Commands out of chunks, wherever those were cut. Arguments are views of what came: nothing is made a string.
+ * Parses commands from chunks, wherever those were cut. Arguments are views of the chunks: no strings are made.
  *
- * Its fields are `private` rather than `#`, which the loader that runs these files turns into look-ups in a WeakMap.
+ * Its fields are `private` rather than `#`, which the loader that runs these files compiles to look-ups in a WeakMap.
  */
 export class CommandParser {
   private buffer: Buffer = NOTHING
   private at = 0
-  /** Chunks that come while there are fewer than `needed` bytes, joined once: a value in many chunks is copied once. */
+  /** Chunks are collected until there are `needed` bytes, and joined once: a value in many chunks is copied once. */
   private chunks: Buffer[] = []
-  private held = 0
+  private collected = 0
   private needed = 0
-  /** The command that has begun: its arguments, how many are missing, and the bytes of those there are. */
+  /** The unfinished command: its arguments, how many are missing, and the bytes of those that are complete. */
   private arguments: Buffer[] = []
   private missing = 0
   private bytes = 0
-  /** The length of the argument that has begun; -1 before it is known. */
+  /** The length of the unfinished argument; -1 before it is known. */
   private length = -1
 
   push(chunk: Buffer): void {
     this.chunks.push(chunk)
-    this.held += chunk.length
+    this.collected += chunk.length
   }
 
   /**
-   * The next command; null when more must come first.
+   * The next command; null if it is not complete yet.
    *
    * @throws ProtocolError
    */
   next(): Buffer[] | null {
-    if (this.held > 0 && !this.join()) return null
+    if (this.collected > 0 && !this.join()) return null
     for (;;) {
       const command = this.missing > 0 || this.buffer[this.at] === ARRAY ? this.array() : this.inline()
-      // An empty command has no answer.
+      // An empty command has no reply.
       if (command === null || command.length > 0) return command
     }
   }
 
   private join(): boolean {
     const left = this.buffer.length - this.at
-    if (left + this.held < this.needed) return false
+    if (left + this.collected < this.needed) return false
     this.buffer =
       left === 0 && this.chunks.length === 1
         ? this.chunks[0]!
         : Buffer.concat([this.buffer.subarray(this.at), ...this.chunks])
     this.at = 0
     this.chunks = []
-    this.held = 0
+    this.collected = 0
     return true
   }
 
-  /** Nothing can be done before there are so many bytes from here on. */
+  /** The command is incomplete: it needs so many bytes from here on. */
   private wait(needed = this.buffer.length - this.at + 1): null {
     this.needed = needed
-    // Who is silent now does not hold on to what it has sent.
+    // An idle client does not keep the memory of its last chunk.
     if (this.at === this.buffer.length) {
       this.buffer = NOTHING
       this.at = 0
@@ -124,7 +124,7 @@ export class CommandParser {
     return argument
   }
 
-  /** The number behind `*` or `$`; -1 while its line has not ended. */
+  /** The number behind `*` or `$`; -1 while its line is incomplete. */
   private number(most: number, complaint: string): number {
     const from = this.at + 1
     let value = 0

@@ -1,12 +1,12 @@
-// RESP2, the protocol of Redis: answers into bytes.
+// RESP2, the protocol of Redis: replies into bytes.
 
 const RETURN = 0x0d
 const NEWLINE = 0x0a
-/** Bytes kept for answers; more are got when needed, and given back. */
+/** Bytes of the buffer; it grows when needed, and is replaced afterwards. */
 const SIZE = 131072
 
-/** Answers, gathered one behind the other. As to `private`, see `CommandParser`. */
-export class Answers {
+/** Writes replies one after the other into one buffer. About `private` see `CommandParser`. */
+export class ReplyWriter {
   private bytes = Buffer.allocUnsafeSlow(SIZE)
   private end = 0
 
@@ -14,15 +14,15 @@ export class Answers {
     return this.end
   }
 
-  /** `+OK`, `-ERR …`, `:1` and the like; one line, of ASCII. */
+  /** `+OK`, `-ERR …`, `:1` and the like: one line of ASCII. */
   line(line: string): void {
     this.reserve(line.length + 2)
-    // A line is a few characters: shorter than the way into Node and back.
+    // A line is a few characters: a loop is faster than a call of Node's.
     for (let at = 0; at < line.length; at++) this.bytes[this.end++] = line.charCodeAt(at)
     this.endLine()
   }
 
-  /** Bytes, any; `null` for what does not exist. */
+  /** Any bytes; `null` if the value does not exist. */
   bulk(value: Buffer | null): void {
     if (!value) return this.line('$-1')
     this.line(`$${value.length}`)
@@ -37,7 +37,7 @@ export class Answers {
     for (const value of values) this.bulk(value)
   }
 
-  /** All there is, good until the next answer is gathered. */
+  /** All replies so far; valid until the next one is written. */
   take(): Buffer {
     const taken = this.bytes.subarray(0, this.end)
     this.end = 0

@@ -1,0 +1,48 @@
+// What the example programs share: the address from flags or the environment, the first line of output, and a graceful end.
+
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+
+import type { Server } from 'm-socket'
+
+/** How long a graceful end may take, in milliseconds. */
+const GRACE = 900
+
+export interface HostAndPort {
+  readonly host: string
+  readonly port: number
+}
+
+/** Starts a server at --host and --port, or HOST and PORT. On Ctrl-C it ends gracefully: the queues are sent first. */
+export function serve<D>(name: string, port: number, open: (address: HostAndPort) => Server<D>): Server<D> {
+  const server = orExit(name, () => {
+    const { values } = parseArgs({ options: { host: { type: 'string' }, port: { type: 'string' } } })
+    return open(addressFrom(values, { host: '0.0.0.0', port }))
+  })
+  console.log(`Listening on ${server.host} port ${server.port}`)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => server.close({ end: true, timeout: GRACE }))
+  }
+  return server
+}
+
+export function addressFrom({ host, port }: { host?: string; port?: string }, fallback: HostAndPort): HostAndPort {
+  return {
+    host: host ?? process.env['HOST'] ?? fallback.host,
+    port: Number(port ?? process.env['PORT'] ?? fallback.port),
+  }
+}
+
+/** Runs `begin`; if it throws, the program prints the error in one line and exits. */
+export function orExit<T>(name: string, begin: () => T): T {
+  try {
+    return begin()
+  } catch (error) {
+    exit(name, error as Error)
+  }
+}
+
+export function exit(name: string, error: Error): never {
+  console.error(`${name}: ${error.message}`)
+  process.exit(1)
+}
