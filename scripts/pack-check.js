@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 
-import { here, manifest, readJson, ROOT, TARGETS } from './targets.js'
+import { copyNotices, here, manifest, NOTICES, readJson, ROOT, TARGETS } from './targets.js'
 import { tool } from './tools.js'
 
 process.chdir(ROOT)
@@ -40,6 +40,7 @@ async function main() {
   check('the binary of this machine is built', () => expect(built.includes(here), 'run npm run build:all first'))
   if (results.failed > 0) return finish()
   check('one version everywhere', oneVersion)
+  copyNotices()
   const tarballs = pack(built)
   check('installed from the tarballs alone, without Rust and registry', () => install(tarballs))
   check('publint', () => run(process.execPath, [tool('publint/src/cli.js'), 'run', tarballs.root, '--strict']))
@@ -115,10 +116,9 @@ function pack(built) {
   for (const { folder, platform, file } of built) {
     check(`packed ${folder}`, () => {
       const [packed] = npmPack(`./${folder}`, home)
-      expect(
-        packed.files.some(({ path }) => path === file),
-        `${file} is not in the package`,
-      )
+      const paths = packed.files.map(({ path }) => path).sort()
+      const expected = [file, 'README.md', 'package.json', ...NOTICES].sort()
+      expect(String(paths) === String(expected), `packed ${paths.join(' ')}`)
       tarballs.platforms[`m-socket-${platform}`] = join(home, packed.filename)
       size(packed)
     })

@@ -1,13 +1,15 @@
 // Stands before `npm publish`: every binary is there, none asks for more than it may, and all packages have one version.
+// Copies the licences into the packages.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import process from 'node:process'
 
-import { manifest, readJson, ROOT, TARGETS } from './targets.js'
+import { copyNotices, manifest, readJson, ROOT, TARGETS } from './targets.js'
 
 process.chdir(ROOT)
 
+copyNotices()
 const built = TARGETS.filter(({ path }) => existsSync(path))
 const problems = TARGETS.filter((target) => !built.includes(target)).map(({ path }) => `${path} is missing`)
 for (const { folder } of TARGETS) {
