@@ -16,6 +16,8 @@ for (const { folder } of TARGETS) {
   const { version } = readJson(`${folder}/package.json`)
   if (version !== manifest.version) problems.push(`${folder} has version ${version}, the root ${manifest.version}`)
 }
+// An installation from git packs it; published, each platform has a package for it.
+for (const { file } of TARGETS) if (existsSync(file)) problems.push(`${file} would be packed into the root: remove it`)
 if (spawnSync(process.execPath, ['scripts/inspect-binaries.js'], { stdio: 'inherit' }).status !== 0)
   problems.push('a binary asks for too much')
 for (const problem of problems) console.log(`FAILED  ${problem}`)
