@@ -8,6 +8,9 @@ import { type Spread, median, spreadOf, sum } from './statistics.js'
 export const REFERENCES = ['bare', 'net', 'bun'] as const
 export type Reference = (typeof REFERENCES)[number]
 
+/** How deep the records lie in the parts that have many. */
+const DEPTHS: Record<string, number> = { contenders: 1, timed: 2, syscalls: 1, memory: 1 }
+
 export interface Timed {
   /** Microseconds of server CPU per unit. */
   readonly cpu: Spread
@@ -24,7 +27,8 @@ export interface Timed {
   readonly p50: number
   readonly p99: number
   readonly loadCpu: number | undefined
-  readonly samples: readonly Sample[]
+  /** Microseconds of server CPU per unit, round by round. */
+  readonly samples: readonly number[]
 }
 
 export interface Results {
@@ -64,6 +68,27 @@ export function summary(samples: readonly Sample[], references: Partial<Record<R
     p50: median(samples.map(({ latency }) => latency.p50)),
     p99: median(samples.map(({ latency }) => latency.p99)),
     loadCpu: samples[0]!.loadCpu === undefined ? undefined : median(samples.map(({ loadCpu }) => loadCpu!)),
-    samples,
+    samples: samples.map((sample) => sample.cpu),
   }
+}
+
+/** As JSON with one line for each record. */
+export function serialized(results: Results): string {
+  const parts = Object.entries(results).map(([name, part]) => {
+    return `  ${JSON.stringify(name)}: ${nested(part, DEPTHS[name] ?? 0, '  ')}`
+  })
+  return `{\n${parts.join(',\n')}\n}\n`
+}
+
+function nested(value: unknown, depth: number, indent: string): string {
+  if (depth === 0 || Object.keys(value as object).length === 0) return JSON.stringify(value, rounded)
+  const lines = Object.entries(value as object).map(
+    ([key, each]) => `${indent}  ${JSON.stringify(key)}: ${nested(each, depth - 1, `${indent}  `)}`,
+  )
+  return `{\n${lines.join(',\n')}\n${indent}}`
+}
+
+/** More digits would be noise. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
 }

@@ -14,7 +14,7 @@ import { build } from './native.js'
 import { options, plan } from './options.js'
 import { Progress } from './progress.js'
 import { hasRedisBenchmark } from './redis.js'
-import { type Results, summary } from './results.js'
+import { type Results, serialized, summary } from './results.js'
 import { print } from './table.js'
 import { COUNTED, WORKLOADS, type Workload } from './workloads.js'
 
@@ -84,7 +84,7 @@ progress.end()
 
 print(results)
 mkdirSync(dirname(given.out), { recursive: true })
-writeFileSync(given.out, `${JSON.stringify(results, rounded, 1)}\n`)
+writeFileSync(given.out, serialized(results))
 const charts = given.full && given.only.length === 0 ? write(results) : []
 for (const file of [given.out, ...charts]) console.log(`written: ${relative(process.cwd(), file)}`)
 if (results.failures.length > 0) process.exitCode = 1
@@ -142,11 +142,6 @@ async function time(workload: Workload): Promise<void> {
   results.timed[workload.name] = Object.fromEntries(
     Object.entries(samples).map(([name, own]) => [name, summary(own, samples)]),
   )
-}
-
-/** Further digits would be noise. */
-function rounded(_: string, value: unknown): unknown {
-  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
 }
 
 /** A failure of one contender is recorded, and the others continue. */

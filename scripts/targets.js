@@ -1,6 +1,6 @@
 // The published packages: one for each target in the `napi` field of package.json.
 
-import { readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync } from 'node:fs'
 
 export const ROOT = new URL('..', import.meta.url).pathname
 
@@ -30,6 +30,16 @@ export const here = TARGETS.find(
   ({ cpu, abi }) =>
     cpu === process.arch && abi === (process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'),
 )
+
+/** What every package says of licences; it stands in git once, and packing copies it. */
+export const NOTICES = ['LICENSE', 'THIRD-PARTY.md']
+
+/** Copies the notices into the folders of the platform packages. */
+export function copyNotices() {
+  for (const { folder } of TARGETS) {
+    for (const name of NOTICES) copyFileSync(`${ROOT}${name}`, `${ROOT}${folder}/${name}`)
+  }
+}
 
 export function readJson(path) {
   return JSON.parse(readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'))

@@ -11,7 +11,7 @@ import { countedOf } from '../../benchmark/counted.js'
 import type { Sample } from '../../benchmark/measure.js'
 import { plan } from '../../benchmark/options.js'
 import { measured, written } from '../../benchmark/page.js'
-import { type Results, summary } from '../../benchmark/results.js'
+import { type Results, serialized, summary } from '../../benchmark/results.js'
 import { WORKLOADS } from '../../benchmark/workloads.js'
 import { fileArguments } from '../support/runtime.js'
 
@@ -51,6 +51,14 @@ test('ratios_compare_samples_of_the_same_round', (t) => {
   const timed = summary(own, { bare })
   t.deepEqual(timed.ratio, { bare: { median: 2, low: 1.1, high: 3 } })
   t.deepEqual([timed.cpu.median, timed.user, timed.system], [6, 1.5, 4.5])
+})
+
+test('results_are_written_with_one_line_for_each_record', (t) => {
+  const handlers = summary([sampleOf(2), sampleOf(1 / 3)], {})
+  const results = { date: 'today', skipped: [], timed: { accept: { handlers, net: handlers } }, heap: {} }
+  const text = serialized(results as unknown as Results)
+  t.deepEqual((JSON.parse(text) as Results).timed['accept']!['net']!.samples, [2, 0.333333])
+  t.is(text.trim().split('\n').length, 11)
 })
 
 test('system_calls_are_read_from_the_summary_of_strace', (t) => {
