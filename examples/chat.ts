@@ -27,6 +27,8 @@ const room = new Map<string, Connection<User>>()
 serve('chat', 5001, (address) =>
   listen<User>({
     ...address,
+    // Each connection gets its own in `open`.
+    data: {} as User,
     // Detects clients that vanish: after 2 hours, unless net.ipv4.tcp_keepalive_time is set to another time.
     keepAlive: true,
     maxConnections: 1000,

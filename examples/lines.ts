@@ -27,6 +27,8 @@ const commands: ReadonlyMap<string, (text: string) => string> = new Map([
 serve('lines', 5002, (address) =>
   listen<Session>({
     ...address,
+    // Each connection gets its own in `open`.
+    data: {} as Session,
     idleTimeout: IDLE,
     socket: {
       open(connection) {

@@ -47,6 +47,8 @@ const commands = new Map<string, Command>([
 serve('redis', 6380, (address) =>
   listen<Session>({
     ...address,
+    // Each connection gets its own in `open`.
+    data: {} as Session,
     socket: {
       open(connection) {
         connection.data = { parser: new CommandParser(), unsent: NOTHING, over: false }

@@ -24,17 +24,17 @@ export const MODES = ['edge', 'level', 'oneshot'] as const
 /** The native number of `'edge'`. */
 export const EDGE = 0
 
-/** Event bits: receiving, or accepting, does not block. */
+/** Bit of an event: receiving, or accepting, does not block. */
 export const READABLE = 1
-/** Event bits: sending does not block. */
+/** Bit of an event: sending does not block. */
 export const WRITABLE = 2
-/** Event bits: the peer has ended its half. */
+/** Bit of an event: the peer has ended its half. */
 export const READ_ENDED = 4
-/** Event bits: both halves have ended. */
+/** Bit of an event: both halves have ended. */
 export const HANGUP = 8
-/** Event bits: the socket has an error. */
+/** Bit of an event: the socket has an error. */
 export const ERROR = 16
-/** Event bits: the source has left the multiplexer by itself. */
+/** Bit of an event: the source has left the multiplexer by itself. */
 export const DETACHED = 32
 
 /** How many int32 an event takes in the batch: its handle, its bits, and where its input begins and how long it is. */

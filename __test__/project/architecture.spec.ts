@@ -104,7 +104,9 @@ test('the_imports_of_lib_have_no_circle_at_run_time', (t) => {
 test('the_published_package_has_no_runtime_dependencies', (t) => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<string, unknown>
   t.is(manifest['dependencies'], undefined)
-  t.is(manifest['peerDependencies'], undefined)
+  // Types alone, and optional.
+  t.deepEqual(Object.keys(manifest['peerDependencies'] ?? {}), ['@types/node'])
+  t.deepEqual(manifest['peerDependenciesMeta'], { '@types/node': { optional: true } })
 })
 
 // Both
