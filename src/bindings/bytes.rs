@@ -5,17 +5,17 @@ use std::ptr::{null_mut, slice_from_raw_parts_mut};
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
-/// What a call gets for an argument that is no `Uint8Array`, or for a window that is not within it.
+/// What a call gets for an argument that is no `Uint8Array`, or for a part that is not within it.
 pub(super) const NOT_BYTES: i32 = i32::MIN;
 
 /// A part of an array: where it begins, and how many bytes it has; -1 for all that follow.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
+pub(super) struct Part {
     pub(super) offset: i32,
     pub(super) length: i32,
 }
 
-impl Window {
+impl Part {
     /// All of the array.
     pub(super) const ALL: Self = Self { offset: 0, length: -1 };
 
@@ -54,15 +54,15 @@ impl Bytes {
     }
 
     /// A part of the bytes, to be read during the call.
-    pub(super) fn window(&self, window: Window) -> Option<&[u8]> {
+    pub(super) fn part(&self, part: Part) -> Option<&[u8]> {
         let bytes = self.get()?;
-        bytes.get(window.range(bytes.len())?)
+        bytes.get(part.range(bytes.len())?)
     }
 
     /// A part of the bytes, to be written during the call, which has no other argument that shares them.
-    pub(super) fn window_mut(&mut self, window: Window) -> Option<&mut [u8]> {
+    pub(super) fn part_mut(&mut self, part: Part) -> Option<&mut [u8]> {
         let bytes = self.get_mut()?;
-        let range = window.range(bytes.len())?;
+        let range = part.range(bytes.len())?;
         bytes.get_mut(range)
     }
 

@@ -14,23 +14,23 @@ use napi_derive::napi;
 
 use super::callback::Callback;
 use super::fast;
-use super::loop_watch::{Waker, Way};
-use crate::core::{Context, Handle};
+use super::loop_watch::{Backend, LoopWatch};
+use crate::core::{Handle, Registry};
 
 /// A multiplexer's place in the host's loop.
-struct Watch {
-    waker: Waker,
-    /// Owned here: the waker's own closure must not touch the environment when it is freed.
+struct LoopEntry {
+    watch: LoopWatch,
+    /// Owned here: the watch's own closure must not touch the environment when it is freed.
     _on_ready: Rc<Callback>,
     /// Whether a pending wait holds the process.
-    awaited: bool,
+    referenced: bool,
 }
 
 /// What one main thread or worker has open.
 pub(super) struct Environment {
-    context: RefCell<Context>,
-    watches: RefCell<HashMap<i32, Watch>>,
-    way: Way,
+    registry: RefCell<Registry>,
+    watches: RefCell<HashMap<i32, LoopEntry>>,
+    backend: Backend,
 }
 
 impl Environment {
@@ -45,13 +45,13 @@ impl Environment {
         }
     }
 
-    pub(super) fn context(&self) -> RefMut<'_, Context> {
-        self.context.borrow_mut()
+    pub(super) fn registry(&self) -> RefMut<'_, Registry> {
+        self.registry.borrow_mut()
     }
 
     /// Who waits for multiplexers here.
-    pub(super) fn way(&self) -> Way {
-        self.way
+    pub(super) fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// Has the host's loop told when an epoll descriptor is readable.
@@ -63,7 +63,7 @@ impl Environment {
         env: &Env,
         multiplexer: Handle,
         fd: RawFd,
-        way: Way,
+        backend: Backend,
         on_ready: Callback,
     ) -> std::result::Result<(), i32> {
         let on_ready = Rc::new(on_ready);
@@ -73,9 +73,9 @@ impl Environment {
                 callback.call();
             }
         });
-        let waker = Waker::start(env, way, fd, call)?;
-        let watch = Watch { waker, _on_ready: on_ready, awaited: false };
-        self.watches.borrow_mut().insert(multiplexer.raw(), watch);
+        let watch = LoopWatch::start(env, backend, fd, call)?;
+        let entry = LoopEntry { watch, _on_ready: on_ready, referenced: false };
+        self.watches.borrow_mut().insert(multiplexer.raw(), entry);
         Ok(())
     }
 
@@ -84,22 +84,26 @@ impl Environment {
     }
 
     /// Whether a pending wait of this multiplexer is to keep the process alive.
-    pub(super) fn await_for(&self, multiplexer: Handle, awaited: bool) {
-        if let Some(watch) = self.watches.borrow_mut().get_mut(&multiplexer.raw()) {
-            watch.awaited = awaited;
-            watch.waker.hold(awaited || self.context.borrow().is_held(multiplexer));
+    pub(super) fn set_referenced(&self, multiplexer: Handle, referenced: bool) {
+        if let Some(entry) = self.watches.borrow_mut().get_mut(&multiplexer.raw()) {
+            entry.referenced = referenced;
+            entry
+                .watch
+                .set_referenced(referenced || self.registry.borrow().is_referenced(multiplexer));
         }
     }
 
     /// Queued output keeps the process alive: after calls that may have begun or ended some.
-    pub(super) fn update_holds(&self) {
-        if !self.context.borrow().has_hold_changes() {
+    pub(super) fn update_references(&self) {
+        if !self.registry.borrow().has_reference_changes() {
             return;
         }
-        let changed = self.context.borrow_mut().take_hold_changes();
+        let changed = self.registry.borrow_mut().take_reference_changes();
         for multiplexer in changed {
-            if let Some(watch) = self.watches.borrow().get(&multiplexer.raw()) {
-                watch.waker.hold(watch.awaited || self.context.borrow().is_held(multiplexer));
+            if let Some(entry) = self.watches.borrow().get(&multiplexer.raw()) {
+                entry.watch.set_referenced(
+                    entry.referenced || self.registry.borrow().is_referenced(multiplexer),
+                );
             }
         }
     }
@@ -109,9 +113,9 @@ impl Environment {
 #[napi(module_exports)]
 pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
     let environment = Box::into_raw(Box::new(Environment {
-        context: RefCell::new(Context::new()),
+        registry: RefCell::new(Registry::new()),
         watches: RefCell::new(HashMap::new()),
-        way: Way::of(&env),
+        backend: Backend::of(&env),
     }));
     // SAFETY: the box is handed to the environment, which gives it back to `free` once, last.
     check_status!(unsafe {
@@ -131,7 +135,7 @@ extern "C" fn end(data: *mut c_void) {
     // SAFETY: `init` registered this very pointer, and `free` has not run yet.
     let environment = unsafe { &*data.cast::<Environment>() };
     environment.watches.borrow_mut().clear();
-    *environment.context.borrow_mut() = Context::new();
+    *environment.registry.borrow_mut() = Registry::new();
 }
 
 extern "C" fn free(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {

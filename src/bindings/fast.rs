@@ -10,7 +10,7 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::{check_status, sys};
 
-use super::bytes::{Bytes, Window};
+use super::bytes::{Bytes, Part};
 use super::environment::Environment;
 use super::{listener, multiplexer, socket};
 
@@ -24,7 +24,7 @@ const VERBS: [(&CStr, sys::napi_callback); 12] = [
     (c"send", Some(send)),
     (c"write", Some(write)),
     (c"flush", Some(flush)),
-    (c"flushCorked", Some(flush_gathered)),
+    (c"flushCorked", Some(flush_corked)),
     (c"wait", Some(wait)),
     (c"idle", Some(idle)),
     (c"setReferenced", Some(hold)),
@@ -70,20 +70,20 @@ extern "C" fn add(env: sys::napi_env, info: sys::napi_callback_info) -> sys::nap
 
 extern "C" fn receive(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        socket::receive_into(call.environment, call.int(0), call.bytes(1), call.window(2))
+        socket::receive_into(call.environment, call.int(0), call.bytes(1), call.part(2))
     })
 }
 
 extern "C" fn send(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        socket::send_bytes(call.environment, call.int(0), &call.bytes(1), call.window(2))
+        socket::send_bytes(call.environment, call.int(0), &call.bytes(1), call.part(2))
     })
 }
 
 extern "C" fn write(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        let (bytes, gather) = (call.bytes(1), call.flag(2));
-        socket::write_bytes(call.environment, call.int(0), &bytes, gather, call.window(3))
+        let (bytes, cork) = (call.bytes(1), call.flag(2));
+        socket::write_bytes(call.environment, call.int(0), &bytes, cork, call.part(3))
     })
 }
 
@@ -91,19 +91,19 @@ extern "C" fn flush(env: sys::napi_env, info: sys::napi_callback_info) -> sys::n
     answer(env, info, |call| socket::flush_queue(call.environment, call.int(0)))
 }
 
-extern "C" fn flush_gathered(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+extern "C" fn flush_corked(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| socket::flush_all(call.environment))
 }
 
 extern "C" fn wait(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        let (events, inbox) = (call.bytes(2), call.bytes(3));
+        let (events, buffer) = (call.bytes(2), call.bytes(3));
         multiplexer::wait_for(
             call.environment,
             call.int(0),
             call.int(1),
             events,
-            inbox,
+            buffer,
             call.int(4),
         )
     })
@@ -115,7 +115,7 @@ extern "C" fn idle(env: sys::napi_env, info: sys::napi_callback_info) -> sys::na
 
 extern "C" fn hold(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        multiplexer::hold_for(call.environment, call.int(0), call.flag(1));
+        multiplexer::set_referenced_for(call.environment, call.int(0), call.flag(1));
         0
     })
 }
@@ -165,11 +165,11 @@ impl Call<'_> {
     }
 
     /// The two ints from `index` on, where they were given.
-    fn window(&self, index: usize) -> Window {
+    fn part(&self, index: usize) -> Part {
         if self.count <= index {
-            return Window::ALL;
+            return Part::ALL;
         }
-        Window { offset: self.int(index), length: self.int(index + 1) }
+        Part { offset: self.int(index), length: self.int(index + 1) }
     }
 
     fn with(&self, index: usize, read: impl FnOnce(sys::napi_value)) {

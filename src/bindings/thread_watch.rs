@@ -9,43 +9,43 @@ use napi::bindgen_prelude::Env;
 use napi::sys;
 
 use crate::sys::Errno;
-use crate::thread::{Sleeper, Trigger, Waiter};
+use crate::thread::{PollThread, PollThreadBuilder, Resumer};
 
 /// What a call that has arrived does; freed by the finalizer, which Deno does not run in a worker
 /// that ends, and so nothing here owns a descriptor.
-struct Arrival {
+struct CallContext {
     on_ready: Box<dyn Fn()>,
-    trigger: Trigger,
+    resumer: Resumer,
 }
 
 /// A thread that waits on a descriptor, and the way from it to JavaScript.
-pub(super) struct Relay {
+pub(super) struct ThreadWatch {
     /// Dropped, and so joined, before the function that it calls.
-    _waiter: Waiter,
+    _thread: PollThread,
     function: Function,
-    held: Cell<bool>,
+    referenced: Cell<bool>,
     env: sys::napi_env,
 }
 
-impl Relay {
+impl ThreadWatch {
     /// `on_ready` runs on the environment's thread whenever `fd` is readable. One call is under way
     /// at most: the thread looks again when `on_ready` has returned.
     ///
     /// # Errors
     /// EMFILE and the like of `eventfd(2)`; EAGAIN when there can be no more threads.
     pub(super) fn start(env: &Env, fd: RawFd, on_ready: Box<dyn Fn()>) -> Result<Self, Errno> {
-        let sleeper = Sleeper::new()?;
-        let arrival = Arrival { on_ready, trigger: sleeper.trigger() };
-        let function = Function::create(env, arrival).ok_or(Errno::AGAIN)?;
+        let builder = PollThreadBuilder::new()?;
+        let call = CallContext { on_ready, resumer: builder.resumer() };
+        let function = Function::create(env, call).ok_or(Errno::AGAIN)?;
         let caller = function.caller();
-        let waiter = sleeper.start(fd, move || caller.call())?;
-        Ok(Self { _waiter: waiter, function, held: Cell::new(false), env: env.raw() })
+        let thread = builder.start(fd, move || caller.call())?;
+        Ok(Self { _thread: thread, function, referenced: Cell::new(false), env: env.raw() })
     }
 
-    pub(super) fn hold(&self, holds: bool) {
+    pub(super) fn set_referenced(&self, referenced: bool) {
         // Not every host's references are idempotent.
-        if self.held.replace(holds) != holds {
-            self.function.hold(self.env, holds);
+        if self.referenced.replace(referenced) != referenced {
+            self.function.set_referenced(self.env, referenced);
         }
     }
 }
@@ -55,9 +55,9 @@ struct Function(sys::napi_threadsafe_function);
 
 impl Function {
     /// `None` when the host refuses; unreferenced at first.
-    fn create(env: &Env, arrival: Arrival) -> Option<Self> {
+    fn create(env: &Env, call: CallContext) -> Option<Self> {
         let (mut name, mut function) = (null_mut(), null_mut());
-        let context = Box::into_raw(Box::new(arrival)).cast::<c_void>();
+        let context = Box::into_raw(Box::new(call)).cast::<c_void>();
         // SAFETY: the environment is live, on this thread; the context lives until `finalize`.
         let status = unsafe {
             sys::napi_create_string_utf8(env.raw(), c"m-socket".as_ptr(), 8, &raw mut name);
@@ -71,17 +71,17 @@ impl Function {
                 context,
                 Some(finalize),
                 context,
-                Some(arrive),
+                Some(call_js),
                 &raw mut function,
             )
         };
         if status != sys::Status::napi_ok {
             // SAFETY: a function that was not made does not finalize.
-            drop(unsafe { Box::from_raw(context.cast::<Arrival>()) });
+            drop(unsafe { Box::from_raw(context.cast::<CallContext>()) });
             return None;
         }
         let function = Self(function);
-        function.hold(env.raw(), false);
+        function.set_referenced(env.raw(), false);
         Some(function)
     }
 
@@ -89,10 +89,10 @@ impl Function {
         Caller(self.0)
     }
 
-    fn hold(&self, env: sys::napi_env, holds: bool) {
+    fn set_referenced(&self, env: sys::napi_env, referenced: bool) {
         // SAFETY: on the environment's thread; the function is there until it is released.
         unsafe {
-            if holds {
+            if referenced {
                 sys::napi_ref_threadsafe_function(env, self.0);
             } else {
                 sys::napi_unref_threadsafe_function(env, self.0);
@@ -126,7 +126,7 @@ impl Caller {
 }
 
 /// Runs on the environment's thread; without an environment when that ends.
-unsafe extern "C" fn arrive(
+unsafe extern "C" fn call_js(
     env: sys::napi_env,
     _function: sys::napi_value,
     context: *mut c_void,
@@ -136,13 +136,13 @@ unsafe extern "C" fn arrive(
         return;
     }
     // SAFETY: the context lives until `finalize`, after which no call arrives.
-    let arrival = unsafe { &*context.cast::<Arrival>() };
-    (arrival.on_ready)();
-    arrival.trigger.arm();
+    let call = unsafe { &*context.cast::<CallContext>() };
+    (call.on_ready)();
+    call.resumer.resume();
 }
 
 /// Runs once; maybe when the environment has gone, which it does not touch.
 unsafe extern "C" fn finalize(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
     // SAFETY: `create` gave this very pointer away.
-    drop(unsafe { Box::from_raw(data.cast::<Arrival>()) });
+    drop(unsafe { Box::from_raw(data.cast::<CallContext>()) });
 }

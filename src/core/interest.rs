@@ -5,16 +5,16 @@
 pub(crate) struct Interest {
     pub(crate) read: bool,
     pub(crate) write: bool,
-    /// Whether a wait that has an inbox may receive what it would tell of.
-    pub(crate) ahead: bool,
+    /// Whether a wait with a receive buffer may prefetch what it would report.
+    pub(crate) prefetch: bool,
 }
 
 impl Interest {
     /// A closing socket's: only its queue still moves.
-    pub(crate) const NONE: Self = Self { read: false, write: false, ahead: false };
+    pub(crate) const NONE: Self = Self { read: false, write: false, prefetch: false };
 
     pub(crate) fn from_bits(bits: u32) -> Self {
-        Self { read: bits & 1 != 0, write: bits & 2 != 0, ahead: bits & 4 != 0 }
+        Self { read: bits & 1 != 0, write: bits & 2 != 0, prefetch: bits & 4 != 0 }
     }
 }
 

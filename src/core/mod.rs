@@ -17,6 +17,6 @@ mod source;
 pub(crate) use handle::Handle;
 pub(crate) use interest::{Interest, Mode};
 pub(crate) use multiplexer::Event;
-pub(crate) use receive_buffer::Inbox;
-pub(crate) use registry::{Closed, Context};
+pub(crate) use receive_buffer::ReceiveBuffer;
+pub(crate) use registry::{CloseResult, Registry};
 pub(crate) use send_queue::SendStatus;

@@ -14,7 +14,7 @@ pub(crate) mod event_bits {
     pub(crate) const HANGUP: u32 = 8;
     pub(crate) const ERROR: u32 = 16;
     /// The source has left the multiplexer by itself.
-    pub(crate) const LEFT: u32 = 32;
+    pub(crate) const DETACHED: u32 = 32;
 }
 
 /// One line of a batch.
@@ -22,7 +22,7 @@ pub(crate) mod event_bits {
 pub(crate) struct Event {
     pub(crate) handle: Handle,
     pub(crate) bits: u32,
-    /// Where in the inbox is what has been received already.
+    /// Where in the buffer is what has been received already.
     pub(crate) received: Range<usize>,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Multiplexer {
     /// Listeners that wait for the process to have descriptors or memory again.
     pub(super) backing_off: Vec<Token>,
     /// Sockets that were here to empty their queues, and have left.
-    pub(super) farewells: VecDeque<Handle>,
+    pub(super) detached: VecDeque<Handle>,
     /// How many sources have queued output.
-    pub(super) holds: u32,
+    pub(super) references: u32,
 }
 
 impl Multiplexer {
@@ -44,8 +44,8 @@ impl Multiplexer {
             epoll: Epoll::new()?,
             ready: VecDeque::new(),
             backing_off: Vec::new(),
-            farewells: VecDeque::new(),
-            holds: 0,
+            detached: VecDeque::new(),
+            references: 0,
         })
     }
 }

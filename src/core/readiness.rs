@@ -2,17 +2,17 @@
 
 use crate::sys::flags;
 
-const HAPPENED_TO_READER: u32 = flags::IN | flags::RDHUP | flags::HUP | flags::ERR;
-const HAPPENED_TO_WRITER: u32 = flags::OUT | flags::HUP | flags::ERR;
-const UNASKED: u32 = flags::HUP | flags::ERR;
+const READ_FLAGS: u32 = flags::IN | flags::RDHUP | flags::HUP | flags::ERR;
+const WRITE_FLAGS: u32 = flags::OUT | flags::HUP | flags::ERR;
+const ALWAYS_REPORTED: u32 = flags::HUP | flags::ERR;
 
 /// What is known about one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Knowledge {
+enum State {
     /// Not ready; the next edge will say so.
-    Waiting,
+    NotReady,
     /// Was ready when last told or used; only the kernel knows whether it still is.
-    Doubtful,
+    Unverified,
     /// Ready, and not told yet.
     Ready,
 }
@@ -20,8 +20,8 @@ enum Knowledge {
 /// Both directions of a descriptor, and its last words from the kernel.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    read: Knowledge,
-    write: Knowledge,
+    read: State,
+    write: State,
     /// The kernel's RDHUP, HUP, ERR and PRI, as last heard.
     flags: u32,
     /// A HUP or ERR that has not been told yet.
@@ -30,38 +30,38 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     pub(crate) const UNKNOWN: Self =
-        Self { read: Knowledge::Doubtful, write: Knowledge::Doubtful, flags: 0, alarm: false };
+        Self { read: State::Unverified, write: State::Unverified, flags: 0, alarm: false };
 
     /// Takes in what an edge says.
-    pub(crate) fn hear(&mut self, heard: u32) {
-        if heard & HAPPENED_TO_READER != 0 {
-            self.read = Knowledge::Ready;
+    pub(crate) fn merge(&mut self, flags: u32) {
+        if flags & READ_FLAGS != 0 {
+            self.read = State::Ready;
         }
-        if heard & HAPPENED_TO_WRITER != 0 {
-            self.write = Knowledge::Ready;
+        if flags & WRITE_FLAGS != 0 {
+            self.write = State::Ready;
         }
-        self.flags |= heard & (flags::RDHUP | UNASKED | flags::PRI);
-        self.alarm |= heard & UNASKED != 0;
+        self.flags |= flags & (flags::RDHUP | ALWAYS_REPORTED | flags::PRI);
+        self.alarm |= flags & ALWAYS_REPORTED != 0;
     }
 
-    /// Replaces a doubt by what poll(2) answered.
-    pub(crate) fn settle(&mut self, answered: u32) {
-        let verdict = |happened| if happened { Knowledge::Ready } else { Knowledge::Waiting };
-        if self.read == Knowledge::Doubtful {
-            self.read = verdict(answered & HAPPENED_TO_READER != 0);
+    /// Replaces an unverified state by what poll(2) says.
+    pub(crate) fn verify(&mut self, polled: u32) {
+        let verdict = |happened| if happened { State::Ready } else { State::NotReady };
+        if self.read == State::Unverified {
+            self.read = verdict(polled & READ_FLAGS != 0);
         }
-        if self.write == Knowledge::Doubtful {
-            self.write = verdict(answered & HAPPENED_TO_WRITER != 0);
+        if self.write == State::Unverified {
+            self.write = verdict(polled & WRITE_FLAGS != 0);
         }
-        self.flags = answered & (flags::RDHUP | UNASKED) | self.flags & flags::PRI;
+        self.flags = polled & (flags::RDHUP | ALWAYS_REPORTED) | self.flags & flags::PRI;
     }
 
     pub(crate) fn can_read(&self) -> bool {
-        self.read == Knowledge::Ready
+        self.read == State::Ready
     }
 
     pub(crate) fn can_write(&self) -> bool {
-        self.write == Knowledge::Ready
+        self.write == State::Ready
     }
 
     /// Whether there is nothing to tell, whoever asks for what.
@@ -70,55 +70,54 @@ impl Readiness {
     }
 
     /// Whether there is a doubt about a direction that is asked for.
-    pub(crate) fn is_doubtful(&self, read: bool, write: bool) -> bool {
-        read && self.read == Knowledge::Doubtful || write && self.write == Knowledge::Doubtful
+    pub(crate) fn is_unverified(&self, read: bool, write: bool) -> bool {
+        read && self.read == State::Unverified || write && self.write == State::Unverified
     }
 
-    pub(crate) fn is_alarmed(&self) -> bool {
+    pub(crate) fn has_alarm(&self) -> bool {
         self.alarm
     }
 
-    pub(crate) fn heard(&self, flag: u32) -> bool {
+    pub(crate) fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
 
     /// Whether bytes may wait that nobody has taken yet.
     pub(crate) fn may_hold_input(&self) -> bool {
-        self.read != Knowledge::Waiting
+        self.read != State::NotReady
     }
 
     /// The news has been told: whether it lasts is in doubt from here on.
-    pub(crate) fn told(&mut self, writable_lasts: bool) {
-        if self.read == Knowledge::Ready {
-            self.read = Knowledge::Doubtful;
+    pub(crate) fn set_reported(&mut self, writable_lasts: bool) {
+        if self.read == State::Ready {
+            self.read = State::Unverified;
         }
-        if self.write == Knowledge::Ready {
-            self.write = if writable_lasts { Knowledge::Doubtful } else { Knowledge::Waiting };
+        if self.write == State::Ready {
+            self.write = if writable_lasts { State::Unverified } else { State::NotReady };
         }
         self.alarm = false;
     }
 
     /// Puts both directions in doubt: somebody asks anew.
-    pub(crate) fn doubt(&mut self) {
-        self.read = Knowledge::Doubtful;
-        self.write = Knowledge::Doubtful;
+    pub(crate) fn invalidate(&mut self) {
+        self.read = State::Unverified;
+        self.write = State::Unverified;
     }
 
     /// The kernel said EAGAIN to a reader.
     pub(crate) fn would_block_reader(&mut self) {
-        self.read = Knowledge::Waiting;
+        self.read = State::NotReady;
         self.flags &= !flags::PRI;
     }
 
     /// The kernel said EAGAIN to a writer: its next edge will say when to go on.
     pub(crate) fn would_block_writer(&mut self) {
-        self.write = Knowledge::Waiting;
+        self.write = State::NotReady;
     }
 
     /// The kernel spoke of a socket whose connect has not got anywhere: its OUT|HUP means nothing.
     pub(crate) fn forget(&mut self) {
-        *self =
-            Self { read: Knowledge::Waiting, write: Knowledge::Waiting, flags: 0, alarm: false };
+        *self = Self { read: State::NotReady, write: State::NotReady, flags: 0, alarm: false };
     }
 
     /// Bytes were taken. `short` says that fewer came than there was room for.
@@ -127,12 +126,9 @@ impl Readiness {
     /// A short read means that the kernel is empty, unless an end or an error waits behind the
     /// bytes, or recv(2) stopped at the urgent mark, where tcp(7) splits the stream.
     pub(crate) fn took(&mut self, short: bool) {
-        let inconclusive = flags::RDHUP | UNASKED | flags::PRI;
-        self.read = if short && !self.heard(inconclusive) {
-            Knowledge::Waiting
-        } else {
-            Knowledge::Doubtful
-        };
+        let inconclusive = flags::RDHUP | ALWAYS_REPORTED | flags::PRI;
+        self.read =
+            if short && !self.has(inconclusive) { State::NotReady } else { State::Unverified };
     }
 }
 
@@ -142,7 +138,7 @@ mod tests {
 
     fn heard(flags: u32) -> Readiness {
         let mut readiness = Readiness::UNKNOWN;
-        readiness.hear(flags);
+        readiness.merge(flags);
         readiness
     }
 
@@ -150,7 +146,7 @@ mod tests {
     fn a_short_read_means_drained() {
         let mut readiness = heard(flags::IN);
         readiness.took(true);
-        assert!(!readiness.can_read() && !readiness.is_doubtful(true, false));
+        assert!(!readiness.can_read() && !readiness.is_unverified(true, false));
     }
 
     #[test]
@@ -158,16 +154,16 @@ mod tests {
         for flag in [flags::RDHUP, flags::HUP, flags::ERR, flags::PRI] {
             let mut readiness = heard(flags::IN | flag);
             readiness.took(true);
-            assert!(readiness.is_doubtful(true, false), "{flag:#x}");
+            assert!(readiness.is_unverified(true, false), "{flag:#x}");
         }
     }
 
     #[test]
     fn a_full_read_leaves_a_doubt_that_poll_settles() {
-        for (answered, ready) in [(flags::IN, true), (0, false), (flags::OUT, false)] {
+        for (polled, ready) in [(flags::IN, true), (0, false), (flags::OUT, false)] {
             let mut readiness = heard(flags::IN);
             readiness.took(false);
-            readiness.settle(answered);
+            readiness.verify(polled);
             assert_eq!(readiness.can_read(), ready);
         }
     }
@@ -175,14 +171,14 @@ mod tests {
     #[test]
     fn peer_shutdown_is_readable_and_not_writable() {
         let readiness = heard(flags::RDHUP);
-        assert!(readiness.can_read() && !readiness.can_write() && !readiness.is_alarmed());
+        assert!(readiness.can_read() && !readiness.can_write() && !readiness.has_alarm());
     }
 
     #[test]
     fn an_alarm_is_told_once() {
         let mut readiness = heard(flags::ERR);
-        assert!(readiness.is_alarmed());
-        readiness.told(false);
-        assert!(!readiness.is_alarmed() && readiness.heard(flags::ERR));
+        assert!(readiness.has_alarm());
+        readiness.set_reported(false);
+        assert!(!readiness.has_alarm() && readiness.has(flags::ERR));
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever a multiplexer can watch, and its place in one.
+//! Whatever a multiplexer can watch, and its registration in one.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
@@ -17,20 +17,20 @@ pub(crate) enum Kind {
     Foreign(RawFd, Readiness),
 }
 
-/// A place in a multiplexer.
+/// A registration in a multiplexer.
 pub(super) struct Registration {
     /// The multiplexer's slot.
     pub(super) multiplexer: u32,
     pub(super) interest: Interest,
     pub(super) mode: Mode,
     /// The flags that the kernel watches for.
-    pub(super) armed: u32,
+    pub(super) epoll_flags: u32,
     /// Whether the source stands on the ready list.
     pub(super) listed: bool,
     /// One-shot, and told.
-    pub(super) spent: bool,
+    pub(super) disabled: bool,
     /// Whether queued output of this source holds the multiplexer, and with it the process.
-    pub(super) holds: bool,
+    pub(super) referenced: bool,
 }
 
 pub(crate) struct Source {
@@ -83,24 +83,24 @@ impl Source {
     }
 
     /// Takes in an edge; tells whether work was left over that no further edge will announce.
-    pub(super) fn hear(&mut self, flags: u32) -> bool {
+    pub(super) fn merge(&mut self, flags: u32) -> bool {
         match &mut self.kind {
-            Kind::Socket(socket) => socket.hear(flags),
+            Kind::Socket(socket) => socket.merge(flags),
             Kind::Listener(listener) => {
-                listener.readiness.hear(flags);
+                listener.readiness.merge(flags);
                 false
             }
             Kind::Foreign(_, readiness) => {
-                readiness.hear(flags);
+                readiness.merge(flags);
                 false
             }
         }
     }
 
-    /// Replaces doubts by what poll(2) answered, which knows nothing of what was put back.
-    pub(super) fn settle(&mut self, answered: u32) {
+    /// Replaces unverified states by what poll(2) says, which knows nothing of what was put back.
+    pub(super) fn verify(&mut self, polled: u32) {
         let ours = if self.has_unread() { flags::IN } else { 0 };
-        self.readiness_mut().settle(answered | ours);
+        self.readiness_mut().verify(polled | ours);
     }
 
     /// Whether input waits that was put back, and has left the kernel.
@@ -110,12 +110,12 @@ impl Source {
 
     /// Whether what these bits tell of may be received at once. An end or an error is left to the
     /// owner: it is met behind all that came before.
-    pub(super) fn is_received_ahead(&self, bits: u32) -> bool {
-        let (Kind::Socket(socket), Some(place)) = (&self.kind, &self.registration) else {
+    pub(super) fn is_prefetched(&self, bits: u32) -> bool {
+        let (Kind::Socket(socket), Some(registration)) = (&self.kind, &self.registration) else {
             return false;
         };
         let is_input = bits & !event_bits::WRITABLE == event_bits::READABLE;
-        is_input && place.interest.ahead && !socket.receives_much()
+        is_input && registration.interest.prefetch && !socket.receives_large()
     }
 
     /// Whether queued output waits.
@@ -124,23 +124,24 @@ impl Source {
     }
 
     /// Whether the source is here only to connect and to empty its queue, and has.
-    pub(super) fn is_done(&self) -> bool {
+    pub(super) fn should_detach(&self) -> bool {
         let Kind::Socket(socket) = &self.kind else { return false };
-        let unasked = |place: &Registration| place.interest == Interest::NONE;
+        let unasked = |registration: &Registration| registration.interest == Interest::NONE;
         let is_guest = self.registration.as_ref().is_some_and(unasked);
         socket.is_finished() || is_guest && !socket.awaits_writable() && !socket.discards()
     }
 
     /// What the owner asks for and may still be told.
-    pub(super) fn wants(&self) -> Interest {
+    pub(super) fn reportable(&self) -> Interest {
         let Some(registration) = &self.registration else { return Interest::NONE };
-        if registration.spent {
+        if registration.disabled {
             return Interest::NONE;
         }
         let Interest { read, write, .. } = registration.interest;
         match &self.kind {
             Kind::Socket(socket) => {
-                let (read, write) = (read && socket.tells_read(), write && socket.tells_write());
+                let (read, write) =
+                    (read && socket.reports_readable(), write && socket.reports_writable());
                 Interest { read, write, ..registration.interest }
             }
             Kind::Listener(_) => Interest { read, ..Interest::NONE },
@@ -150,42 +151,42 @@ impl Source {
 
     /// The flags that epoll has to watch for now. PRI is watched for since it marks where a read
     /// stops short; edge-triggered, it does not spin.
-    pub(super) fn needs(&self) -> u32 {
+    pub(super) fn needed_flags(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
-        let asked = if registration.spent { Interest::NONE } else { registration.interest };
+        let asked = if registration.disabled { Interest::NONE } else { registration.interest };
         let (read, write) = match &self.kind {
             Kind::Socket(socket) => (
-                asked.read && socket.tells_read() || socket.discards(),
+                asked.read && socket.reports_readable() || socket.discards(),
                 asked.write || socket.awaits_writable(),
             ),
             _ => (asked.read, asked.write),
         };
-        let mut needs = flags::ET;
+        let mut needed_flags = flags::ET;
         if read {
-            needs |= flags::IN | flags::RDHUP | flags::PRI;
+            needed_flags |= flags::IN | flags::RDHUP | flags::PRI;
         }
         if write {
-            needs |= flags::OUT;
+            needed_flags |= flags::OUT;
         }
-        needs
+        needed_flags
     }
 
-    /// The news for the owner, 0 when there is none.
-    pub(super) fn news(&self) -> u32 {
+    /// The bits to report, 0 when there are none.
+    pub(super) fn pending_bits(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
         let readiness = self.readiness();
         if readiness.is_quiet() {
             return 0;
         }
-        let wants = self.wants();
+        let reportable = self.reportable();
         let mut bits = 0;
-        if wants.read && readiness.can_read() {
+        if reportable.read && readiness.can_read() {
             bits |= event_bits::READABLE;
         }
-        if wants.write && readiness.can_write() {
+        if reportable.write && readiness.can_write() {
             bits |= event_bits::WRITABLE;
         }
-        if bits == 0 && (!readiness.is_alarmed() || registration.spent || self.is_closing()) {
+        if bits == 0 && (!readiness.has_alarm() || registration.disabled || self.is_closing()) {
             return 0;
         }
         for (flag, bit) in [
@@ -193,7 +194,7 @@ impl Source {
             (flags::HUP, event_bits::HANGUP),
             (flags::ERR, event_bits::ERROR),
         ] {
-            if readiness.heard(flag) {
+            if readiness.has(flag) {
                 bits |= bit;
             }
         }
@@ -211,18 +212,18 @@ impl Source {
     }
 
     /// Whether a doubt about a direction that is asked for has to be settled.
-    pub(super) fn is_doubtful(&self) -> bool {
+    pub(super) fn is_unverified(&self) -> bool {
         let Some(registration) = &self.registration else { return false };
-        let wants = self.wants();
+        let reportable = self.reportable();
         // An edge tells writable once; a doubt about it comes from somebody asking anew.
-        self.readiness().is_doubtful(wants.read, wants.write) && !registration.spent
+        self.readiness().is_unverified(reportable.read, reportable.write) && !registration.disabled
     }
 
-    /// The news has been told.
-    pub(super) fn told(&mut self) {
+    /// The bits have been reported.
+    pub(super) fn set_reported(&mut self) {
         let Some(registration) = &mut self.registration else { return };
-        registration.spent = registration.mode == Mode::Oneshot;
+        registration.disabled = registration.mode == Mode::Oneshot;
         let level = registration.mode == Mode::Level;
-        self.readiness_mut().told(level);
+        self.readiness_mut().set_reported(level);
     }
 }

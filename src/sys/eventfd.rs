@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use super::Errno;
 
 /// What one thread rings and another one hears by `poll(2)`.
-pub(crate) struct Bell(OwnedFd);
+pub(crate) struct EventFd(OwnedFd);
 
-impl Bell {
+impl EventFd {
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub(crate) fn new() -> Result<Self, Errno> {
@@ -21,13 +21,13 @@ impl Bell {
     }
 
     /// Makes the descriptor readable. EAGAIN, the counter's end, would say that it is already.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn signal(&self) {
         let one = 1_u64;
         let _ = syscall!(write(self.fd(), (&raw const one).cast(), size_of::<u64>()));
     }
 
     /// Makes it unreadable; EAGAIN says that nobody has rung.
-    pub(crate) fn hush(&self) {
+    pub(crate) fn clear(&self) {
         let mut count = 0_u64;
         let _ = syscall!(read(self.fd(), (&raw mut count).cast(), size_of::<u64>()));
     }

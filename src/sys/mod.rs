@@ -25,7 +25,7 @@ mod transfer;
 pub(crate) use address::Address;
 pub(crate) use epoll::{Epoll, EpollEvent, flags};
 pub(crate) use errno::Errno;
-pub(crate) use eventfd::Bell;
+pub(crate) use eventfd::EventFd;
 pub(crate) use fcntl::{adopt, is_descriptor};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{

@@ -6,4 +6,4 @@
 
 mod poll_thread;
 
-pub(crate) use poll_thread::{Sleeper, Trigger, Waiter};
+pub(crate) use poll_thread::{PollThread, PollThreadBuilder, Resumer};

@@ -19,8 +19,8 @@ pub(crate) struct Api {
     pub(super) poll_init: unsafe extern "C" fn(Opaque, Opaque, c_int) -> c_int,
     pub(super) poll_start: unsafe extern "C" fn(Opaque, c_int, PollCallback) -> c_int,
     pub(super) close: unsafe extern "C" fn(Opaque, CloseCallback),
-    pub(super) hold: unsafe extern "C" fn(Opaque),
-    pub(super) release: unsafe extern "C" fn(Opaque),
+    pub(super) reference: unsafe extern "C" fn(Opaque),
+    pub(super) unreference: unsafe extern "C" fn(Opaque),
     pub(super) set_data: unsafe extern "C" fn(Opaque, *mut c_void),
     handle_size: unsafe extern "C" fn(c_int) -> usize,
 }
@@ -34,8 +34,8 @@ impl Api {
                 poll_init: function(c"uv_poll_init")?,
                 poll_start: function(c"uv_poll_start")?,
                 close: function(c"uv_close")?,
-                hold: function(c"uv_ref")?,
-                release: function(c"uv_unref")?,
+                reference: function(c"uv_ref")?,
+                unreference: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
                 handle_size: function(c"uv_handle_size")?,
             })

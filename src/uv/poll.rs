@@ -14,7 +14,7 @@ const ALIGNMENT: usize = 16;
 const READABLE: c_int = 1;
 
 /// What a handle's data points to until its close callback has run.
-struct Watcher {
+struct PollData {
     on_ready: Box<dyn Fn()>,
     layout: Layout,
 }
@@ -55,20 +55,20 @@ impl Poll {
             unsafe { dealloc(handle.cast(), layout) };
             return Err(status);
         }
-        let watcher = Box::into_raw(Box::new(Watcher { on_ready, layout }));
+        let data = Box::into_raw(Box::new(PollData { on_ready, layout }));
         let poll = Self { handle, api };
         // SAFETY: the handle is initialised, and its data lives until `closed`.
         let status = unsafe {
-            (api.set_data)(handle, watcher.cast());
-            (api.release)(handle);
+            (api.set_data)(handle, data.cast());
+            (api.unreference)(handle);
             (api.poll_start)(handle, READABLE, ready)
         };
         if status < 0 { Err(status) } else { Ok(poll) }
     }
 
     /// Whether the handle keeps the loop, and with it the process, alive: `uv_ref`, `uv_unref`.
-    pub(crate) fn hold(&self, holds: bool) {
-        let set = if holds { self.api.hold } else { self.api.release };
+    pub(crate) fn set_referenced(&self, referenced: bool) {
+        let set = if referenced { self.api.reference } else { self.api.unreference };
         // SAFETY: the handle is open as long as `self` is; both calls are idempotent.
         unsafe { set(self.handle) };
     }
@@ -84,16 +84,16 @@ impl Drop for Poll {
 extern "C" fn ready(handle: Opaque, _status: c_int, _events: c_int) {
     // SAFETY: the data was set before the handle was started, and lives until `closed`, which
     // libuv never runs inside this callback.
-    let watcher = unsafe { &*data(handle).cast::<Watcher>() };
-    (watcher.on_ready)();
+    let data = unsafe { &*data(handle).cast::<PollData>() };
+    (data.on_ready)();
 }
 
 /// Runs after the environment has gone when a worker ends: it must not touch it.
 extern "C" fn closed(handle: Opaque) {
     // SAFETY: libuv is done with the handle; nobody else has its data or its memory.
     unsafe {
-        let watcher = Box::from_raw(data(handle).cast::<Watcher>());
-        dealloc(handle.cast(), watcher.layout);
+        let data = Box::from_raw(data(handle).cast::<PollData>());
+        dealloc(handle.cast(), data.layout);
     }
 }
 

@@ -15,39 +15,39 @@ use super::socket::Socket;
 use super::source::{Kind, Source};
 use crate::sys::{self, Address, EpollEvent, Errno, Family, PollFd, Shutdown, flags};
 
-/// How many edges one `epoll_wait(2)` fetches.
-const EDGES_PER_WAIT: usize = 1000;
+/// How many events one `epoll_wait(2)` fetches.
+const EVENTS_PER_WAIT: usize = 1000;
 
-pub(crate) struct Context {
+pub(crate) struct Registry {
     sources: Slab<Source>,
     multiplexers: Slab<Multiplexer>,
     /// Multiplexers that began or ceased to hold queued output since this was last asked for.
-    hold_changes: Vec<Handle>,
-    edges: Vec<EpollEvent>,
-    questions: Vec<(Token, PollFd)>,
+    reference_changes: Vec<Handle>,
+    events: Vec<EpollEvent>,
+    poll_requests: Vec<(Token, PollFd)>,
     /// Sockets whose small writes wait for the end of a batch.
-    gathered: Vec<Token>,
+    corked: Vec<Token>,
 }
 
 /// What became of a source that its owner has closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    Now = 0,
+pub(crate) enum CloseResult {
+    Closed = 0,
     /// A multiplexer sends the queue first, and then says that the source has left.
     AfterQueue = 1,
     /// As before, but no multiplexer watches the socket yet.
-    Unwatched = 2,
+    Unregistered = 2,
 }
 
-impl Context {
+impl Registry {
     pub(crate) fn new() -> Self {
         Self {
             sources: Slab::new(),
             multiplexers: Slab::new(),
-            hold_changes: Vec::new(),
-            edges: vec![EpollEvent::EMPTY; EDGES_PER_WAIT],
-            questions: Vec::new(),
-            gathered: Vec::new(),
+            reference_changes: Vec::new(),
+            events: vec![EpollEvent::EMPTY; EVENTS_PER_WAIT],
+            poll_requests: Vec::new(),
+            corked: Vec::new(),
         }
     }
 
@@ -59,21 +59,21 @@ impl Context {
 
     /// Somebody's connected descriptor.
     pub(crate) fn adopt_socket(&mut self, fd: RawFd) -> Result<Handle, Errno> {
-        self.check_stranger(fd)?;
+        self.check_unregistered(fd)?;
         let socket = Socket::adopt(fd)?;
         self.insert(Kind::Socket(socket))
     }
 
     /// Somebody's bound or listening descriptor.
     pub(crate) fn adopt_listener(&mut self, fd: RawFd, backlog: i32) -> Result<Handle, Errno> {
-        self.check_stranger(fd)?;
+        self.check_unregistered(fd)?;
         let listener = Listener::adopt(fd, backlog)?;
         self.insert(Kind::Listener(listener))
     }
 
     /// # Errors
     /// EEXIST when the descriptor is ours already, or watched.
-    fn check_stranger(&self, fd: RawFd) -> Result<(), Errno> {
+    fn check_unregistered(&self, fd: RawFd) -> Result<(), Errno> {
         if self.sources.values().any(|source| source.raw_fd() == Some(fd)) {
             return Err(Errno::EXIST);
         }
@@ -135,10 +135,10 @@ impl Context {
     }
 
     /// Gives input back that a wait has received ahead, and whose owner does not want it now.
-    pub(crate) fn put_back(&mut self, handle: Handle, bytes: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn unread(&mut self, handle: Handle, bytes: &[u8]) -> Result<(), Errno> {
         let token = self.token(handle)?;
-        self.socket(handle)?.put_back(bytes);
-        self.list(token);
+        self.socket(handle)?.unread(bytes);
+        self.list_ready(token);
         Ok(())
     }
 
@@ -147,29 +147,29 @@ impl Context {
         &mut self,
         handle: Handle,
         bytes: &[u8],
-        gather: bool,
+        cork: bool,
     ) -> Result<usize, Errno> {
-        let (taken, gathers) = self.with_socket(handle, |socket| {
-            let gathered_before = socket.gathers();
-            let taken = socket.write(bytes, gather)?;
-            Ok((taken, !gathered_before && socket.gathers()))
+        let (taken, is_corked) = self.with_socket(handle, |socket| {
+            let was_corked = socket.is_corked();
+            let taken = socket.write(bytes, cork)?;
+            Ok((taken, !was_corked && socket.is_corked()))
         })?;
-        if gathers {
-            self.gathered.push(self.token(handle)?);
+        if is_corked {
+            self.corked.push(self.token(handle)?);
         }
         Ok(taken)
     }
 
-    /// Sends what has been gathered; tells of how many sockets.
-    pub(crate) fn flush_gathered(&mut self) -> usize {
-        let mut gathered = std::mem::take(&mut self.gathered);
-        let count = gathered.len();
-        for token in gathered.drain(..) {
+    /// Sends corked writes; returns of how many sockets.
+    pub(crate) fn flush_corked(&mut self) -> usize {
+        let mut corked = std::mem::take(&mut self.corked);
+        let count = corked.len();
+        for token in corked.drain(..) {
             // One that was flushed or closed since has nothing to send here.
             let _ =
-                self.with_socket(token.handle(), |socket| Ok(socket.gathers() && socket.flush()));
+                self.with_socket(token.handle(), |socket| Ok(socket.is_corked() && socket.flush()));
         }
-        self.gathered = gathered;
+        self.corked = corked;
         count
     }
 
@@ -178,7 +178,7 @@ impl Context {
         let token = self.token(handle)?;
         self.socket(handle)?.shutdown(how)?;
         // Input that is only dropped is watched for, whatever the owner asks for.
-        self.arm(token)
+        self.extend_epoll_flags(token)
     }
 
     /// Sleeps this thread until a socket is ready, or for `timeout` milliseconds: the one thing
@@ -236,7 +236,7 @@ impl Context {
     }
 
     /// Gracefully: a queue goes out first. A descriptor of somebody else is only let go of.
-    pub(crate) fn close(&mut self, handle: Handle) -> Result<Closed, Errno> {
+    pub(crate) fn close(&mut self, handle: Handle) -> Result<CloseResult, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
         if let Kind::Socket(socket) = &mut source.kind {
@@ -245,20 +245,20 @@ impl Context {
             }
             socket.prepare_close();
         }
-        self.release(token);
-        Ok(Closed::Now)
+        self.remove_source(token);
+        Ok(CloseResult::Closed)
     }
 
-    fn close_after_queue(&mut self, token: Token) -> Closed {
+    fn close_after_queue(&mut self, token: Token) -> CloseResult {
         let watched = self.sources.get(token).is_some_and(|source| source.registration.is_some());
         self.refresh(token);
-        if watched { Closed::AfterQueue } else { Closed::Unwatched }
+        if watched { CloseResult::AfterQueue } else { CloseResult::Unregistered }
     }
 
     /// Gives an adopted listener back to whoever handed its descriptor in.
     pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
-        self.leave(token);
+        self.deregister(token);
         if let Some(Kind::Listener(listener)) = self.sources.remove(token).map(|it| it.kind) {
             listener.disown();
         }
@@ -269,13 +269,13 @@ impl Context {
     pub(crate) fn reset(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
         self.socket(handle)?.reset();
-        self.release(token);
+        self.remove_source(token);
         Ok(())
     }
 
     /// Lets go of the multiplexer, then of the descriptor, then of the slot.
-    fn release(&mut self, token: Token) {
-        self.leave(token);
+    fn remove_source(&mut self, token: Token) {
+        self.deregister(token);
         self.sources.remove(token);
     }
 

@@ -1,8 +1,8 @@
-//! Sources come to a multiplexer, change and leave.
+//! Sources are registered with a multiplexer, modified and deregistered.
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::Context;
+use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
 use crate::core::multiplexer::Multiplexer;
@@ -10,7 +10,7 @@ use crate::core::readiness::Readiness;
 use crate::core::source::{Kind, Registration, Source};
 use crate::sys::{self, Errno};
 
-impl Context {
+impl Registry {
     pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
         let multiplexer = Multiplexer::new()?;
         self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
@@ -22,11 +22,14 @@ impl Context {
         Ok(multiplexer.epoll.as_raw_fd())
     }
 
-    /// Closes the epoll descriptor; its sources leave and live on.
+    /// Closes the epoll descriptor; its sources are deregistered and live on.
     pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
         let here = |source: &Source| {
-            source.registration.as_ref().is_some_and(|place| place.multiplexer == token.slot)
+            source
+                .registration
+                .as_ref()
+                .is_some_and(|registration| registration.multiplexer == token.slot)
         };
         self.sources.remove_all(|source| here(source) && source.is_foreign());
         for source in self.sources.values_mut().filter(|source| here(source)) {
@@ -56,7 +59,7 @@ impl Context {
     ///
     /// # Errors
     /// EBADF, EPERM for what epoll cannot watch (a regular file), EEXIST when it is watched here.
-    pub(crate) fn watch(
+    pub(crate) fn add_descriptor(
         &mut self,
         multiplexer: Handle,
         fd: RawFd,
@@ -89,12 +92,12 @@ impl Context {
             multiplexer: slot,
             interest,
             mode,
-            armed: 0,
+            epoll_flags: 0,
             listed: false,
-            spent: false,
-            holds: false,
+            disabled: false,
+            referenced: false,
         });
-        if let Err(errno) = self.arm(token) {
+        if let Err(errno) = self.extend_epoll_flags(token) {
             if let Some(source) = self.sources.get_mut(token) {
                 source.registration = None;
             }
@@ -103,7 +106,7 @@ impl Context {
         self.refresh(token);
         // What was put back has left the kernel: no edge will tell of it.
         if self.sources.get(token).is_some_and(Source::has_unread) {
-            self.list(token);
+            self.list_ready(token);
         }
         Ok(())
     }
@@ -121,17 +124,17 @@ impl Context {
     ) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
-        if let Some(place) = &mut source.registration {
-            place.interest = interest;
-            place.mode = mode;
-            place.spent = false;
+        if let Some(registration) = &mut source.registration {
+            registration.interest = interest;
+            registration.mode = mode;
+            registration.disabled = false;
         }
         // Whoever backs off would only meet the same limit: it is looked at again in its time.
         if !source.backs_off() {
-            source.readiness_mut().doubt();
+            source.readiness_mut().invalidate();
         }
-        self.arm(token)?;
-        self.list(token);
+        self.extend_epoll_flags(token)?;
+        self.list_ready(token);
         Ok(())
     }
 
@@ -139,7 +142,7 @@ impl Context {
     /// ENOENT when the source is not in this multiplexer.
     pub(crate) fn remove(&mut self, multiplexer: Handle, handle: Handle) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
-        self.leave(token);
+        self.deregister(token);
         if self.sources.get(token).is_some_and(Source::is_foreign) {
             self.sources.remove(token);
         }
@@ -151,67 +154,69 @@ impl Context {
         let token = self.token(handle)?;
         let source = self.sources.get(token).ok_or(Errno::BADF)?;
         match &source.registration {
-            Some(place) if place.multiplexer == slot => Ok(token),
+            Some(registration) if registration.multiplexer == slot => Ok(token),
             _ => Err(Errno::NOENT),
         }
     }
 
     /// Makes the kernel watch for all that the source needs now. What it watches for beyond that
     /// is taken back only when it fires: most interest that ends soon begins anew.
-    pub(super) fn arm(&mut self, token: Token) -> Result<(), Errno> {
+    pub(super) fn extend_epoll_flags(&mut self, token: Token) -> Result<(), Errno> {
         let Some(source) = self.sources.get_mut(token) else { return Ok(()) };
-        let needs = source.needs();
+        let needed_flags = source.needed_flags();
         let Some(fd) = source.raw_fd() else { return Ok(()) };
-        let Some(place) = &mut source.registration else { return Ok(()) };
-        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return Ok(()) };
-        let wanted = place.armed | needs;
-        if place.armed == 0 {
+        let Some(registration) = &mut source.registration else { return Ok(()) };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else {
+            return Ok(());
+        };
+        let wanted = registration.epoll_flags | needed_flags;
+        if registration.epoll_flags == 0 {
             multiplexer.epoll.add(fd, wanted, token.raw())?;
-        } else if wanted != place.armed {
+        } else if wanted != registration.epoll_flags {
             multiplexer.epoll.modify(fd, wanted, token.raw())?;
         }
-        place.armed = wanted;
+        registration.epoll_flags = wanted;
         Ok(())
     }
 
     /// Narrows what the kernel watches for to what is needed; readiness that holds fires anew.
-    pub(super) fn rearm(&mut self, token: Token) {
+    pub(super) fn narrow_epoll_flags(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        let needs = source.needs();
+        let needed_flags = source.needed_flags();
         let Some(fd) = source.raw_fd() else { return };
-        let Some(place) = &mut source.registration else { return };
-        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return };
+        let Some(registration) = &mut source.registration else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
         // Only ENOMEM could come of it, and then the wider watch stays.
-        if multiplexer.epoll.modify(fd, needs, token.raw()).is_ok() {
-            place.armed = needs;
+        if multiplexer.epoll.modify(fd, needed_flags, token.raw()).is_ok() {
+            registration.epoll_flags = needed_flags;
         }
     }
 
     /// `EPOLL_CTL_DEL` before `close(2)`, always: a duplicate of the descriptor anywhere would keep
     /// the registration alive under a number that is dead here.
-    pub(super) fn leave(&mut self, token: Token) {
+    pub(super) fn deregister(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let fd = source.raw_fd();
-        let Some(place) = source.registration.take() else { return };
-        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return };
-        if let (Some(fd), true) = (fd, place.armed != 0) {
+        let Some(registration) = source.registration.take() else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
+        if let (Some(fd), true) = (fd, registration.epoll_flags != 0) {
             // EBADF: somebody else's descriptor, closed before it was removed here.
             let _ = multiplexer.epoll.delete(fd);
         }
-        if place.holds {
-            self.hold(place.multiplexer, false);
+        if registration.referenced {
+            self.set_reference(registration.multiplexer, false);
         }
     }
 
     /// Puts a source on its multiplexer's ready list, once.
-    pub(super) fn list(&mut self, token: Token) {
+    pub(super) fn list_ready(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        let Some(place) = &mut source.registration else { return };
-        if place.listed {
+        let Some(registration) = &mut source.registration else { return };
+        if registration.listed {
             return;
         }
-        if let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) {
-            place.listed = true;
+        if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) {
+            registration.listed = true;
             multiplexer.ready.push_back(token);
         }
     }
@@ -222,66 +227,66 @@ impl Context {
         if let Kind::Socket(socket) = &source.kind
             && socket.is_closed()
         {
-            return self.throw_away(token);
+            return self.discard_failed_connect(token);
         }
         let has_output = source.has_output();
-        let Some(place) = &mut source.registration else { return };
-        if place.holds != has_output {
-            place.holds = has_output;
-            let slot = place.multiplexer;
-            self.hold(slot, has_output);
+        let Some(registration) = &mut source.registration else { return };
+        if registration.referenced != has_output {
+            registration.referenced = has_output;
+            let slot = registration.multiplexer;
+            self.set_reference(slot, has_output);
         }
         if has_output {
             // ENOMEM leaves the queue to the next flush.
-            let _ = self.arm(token);
+            let _ = self.extend_epoll_flags(token);
         }
     }
 
     /// A failed connect: the descriptor goes at once, the news of it stays.
-    fn throw_away(&mut self, token: Token) {
+    fn discard_failed_connect(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let fd = source.raw_fd();
         if let Kind::Socket(socket) = &mut source.kind {
-            if let (Some(fd), Some(place)) = (fd, &mut source.registration)
-                && let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer)
+            if let (Some(fd), Some(registration)) = (fd, &mut source.registration)
+                && let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer)
             {
                 // It stands there: it has not left.
                 let _ = multiplexer.epoll.delete(fd);
-                place.armed = 0;
+                registration.epoll_flags = 0;
             }
             socket.discard_failed();
         }
-        if let Some(place) = &mut source.registration
-            && std::mem::take(&mut place.holds)
+        if let Some(registration) = &mut source.registration
+            && std::mem::take(&mut registration.referenced)
         {
-            let slot = place.multiplexer;
-            self.hold(slot, false);
+            let slot = registration.multiplexer;
+            self.set_reference(slot, false);
         }
-        self.list(token);
+        self.list_ready(token);
     }
 
     /// Counts sources with queued output, and notes when the first comes and the last goes.
-    fn hold(&mut self, slot: u32, holds: bool) {
+    fn set_reference(&mut self, slot: u32, referenced: bool) {
         let Some(multiplexer) = self.multiplexers.at_mut(slot) else { return };
-        let before = multiplexer.holds;
-        multiplexer.holds = if holds { before + 1 } else { before.saturating_sub(1) };
-        if (before == 0) != (multiplexer.holds == 0)
+        let before = multiplexer.references;
+        multiplexer.references = if referenced { before + 1 } else { before.saturating_sub(1) };
+        if (before == 0) != (multiplexer.references == 0)
             && let Some(token) = self.multiplexers.token_at(slot)
         {
-            self.hold_changes.push(token.handle());
+            self.reference_changes.push(token.handle());
         }
     }
 
     /// Whether queued output has to keep the process alive for this multiplexer.
-    pub(crate) fn is_held(&self, handle: Handle) -> bool {
-        self.multiplexers.by_handle(handle).is_some_and(|multiplexer| multiplexer.holds > 0)
+    pub(crate) fn is_referenced(&self, handle: Handle) -> bool {
+        self.multiplexers.by_handle(handle).is_some_and(|multiplexer| multiplexer.references > 0)
     }
 
-    pub(crate) fn has_hold_changes(&self) -> bool {
-        !self.hold_changes.is_empty()
+    pub(crate) fn has_reference_changes(&self) -> bool {
+        !self.reference_changes.is_empty()
     }
 
-    pub(crate) fn take_hold_changes(&mut self) -> Vec<Handle> {
-        std::mem::take(&mut self.hold_changes)
+    pub(crate) fn take_reference_changes(&mut self) -> Vec<Handle> {
+        std::mem::take(&mut self.reference_changes)
     }
 }

@@ -61,7 +61,7 @@ impl Socket {
     fn fail_connect(&mut self, errno: Errno) {
         self.fail(errno, Call::Connect);
         self.state = State::Closed;
-        self.readiness.hear(flags::ERR | flags::HUP);
+        self.readiness.merge(flags::ERR | flags::HUP);
     }
 
     /// Gives up the descriptor of a failed connect; its multiplexer has let go of it.

@@ -16,7 +16,7 @@ impl Socket {
         if how == Shutdown::Read || self.write_ended {
             return Ok(());
         }
-        self.send_gathered();
+        self.send_corked();
         self.write_ended = true;
         if self.awaits_writable() {
             self.shutdown_due = true;
@@ -48,7 +48,7 @@ impl Socket {
 
     /// Begins the graceful end; tells whether the queue has to go out first.
     pub(crate) fn close(&mut self) -> bool {
-        self.send_gathered();
+        self.send_corked();
         self.closing = true;
         self.write_ended = true;
         !self.queue.is_empty()

@@ -55,11 +55,11 @@ pub(crate) struct Socket {
     shutdown_due: bool,
     /// Whether a short read tells that the kernel is empty; not so where descriptors can be
     /// passed, since recv(2) stops at each set of them: unix(7).
-    short_reads_tell: bool,
+    short_read_means_empty: bool,
     /// What is queued waits for the end of a batch, not for the kernel.
-    gathers: bool,
+    corked: bool,
     /// The last receive took more than a wait's window holds.
-    receives_much: bool,
+    receives_large: bool,
     /// Bytes that have been received and put back.
     unread: Option<Box<[u8]>>,
     /// `SO_LINGER` would make close(2) wait.
@@ -82,9 +82,9 @@ impl Socket {
             read_shut: false,
             write_ended: false,
             shutdown_due: false,
-            short_reads_tell: is_tcp,
-            gathers: false,
-            receives_much: false,
+            short_read_means_empty: is_tcp,
+            corked: false,
+            receives_large: false,
             unread: None,
             lingers: false,
             received: 0,
@@ -112,7 +112,7 @@ impl Socket {
     pub(super) fn listen(&mut self, backlog: i32) -> Result<Listener, Errno> {
         sys::listen(self.fd()?, backlog)?;
         let fd = self.fd.take().ok_or(Errno::BADF)?;
-        Ok(Listener::new(fd, self.short_reads_tell, self.lingers))
+        Ok(Listener::new(fd, self.short_read_means_empty, self.lingers))
     }
 
     /// # Errors
@@ -171,8 +171,8 @@ impl Socket {
     }
 
     /// Whether so much comes at a time that its owner had better receive it.
-    pub(super) fn receives_much(&self) -> bool {
-        self.receives_much
+    pub(super) fn receives_large(&self) -> bool {
+        self.receives_large
     }
 
     /// Whether bytes wait that have been put back.
@@ -181,12 +181,12 @@ impl Socket {
     }
 
     /// Whether a multiplexer may tell that this socket is readable.
-    pub(super) fn tells_read(&self) -> bool {
+    pub(super) fn reports_readable(&self) -> bool {
         !self.read_ended && !self.closing
     }
 
     /// Whether a multiplexer may tell that this socket is writable.
-    pub(super) fn tells_write(&self) -> bool {
+    pub(super) fn reports_writable(&self) -> bool {
         match self.state {
             State::Open => !self.write_ended && self.queue.is_empty(),
             State::Closed => self.failure.is_some(),
@@ -201,12 +201,12 @@ impl Socket {
 
     /// Whether output waits for the kernel to have room.
     pub(super) fn has_output(&self) -> bool {
-        !self.queue.is_empty() && !self.gathers
+        !self.queue.is_empty() && !self.corked
     }
 
     /// Whether output waits for the end of a batch.
-    pub(super) fn gathers(&self) -> bool {
-        self.gathers && !self.queue.is_empty()
+    pub(super) fn is_corked(&self) -> bool {
+        self.corked && !self.queue.is_empty()
     }
 
     /// Whether the kernel's next EPOLLOUT is needed, whatever the owner asks for.
@@ -216,8 +216,8 @@ impl Socket {
 
     /// Takes in an edge: settles a connect, empties the queue, discards what nobody will read.
     /// Tells whether work was left over that no further edge will announce.
-    pub(super) fn hear(&mut self, flags: u32) -> bool {
-        self.readiness.hear(flags);
+    pub(super) fn merge(&mut self, flags: u32) -> bool {
+        self.readiness.merge(flags);
         if self.state == State::Connecting && self.readiness.can_write() {
             self.finish_connect();
         }

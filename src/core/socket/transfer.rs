@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::{Call, Flushed, Socket, State};
-use crate::core::receive_buffer::WINDOW;
+use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::core::send_queue::SendStatus;
 use crate::sys::{self, Errno, flags};
 
@@ -26,15 +26,15 @@ impl Socket {
             return Ok(0);
         }
         if self.unread.is_some() {
-            return Ok(self.receive_again(into));
+            return Ok(self.receive_unread(into));
         }
         self.check_alive()?;
         match sys::receive(self.fd()?, into) {
             Ok(0) => self.end_of_stream(),
             Ok(count) => {
                 self.received += count as u64;
-                self.receives_much = count >= WINDOW;
-                self.readiness.took(count < into.len() && self.short_reads_tell);
+                self.receives_large = count >= PREFETCH_LIMIT;
+                self.readiness.took(count < into.len() && self.short_read_means_empty);
                 Ok(count)
             }
             Err(Errno::AGAIN) => {
@@ -61,17 +61,17 @@ impl Socket {
     }
 
     /// Takes back what was received for an owner who does not want it now: it comes first again.
-    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
         if self.read_shut || self.closing {
             return;
         }
         self.received -= bytes.len() as u64;
         let rest = self.unread.take().unwrap_or_default();
         self.unread = Some([bytes, &rest].concat().into());
-        self.readiness.hear(flags::IN);
+        self.readiness.merge(flags::IN);
     }
 
-    fn receive_again(&mut self, into: &mut [u8]) -> usize {
+    fn receive_unread(&mut self, into: &mut [u8]) -> usize {
         let unread = self.unread.take().unwrap_or_default();
         let count = copy(&unread, into);
         let rest = unread.get(count..).unwrap_or_default();
@@ -109,7 +109,7 @@ impl Socket {
         if total == 0 {
             return Ok(SendStatus::Sent);
         }
-        self.send_gathered();
+        self.send_corked();
         if self.awaits_writable() {
             return Ok(self.enqueue(pieces));
         }
@@ -135,19 +135,19 @@ impl Socket {
 
     /// Takes as many bytes as the kernel and the queue have room for; the limit holds to the byte.
     ///
-    /// With `gather`, small writes only join the queue until `flush`, so that those of one batch
+    /// With `cork`, small writes only join the queue until `flush`, so that those of one batch
     /// leave in one call.
     ///
     /// # Errors
     /// ENOTCONN after a failed connect; EPIPE when nothing can be sent any more.
-    pub(crate) fn write(&mut self, bytes: &[u8], gather: bool) -> Result<usize, Errno> {
+    pub(crate) fn write(&mut self, bytes: &[u8], cork: bool) -> Result<usize, Errno> {
         self.check_alive()?;
         if self.write_ended {
             return Err(Errno::PIPE);
         }
         let waits = self.awaits_writable();
-        if waits || gather && bytes.len() <= SMALL && bytes.len() <= self.queue.room() {
-            self.gathers = !waits;
+        if waits || cork && bytes.len() <= SMALL && bytes.len() <= self.queue.room() {
+            self.corked = !waits;
             return Ok(self.enqueue_some(bytes));
         }
         // What has been gathered so far goes first.
@@ -163,8 +163,8 @@ impl Socket {
     }
 
     /// What follows must not overtake what a batch has gathered.
-    pub(super) fn send_gathered(&mut self) {
-        if self.gathers {
+    pub(super) fn send_corked(&mut self) {
+        if self.corked {
             self.flush_some();
         }
     }
@@ -185,7 +185,7 @@ impl Socket {
 
     /// Sends from the queue until it is empty, the kernel is full or the turn's budget is spent.
     pub(super) fn flush_some(&mut self) -> Flushed {
-        self.gathers = false;
+        self.corked = false;
         for _ in 0..CALLS_PER_TURN {
             if self.queue.is_empty() {
                 break;
@@ -244,7 +244,7 @@ impl Socket {
     /// kernel gives an error out once, so it is kept for the reader.
     fn lose_writer(&mut self, errno: Errno) {
         self.fail(errno, Call::Write);
-        self.readiness.hear(flags::ERR);
+        self.readiness.merge(flags::ERR);
     }
 
     /// Reads and drops input; tells whether some may be left.
