@@ -2,18 +2,14 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
 use std::rc::{Rc, Weak};
 
-use napi::JsValue;
-use napi::bindgen_prelude::{Env, Object, Result};
-use napi::{check_status, sys};
-use napi_derive::napi;
+use napi::bindgen_prelude::Env;
+use napi::sys;
 
 use super::callback::Callback;
-use super::fast;
 use super::loop_watch::{Backend, LoopWatch};
 use crate::core::{Handle, Registry};
 
@@ -34,6 +30,14 @@ pub(super) struct Environment {
 }
 
 impl Environment {
+    pub(super) fn new(env: &Env) -> Self {
+        Self {
+            registry: RefCell::new(Registry::new()),
+            watches: RefCell::new(HashMap::new()),
+            backend: Backend::of(env),
+        }
+    }
+
     /// The environment that a call comes from.
     pub(super) fn of(env: &Env) -> &Self {
         let mut data = null_mut();
@@ -107,38 +111,9 @@ impl Environment {
             }
         }
     }
-}
-
-/// Gives each environment that loads the addon a state of its own.
-#[napi(module_exports)]
-pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
-    let environment = Box::into_raw(Box::new(Environment {
-        registry: RefCell::new(Registry::new()),
-        watches: RefCell::new(HashMap::new()),
-        backend: Backend::of(&env),
-    }));
-    // SAFETY: the box is handed to the environment, which gives it back to `free` once, last.
-    check_status!(unsafe {
-        sys::napi_set_instance_data(env.raw(), environment.cast(), Some(free), null_mut())
-    })?;
-    // SAFETY: hooks run before the instance data is freed.
-    check_status!(unsafe {
-        sys::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
-    })?;
-    // SAFETY: the instance data outlives every call.
-    unsafe { fast::replace(env.raw(), exports.raw(), environment) }
-}
-
-/// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open,
-/// and a thread must not outlive what it waits on.
-extern "C" fn end(data: *mut c_void) {
-    // SAFETY: `init` registered this very pointer, and `free` has not run yet.
-    let environment = unsafe { &*data.cast::<Environment>() };
-    environment.watches.borrow_mut().clear();
-    *environment.registry.borrow_mut() = Registry::new();
-}
-
-extern "C" fn free(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: the pointer is the one that `init` gave away, and this runs once.
-    drop(unsafe { Box::from_raw(data.cast::<Environment>()) });
+    /// Closes all that is open.
+    pub(super) fn close(&self) {
+        self.watches.borrow_mut().clear();
+        *self.registry.borrow_mut() = Registry::new();
+    }
 }

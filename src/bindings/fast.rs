@@ -12,7 +12,7 @@ use napi::{check_status, sys};
 
 use super::bytes::{Bytes, Part};
 use super::environment::Environment;
-use super::{listener, multiplexer, socket};
+use super::{listener, multiplexer, socket, state, transfer};
 
 /// The most arguments that one of these verbs takes.
 const ARITY: usize = 5;
@@ -70,29 +70,29 @@ extern "C" fn add(env: sys::napi_env, info: sys::napi_callback_info) -> sys::nap
 
 extern "C" fn receive(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        socket::receive_into(call.environment, call.int(0), call.bytes(1), call.part(2))
+        transfer::receive_into(call.environment, call.int(0), call.bytes(1), call.part(2))
     })
 }
 
 extern "C" fn send(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
-        socket::send_bytes(call.environment, call.int(0), &call.bytes(1), call.part(2))
+        transfer::send_bytes(call.environment, call.int(0), &call.bytes(1), call.part(2))
     })
 }
 
 extern "C" fn write(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     answer(env, info, |call| {
         let (bytes, cork) = (call.bytes(1), call.flag(2));
-        socket::write_bytes(call.environment, call.int(0), &bytes, cork, call.part(3))
+        transfer::write_bytes(call.environment, call.int(0), &bytes, cork, call.part(3))
     })
 }
 
 extern "C" fn flush(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::flush_queue(call.environment, call.int(0)))
+    answer(env, info, |call| transfer::flush_queue(call.environment, call.int(0)))
 }
 
 extern "C" fn flush_corked(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::flush_all(call.environment))
+    answer(env, info, |call| transfer::flush_all(call.environment))
 }
 
 extern "C" fn wait(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
@@ -121,7 +121,7 @@ extern "C" fn hold(env: sys::napi_env, info: sys::napi_callback_info) -> sys::na
 }
 
 extern "C" fn totals(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::totals_into(call.environment, call.int(0), call.bytes(1)))
+    answer(env, info, |call| state::totals_into(call.environment, call.int(0), call.bytes(1)))
 }
 
 extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {

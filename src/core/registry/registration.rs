@@ -1,44 +1,15 @@
 //! Sources are registered with a multiplexer, modified and deregistered.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
-use crate::core::multiplexer::Multiplexer;
 use crate::core::readiness::Readiness;
 use crate::core::source::{Kind, Registration, Source};
 use crate::sys::{self, Errno};
 
 impl Registry {
-    pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
-        let multiplexer = Multiplexer::new()?;
-        self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
-    }
-
-    /// The epoll descriptor itself: for Node's loop to watch.
-    pub(crate) fn epoll_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
-        let multiplexer = self.multiplexers.by_handle(handle).ok_or(Errno::BADF)?;
-        Ok(multiplexer.epoll.as_raw_fd())
-    }
-
-    /// Closes the epoll descriptor; its sources are deregistered and live on.
-    pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
-        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
-        let here = |source: &Source| {
-            source
-                .registration
-                .as_ref()
-                .is_some_and(|registration| registration.multiplexer == token.slot)
-        };
-        self.sources.remove_all(|source| here(source) && source.is_foreign());
-        for source in self.sources.values_mut().filter(|source| here(source)) {
-            source.registration = None;
-        }
-        self.multiplexers.remove(token);
-        Ok(())
-    }
-
     /// Registers a socket or listener.
     ///
     /// # Errors
@@ -208,19 +179,6 @@ impl Registry {
         }
     }
 
-    /// Puts a source on its multiplexer's ready list, once.
-    pub(super) fn list_ready(&mut self, token: Token) {
-        let Some(source) = self.sources.get_mut(token) else { return };
-        let Some(registration) = &mut source.registration else { return };
-        if registration.listed {
-            return;
-        }
-        if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) {
-            registration.listed = true;
-            multiplexer.ready.push_back(token);
-        }
-    }
-
     /// After anything that may have changed a socket's queue or its life.
     pub(super) fn refresh(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
@@ -263,30 +221,5 @@ impl Registry {
             self.set_reference(slot, false);
         }
         self.list_ready(token);
-    }
-
-    /// Counts sources with queued output, and notes when the first comes and the last goes.
-    fn set_reference(&mut self, slot: u32, referenced: bool) {
-        let Some(multiplexer) = self.multiplexers.at_mut(slot) else { return };
-        let before = multiplexer.references;
-        multiplexer.references = if referenced { before + 1 } else { before.saturating_sub(1) };
-        if (before == 0) != (multiplexer.references == 0)
-            && let Some(token) = self.multiplexers.token_at(slot)
-        {
-            self.reference_changes.push(token.handle());
-        }
-    }
-
-    /// Whether queued output has to keep the process alive for this multiplexer.
-    pub(crate) fn is_referenced(&self, handle: Handle) -> bool {
-        self.multiplexers.by_handle(handle).is_some_and(|multiplexer| multiplexer.references > 0)
-    }
-
-    pub(crate) fn has_reference_changes(&self) -> bool {
-        !self.reference_changes.is_empty()
-    }
-
-    pub(crate) fn take_reference_changes(&mut self) -> Vec<Handle> {
-        std::mem::take(&mut self.reference_changes)
     }
 }

@@ -70,6 +70,14 @@ impl Socket {
             self.fd = None;
         }
     }
+
+    /// # Errors
+    /// ENOTCONN after a failed connect. Its own errno is kept apart: connect(2) says EAGAIN of a full
+    /// Unix backlog, which here means would-block.
+    pub(super) fn check_alive(&mut self) -> Result<(), Errno> {
+        self.progress_connect();
+        if self.state == State::Closed { Err(Errno::NOTCONN) } else { Ok(()) }
+    }
 }
 
 /// The state of somebody's stream socket.

@@ -2,7 +2,9 @@
 
 mod connect;
 mod end;
-mod transfer;
+mod receive;
+mod send;
+mod state;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -10,30 +12,12 @@ use super::listener::Listener;
 use super::readiness::Readiness;
 use super::send_queue::SendQueue;
 use crate::sys::{self, Errno};
+use send::Flushed;
+use state::Failure;
+pub(crate) use state::{Call, State};
 
-/// Where a socket is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// connect(2) is under way.
-    Connecting = 0,
-    Open = 1,
-    Closed = 3,
-}
-
-/// The system call that an error came out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    Read = 0,
-    Write = 1,
-    Connect = 2,
-}
-
-/// Why nothing more comes or goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failure {
-    pub(super) errno: Errno,
-    pub(super) call: Call,
-}
+/// How many calls one turn spends on a socket's queue or on input that nobody reads.
+const CALLS_PER_TURN: usize = 16;
 
 #[allow(clippy::struct_excessive_bools, reason = "the halves of a connection end independently")]
 pub(crate) struct Socket {
@@ -125,34 +109,6 @@ impl Socket {
         self.fd.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// What is known of the state, in bits 0 and 1 (2 is closing), and the ended halves in bits 2 (reading)
-    /// and 3 (writing). A connecting socket's outcome is asked for, for the next time.
-    pub(crate) fn state_bits(&mut self) -> i32 {
-        let ended = i32::from(self.read_ended) << 2 | i32::from(self.write_ended) << 3;
-        let state = if self.is_closing() { 2 } else { self.state as i32 };
-        self.progress_connect();
-        state | ended
-    }
-
-    /// Whether the owner has closed the socket, and only its queue still moves.
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing && self.state != State::Closed
-    }
-
-    /// Whether a closing socket has nothing left to send.
-    pub(super) fn is_finished(&self) -> bool {
-        self.closing && self.queue.is_empty()
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state == State::Closed
-    }
-
-    /// What the connection died of.
-    pub(crate) fn failure(&self) -> Option<(Call, Errno)> {
-        self.failure.map(|failure| (failure.call, failure.errno))
-    }
-
     /// Bytes received and bytes that the kernel took.
     pub(crate) fn totals(&self) -> (u64, u64) {
         (self.received, self.sent)
@@ -230,20 +186,4 @@ impl Socket {
         }
         left
     }
-
-    fn fail(&mut self, errno: Errno, call: Call) {
-        self.failure.get_or_insert(Failure { errno, call });
-        self.write_ended = true;
-        self.queue.clear();
-    }
-}
-
-/// How far a flush came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flushed {
-    Empty,
-    /// The kernel is full: an edge will tell when it is not.
-    WouldBlock,
-    /// The budget of one turn is spent.
-    More,
 }
