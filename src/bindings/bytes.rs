@@ -11,13 +11,15 @@ pub(super) const NOT_BYTES: i32 = i32::MIN;
 /// A part of an array: where it begins, and how many bytes it has; -1 for all that follow.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
-    pub(super) offset: i32,
-    pub(super) length: i32,
+    offset: i32,
+    length: i32,
 }
 
 impl Part {
-    /// All of the array.
-    pub(super) const ALL: Self = Self { offset: 0, length: -1 };
+    /// The part at `offset`, by default 0, of `length` bytes, by default all that follow.
+    pub(super) fn new(offset: Option<i32>, length: Option<i32>) -> Self {
+        Self { offset: offset.unwrap_or(0), length: length.unwrap_or(-1) }
+    }
 
     /// The range that it is of an array of `total` bytes, if it is one.
     fn range(self, total: usize) -> Option<std::ops::Range<usize>> {

@@ -63,7 +63,7 @@ pub fn init(exports: Object<'_>, env: Env) -> napi::Result<()> {
         node_api::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
     })?;
     // SAFETY: the instance data outlives every call.
-    unsafe { fast::replace(env.raw(), exports.raw(), environment) }
+    unsafe { fast::install(env.raw(), exports.raw(), environment) }
 }
 
 /// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open,

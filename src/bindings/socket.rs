@@ -5,8 +5,9 @@ use napi_derive::napi;
 
 use super::address::{numeric, unix};
 use super::environment::Environment;
+use super::fast::fast;
 use super::{number, status};
-use crate::core::{CloseResult, Handle};
+use crate::core::Handle;
 use crate::sys::{Errno, Family, Shutdown};
 
 /// `socket(2)` of a family: 4, 6, or 0 for Unix.
@@ -66,16 +67,15 @@ pub fn shutdown(env: &Env, handle: i32, how: u32) -> i32 {
     status(Environment::of(env).registry().shutdown(Handle::from_raw(handle), how))
 }
 
-/// `close(2)`, after the queue: 0 closed, 1 a multiplexer will tell, 2 it needs one to.
-#[napi]
-pub fn close(env: &Env, handle: i32) -> i32 {
-    close_handle(Environment::of(env), handle)
-}
-
-pub(super) fn close_handle(environment: &Environment, handle: i32) -> i32 {
-    let closed = environment.registry().close(Handle::from_raw(handle));
-    environment.update_references();
-    number(closed.map(|closed: CloseResult| closed as i32))
+fast! {
+    /// Closes a socket gracefully, or a listener, by `close(2)`: returns 0 closed; 1 the multiplexer flushes the queue
+    /// first, closes, and reports the socket as detached; 2 the same, but the socket has to be registered for that.
+    #[napi]
+    pub fn close(environment: &Environment, handle: i32) -> i32 {
+        let closed = environment.registry().close(Handle::from_raw(handle));
+        environment.update_references();
+        number(closed.map(|result| result as i32))
+    }
 }
 
 /// `close(2)` at once, by RST.

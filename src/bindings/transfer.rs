@@ -7,38 +7,36 @@ use napi_derive::napi;
 
 use super::bytes::{Bytes, NOT_BYTES, Part, Pieces};
 use super::environment::Environment;
+use super::fast::fast;
 use super::{count, number, status};
 use crate::core::{Handle, SendStatus};
 
-/// The kernel moves at most 2^31 bytes at a time, and the count has to fit an int.
+/// The most bytes of one call: read(2) and write(2) transfer at most 0x7ffff000, and the count has to fit an int32.
 const MAX_LENGTH: usize = 1 << 30;
 
-/// `recv(2)` into the array, or into a part of it; -EAGAIN when nothing waits, 0 at the peer's end.
-#[napi(ts_args_type = "handle: number, into: Uint8Array, offset?: number, length?: number")]
-pub fn receive(env: &Env, handle: i32, into: Bytes) -> i32 {
-    receive_into(Environment::of(env), handle, into, Part::ALL)
+fast! {
+    /// `recv(2)` into the array or a part of it: returns the number of bytes, 0 at the peer's end, or -EAGAIN when
+    /// there is nothing to receive.
+    #[napi(ts_args_type = "handle: number, into: Uint8Array, offset?: number, length?: number")]
+    pub fn receive(
+        environment: &Environment, handle: i32, into: Bytes, offset: Option<i32>, length: Option<i32>
+    ) -> i32 {
+        let mut into = into;
+        let Some(into) = into.part_mut(Part::new(offset, length)) else { return NOT_BYTES };
+        let into = bounded(into);
+        let mut registry = environment.registry();
+        count(registry.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
+    }
 }
 
-pub(super) fn receive_into(
-    environment: &Environment,
-    handle: i32,
-    mut into: Bytes,
-    part: Part,
-) -> i32 {
-    let Some(into) = into.part_mut(part) else { return NOT_BYTES };
-    let into = bounded(into);
-    let mut registry = environment.registry();
-    count(registry.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
-}
-
-/// Gives back what a wait has received ahead: it comes first again.
+/// Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable.
 #[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
 pub fn unread(env: &Env, handle: i32, bytes: Bytes) -> i32 {
     let Some(bytes) = bytes.get() else { return NOT_BYTES };
     status(Environment::of(env).registry().unread(Handle::from_raw(handle), bytes))
 }
 
-/// As `receive`, but the bytes stay: `MSG_PEEK`.
+/// `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay in the kernel.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
 pub fn peek(env: &Env, handle: i32, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };
@@ -47,31 +45,27 @@ pub fn peek(env: &Env, handle: i32, mut into: Bytes) -> i32 {
     count(registry.with_socket(Handle::from_raw(handle), |socket| socket.peek(into)))
 }
 
-fn bounded(bytes: &mut [u8]) -> &mut [u8] {
-    let length = bytes.len().min(MAX_LENGTH);
-    bytes.split_at_mut(length).0
+fast! {
+    /// `send(2)`; what the kernel does not take is queued: returns 0 sent, 1 partially sent, 2 queued, 3 not sent
+    /// (the queue is full), 4 closed.
+    #[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
+    pub fn send(
+        environment: &Environment, handle: i32, bytes: Bytes, offset: Option<i32>, length: Option<i32>
+    ) -> i32 {
+        let Some(bytes) = bytes.part(Part::new(offset, length)) else { return NOT_BYTES };
+        send_all(environment, handle, &[IoSlice::new(bytes)])
+    }
 }
 
-/// `send(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed.
-#[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
-pub fn send(env: &Env, handle: i32, bytes: Bytes) -> i32 {
-    send_bytes(Environment::of(env), handle, &bytes, Part::ALL)
-}
-
-pub(super) fn send_bytes(environment: &Environment, handle: i32, bytes: &Bytes, part: Part) -> i32 {
-    let Some(bytes) = bytes.part(part) else { return NOT_BYTES };
-    send_all_pieces(environment, handle, &[IoSlice::new(bytes)])
-}
-
-/// As `send`, of several pieces at once: `sendmsg(2)`.
+/// `sendmsg(2)`: as `send`, of several pieces.
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
 pub fn send_pieces(env: &Env, handle: i32, pieces: Pieces) -> i32 {
     let Some(pieces) = pieces.get() else { return NOT_BYTES };
     let pieces: Option<Vec<_>> = pieces.iter().map(|piece| piece.get().map(IoSlice::new)).collect();
-    pieces.map_or(NOT_BYTES, |pieces| send_all_pieces(Environment::of(env), handle, &pieces))
+    pieces.map_or(NOT_BYTES, |pieces| send_all(Environment::of(env), handle, &pieces))
 }
 
-fn send_all_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
+fn send_all(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
     let handle = Handle::from_raw(handle);
     let sent = environment.registry().with_socket(handle, |socket| socket.send(pieces));
     if sent != Ok(SendStatus::Sent) {
@@ -80,56 +74,51 @@ fn send_all_pieces(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>
     number(sent.map(|status| status as i32))
 }
 
-/// `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
-/// be sent any more. With `cork`, a small write only joins the queue, until `flush` or `flushCorked`.
-#[napi(
-    ts_args_type = "handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number"
-)]
-pub fn write(env: &Env, handle: i32, bytes: Bytes, cork: bool) -> i32 {
-    write_bytes(Environment::of(env), handle, &bytes, cork, Part::ALL)
+fast! {
+    /// `send(2)` of as many bytes as the kernel and the queue have room for: returns the number of bytes taken, or
+    /// -EPIPE when nothing can be sent any more. With `cork`, a small write is only queued, until `flush` or
+    /// `flushCorked`.
+    #[napi(ts_args_type = "handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number")]
+    pub fn write(
+        environment: &Environment, handle: i32, bytes: Bytes, cork: bool, offset: Option<i32>, length: Option<i32>
+    ) -> i32 {
+        let Some(bytes) = bytes.part(Part::new(offset, length)) else { return NOT_BYTES };
+        let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));
+        let written = environment.registry().write(Handle::from_raw(handle), bytes, cork);
+        environment.update_references();
+        count(written)
+    }
 }
 
-pub(super) fn write_bytes(
-    environment: &Environment,
-    handle: i32,
-    bytes: &Bytes,
-    cork: bool,
-    part: Part,
-) -> i32 {
-    let Some(bytes) = bytes.part(part) else { return NOT_BYTES };
-    let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));
-    let written = environment.registry().write(Handle::from_raw(handle), bytes, cork);
-    environment.update_references();
-    count(written)
+fast! {
+    /// Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
+    /// else 0.
+    #[napi]
+    pub fn flush(environment: &Environment, handle: i32) -> i32 {
+        let handle = Handle::from_raw(handle);
+        let flushed = environment.registry().with_socket(handle, |socket| Ok(socket.flush()));
+        environment.update_references();
+        number(flushed)
+    }
 }
 
-/// Tries to empty the queue: 1 when it is empty now.
-#[napi]
-pub fn flush(env: &Env, handle: i32) -> i32 {
-    flush_queue(Environment::of(env), handle)
+fast! {
+    /// Flushes all sockets with corked writes, by one `send(2)` each: returns the number of sockets.
+    #[napi]
+    pub fn flush_corked(environment: &Environment) -> i32 {
+        let flushed = environment.registry().flush_corked();
+        environment.update_references();
+        count(Ok(flushed))
+    }
 }
 
-pub(super) fn flush_queue(environment: &Environment, handle: i32) -> i32 {
-    let handle = Handle::from_raw(handle);
-    let flushed = environment.registry().with_socket(handle, |socket| Ok(socket.flush()));
-    environment.update_references();
-    number(flushed)
-}
-
-/// Sends what `write` has gathered, of all sockets: one `send(2)` each; returns of how many.
-#[napi]
-pub fn flush_corked(env: &Env) -> i32 {
-    flush_all(Environment::of(env))
-}
-
-pub(super) fn flush_all(environment: &Environment) -> i32 {
-    let flushed = environment.registry().flush_corked();
-    environment.update_references();
-    count(Ok(flushed))
-}
-
-/// `poll(2)`: sleeps this thread until the socket can be read or written, at most `timeout` milliseconds.
+/// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds.
 #[napi]
 pub fn sleep_on(env: &Env, handle: i32, write: bool, timeout: i32) -> i32 {
     status(Environment::of(env).registry().sleep_on(Handle::from_raw(handle), write, timeout))
+}
+
+fn bounded(bytes: &mut [u8]) -> &mut [u8] {
+    let length = bytes.len().min(MAX_LENGTH);
+    bytes.split_at_mut(length).0
 }

@@ -18,5 +18,5 @@ pub(crate) use handle::Handle;
 pub(crate) use interest::{Interest, Mode};
 pub(crate) use multiplexer::Event;
 pub(crate) use receive_buffer::ReceiveBuffer;
-pub(crate) use registry::{CloseResult, Registry};
+pub(crate) use registry::Registry;
 pub(crate) use send_queue::SendStatus;
