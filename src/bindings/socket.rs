@@ -10,19 +10,15 @@ use super::{number, status};
 use crate::core::Handle;
 use crate::sys::{Errno, Family, Shutdown};
 
-/// `socket(2)` of a family: 4, 6, or 0 for Unix.
+/// `socket(2)`: returns the handle of a stream socket of a family: 4 for IPv4, 6 for IPv6, 0 for Unix.
 #[napi]
 pub fn open(env: &Env, family: u32) -> i32 {
-    let family = match family {
-        0 => Family::Unix,
-        4 => Family::Ipv4,
-        6 => Family::Ipv6,
-        _ => return Errno::INVAL.negated(),
-    };
+    let Some(family) = Family::from_number(family) else { return Errno::INVAL.negated() };
     number(Environment::of(env).registry().open(family).map(Handle::raw))
 }
 
-/// Takes a connected descriptor over; on failure it stays as it was.
+/// Adopts the descriptor of a connected or connecting stream socket; returns the socket's handle. After an error the
+/// descriptor is unchanged and still the caller's.
 #[napi]
 pub fn adopt_socket(env: &Env, fd: i32) -> i32 {
     number(Environment::of(env).registry().adopt_socket(fd).map(Handle::raw))
@@ -35,13 +31,13 @@ pub fn bind(env: &Env, handle: i32, host: String, port: u32) -> i32 {
     status(numeric(&host, port).and_then(bind))
 }
 
-/// `bind(2)` to a path.
+/// `bind(2)` to a Unix path, abstract when it begins with NUL.
 #[napi]
 pub fn bind_path(env: &Env, handle: i32, path: String) -> i32 {
     status(Environment::of(env).registry().bind(Handle::from_raw(handle), &unix(path)))
 }
 
-/// `connect(2)` to a numeric host. What the kernel says of the connection comes as readiness.
+/// `connect(2)` to a numeric host. A wait reports the outcome; `state` and `failure` say what it is.
 #[napi]
 pub fn connect(env: &Env, handle: i32, host: String, port: u32) -> i32 {
     let connect =
@@ -49,21 +45,16 @@ pub fn connect(env: &Env, handle: i32, host: String, port: u32) -> i32 {
     status(numeric(&host, port).and_then(connect))
 }
 
-/// `connect(2)` to a path.
+/// `connect(2)` to a Unix path, abstract when it begins with NUL.
 #[napi]
 pub fn connect_path(env: &Env, handle: i32, path: String) -> i32 {
     status(Environment::of(env).registry().connect(Handle::from_raw(handle), &unix(path)))
 }
 
-/// `shutdown(2)`, of the writing half after the queue. How: 0 read, 1 write, 2 both.
+/// `shutdown(2)`: ends the reading half at once, the writing half after the queue. How: 0 read, 1 write, 2 both.
 #[napi]
 pub fn shutdown(env: &Env, handle: i32, how: u32) -> i32 {
-    let how = match how {
-        0 => Shutdown::Read,
-        1 => Shutdown::Write,
-        2 => Shutdown::Both,
-        _ => return Errno::INVAL.negated(),
-    };
+    let Some(how) = Shutdown::from_number(how) else { return Errno::INVAL.negated() };
     status(Environment::of(env).registry().shutdown(Handle::from_raw(handle), how))
 }
 
@@ -78,7 +69,7 @@ fast! {
     }
 }
 
-/// `close(2)` at once, by RST.
+/// Closes a socket at once: discards its queue and sends RST (`SO_LINGER`, `close(2)`).
 #[napi]
 pub fn reset(env: &Env, handle: i32) -> i32 {
     let environment = Environment::of(env);

@@ -1,18 +1,27 @@
-//! Where a socket is in its life, and what it failed of.
+//! The state of a socket, and the failure that ended it.
 
 use super::Socket;
 use crate::sys::Errno;
 
-/// Where a socket is in its life.
+/// The state of a connection, by its number in JavaScript. `CLOSING` is a fourth one there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// connect(2) is under way.
+    /// connect(2) has not completed.
     Connecting = 0,
     Open = 1,
     Closed = 3,
 }
 
-/// The system call that an error came out of.
+/// The state that JavaScript sees of a socket whose queue is flushed before it is closed.
+const CLOSING: i32 = 2;
+
+/// The bits that `state_bits` adds to a state.
+mod state_bits {
+    pub(super) const READ_ENDED: i32 = 4;
+    pub(super) const WRITE_ENDED: i32 = 8;
+}
+
+/// The system call that reported a failure, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Read = 0,
@@ -20,7 +29,7 @@ pub(crate) enum Call {
     Connect = 2,
 }
 
-/// Why nothing more comes or goes.
+/// Why a connection failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
     pub(super) errno: Errno,
@@ -28,21 +37,25 @@ pub(super) struct Failure {
 }
 
 impl Socket {
-    /// What is known of the state, in bits 0 and 1 (2 is closing), and the ended halves in bits 2 (reading)
-    /// and 3 (writing). A connecting socket's outcome is asked for, for the next time.
+    /// The state, plus a bit for each half that has ended. A connect that has completed is seen by the next call.
     pub(crate) fn state_bits(&mut self) -> i32 {
-        let ended = i32::from(self.read_ended) << 2 | i32::from(self.write_ended) << 3;
-        let state = if self.is_closing() { 2 } else { self.state as i32 };
+        let mut bits = if self.is_closing() { CLOSING } else { self.state as i32 };
+        if self.read_ended {
+            bits |= state_bits::READ_ENDED;
+        }
+        if self.write_ended {
+            bits |= state_bits::WRITE_ENDED;
+        }
         self.progress_connect();
-        state | ended
+        bits
     }
 
-    /// Whether the owner has closed the socket, and only its queue still moves.
+    /// Whether the owner has closed the socket, and its queue is being flushed.
     pub(in crate::core) fn is_closing(&self) -> bool {
         self.closing && self.state != State::Closed
     }
 
-    /// Whether a closing socket has nothing left to send.
+    /// Whether a closing socket has flushed its queue.
     pub(in crate::core) fn is_finished(&self) -> bool {
         self.closing && self.queue.is_empty()
     }
@@ -51,11 +64,12 @@ impl Socket {
         self.state == State::Closed
     }
 
-    /// What the connection died of.
+    /// The call that reported the failure, and its errno.
     pub(crate) fn failure(&self) -> Option<(Call, Errno)> {
         self.failure.map(|failure| (failure.call, failure.errno))
     }
 
+    /// Keeps the first failure, and ends the writing half.
     pub(super) fn fail(&mut self, errno: Errno, call: Call) {
         self.failure.get_or_insert(Failure { errno, call });
         self.write_ended = true;
