@@ -30,13 +30,16 @@ export declare function addDescriptor(multiplexer: number, fd: number, interest:
  */
 export declare function adoptListener(fd: number, backlog: number): number
 
-/** Takes a connected descriptor over; on failure it stays as it was. */
+/**
+ * Adopts the descriptor of a connected or connecting stream socket; returns the socket's handle. After an error the
+ * descriptor is unchanged and still the caller's.
+ */
 export declare function adoptSocket(fd: number): number
 
 /** `bind(2)` to a numeric host. */
 export declare function bind(handle: number, host: string, port: number): number
 
-/** `bind(2)` to a path. */
+/** `bind(2)` to a Unix path, abstract when it begins with NUL. */
 export declare function bindPath(handle: number, path: string): number
 
 /**
@@ -48,10 +51,10 @@ export declare function close(handle: number): number
 /** Closes the epoll descriptor. Its sockets and listeners are deregistered and stay open. */
 export declare function closeMultiplexer(multiplexer: number): number
 
-/** `connect(2)` to a numeric host. What the kernel says of the connection comes as readiness. */
+/** `connect(2)` to a numeric host. A wait reports the outcome; `state` and `failure` say what it is. */
 export declare function connect(handle: number, host: string, port: number): number
 
-/** `connect(2)` to a path. */
+/** `connect(2)` to a Unix path, abstract when it begins with NUL. */
 export declare function connectPath(handle: number, path: string): number
 
 /** The file descriptor of a socket or listener. */
@@ -75,7 +78,7 @@ export declare function flush(handle: number): number
 /** r" Flushes all sockets with corked writes, by one `send(2)` each: returns the number of sockets. */
 export declare function flushCorked(): number
 
-/** `getsockopt(2)`: how many bytes of `into` the kernel filled. */
+/** `getsockopt(2)`: returns the number of bytes written to `into`. */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
 
 /** r" The milliseconds for which a wait for `limit` events would block: 0 when there are events, -1 for no limit. */
@@ -90,19 +93,19 @@ export declare function localAddress(handle: number): NativeAddress | null
 /** Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here. */
 export declare function modify(multiplexer: number, handle: number, interest: number, mode: number): number
 
-/** Where a socket is bound or connected to. */
+/** The address that a socket is bound or connected to. */
 export interface NativeAddress {
-  /** The numeric host, with its zone where it has one. */
+  /** The numeric host of an IP socket; an IPv6 address may have a zone. */
   address?: string
-  /** 4 or 6. */
+  /** The family of an IP socket, 4 or 6. */
   family?: number
-  /** The port, 0 to 65535. */
+  /** The port of an IP socket. */
   port?: number
-  /** The path of a Unix socket; empty when it has none, abstract when it begins with NUL. */
+  /** The path of a Unix socket: empty for an unnamed socket, abstract when it begins with NUL. */
   path?: string
 }
 
-/** `socket(2)` of a family: 4, 6, or 0 for Unix. */
+/** `socket(2)`: returns the handle of a stream socket of a family: 4 for IPv4, 6 for IPv6, 0 for Unix. */
 export declare function open(family: number): number
 
 /**
@@ -130,7 +133,7 @@ export declare function remoteAddress(handle: number): NativeAddress | null
 /** Deregisters a source; -ENOENT when it is not registered here. */
 export declare function remove(multiplexer: number, handle: number): number
 
-/** `close(2)` at once, by RST. */
+/** Closes a socket at once: discards its queue and sends RST (`SO_LINGER`, `close(2)`). */
 export declare function reset(handle: number): number
 
 /**
@@ -160,7 +163,7 @@ export declare function setReferenced(multiplexer: number, referenced: boolean):
 /** Sets the limit of the send queue in bytes. */
 export declare function setSendQueueLimit(handle: number, limit: number): number
 
-/** `shutdown(2)`, of the writing half after the queue. How: 0 read, 1 write, 2 both. */
+/** `shutdown(2)`: ends the reading half at once, the writing half after the queue. How: 0 read, 1 write, 2 both. */
 export declare function shutdown(handle: number, how: number): number
 
 /** `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. */

@@ -1,4 +1,4 @@
-//! All state of one environment, in the addon's instance data.
+//! The state of one environment: the main thread of a process, or a worker.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
@@ -13,19 +13,20 @@ use super::callback::Callback;
 use super::loop_watch::{Backend, LoopWatch};
 use crate::core::{Handle, Registry};
 
-/// A multiplexer's place in the host's loop.
+/// A multiplexer in the event loop.
 struct LoopEntry {
     watch: LoopWatch,
-    /// Owned here: the watch's own closure must not touch the environment when it is freed.
+    /// The only strong reference. The closure in `watch` has a weak one: it may be freed after the environment, when a
+    /// callback must not be dropped any more.
     _on_ready: Rc<Callback>,
-    /// Whether a pending wait holds the process.
+    /// Whether JavaScript has referenced the multiplexer.
     referenced: bool,
 }
 
-/// What one main thread or worker has open.
+/// Everything that one environment has open.
 pub(super) struct Environment {
     registry: RefCell<Registry>,
-    watches: RefCell<HashMap<i32, LoopEntry>>,
+    entries: RefCell<HashMap<i32, LoopEntry>>,
     backend: Backend,
 }
 
@@ -33,16 +34,16 @@ impl Environment {
     pub(super) fn new(env: &Env) -> Self {
         Self {
             registry: RefCell::new(Registry::new()),
-            watches: RefCell::new(HashMap::new()),
+            entries: RefCell::new(HashMap::new()),
             backend: Backend::of(env),
         }
     }
 
-    /// The environment that a call comes from.
+    /// The environment of a call: `napi_get_instance_data`.
     pub(super) fn of(env: &Env) -> &Self {
         let mut data = null_mut();
-        // SAFETY: the environment is live; `init` has set the data before any function could be
-        // called, and it is freed only after the last one. All changes go through RefCells.
+        // SAFETY: `init` sets the data before JavaScript can call a function, and Node frees it after the last call.
+        // Shared references are sound, since all changes go through the RefCells.
         unsafe {
             sys::napi_get_instance_data(env.raw(), &raw mut data);
             &*data.cast::<Self>()
@@ -53,15 +54,15 @@ impl Environment {
         self.registry.borrow_mut()
     }
 
-    /// Who waits for multiplexers here.
+    /// The backend of this runtime.
     pub(super) fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// Has the host's loop told when an epoll descriptor is readable.
+    /// Has the event loop call `on_ready` when a multiplexer's epoll descriptor is readable.
     ///
     /// # Errors
-    /// An error number, negative.
+    /// As `LoopWatch::start`.
     pub(super) fn watch(
         &self,
         env: &Env,
@@ -79,41 +80,41 @@ impl Environment {
         });
         let watch = LoopWatch::start(env, backend, fd, call)?;
         let entry = LoopEntry { watch, _on_ready: on_ready, referenced: false };
-        self.watches.borrow_mut().insert(multiplexer.raw(), entry);
+        self.entries.borrow_mut().insert(multiplexer.raw(), entry);
         Ok(())
     }
 
     pub(super) fn unwatch(&self, multiplexer: Handle) {
-        self.watches.borrow_mut().remove(&multiplexer.raw());
+        self.entries.borrow_mut().remove(&multiplexer.raw());
     }
 
-    /// Whether a pending wait of this multiplexer is to keep the process alive.
+    /// Sets whether JavaScript references the multiplexer.
     pub(super) fn set_referenced(&self, multiplexer: Handle, referenced: bool) {
-        if let Some(entry) = self.watches.borrow_mut().get_mut(&multiplexer.raw()) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&multiplexer.raw()) {
             entry.referenced = referenced;
-            entry
-                .watch
-                .set_referenced(referenced || self.registry.borrow().is_referenced(multiplexer));
+            let has_output = self.registry.borrow().is_referenced(multiplexer);
+            entry.watch.set_referenced(referenced || has_output);
         }
     }
 
-    /// Queued output keeps the process alive: after calls that may have begun or ended some.
+    /// References multiplexers with queued output, and unreferences those without. To be called after every call that
+    /// may have filled or emptied a queue.
     pub(super) fn update_references(&self) {
         if !self.registry.borrow().has_reference_changes() {
             return;
         }
         let changed = self.registry.borrow_mut().take_reference_changes();
         for multiplexer in changed {
-            if let Some(entry) = self.watches.borrow().get(&multiplexer.raw()) {
-                entry.watch.set_referenced(
-                    entry.referenced || self.registry.borrow().is_referenced(multiplexer),
-                );
+            if let Some(entry) = self.entries.borrow().get(&multiplexer.raw()) {
+                let has_output = self.registry.borrow().is_referenced(multiplexer);
+                entry.watch.set_referenced(entry.referenced || has_output);
             }
         }
     }
-    /// Closes all that is open.
+
+    /// Closes all sources and multiplexers.
     pub(super) fn close(&self) {
-        self.watches.borrow_mut().clear();
+        self.entries.borrow_mut().clear();
         *self.registry.borrow_mut() = Registry::new();
     }
 }

@@ -42,7 +42,7 @@ macro_rules! fast {
         $(#[$($attribute:tt)*])*
         pub fn $name:ident(
             $environment:ident: &Environment
-            $(, $argument:ident: $type:ident $(<$inner:ident>)?)*
+            $(, $argument:ident: $type:ident $(<$inner:ident>)?)* $(,)?
         ) -> i32 $body:block
     ) => {
         $(#[$($attribute)*])*

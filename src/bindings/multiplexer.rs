@@ -49,7 +49,13 @@ fast! {
     /// Registers a socket or listener; -EEXIST when it is registered already.
     /// Interest bits: 1 read, 2 write, 4 prefetch. Modes: 0 edge, 1 level, 2 oneshot.
     #[napi]
-    pub fn add(environment: &Environment, multiplexer: i32, handle: i32, interest: u32, mode: u32) -> i32 {
+    pub fn add(
+        environment: &Environment,
+        multiplexer: i32,
+        handle: i32,
+        interest: u32,
+        mode: u32,
+    ) -> i32 {
         let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
         let added = environment.registry().add(
             Handle::from_raw(multiplexer),
@@ -104,7 +110,14 @@ fast! {
     /// `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 detached.
     /// The first `used` bytes of `into` stay as they are.
     #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number")]
-    pub fn wait(environment: &Environment, multiplexer: i32, timeout: i32, events: Bytes, into: Bytes, used: i32) -> i32 {
+    pub fn wait(
+        environment: &Environment,
+        multiplexer: i32,
+        timeout: i32,
+        events: Bytes,
+        into: Bytes,
+        used: i32,
+    ) -> i32 {
         if events.overlaps(&into) {
             return NOT_BYTES;
         }

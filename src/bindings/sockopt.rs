@@ -9,7 +9,7 @@ use super::{count, status};
 use crate::core::Handle;
 use crate::sys;
 
-/// `getsockopt(2)`: how many bytes of `into` the kernel filled.
+/// `getsockopt(2)`: returns the number of bytes written to `into`.
 #[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
 pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };

@@ -19,7 +19,11 @@ fast! {
     /// there is nothing to receive.
     #[napi(ts_args_type = "handle: number, into: Uint8Array, offset?: number, length?: number")]
     pub fn receive(
-        environment: &Environment, handle: i32, into: Bytes, offset: Option<i32>, length: Option<i32>
+        environment: &Environment,
+        handle: i32,
+        into: Bytes,
+        offset: Option<i32>,
+        length: Option<i32>,
     ) -> i32 {
         let mut into = into;
         let Some(into) = into.part_mut(Part::new(offset, length)) else { return NOT_BYTES };
@@ -50,7 +54,11 @@ fast! {
     /// (the queue is full), 4 closed.
     #[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
     pub fn send(
-        environment: &Environment, handle: i32, bytes: Bytes, offset: Option<i32>, length: Option<i32>
+        environment: &Environment,
+        handle: i32,
+        bytes: Bytes,
+        offset: Option<i32>,
+        length: Option<i32>,
     ) -> i32 {
         let Some(bytes) = bytes.part(Part::new(offset, length)) else { return NOT_BYTES };
         send_all(environment, handle, &[IoSlice::new(bytes)])
@@ -80,7 +88,12 @@ fast! {
     /// `flushCorked`.
     #[napi(ts_args_type = "handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number")]
     pub fn write(
-        environment: &Environment, handle: i32, bytes: Bytes, cork: bool, offset: Option<i32>, length: Option<i32>
+        environment: &Environment,
+        handle: i32,
+        bytes: Bytes,
+        cork: bool,
+        offset: Option<i32>,
+        length: Option<i32>,
     ) -> i32 {
         let Some(bytes) = bytes.part(Part::new(offset, length)) else { return NOT_BYTES };
         let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));

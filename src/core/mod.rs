@@ -1,4 +1,4 @@
-//! What a socket is and what a multiplexer does, over `sys`; no unsafe code and no JavaScript.
+//! Sockets, listeners and multiplexers, over `sys`; no unsafe code and no Node-API.
 
 #![forbid(unsafe_code)]
 

@@ -1,57 +1,63 @@
-//! What is known of a descriptor's readiness: the one place that interprets epoll's bits.
+//! The readiness of a descriptor. Only this module interprets epoll's flags.
 
 use crate::sys::flags;
 
-const READ_FLAGS: u32 = flags::IN | flags::RDHUP | flags::HUP | flags::ERR;
-const WRITE_FLAGS: u32 = flags::OUT | flags::HUP | flags::ERR;
+/// The flags after which a read does not block.
+const READ_READY: u32 = flags::IN | flags::RDHUP | flags::HUP | flags::ERR;
+
+/// The flags after which a write does not block.
+const WRITE_READY: u32 = flags::OUT | flags::HUP | flags::ERR;
+
+/// The flags that epoll always reports, requested or not: `epoll_ctl(2)`.
 const ALWAYS_REPORTED: u32 = flags::HUP | flags::ERR;
 
-/// What is known about one direction.
+/// The readiness of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Not ready; the next edge will say so.
+    /// Not ready: epoll reports an edge when it becomes ready.
     NotReady,
-    /// Was ready when last told or used; only the kernel knows whether it still is.
+    /// Was ready when it was reported or used last; poll(2) says whether it still is.
     Unverified,
-    /// Ready, and not told yet.
+    /// Ready, and not reported yet.
     Ready,
 }
 
-/// Both directions of a descriptor, and its last words from the kernel.
+/// The readiness of both directions of a descriptor.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     read: State,
     write: State,
-    /// The kernel's RDHUP, HUP, ERR and PRI, as last heard.
+    /// RDHUP, HUP, ERR and PRI, as epoll or poll reported them last.
     flags: u32,
-    /// A HUP or ERR that has not been told yet.
+    /// Whether there is a HUP or ERR that is not reported yet.
     alarm: bool,
 }
 
 impl Readiness {
-    pub(crate) const UNKNOWN: Self =
+    /// The readiness of a new descriptor.
+    pub(crate) const UNVERIFIED: Self =
         Self { read: State::Unverified, write: State::Unverified, flags: 0, alarm: false };
 
-    /// Takes in what an edge says.
+    /// Merges the flags of an edge-triggered event.
     pub(crate) fn merge(&mut self, flags: u32) {
-        if flags & READ_FLAGS != 0 {
+        if flags & READ_READY != 0 {
             self.read = State::Ready;
         }
-        if flags & WRITE_FLAGS != 0 {
+        if flags & WRITE_READY != 0 {
             self.write = State::Ready;
         }
         self.flags |= flags & (flags::RDHUP | ALWAYS_REPORTED | flags::PRI);
         self.alarm |= flags & ALWAYS_REPORTED != 0;
     }
 
-    /// Replaces an unverified state by what poll(2) says.
+    /// Replaces unverified readiness by the flags that poll(2) returned.
     pub(crate) fn verify(&mut self, polled: u32) {
-        let verdict = |happened| if happened { State::Ready } else { State::NotReady };
+        let state = |ready| if ready { State::Ready } else { State::NotReady };
         if self.read == State::Unverified {
-            self.read = verdict(polled & READ_FLAGS != 0);
+            self.read = state(polled & READ_READY != 0);
         }
         if self.write == State::Unverified {
-            self.write = verdict(polled & WRITE_FLAGS != 0);
+            self.write = state(polled & WRITE_READY != 0);
         }
         self.flags = polled & (flags::RDHUP | ALWAYS_REPORTED) | self.flags & flags::PRI;
     }
@@ -64,12 +70,12 @@ impl Readiness {
         self.write == State::Ready
     }
 
-    /// Whether there is nothing to tell, whoever asks for what.
+    /// Whether there is nothing to report, whatever the interest is.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.can_read() && !self.can_write() && !self.alarm
     }
 
-    /// Whether there is a doubt about a direction that is asked for.
+    /// Whether one of these directions has to be verified.
     pub(crate) fn is_unverified(&self, read: bool, write: bool) -> bool {
         read && self.read == State::Unverified || write && self.write == State::Unverified
     }
@@ -82,53 +88,54 @@ impl Readiness {
         self.flags & flag != 0
     }
 
-    /// Whether bytes may wait that nobody has taken yet.
-    pub(crate) fn may_hold_input(&self) -> bool {
+    /// Whether the kernel may have input.
+    pub(crate) fn may_have_input(&self) -> bool {
         self.read != State::NotReady
     }
 
-    /// The news has been told: whether it lasts is in doubt from here on.
-    pub(crate) fn set_reported(&mut self, writable_lasts: bool) {
+    /// Marks what is ready as reported: it is unverified from then on. Without `level_triggered`, writable is reported
+    /// again only by the next edge.
+    pub(crate) fn set_reported(&mut self, level_triggered: bool) {
         if self.read == State::Ready {
             self.read = State::Unverified;
         }
         if self.write == State::Ready {
-            self.write = if writable_lasts { State::Unverified } else { State::NotReady };
+            self.write = if level_triggered { State::Unverified } else { State::NotReady };
         }
         self.alarm = false;
     }
 
-    /// Puts both directions in doubt: somebody asks anew.
+    /// Makes both directions unverified.
     pub(crate) fn invalidate(&mut self) {
         self.read = State::Unverified;
         self.write = State::Unverified;
     }
 
-    /// The kernel said EAGAIN to a reader.
+    /// Takes note that a read returned EAGAIN.
     pub(crate) fn would_block_reader(&mut self) {
         self.read = State::NotReady;
         self.flags &= !flags::PRI;
     }
 
-    /// The kernel said EAGAIN to a writer: its next edge will say when to go on.
+    /// Takes note that a write returned EAGAIN.
     pub(crate) fn would_block_writer(&mut self) {
         self.write = State::NotReady;
     }
 
-    /// The kernel spoke of a socket whose connect has not got anywhere: its OUT|HUP means nothing.
-    pub(crate) fn forget(&mut self) {
+    /// Drops all flags of a socket that is not connected: epoll reports it as OUT|HUP, which means nothing.
+    pub(crate) fn clear(&mut self) {
         *self = Self { read: State::NotReady, write: State::NotReady, flags: 0, alarm: false };
     }
 
-    /// Bytes were taken. `short` says that fewer came than there was room for.
+    /// Takes note of a read or accept that succeeded. `short` says that it returned fewer bytes than there was room
+    /// for.
     ///
     /// # Notes
-    /// A short read means that the kernel is empty, unless an end or an error waits behind the
-    /// bytes, or recv(2) stopped at the urgent mark, where tcp(7) splits the stream.
+    /// After a short read the kernel is empty, unless an end or an error follows the bytes, or recv(2) stopped at the
+    /// urgent mark: tcp(7).
     pub(crate) fn took(&mut self, short: bool) {
-        let inconclusive = flags::RDHUP | ALWAYS_REPORTED | flags::PRI;
-        self.read =
-            if short && !self.has(inconclusive) { State::NotReady } else { State::Unverified };
+        let more = flags::RDHUP | ALWAYS_REPORTED | flags::PRI;
+        self.read = if short && !self.has(more) { State::NotReady } else { State::Unverified };
     }
 }
 
@@ -136,32 +143,32 @@ impl Readiness {
 mod tests {
     use super::{Readiness, flags};
 
-    fn heard(flags: u32) -> Readiness {
-        let mut readiness = Readiness::UNKNOWN;
+    fn merged(flags: u32) -> Readiness {
+        let mut readiness = Readiness::UNVERIFIED;
         readiness.merge(flags);
         readiness
     }
 
     #[test]
     fn a_short_read_means_drained() {
-        let mut readiness = heard(flags::IN);
+        let mut readiness = merged(flags::IN);
         readiness.took(true);
         assert!(!readiness.can_read() && !readiness.is_unverified(true, false));
     }
 
     #[test]
-    fn a_short_read_before_a_fin_does_not() {
+    fn a_short_read_before_an_end_does_not_mean_drained() {
         for flag in [flags::RDHUP, flags::HUP, flags::ERR, flags::PRI] {
-            let mut readiness = heard(flags::IN | flag);
+            let mut readiness = merged(flags::IN | flag);
             readiness.took(true);
             assert!(readiness.is_unverified(true, false), "{flag:#x}");
         }
     }
 
     #[test]
-    fn a_full_read_leaves_a_doubt_that_poll_settles() {
+    fn poll_verifies_readiness_after_a_full_read() {
         for (polled, ready) in [(flags::IN, true), (0, false), (flags::OUT, false)] {
-            let mut readiness = heard(flags::IN);
+            let mut readiness = merged(flags::IN);
             readiness.took(false);
             readiness.verify(polled);
             assert_eq!(readiness.can_read(), ready);
@@ -169,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn peer_shutdown_is_readable_and_not_writable() {
-        let readiness = heard(flags::RDHUP);
+    fn a_peer_shutdown_is_readable_and_not_writable() {
+        let readiness = merged(flags::RDHUP);
         assert!(readiness.can_read() && !readiness.can_write() && !readiness.has_alarm());
     }
 
     #[test]
-    fn an_alarm_is_told_once() {
-        let mut readiness = heard(flags::ERR);
+    fn an_error_is_reported_once() {
+        let mut readiness = merged(flags::ERR);
         assert!(readiness.has_alarm());
         readiness.set_reported(false);
         assert!(!readiness.has_alarm() && readiness.has(flags::ERR));

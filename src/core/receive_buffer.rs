@@ -1,32 +1,32 @@
-//! Where a wait puts what it receives ahead.
+//! The buffer that a wait prefetches into.
 
 use std::ops::Range;
 
-/// The most bytes that a wait receives of one socket. Whoever sends more at a time is received from by its owner, into
-/// an array that holds it.
+/// The most bytes that a wait prefetches of one socket. A socket that had as many is received from by its owner.
 pub(crate) const PREFETCH_LIMIT: usize = 2048;
 
-/// Each part begins at a multiple of it, as Node's own chunks do.
+/// Each chunk begins at a multiple of it, as the chunks of Node's buffer pool do.
 const ALIGNMENT: usize = 8;
 
-/// A byte array that is filled from one end.
+/// A byte array that is filled from its start.
 pub(crate) struct ReceiveBuffer<'a> {
     bytes: &'a mut [u8],
     used: usize,
 }
 
 impl<'a> ReceiveBuffer<'a> {
-    /// What follows the `used` bytes is free.
+    /// A buffer whose first `used` bytes are in use.
     pub(crate) fn new(bytes: &'a mut [u8], used: usize) -> Self {
         Self { bytes, used }
     }
 
-    /// One that nothing fits into.
+    /// A buffer without room.
     pub(crate) fn none() -> Self {
         Self::new(&mut [], 0)
     }
 
-    /// Lets `fill` write into the next space, where one is left; it returns how many bytes it wrote.
+    /// Calls `fill` with the next `PREFETCH_LIMIT` bytes, if there are as many; `fill` returns the number of bytes that
+    /// it wrote. Returns their range.
     pub(crate) fn receive<E>(
         &mut self,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
@@ -46,7 +46,7 @@ mod tests {
     use crate::sys::Errno;
 
     #[test]
-    fn parts_follow_each_other_while_a_window_is_left() {
+    fn chunks_follow_each_other_until_less_than_the_limit_is_left() {
         let mut bytes = [0; 2 * PREFETCH_LIMIT];
         let mut buffer = ReceiveBuffer::new(&mut bytes, 0);
         let mut receive = |count| buffer.receive(|_| Ok::<_, Errno>(count));
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_received_takes_no_room() {
+    fn a_receive_without_bytes_takes_no_room() {
         let mut bytes = [0; PREFETCH_LIMIT];
         let mut buffer = ReceiveBuffer::new(&mut bytes, 0);
         assert_eq!(buffer.receive(|_| Err(Errno::AGAIN)), None);

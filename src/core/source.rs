@@ -1,4 +1,4 @@
-//! Whatever a multiplexer can watch, and its registration in one.
+//! A source: anything that a multiplexer can report events of, and its registration.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
@@ -13,23 +13,23 @@ use crate::sys::{Errno, flags};
 pub(crate) enum Kind {
     Socket(Socket),
     Listener(Listener),
-    /// Somebody else's descriptor: watched, never read, written or closed.
+    /// A descriptor of the program: registered, and never read, written or closed here.
     Foreign(RawFd, Readiness),
 }
 
-/// A registration in a multiplexer.
+/// The registration of a source with a multiplexer.
 pub(super) struct Registration {
-    /// The multiplexer's slot.
+    /// The slot of the multiplexer.
     pub(super) multiplexer: u32,
     pub(super) interest: Interest,
     pub(super) mode: Mode,
-    /// The flags that the kernel watches for.
+    /// The flags that epoll monitors; 0 when the descriptor is not in its interest list.
     pub(super) epoll_flags: u32,
-    /// Whether the source stands on the ready list.
+    /// Whether the source is on the ready list.
     pub(super) listed: bool,
-    /// One-shot, and told.
+    /// Whether a oneshot registration has been reported.
     pub(super) disabled: bool,
-    /// Whether queued output of this source holds the multiplexer, and with it the process.
+    /// Whether the source counts in `Multiplexer::references`.
     pub(super) referenced: bool,
 }
 
@@ -43,7 +43,6 @@ impl Source {
         Self { kind, registration: None }
     }
 
-    /// Whether it is here only as long as it is watched.
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.kind, Kind::Foreign(..))
     }
@@ -57,7 +56,7 @@ impl Source {
     }
 
     /// # Errors
-    /// EBADF for somebody else's descriptor, or one that is gone.
+    /// EBADF for a descriptor of the program, and after a failed connect.
     pub(super) fn own_fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         match &self.kind {
             Kind::Socket(socket) => socket.fd(),
@@ -82,7 +81,7 @@ impl Source {
         }
     }
 
-    /// Takes in an edge; tells whether work was left over that no further edge will announce.
+    /// Merges the flags of an edge-triggered event. Returns whether work is left for which there will be no edge.
     pub(super) fn merge(&mut self, flags: u32) -> bool {
         match &mut self.kind {
             Kind::Socket(socket) => socket.merge(flags),
@@ -97,19 +96,18 @@ impl Source {
         }
     }
 
-    /// Replaces unverified states by what poll(2) says, which knows nothing of what was put back.
+    /// Replaces unverified readiness by the flags that poll(2) returned. Unread bytes are not in the kernel.
     pub(super) fn verify(&mut self, polled: u32) {
-        let ours = if self.has_unread() { flags::IN } else { 0 };
-        self.readiness_mut().verify(polled | ours);
+        let unread = if self.has_unread() { flags::IN } else { 0 };
+        self.readiness_mut().verify(polled | unread);
     }
 
-    /// Whether input waits that was put back, and has left the kernel.
     pub(super) fn has_unread(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.has_unread())
     }
 
-    /// Whether what these bits tell of may be received at once. An end or an error is left to the
-    /// owner: it is met behind all that came before.
+    /// Whether a wait prefetches the bytes that these event bits report. An end or an error is left to the owner, who
+    /// receives the bytes before it first.
     pub(super) fn is_prefetched(&self, bits: u32) -> bool {
         let (Kind::Socket(socket), Some(registration)) = (&self.kind, &self.registration) else {
             return false;
@@ -118,20 +116,19 @@ impl Source {
         is_input && registration.interest.prefetch && !socket.receives_large()
     }
 
-    /// Whether queued output waits.
     pub(super) fn has_output(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.has_output())
     }
 
-    /// Whether the source is here only to connect and to empty its queue, and has.
+    /// Whether a flush-only registration, or a socket that is closing, has nothing left to do.
     pub(super) fn should_detach(&self) -> bool {
         let Kind::Socket(socket) = &self.kind else { return false };
-        let unasked = |registration: &Registration| registration.interest == Interest::NONE;
-        let is_guest = self.registration.as_ref().is_some_and(unasked);
-        socket.is_finished() || is_guest && !socket.awaits_writable() && !socket.discards()
+        let is_flush_only =
+            self.registration.as_ref().is_some_and(|it| it.interest == Interest::NONE);
+        socket.is_finished() || is_flush_only && !socket.awaits_writable() && !socket.discards()
     }
 
-    /// What the owner asks for and may still be told.
+    /// The part of the interest that can be reported now.
     pub(super) fn reportable(&self) -> Interest {
         let Some(registration) = &self.registration else { return Interest::NONE };
         if registration.disabled {
@@ -140,8 +137,8 @@ impl Source {
         let Interest { read, write, .. } = registration.interest;
         match &self.kind {
             Kind::Socket(socket) => {
-                let (read, write) =
-                    (read && socket.reports_readable(), write && socket.reports_writable());
+                let read = read && socket.reports_readable();
+                let write = write && socket.reports_writable();
                 Interest { read, write, ..registration.interest }
             }
             Kind::Listener(_) => Interest { read, ..Interest::NONE },
@@ -149,29 +146,32 @@ impl Source {
         }
     }
 
-    /// The flags that epoll has to watch for now. PRI is watched for since it marks where a read
-    /// stops short; edge-triggered, it does not spin.
+    /// The flags that epoll has to monitor now.
+    ///
+    /// # Notes
+    /// PRI marks the position at which a read stops short: tcp(7). Edge-triggered, an unread urgent byte is reported
+    /// once.
     pub(super) fn needed_flags(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
-        let asked = if registration.disabled { Interest::NONE } else { registration.interest };
+        let interest = if registration.disabled { Interest::NONE } else { registration.interest };
         let (read, write) = match &self.kind {
             Kind::Socket(socket) => (
-                asked.read && socket.reports_readable() || socket.discards(),
-                asked.write || socket.awaits_writable(),
+                interest.read && socket.reports_readable() || socket.discards(),
+                interest.write || socket.awaits_writable(),
             ),
-            _ => (asked.read, asked.write),
+            _ => (interest.read, interest.write),
         };
-        let mut needed_flags = flags::ET;
+        let mut needed = flags::ET;
         if read {
-            needed_flags |= flags::IN | flags::RDHUP | flags::PRI;
+            needed |= flags::IN | flags::RDHUP | flags::PRI;
         }
         if write {
-            needed_flags |= flags::OUT;
+            needed |= flags::OUT;
         }
-        needed_flags
+        needed
     }
 
-    /// The bits to report, 0 when there are none.
+    /// The bits of the event to report, 0 for none.
     pub(super) fn pending_bits(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
         let readiness = self.readiness();
@@ -201,8 +201,8 @@ impl Source {
         bits
     }
 
-    /// Whether an exhausted listener is to be left alone for now.
-    pub(super) fn backs_off(&self) -> bool {
+    /// Whether it is a listener in accept back-off.
+    pub(super) fn is_backing_off(&self) -> bool {
         let Kind::Listener(listener) = &self.kind else { return false };
         listener.back_off.is_some_and(|end| end > Instant::now())
     }
@@ -211,19 +211,19 @@ impl Source {
         matches!(&self.kind, Kind::Socket(socket) if socket.is_closing())
     }
 
-    /// Whether a doubt about a direction that is asked for has to be settled.
+    /// Whether a direction that can be reported is unverified. Edge-triggered, writable is unverified only after
+    /// `modify`.
     pub(super) fn is_unverified(&self) -> bool {
         let Some(registration) = &self.registration else { return false };
         let reportable = self.reportable();
-        // An edge tells writable once; a doubt about it comes from somebody asking anew.
         self.readiness().is_unverified(reportable.read, reportable.write) && !registration.disabled
     }
 
-    /// The bits have been reported.
+    /// Marks the pending event as reported.
     pub(super) fn set_reported(&mut self) {
         let Some(registration) = &mut self.registration else { return };
         registration.disabled = registration.mode == Mode::Oneshot;
-        let level = registration.mode == Mode::Level;
-        self.readiness_mut().set_reported(level);
+        let level_triggered = registration.mode == Mode::Level;
+        self.readiness_mut().set_reported(level_triggered);
     }
 }

@@ -1,4 +1,4 @@
-//! The thread, and what wakes it besides the descriptor.
+//! The thread, and the eventfd that wakes it.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::sys::{Errno, EventFd, PollFd, flags, poll};
 
-/// poll(2) passes over a negative descriptor.
-const NONE: RawFd = -1;
+/// poll(2) ignores a negative descriptor.
+const NO_DESCRIPTOR: RawFd = -1;
 
-/// As ps(1) and a debugger name the thread: at most 15 bytes.
+/// The name of the thread, as ps(1) shows it: at most 15 bytes, `pthread_setname_np(3)`.
 const NAME: &str = "m-socket";
 
 struct Shared {
@@ -18,11 +18,11 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// What resumes a thread that has reported; none of them keeps its descriptor open.
+/// Resumes a thread. It does not keep the thread's eventfd open.
 pub(crate) struct Resumer(Weak<Shared>);
 
 impl Resumer {
-    /// Of no effect once the waiter has gone.
+    /// Has the thread poll its descriptor again. Without effect after the thread has ended.
     pub(crate) fn resume(&self) {
         if let Some(shared) = self.0.upgrade() {
             shared.event_fd.signal();
@@ -30,12 +30,12 @@ impl Resumer {
     }
 }
 
-/// A waiter whose thread has not been started.
+/// A thread that is not started yet.
 pub(crate) struct PollThreadBuilder(Arc<Shared>);
 
 impl PollThreadBuilder {
     /// # Errors
-    /// EMFILE and the like of `eventfd(2)`.
+    /// EMFILE, ENFILE, ENOMEM of eventfd(2).
     pub(crate) fn new() -> Result<Self, Errno> {
         Ok(Self(Arc::new(Shared { event_fd: EventFd::new()?, stopped: AtomicBool::new(false) })))
     }
@@ -44,11 +44,11 @@ impl PollThreadBuilder {
         Resumer(Arc::downgrade(&self.0))
     }
 
-    /// Starts the thread: `on_ready` runs on it once, and once again for each time that it is resumed.
-    /// The descriptor has to stay open as long as the waiter lives.
+    /// Starts the thread. It calls `on_ready` when `fd` is readable, and again only after it was resumed. `fd` stays
+    /// open until the thread is dropped.
     ///
     /// # Errors
-    /// EAGAIN when there can be no more threads.
+    /// EAGAIN when no thread can be created: `pthread_create(3)`.
     pub(crate) fn start(
         self,
         fd: RawFd,
@@ -64,7 +64,7 @@ impl PollThreadBuilder {
     }
 }
 
-/// A thread that tells when a descriptor is readable; dropping it ends and joins it.
+/// A thread that polls a descriptor. Dropping it ends and joins the thread.
 pub(crate) struct PollThread {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -81,18 +81,19 @@ impl Drop for PollThread {
 }
 
 fn run(fd: RawFd, shared: &Shared, on_ready: &dyn Fn()) {
-    let mut active = true;
+    let mut paused = false;
     loop {
-        let polled = if active { fd } else { NONE };
-        let [mut signalled, mut ready] =
+        let polled = if paused { NO_DESCRIPTOR } else { fd };
+        let [mut signal, mut ready] =
             [shared.event_fd.fd(), polled].map(|fd| PollFd::new(fd, flags::IN));
-        let mut asked = [signalled, ready];
-        // EINTR answers nothing, and the question is put anew.
-        if poll(&mut asked, -1).is_ok() {
-            [signalled, ready] = asked;
+        let mut requests = [signal, ready];
+        // After EINTR the loop polls again.
+        if poll(&mut requests, -1).is_ok() {
+            [signal, ready] = requests;
         }
-        let was_signalled = signalled.flags() != 0;
-        // Before the look at `stopped`: a read of an eventfd takes all rings, also the one that came last.
+        let was_signalled = signal.flags() != 0;
+        // Cleared before `stopped` is read: a read of an eventfd takes all signals, also one that was sent after
+        // poll(2).
         if was_signalled {
             shared.event_fd.clear();
         }
@@ -100,9 +101,9 @@ fn run(fd: RawFd, shared: &Shared, on_ready: &dyn Fn()) {
             return;
         }
         if was_signalled {
-            active = true;
+            paused = false;
         } else if ready.flags() != 0 {
-            active = false;
+            paused = true;
             on_ready();
         }
     }
@@ -116,10 +117,10 @@ mod tests {
     use super::PollThreadBuilder;
     use crate::sys::{Errno, EventFd};
 
-    /// More than it takes, even under valgrind.
-    const PATIENCE: Duration = Duration::from_secs(100);
+    /// Long enough for a run under valgrind.
+    const TIMEOUT: Duration = Duration::from_secs(100);
 
-    /// Starts a thread, has it report, resumes it, and drops it so much later.
+    /// Starts a thread, waits for its report, resumes it, and drops it after some spins.
     fn resume_and_drop(spins: usize) -> Result<(), Errno> {
         let target = EventFd::new()?;
         target.signal();
@@ -127,7 +128,7 @@ mod tests {
         let resumer = builder.resumer();
         let (sender, received) = mpsc::channel();
         let thread = builder.start(target.fd(), move || assert_eq!(sender.send(()), Ok(())))?;
-        assert_eq!(received.recv_timeout(PATIENCE), Ok(()));
+        assert_eq!(received.recv_timeout(TIMEOUT), Ok(()));
         target.clear();
         resumer.resume();
         for _ in 0..spins {
@@ -138,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_that_is_dropped_while_it_is_being_armed_ends() {
+    fn a_thread_that_is_dropped_while_it_is_resumed_ends() {
         let (end, ended) = mpsc::channel();
         std::thread::spawn(move || end.send((0..2000).try_for_each(resume_and_drop)));
-        assert_eq!(ended.recv_timeout(PATIENCE), Ok(Ok(())));
+        assert_eq!(ended.recv_timeout(TIMEOUT), Ok(Ok(())));
     }
 }

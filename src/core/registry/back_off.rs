@@ -1,4 +1,7 @@
-//! A listener's back-off.
+//! Accept back-off: listeners of a process that is out of descriptors or memory.
+//!
+//! accept(2) fails with EMFILE, ENFILE, ENOBUFS or ENOMEM and leaves the connection in the backlog. epoll(7) does not
+//! report a new edge for it, so that the multiplexer makes the listener's readiness unverified after a time.
 
 use std::time::Instant;
 
@@ -7,14 +10,7 @@ use crate::core::handle::Token;
 use crate::core::source::Kind;
 
 impl Registry {
-    pub(super) fn back_off_end(&self, token: Token) -> Option<Instant> {
-        match &self.sources.get(token)?.kind {
-            Kind::Listener(listener) => listener.back_off,
-            _ => None,
-        }
-    }
-
-    /// A listener met the limit of descriptors or memory: no edge will come for those who wait.
+    /// Adds a listener to those in back-off, once.
     pub(super) fn back_off(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
         let Some(registration) = &source.registration else { return };
@@ -25,7 +21,15 @@ impl Registry {
         }
     }
 
-    /// Listeners whose back-off is over are in doubt again.
+    /// When the back-off of a listener ends; `None` for a source that is not in back-off.
+    pub(super) fn back_off_end(&self, token: Token) -> Option<Instant> {
+        match &self.sources.get(token)?.kind {
+            Kind::Listener(listener) => listener.back_off,
+            _ => None,
+        }
+    }
+
+    /// Ends the back-offs of a multiplexer's listeners that are over.
     pub(super) fn end_back_offs(&mut self, token: Token) {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
         if multiplexer.backing_off.is_empty() {
@@ -48,6 +52,6 @@ impl Registry {
                 listener.back_off = None;
             }
         }
-        self.list_ready(token);
+        self.push_ready(token);
     }
 }

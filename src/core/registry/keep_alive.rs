@@ -1,10 +1,10 @@
-//! Who keeps the process alive: sources with queued output.
+//! Queued output keeps the process alive: a multiplexer is referenced while one of its sources has any.
 
 use super::Registry;
 use crate::core::handle::Handle;
 
 impl Registry {
-    /// Counts sources with queued output, and notes when the first comes and the last goes.
+    /// Counts a source with queued output in, or out again.
     pub(super) fn set_reference(&mut self, slot: u32, referenced: bool) {
         let Some(multiplexer) = self.multiplexers.at_mut(slot) else { return };
         let before = multiplexer.references;
@@ -16,7 +16,7 @@ impl Registry {
         }
     }
 
-    /// Whether queued output has to keep the process alive for this multiplexer.
+    /// Whether queued output keeps the process alive for this multiplexer.
     pub(crate) fn is_referenced(&self, handle: Handle) -> bool {
         self.multiplexers.by_handle(handle).is_some_and(|multiplexer| multiplexer.references > 0)
     }
@@ -25,6 +25,7 @@ impl Registry {
         !self.reference_changes.is_empty()
     }
 
+    /// The multiplexers for which `is_referenced` has changed since the last call.
     pub(crate) fn take_reference_changes(&mut self) -> Vec<Handle> {
         std::mem::take(&mut self.reference_changes)
     }

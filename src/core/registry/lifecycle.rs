@@ -1,4 +1,4 @@
-//! Sources and multiplexers are opened and closed.
+//! How sources and multiplexers are opened and closed.
 
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -11,57 +11,71 @@ use crate::core::source::{Kind, Source};
 use crate::sys::{self, Address, Errno, Family};
 
 impl Registry {
+    /// `epoll_create1(2)`.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM; ENFILE also when all handles are in use.
     pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
         let multiplexer = Multiplexer::new()?;
         self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
     }
 
-    /// The epoll descriptor itself: for Node's loop to watch.
+    /// The epoll descriptor, for the event loop.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
     pub(crate) fn epoll_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
         let multiplexer = self.multiplexers.by_handle(handle).ok_or(Errno::BADF)?;
         Ok(multiplexer.epoll.as_raw_fd())
     }
 
-    /// Closes the epoll descriptor; its sources are deregistered and live on.
+    /// Closes the epoll descriptor. Its sockets and listeners are deregistered and stay open.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
     pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
-        let here = |source: &Source| {
-            source
-                .registration
-                .as_ref()
-                .is_some_and(|registration| registration.multiplexer == token.slot)
+        let is_registered_here = |source: &Source| {
+            source.registration.as_ref().is_some_and(|it| it.multiplexer == token.slot)
         };
-        self.sources.remove_all(|source| here(source) && source.is_foreign());
-        for source in self.sources.values_mut().filter(|source| here(source)) {
+        self.sources.remove_all(|source| is_registered_here(source) && source.is_foreign());
+        for source in self.sources.values_mut().filter(|source| is_registered_here(source)) {
             source.registration = None;
         }
         self.multiplexers.remove(token);
         Ok(())
     }
 
-    /// A socket that is neither bound nor connected.
+    /// `socket(2)`: a socket that is neither bound nor connected.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM, EAFNOSUPPORT.
     pub(crate) fn open(&mut self, family: Family) -> Result<Handle, Errno> {
         let fd = sys::socket(family)?;
         self.insert(Kind::Socket(Socket::new(fd, family != Family::Unix)))
     }
 
-    /// Somebody's connected descriptor.
+    /// Takes ownership of a connected or connecting descriptor.
+    ///
+    /// # Errors
+    /// EEXIST for a descriptor that is in the registry already; the errors of `Socket::adopt`.
     pub(crate) fn adopt_socket(&mut self, fd: RawFd) -> Result<Handle, Errno> {
-        self.check_unregistered(fd)?;
+        self.check_unknown(fd)?;
         let socket = Socket::adopt(fd)?;
         self.insert(Kind::Socket(socket))
     }
 
-    /// Somebody's bound or listening descriptor.
+    /// Takes ownership of a bound or listening descriptor.
+    ///
+    /// # Errors
+    /// EEXIST for a descriptor that is in the registry already; the errors of `Listener::adopt`.
     pub(crate) fn adopt_listener(&mut self, fd: RawFd, backlog: i32) -> Result<Handle, Errno> {
-        self.check_unregistered(fd)?;
+        self.check_unknown(fd)?;
         let listener = Listener::adopt(fd, backlog)?;
         self.insert(Kind::Listener(listener))
     }
 
-    /// # Errors
-    /// EEXIST when the descriptor is ours already, or watched.
-    fn check_unregistered(&self, fd: RawFd) -> Result<(), Errno> {
+    fn check_unknown(&self, fd: RawFd) -> Result<(), Errno> {
         if self.sources.values().any(|source| source.raw_fd() == Some(fd)) {
             return Err(Errno::EXIST);
         }
@@ -73,11 +87,18 @@ impl Registry {
         Ok(token.handle())
     }
 
+    /// `bind(2)`.
+    ///
+    /// # Errors
+    /// As bind(2); EBADF for a handle that is neither a socket's nor a listener's.
     pub(crate) fn bind(&mut self, handle: Handle, address: &Address) -> Result<(), Errno> {
         sys::bind(self.fd(handle)?, address)
     }
 
-    /// Makes a listener of a bound socket, under the same handle.
+    /// `listen(2)` on a bound socket, which becomes a listener under the same handle.
+    ///
+    /// # Errors
+    /// EADDRINUSE; EINVAL for a handle that is not a socket's.
     pub(crate) fn listen(&mut self, handle: Handle, backlog: i32) -> Result<(), Errno> {
         let source = self.source_mut(handle)?;
         let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::INVAL) };
@@ -86,6 +107,11 @@ impl Registry {
         Ok(())
     }
 
+    /// `accept4(2)`.
+    ///
+    /// # Errors
+    /// EAGAIN when no connection is pending; EMFILE, ENFILE, ENOBUFS, ENOMEM, with the listener in back-off; EINVAL for
+    /// a handle that is not a listener's.
     pub(crate) fn accept(&mut self, handle: Handle) -> Result<Handle, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
@@ -101,11 +127,18 @@ impl Registry {
         }
     }
 
+    /// `connect(2)`. Its outcome is reported as readiness.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
     pub(crate) fn connect(&mut self, handle: Handle, to: &Address) -> Result<(), Errno> {
         self.socket(handle)?.connect(to)
     }
 
-    /// Gracefully: a queue goes out first. A descriptor of somebody else is only let go of.
+    /// Closes a socket gracefully, a listener at once; a descriptor of the program is only deregistered.
+    ///
+    /// # Errors
+    /// EBADF for a stale handle.
     pub(crate) fn close(&mut self, handle: Handle) -> Result<CloseResult, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
@@ -120,12 +153,26 @@ impl Registry {
     }
 
     fn close_after_queue(&mut self, token: Token) -> CloseResult {
-        let watched = self.sources.get(token).is_some_and(|source| source.registration.is_some());
-        self.refresh(token);
-        if watched { CloseResult::AfterQueue } else { CloseResult::Unregistered }
+        let registered = self.sources.get(token).is_some_and(|it| it.registration.is_some());
+        self.update_registration(token);
+        if registered { CloseResult::AfterQueue } else { CloseResult::Unregistered }
     }
 
-    /// Gives an adopted listener back to whoever handed its descriptor in.
+    /// Closes a socket at once, by RST.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
+    pub(crate) fn reset(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.socket(handle)?.reset();
+        self.remove_source(token);
+        Ok(())
+    }
+
+    /// Frees a listener's handle and leaves its descriptor open.
+    ///
+    /// # Errors
+    /// EBADF for a stale handle.
     pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
         self.deregister(token);
@@ -135,15 +182,7 @@ impl Registry {
         Ok(())
     }
 
-    /// At once, by RST.
-    pub(crate) fn reset(&mut self, handle: Handle) -> Result<(), Errno> {
-        let token = self.token(handle)?;
-        self.socket(handle)?.reset();
-        self.remove_source(token);
-        Ok(())
-    }
-
-    /// Lets go of the multiplexer, then of the descriptor, then of the slot.
+    /// Deregisters a source, closes its descriptor and frees its slot.
     fn remove_source(&mut self, token: Token) {
         self.deregister(token);
         self.sources.remove(token);

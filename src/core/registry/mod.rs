@@ -1,4 +1,4 @@
-//! All sources and multiplexers of one environment: a Node process's main thread, or a worker.
+//! All sources and multiplexers of one environment: the main thread of a process, or a worker.
 
 mod back_off;
 mod keep_alive;
@@ -19,27 +19,29 @@ use super::socket::Socket;
 use super::source::{Kind, Source};
 use crate::sys::{EpollEvent, Errno, PollFd};
 
-/// How many events one `epoll_wait(2)` fetches.
+/// The most events that one `epoll_wait(2)` returns.
 const EVENTS_PER_WAIT: usize = 1000;
 
 pub(crate) struct Registry {
     sources: Slab<Source>,
     multiplexers: Slab<Multiplexer>,
-    /// Multiplexers that began or ceased to hold queued output since this was last asked for.
+    /// Multiplexers that got their first or lost their last source with queued output.
     reference_changes: Vec<Handle>,
+    /// The buffer of `epoll_wait(2)`.
     events: Vec<EpollEvent>,
+    /// The buffer of `poll(2)`.
     poll_requests: Vec<(Token, PollFd)>,
-    /// Sockets whose small writes wait for the end of a batch.
+    /// Sockets with corked writes.
     corked: Vec<Token>,
 }
 
-/// What became of a source that its owner has closed.
+/// The result of `close`, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseResult {
     Closed = 0,
-    /// A multiplexer sends the queue first, and then says that the source has left.
+    /// The multiplexer flushes the queue, closes the socket and reports it as detached.
     AfterQueue = 1,
-    /// As before, but no multiplexer watches the socket yet.
+    /// The same, once the socket is registered with a multiplexer.
     Unregistered = 2,
 }
 
@@ -55,24 +57,30 @@ impl Registry {
         }
     }
 
-    /// Runs `act` on a socket, and then keeps its registration in step with what became of it.
+    /// Runs `action` on a socket, and updates its registration.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's; the error of `action`.
     pub(crate) fn with_socket<T>(
         &mut self,
         handle: Handle,
-        act: impl FnOnce(&mut Socket) -> Result<T, Errno>,
+        action: impl FnOnce(&mut Socket) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
         let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::BADF) };
         let had_output = socket.has_output();
-        let result = act(socket);
+        let result = action(socket);
         if had_output || socket.has_output() || socket.is_closed() {
-            self.refresh(token);
+            self.update_registration(token);
         }
         result
     }
 
-    /// A socket for a call that leaves its queue and its state alone.
+    /// A socket, for an action after which its registration stays as it is.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
     pub(crate) fn socket(&mut self, handle: Handle) -> Result<&mut Socket, Errno> {
         match &mut self.source_mut(handle)?.kind {
             Kind::Socket(socket) => Ok(socket),
@@ -81,10 +89,15 @@ impl Registry {
     }
 
     /// The descriptor of a socket or listener.
+    ///
+    /// # Errors
+    /// EBADF for any other handle, and after a failed connect.
     pub(crate) fn fd(&self, handle: Handle) -> Result<BorrowedFd<'_>, Errno> {
         self.sources.by_handle(handle).ok_or(Errno::BADF)?.own_fd()
     }
 
+    /// # Errors
+    /// As `fd`.
     pub(crate) fn raw_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
         self.fd(handle).map(|fd| fd.as_raw_fd())
     }

@@ -1,4 +1,7 @@
-//! The ready list of a multiplexer.
+//! The ready list of a multiplexer: sources to report, in order.
+//!
+//! An edge puts a source on the list, and it stays there until it is drained. So a source that was not drained is
+//! reported again, although epoll(7) does not report its edge again.
 
 use super::Registry;
 use crate::core::handle::Token;
@@ -8,8 +11,8 @@ use crate::core::source::Kind;
 use crate::sys::{self, PollFd, flags};
 
 impl Registry {
-    /// Puts a source on its multiplexer's ready list, once.
-    pub(super) fn list_ready(&mut self, token: Token) {
+    /// Appends a source to the ready list of its multiplexer, once.
+    pub(super) fn push_ready(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let Some(registration) = &mut source.registration else { return };
         if registration.listed {
@@ -21,23 +24,23 @@ impl Registry {
         }
     }
 
-    /// Strikes from the ready list whoever has been drained since; poll(2) answers the doubts.
+    /// Verifies the first `limit` sources with unverified readiness by poll(2), and removes those that are not ready.
     pub(super) fn verify_ready(&mut self, token: Token, limit: usize) {
         self.end_back_offs(token);
-        self.retain_reportable(token);
+        self.retain_ready(token);
         let Some(multiplexer) = self.multiplexers.get(token) else { return };
-        let mut poll_requests = std::mem::take(&mut self.poll_requests);
-        poll_requests.extend(
+        let mut requests = std::mem::take(&mut self.poll_requests);
+        requests.extend(
             multiplexer.ready.iter().filter_map(|token| self.poll_request(*token)).take(limit),
         );
-        if !poll_requests.is_empty() {
-            self.poll_unverified(&mut poll_requests);
-            self.retain_reportable(token);
+        if !requests.is_empty() {
+            self.poll_unverified(&mut requests);
+            self.retain_ready(token);
         }
-        self.poll_requests = poll_requests;
+        self.poll_requests = requests;
     }
 
-    /// The poll(2) request that a source on the ready list needs, if any.
+    /// The request for a source on the list; `None` when it has an event to report, and so is ready.
     fn poll_request(&self, token: Token) -> Option<(Token, PollFd)> {
         let source = self.sources.get(token)?;
         if source.pending_bits() != 0 {
@@ -47,22 +50,22 @@ impl Registry {
         Some((token, PollFd::new(fd, flags::IN | flags::OUT | flags::RDHUP)))
     }
 
-    fn poll_unverified(&mut self, poll_requests: &mut Vec<(Token, PollFd)>) {
-        let mut polled: Vec<PollFd> =
-            poll_requests.iter().map(|(_, poll_request)| *poll_request).collect();
-        // With a timeout of 0 there is no EINTR; ENOMEM leaves the doubts for the next turn.
+    /// `poll(2)`. After ENOMEM the readiness stays unverified until the next wait.
+    fn poll_unverified(&mut self, requests: &mut Vec<(Token, PollFd)>) {
+        let mut polled: Vec<PollFd> = requests.iter().map(|(_, request)| *request).collect();
         if sys::poll(&mut polled, 0).is_ok() {
-            for ((token, _), answer) in poll_requests.iter().zip(&polled) {
+            for ((token, _), result) in requests.iter().zip(&polled) {
                 if let Some(source) = self.sources.get_mut(*token) {
-                    source.verify(answer.flags());
+                    source.verify(result.flags());
                 }
             }
         }
-        poll_requests.clear();
+        requests.clear();
     }
 
-    /// Leaves on the ready list, once each, those with something to report or to verify. One that was removed and added again may stand there twice.
-    fn retain_reportable(&mut self, token: Token) {
+    /// Removes sources that have nothing to report and nothing to verify, and the second entry of a source that was
+    /// removed from the multiplexer and added again.
+    fn retain_ready(&mut self, token: Token) {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
         let sources = &mut self.sources;
         multiplexer.ready.retain(|listed| {
@@ -84,6 +87,7 @@ impl Registry {
         }
     }
 
+    /// Reports the sources at the head of the list, at most `limit` of them and each once.
     pub(super) fn report_ready(
         &mut self,
         token: Token,
@@ -107,7 +111,7 @@ impl Registry {
         reported
     }
 
-    /// What a listed source has to report; one that may have more goes to the list's end.
+    /// The event of a source that was taken from the list. A source that may still be ready is appended again.
     fn take_event(
         &mut self,
         multiplexer: Token,
@@ -121,7 +125,7 @@ impl Registry {
         }
         let received = if source.is_prefetched(bits) {
             let handle = token.handle();
-            buffer.receive(|space| self.with_socket(handle, |socket| socket.receive(space)))
+            buffer.receive(|part| self.with_socket(handle, |socket| socket.receive(part)))
         } else {
             None
         };
@@ -132,7 +136,7 @@ impl Registry {
             source.registration.as_mut().filter(|it| it.multiplexer == multiplexer.slot)?;
         registration.listed = false;
         if stays {
-            self.list_ready(token);
+            self.push_ready(token);
         }
         if failed {
             self.deregister(token);

@@ -13,7 +13,7 @@ impl Registry {
     /// Registers a socket or listener.
     ///
     /// # Errors
-    /// EEXIST when it has a multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
+    /// EEXIST when it is registered already; ENOSPC (`max_user_watches`), ENOMEM; EBADF for a stale handle.
     pub(crate) fn add(
         &mut self,
         multiplexer: Handle,
@@ -26,10 +26,11 @@ impl Registry {
         self.register(slot, token, interest, mode)
     }
 
-    /// Registers somebody else's descriptor.
+    /// Registers a descriptor that stays the program's.
     ///
     /// # Errors
-    /// EBADF, EPERM for what epoll cannot watch (a regular file), EEXIST when it is watched here.
+    /// EBADF for a closed descriptor; EPERM for one that epoll does not support (a regular file); EEXIST when it is
+    /// registered with this multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
     pub(crate) fn add_descriptor(
         &mut self,
         multiplexer: Handle,
@@ -38,8 +39,8 @@ impl Registry {
         mode: Mode,
     ) -> Result<Handle, Errno> {
         let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
-        sys::is_descriptor(fd)?;
-        let source = Source::new(Kind::Foreign(fd, Readiness::UNKNOWN));
+        sys::check_open(fd)?;
+        let source = Source::new(Kind::Foreign(fd, Readiness::UNVERIFIED));
         let token = self.sources.insert(source).ok_or(Errno::NFILE)?;
         if let Err(errno) = self.register(slot, token, interest, mode) {
             self.sources.remove(token);
@@ -74,18 +75,18 @@ impl Registry {
             }
             return Err(errno);
         }
-        self.refresh(token);
-        // What was put back has left the kernel: no edge will tell of it.
+        self.update_registration(token);
+        // Unread bytes are not in the kernel, so that epoll does not report them.
         if self.sources.get(token).is_some_and(Source::has_unread) {
-            self.list_ready(token);
+            self.push_ready(token);
         }
         Ok(())
     }
 
-    /// Changes interest and mode, and asks the kernel anew; re-arms a one-shot.
+    /// Changes interest and mode, enables a oneshot registration again, and makes the readiness unverified.
     ///
     /// # Errors
-    /// ENOENT when the source is not in this multiplexer.
+    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle; ENOMEM.
     pub(crate) fn modify(
         &mut self,
         multiplexer: Handle,
@@ -100,17 +101,19 @@ impl Registry {
             registration.mode = mode;
             registration.disabled = false;
         }
-        // Whoever backs off would only meet the same limit: it is looked at again in its time.
-        if !source.backs_off() {
+        // A listener in back-off would hit the limit again.
+        if !source.is_backing_off() {
             source.readiness_mut().invalidate();
         }
         self.extend_epoll_flags(token)?;
-        self.list_ready(token);
+        self.push_ready(token);
         Ok(())
     }
 
+    /// Deregisters a source.
+    ///
     /// # Errors
-    /// ENOENT when the source is not in this multiplexer.
+    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle.
     pub(crate) fn remove(&mut self, multiplexer: Handle, handle: Handle) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
         self.deregister(token);
@@ -130,48 +133,52 @@ impl Registry {
         }
     }
 
-    /// Makes the kernel watch for all that the source needs now. What it watches for beyond that
-    /// is taken back only when it fires: most interest that ends soon begins anew.
+    /// `EPOLL_CTL_ADD` or `EPOLL_CTL_MOD`, if epoll does not monitor all flags that the source needs.
+    ///
+    /// Flags that are not needed any more stay until they fire: most of them are needed again soon.
     pub(super) fn extend_epoll_flags(&mut self, token: Token) -> Result<(), Errno> {
         let Some(source) = self.sources.get_mut(token) else { return Ok(()) };
-        let needed_flags = source.needed_flags();
+        let needed = source.needed_flags();
         let Some(fd) = source.raw_fd() else { return Ok(()) };
         let Some(registration) = &mut source.registration else { return Ok(()) };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else {
             return Ok(());
         };
-        let wanted = registration.epoll_flags | needed_flags;
+        let extended = registration.epoll_flags | needed;
         if registration.epoll_flags == 0 {
-            multiplexer.epoll.add(fd, wanted, token.raw())?;
-        } else if wanted != registration.epoll_flags {
-            multiplexer.epoll.modify(fd, wanted, token.raw())?;
+            multiplexer.epoll.add(fd, extended, token.raw())?;
+        } else if extended != registration.epoll_flags {
+            multiplexer.epoll.modify(fd, extended, token.raw())?;
         }
-        registration.epoll_flags = wanted;
+        registration.epoll_flags = extended;
         Ok(())
     }
 
-    /// Narrows what the kernel watches for to what is needed; readiness that holds fires anew.
+    /// `EPOLL_CTL_MOD` to the flags that the source needs. What is ready is reported again.
     pub(super) fn narrow_epoll_flags(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        let needed_flags = source.needed_flags();
+        let needed = source.needed_flags();
         let Some(fd) = source.raw_fd() else { return };
         let Some(registration) = &mut source.registration else { return };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
-        // Only ENOMEM could come of it, and then the wider watch stays.
-        if multiplexer.epoll.modify(fd, needed_flags, token.raw()).is_ok() {
-            registration.epoll_flags = needed_flags;
+        // After ENOMEM the old flags stay.
+        if multiplexer.epoll.modify(fd, needed, token.raw()).is_ok() {
+            registration.epoll_flags = needed;
         }
     }
 
-    /// `EPOLL_CTL_DEL` before `close(2)`, always: a duplicate of the descriptor anywhere would keep
-    /// the registration alive under a number that is dead here.
+    /// `EPOLL_CTL_DEL`, always before close(2).
+    ///
+    /// # Notes
+    /// epoll(7): a registration ends only when all duplicates of the descriptor are closed. Until then it reports
+    /// events, and cannot be deleted, since its number is closed in this process.
     pub(super) fn deregister(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let fd = source.raw_fd();
         let Some(registration) = source.registration.take() else { return };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
         if let (Some(fd), true) = (fd, registration.epoll_flags != 0) {
-            // EBADF: somebody else's descriptor, closed before it was removed here.
+            // EBADF: the program has closed a descriptor of its own before it removed it.
             let _ = multiplexer.epoll.delete(fd);
         }
         if registration.referenced {
@@ -179,8 +186,8 @@ impl Registry {
         }
     }
 
-    /// After anything that may have changed a socket's queue or its life.
-    pub(super) fn refresh(&mut self, token: Token) {
+    /// Updates a registration after a change of its socket's queue or state.
+    pub(super) fn update_registration(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         if let Kind::Socket(socket) = &source.kind
             && socket.is_closed()
@@ -195,12 +202,12 @@ impl Registry {
             self.set_reference(slot, has_output);
         }
         if has_output {
-            // ENOMEM leaves the queue to the next flush.
+            // After ENOMEM the queue waits for the next flush.
             let _ = self.extend_epoll_flags(token);
         }
     }
 
-    /// A failed connect: the descriptor goes at once, the news of it stays.
+    /// Closes the descriptor of a failed connect. The failure is still reported.
     fn discard_failed_connect(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let fd = source.raw_fd();
@@ -208,7 +215,6 @@ impl Registry {
             if let (Some(fd), Some(registration)) = (fd, &mut source.registration)
                 && let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer)
             {
-                // It stands there: it has not left.
                 let _ = multiplexer.epoll.delete(fd);
                 registration.epoll_flags = 0;
             }
@@ -220,6 +226,6 @@ impl Registry {
             let slot = registration.multiplexer;
             self.set_reference(slot, false);
         }
-        self.list_ready(token);
+        self.push_ready(token);
     }
 }

@@ -1,4 +1,4 @@
-//! Calls on one socket that its registration has to follow.
+//! Actions on a socket that also change its registration.
 
 use super::Registry;
 use crate::core::handle::Handle;
@@ -6,15 +6,21 @@ use crate::core::source::Kind;
 use crate::sys::{self, Errno, PollFd, Shutdown, flags};
 
 impl Registry {
-    /// Gives input back that a wait has received ahead, and whose owner does not want it now.
+    /// Takes received bytes back. The next wait reports the socket as readable.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
     pub(crate) fn unread(&mut self, handle: Handle, bytes: &[u8]) -> Result<(), Errno> {
         let token = self.token(handle)?;
         self.socket(handle)?.unread(bytes);
-        self.list_ready(token);
+        self.push_ready(token);
         Ok(())
     }
 
-    /// Takes what there is room for. Gathered, it waits for a flush.
+    /// `send(2)` of as many bytes as there is room for. A corked write waits for `flush_corked`.
+    ///
+    /// # Errors
+    /// As `Socket::write`.
     pub(crate) fn write(
         &mut self,
         handle: Handle,
@@ -32,12 +38,12 @@ impl Registry {
         Ok(taken)
     }
 
-    /// Sends corked writes; returns of how many sockets.
+    /// Flushes all sockets with corked writes, and returns their number.
     pub(crate) fn flush_corked(&mut self) -> usize {
         let mut corked = std::mem::take(&mut self.corked);
         let count = corked.len();
         for token in corked.drain(..) {
-            // One that was flushed or closed since has nothing to send here.
+            // EBADF: the socket was closed meanwhile.
             let _ =
                 self.with_socket(token.handle(), |socket| Ok(socket.is_corked() && socket.flush()));
         }
@@ -45,35 +51,46 @@ impl Registry {
         count
     }
 
-    /// Ends one half or both: reading at once, writing after the queue.
+    /// `shutdown(2)`: of the reading half at once, of the writing half after the queue.
+    ///
+    /// # Errors
+    /// ENOTCONN when the socket is not connected; EBADF for a handle that is not a socket's.
     pub(crate) fn shutdown(&mut self, handle: Handle, how: Shutdown) -> Result<(), Errno> {
         let token = self.token(handle)?;
         self.socket(handle)?.shutdown(how)?;
-        // Input that is only dropped is watched for, whatever the owner asks for.
+        // Discarded input needs EPOLLIN, whatever the interest is.
         self.extend_epoll_flags(token)
     }
 
-    /// Sleeps this thread until a socket is ready, or for `timeout` milliseconds: the one thing
-    /// that waits on a socket, and only where its owner wants that.
+    /// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. No
+    /// other call blocks on a socket.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is neither a socket's nor a listener's; ENOMEM.
     pub(crate) fn sleep_on(&self, handle: Handle, write: bool, timeout: i32) -> Result<(), Errno> {
-        let wanted = if write { flags::OUT } else { flags::IN };
-        let question = PollFd::new(self.raw_fd(handle)?, wanted);
-        match sys::poll(&mut [question], timeout) {
+        let flags = if write { flags::OUT } else { flags::IN };
+        let request = PollFd::new(self.raw_fd(handle)?, flags);
+        match sys::poll(&mut [request], timeout) {
             Err(Errno::INTR) => Ok(()),
             result => result,
         }
     }
 
-    /// A connect that failed is thrown away at once; its outcome waits to be told or met.
+    /// The state of a socket, see `Socket::state_bits`. The descriptor of a failed connect is closed.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
     pub(crate) fn state_bits(&mut self, handle: Handle) -> Result<i32, Errno> {
         let bits = self.socket(handle)?.state_bits();
         let token = self.token(handle)?;
-        self.refresh(token);
+        self.update_registration(token);
         Ok(bits)
     }
 
-    /// Sets a kernel option, and remembers one that would make close(2) wait: accepted
-    /// connections inherit it.
+    /// `setsockopt(2)`. Takes note of an option that makes close(2) block; accepted connections inherit it.
+    ///
+    /// # Errors
+    /// As setsockopt(2).
     pub(crate) fn set_option(
         &mut self,
         handle: Handle,
@@ -82,7 +99,7 @@ impl Registry {
         value: &[u8],
     ) -> Result<(), Errno> {
         sys::set_option(self.fd(handle)?, level, name, value)?;
-        if sys::makes_close_wait(level, name, value) {
+        if sys::makes_close_block(level, name, value) {
             match &mut self.source_mut(handle)?.kind {
                 Kind::Socket(socket) => socket.lingers = true,
                 Kind::Listener(listener) => listener.lingers = true,

@@ -1,4 +1,4 @@
-//! Waiting: epoll events come in, events for the owner go out, in order of arrival.
+//! Waiting for events.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,17 @@ use crate::core::source::Kind;
 use crate::sys::{Errno, flags};
 
 impl Registry {
-    /// Sleeps until there is something to report, the time is up or a listener's back-off ends, and passes the
-    /// events to `report`, at most `limit` of them. What comes for those who want it so is received
-    /// into `buffer` at once: one batch of `recv(2)`, and one call across the seam for all.
+    /// `epoll_wait(2)`: blocks until there are events, until the timeout, or until an accept back-off ends. Calls
+    /// `report` with each event, at most `limit` of them, and returns their number. Prefetches into `buffer`.
     ///
-    /// `timeout` is in milliseconds, -1 without end. Signals do not shorten it: `epoll_wait(2)` is
-    /// begun anew with what is left.
+    /// `timeout` is in milliseconds; -1 blocks without limit.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
     ///
     /// # Notes
-    /// While the ready list is not empty, `epoll_wait` is still called, with no timeout: neither
-    /// those who were ready before nor those who are now starve.
+    /// After EINTR the wait continues with the rest of the timeout. While the ready list is not empty, `epoll_wait(2)`
+    /// is called with a timeout of 0: neither the sources on the list nor those that become ready starve.
     pub(crate) fn wait(
         &mut self,
         handle: Handle,
@@ -34,19 +35,22 @@ impl Registry {
             .map(|timeout| Instant::now() + Duration::from_millis(timeout));
         loop {
             self.verify_ready(token, limit);
-            let timeout = if timeout == 0 { 0 } else { self.epoll_timeout(token, deadline) };
-            self.collect_events(token, timeout)?;
-            let reported = self.report_detached(token, limit, &mut report);
+            let epoll_timeout = if timeout == 0 { 0 } else { self.epoll_timeout(token, deadline) };
+            self.collect_events(token, epoll_timeout)?;
+            let detached = self.report_detached(token, limit, &mut report);
             let reported =
-                reported + self.report_ready(token, limit - reported, buffer, &mut report);
+                detached + self.report_ready(token, limit - detached, buffer, &mut report);
             if reported > 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(reported);
             }
         }
     }
 
-    /// Does what needs no owner: empties queues, completes closes. Edges turn into entries of the
-    /// ready list. Tells only who has left.
+    /// Collects events without blocking: flushes queues, completes closes, and fills the ready list. Reports only
+    /// detached sources.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
     pub(crate) fn service(
         &mut self,
         handle: Handle,
@@ -58,8 +62,10 @@ impl Registry {
         Ok(self.report_detached(token, limit, &mut report))
     }
 
-    /// How long a wait could sleep now: 0 when there is something to report, else milliseconds until a listener's
-    /// back-off ends, or -1.
+    /// The milliseconds for which a wait would block: 0 when there are events, -1 for no limit.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
     pub(crate) fn idle(&mut self, handle: Handle, limit: usize) -> Result<i32, Errno> {
         let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
         self.verify_ready(token, limit);
@@ -79,15 +85,15 @@ impl Registry {
         }
     }
 
-    /// One `epoll_wait(2)`, and what each of its events sets in motion.
+    /// Calls `epoll_wait(2)` once and merges its events.
     fn collect_events(&mut self, token: Token, timeout: i32) -> Result<(), Errno> {
         let mut events = std::mem::take(&mut self.events);
         let waited = match self.multiplexers.get(token) {
             Some(multiplexer) => multiplexer.epoll.wait(&mut events, timeout),
             None => Err(Errno::BADF),
         };
-        for edge in events.iter().take(waited.unwrap_or(0)) {
-            self.merge(token, Token::from_raw(edge.token()), edge.flags());
+        for event in events.iter().take(waited.unwrap_or(0)) {
+            self.merge(token, Token::from_raw(event.token()), event.flags());
         }
         self.events = events;
         match waited {
@@ -96,26 +102,26 @@ impl Registry {
         }
     }
 
-    /// An edge; one of a source that has left in the meantime finds nothing.
+    /// Merges the flags of an edge-triggered event. The token of a source that was removed meanwhile finds nothing.
     fn merge(&mut self, multiplexer: Token, token: Token, flags: u32) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        let left_over = source.merge(flags);
+        let has_more = source.merge(flags);
         if source.should_detach() {
             return self.detach(multiplexer, token);
         }
-        let unneeded =
+        let is_unneeded =
             flags & (flags::IN | flags::RDHUP) != 0 && source.needed_flags() & flags::IN == 0;
-        let has_news = source.pending_bits() != 0;
-        if left_over || unneeded {
+        let is_pending = source.pending_bits() != 0;
+        if has_more || is_unneeded {
             self.narrow_epoll_flags(token);
         }
-        self.refresh(token);
-        if has_news {
-            self.list_ready(token);
+        self.update_registration(token);
+        if is_pending {
+            self.push_ready(token);
         }
     }
 
-    /// A queue has gone out, and nothing else kept its socket here.
+    /// Deregisters a source that has nothing left to do here, and closes a socket that is closing.
     fn detach(&mut self, multiplexer: Token, token: Token) {
         self.deregister(token);
         if let Some(source) = self.sources.get_mut(token)
@@ -145,7 +151,7 @@ impl Registry {
     }
 }
 
-/// Rounded up: a wait must not end before its time.
+/// Rounds up, since a wait must not end before its timeout.
 fn milliseconds_until(end: Instant) -> i32 {
     let left = end.saturating_duration_since(Instant::now());
     i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)

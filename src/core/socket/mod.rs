@@ -1,4 +1,4 @@
-//! One stream socket: its life, its two halves, its queue.
+//! A stream socket: its state, its two halves and its send queue.
 
 mod connect;
 mod end;
@@ -16,56 +16,56 @@ use send::Flushed;
 use state::Failure;
 pub(crate) use state::{Call, State};
 
-/// How many calls one turn spends on a socket's queue or on input that nobody reads.
+/// The most system calls that a wait makes for one socket's queue, or for its discarded input.
 const CALLS_PER_TURN: usize = 16;
 
 #[allow(clippy::struct_excessive_bools, reason = "the halves of a connection end independently")]
 pub(crate) struct Socket {
-    /// `None` once a failed connect has been thrown away.
+    /// `None` after a failed connect.
     fd: Option<OwnedFd>,
     state: State,
-    /// Closed by its owner; its queue is still going out.
+    /// Closed by its owner; the queue is being flushed.
     closing: bool,
     pub(super) readiness: Readiness,
     pub(super) queue: SendQueue,
     failure: Option<Failure>,
-    /// The peer's end has been received, or the reading half was shut down here.
+    /// Whether the peer's end has been received, or the reading half was shut down here.
     read_ended: bool,
-    /// The reading half was shut down here: what still comes is discarded.
+    /// Whether the reading half was shut down here, so that input is discarded.
     read_shut: bool,
-    /// Nothing more is taken to be sent.
+    /// Whether no more bytes are accepted for sending.
     write_ended: bool,
-    /// shutdown(2) of the writing half follows the queue.
-    shutdown_due: bool,
-    /// Whether a short read tells that the kernel is empty; not so where descriptors can be
-    /// passed, since recv(2) stops at each set of them: unix(7).
+    /// Whether shutdown(2) of the writing half follows the queue.
+    shutdown_pending: bool,
+    /// Whether the kernel is empty after a short read. It may not be in a Unix socket: recv(2) stops at passed
+    /// descriptors, see unix(7).
     short_read_means_empty: bool,
-    /// What is queued waits for the end of a batch, not for the kernel.
+    /// Whether the queued bytes are corked: they wait for a flush, not for the kernel.
     corked: bool,
-    /// The last receive took more than a wait's window holds.
+    /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes.
     receives_large: bool,
-    /// Bytes that have been received and put back.
+    /// Bytes that were received and given back.
     unread: Option<Box<[u8]>>,
-    /// `SO_LINGER` would make close(2) wait.
+    /// Whether `SO_LINGER` would make close(2) block.
     pub(super) lingers: bool,
     received: u64,
     sent: u64,
 }
 
 impl Socket {
-    /// A socket that is connected already, or that `connect` is called on next.
+    /// A socket that is connected, or on which `connect` is called next.
     pub(crate) fn new(fd: OwnedFd, is_tcp: bool) -> Self {
         Self {
             fd: Some(fd),
             state: State::Open,
             closing: false,
-            readiness: Readiness::UNKNOWN,
+            readiness: Readiness::UNVERIFIED,
             queue: SendQueue::new(),
             failure: None,
             read_ended: false,
             read_shut: false,
             write_ended: false,
-            shutdown_due: false,
+            shutdown_pending: false,
             short_read_means_empty: is_tcp,
             corked: false,
             receives_large: false,
@@ -76,11 +76,11 @@ impl Socket {
         }
     }
 
-    /// Takes over somebody's descriptor.
+    /// Takes ownership of a connected or connecting descriptor.
     ///
     /// # Errors
-    /// EBADF, ENOTSOCK, EPROTOTYPE when it is no stream socket; ENOTCONN when it is neither
-    /// connected nor connecting. The descriptor then stays as it was.
+    /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; ENOTCONN when it is neither connected nor
+    /// connecting. The descriptor then stays open and the caller's.
     pub(crate) fn adopt(fd: RawFd) -> Result<Self, Errno> {
         let (fd, (state, is_tcp)) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
@@ -89,7 +89,7 @@ impl Socket {
         Ok(Self { state, ..Self::new(fd, is_tcp) })
     }
 
-    /// `listen(2)` on a bound socket, which gives its descriptor up to the listener.
+    /// `listen(2)` on a bound socket. Its descriptor becomes the listener's.
     ///
     /// # Errors
     /// EADDRINUSE when another socket listens on the port.
@@ -100,7 +100,7 @@ impl Socket {
     }
 
     /// # Errors
-    /// EBADF once the descriptor is gone.
+    /// EBADF when the descriptor is closed, as after a failed connect.
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.fd.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
     }
@@ -109,7 +109,7 @@ impl Socket {
         self.fd.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Bytes received and bytes that the kernel took.
+    /// The number of bytes received, and of bytes that the kernel took to send.
     pub(crate) fn totals(&self) -> (u64, u64) {
         (self.received, self.sent)
     }
@@ -126,22 +126,22 @@ impl Socket {
         self.queue.set_limit(limit);
     }
 
-    /// Whether so much comes at a time that its owner had better receive it.
+    /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes, so that the owner receives the next ones.
     pub(super) fn receives_large(&self) -> bool {
         self.receives_large
     }
 
-    /// Whether bytes wait that have been put back.
+    /// Whether there are bytes that were given back.
     pub(super) fn has_unread(&self) -> bool {
         self.unread.is_some()
     }
 
-    /// Whether a multiplexer may tell that this socket is readable.
+    /// Whether a multiplexer may report the socket as readable.
     pub(super) fn reports_readable(&self) -> bool {
         !self.read_ended && !self.closing
     }
 
-    /// Whether a multiplexer may tell that this socket is writable.
+    /// Whether a multiplexer may report the socket as writable.
     pub(super) fn reports_writable(&self) -> bool {
         match self.state {
             State::Open => !self.write_ended && self.queue.is_empty(),
@@ -150,40 +150,40 @@ impl Socket {
         }
     }
 
-    /// Whether input is read only to be dropped.
+    /// Whether input is discarded.
     pub(super) fn discards(&self) -> bool {
         self.read_shut
     }
 
-    /// Whether output waits for the kernel to have room.
+    /// Whether queued bytes wait for room in the kernel.
     pub(super) fn has_output(&self) -> bool {
         !self.queue.is_empty() && !self.corked
     }
 
-    /// Whether output waits for the end of a batch.
+    /// Whether queued bytes wait for a flush.
     pub(super) fn is_corked(&self) -> bool {
         self.corked && !self.queue.is_empty()
     }
 
-    /// Whether the kernel's next EPOLLOUT is needed, whatever the owner asks for.
+    /// Whether EPOLLOUT is needed, whatever the interest is.
     pub(super) fn awaits_writable(&self) -> bool {
         self.state == State::Connecting || self.has_output()
     }
 
-    /// Takes in an edge: settles a connect, empties the queue, discards what nobody will read.
-    /// Tells whether work was left over that no further edge will announce.
+    /// Merges the flags of an edge-triggered event: finishes a connect, flushes the queue, discards input. Returns
+    /// whether work is left for which there will be no edge.
     pub(super) fn merge(&mut self, flags: u32) -> bool {
         self.readiness.merge(flags);
         if self.state == State::Connecting && self.readiness.can_write() {
             self.finish_connect();
         }
-        let mut left = false;
+        let mut has_more = false;
         if !self.queue.is_empty() && self.readiness.can_write() && self.state != State::Connecting {
-            left |= self.flush_some() == Flushed::More;
+            has_more |= self.flush_some() == Flushed::More;
         }
         if self.read_shut && self.readiness.can_read() {
-            left |= self.discard_input();
+            has_more |= self.discard_input();
         }
-        left
+        has_more
     }
 }

@@ -1,17 +1,18 @@
-//! Bytes in.
+//! Receiving.
 
 use super::{CALLS_PER_TURN, Call, Socket};
 use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::sys::{self, Errno, flags};
 
-/// Where input goes that nobody reads.
-const SCRATCH: usize = 16 * 1024;
+/// The size of the buffer for discarded input, in bytes.
+const DISCARD_SIZE: usize = 16 * 1024;
 
 impl Socket {
-    /// Bytes into the caller's slice; 0 is the peer's end, unless the slice is empty.
+    /// `recv(2)`: returns the number of bytes; 0 is the peer's end, unless `into` is empty.
     ///
     /// # Errors
-    /// EAGAIN when nothing waits; what the connection died of, after all that came before it.
+    /// EAGAIN when there is nothing to receive; the failure of the connection, after all bytes that came before it;
+    /// ENOTCONN after a failed connect.
     pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
         if self.read_shut || into.is_empty() {
             return Ok(0);
@@ -39,7 +40,10 @@ impl Socket {
         }
     }
 
-    /// As `receive`, but the bytes stay.
+    /// `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay.
+    ///
+    /// # Errors
+    /// As `receive`.
     pub(crate) fn peek(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
         if self.read_shut {
             return Ok(0);
@@ -51,7 +55,7 @@ impl Socket {
         sys::peek(self.fd()?, into)
     }
 
-    /// Takes back what was received for an owner who does not want it now: it comes first again.
+    /// Takes received bytes back: the next receive returns them first.
     pub(crate) fn unread(&mut self, bytes: &[u8]) {
         if self.read_shut || self.closing {
             return;
@@ -62,6 +66,7 @@ impl Socket {
         self.readiness.merge(flags::IN);
     }
 
+    /// Receives bytes that were given back.
     fn receive_unread(&mut self, into: &mut [u8]) -> usize {
         let unread = self.unread.take().unwrap_or_default();
         let count = copy(&unread, into);
@@ -72,20 +77,21 @@ impl Socket {
         count
     }
 
-    /// The end has been read. An error that a send met first is the truer reason.
+    /// Takes note of the peer's end. If a send failed before, its error is returned instead: the connection did not end
+    /// regularly.
     fn end_of_stream(&mut self) -> Result<usize, Errno> {
         self.readiness.would_block_reader();
         self.read_ended = true;
         self.failure.map_or(Ok(0), |failure| Err(failure.errno))
     }
 
-    /// Reads and drops input; tells whether some may be left.
+    /// Reads and discards input. Returns whether there may be more.
     pub(super) fn discard_input(&mut self) -> bool {
         self.unread = None;
-        let mut scratch = [0; SCRATCH];
+        let mut buffer = [0; DISCARD_SIZE];
         for _ in 0..CALLS_PER_TURN {
             let Ok(fd) = self.fd() else { return false };
-            match sys::receive(fd, &mut scratch) {
+            match sys::receive(fd, &mut buffer) {
                 Ok(count) if count > 0 => self.received += count as u64,
                 _ => {
                     self.readiness.would_block_reader();
@@ -97,7 +103,7 @@ impl Socket {
     }
 }
 
-/// As much as there is, or as there is room for; tells how much that was.
+/// Copies as many bytes as there is room for, and returns their number.
 fn copy(from: &[u8], into: &mut [u8]) -> usize {
     let count = from.len().min(into.len());
     into.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);

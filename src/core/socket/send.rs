@@ -1,4 +1,4 @@
-//! Bytes out.
+//! Sending.
 
 use std::io::IoSlice;
 
@@ -6,14 +6,14 @@ use super::{CALLS_PER_TURN, Call, Socket, State};
 use crate::core::send_queue::SendStatus;
 use crate::sys::{self, Errno, flags};
 
-/// The largest write, in bytes, that waits for others of its batch.
-const SMALL: usize = 4 * 1024;
+/// The largest write that is corked, in bytes.
+const CORK_LIMIT: usize = 4 * 1024;
 
 impl Socket {
-    /// Hands the pieces to the kernel, and to the queue what it does not take: all or nothing.
+    /// `send(2)` or `sendmsg(2)`; the bytes that the kernel does not take are queued. Takes either all bytes or none.
     ///
     /// # Errors
-    /// ENOTCONN after a failed connect; ENOBUFS and ENOMEM, with nothing taken.
+    /// ENOTCONN after a failed connect; ENOBUFS and ENOMEM, with no bytes taken.
     pub(crate) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
         self.check_alive()?;
         if self.write_ended {
@@ -27,7 +27,7 @@ impl Socket {
         if self.awaits_writable() {
             return Ok(self.enqueue(pieces));
         }
-        match self.hand_over(pieces) {
+        match self.send_now(pieces) {
             Ok(count) if count == total => Ok(SendStatus::Sent),
             Ok(0) | Err(Errno::AGAIN) => Ok(self.enqueue(pieces)),
             Ok(count) => {
@@ -39,6 +39,7 @@ impl Socket {
         }
     }
 
+    /// Queues all bytes or none.
     fn enqueue(&mut self, pieces: &[IoSlice<'_>]) -> SendStatus {
         if !self.queue.has_room() {
             return SendStatus::NotSent;
@@ -47,10 +48,9 @@ impl Socket {
         SendStatus::Queued
     }
 
-    /// Takes as many bytes as the kernel and the queue have room for; the limit holds to the byte.
+    /// `send(2)` of as many bytes as the kernel and the queue have room for. The queue does not exceed its limit.
     ///
-    /// With `cork`, small writes only join the queue until `flush`, so that those of one batch
-    /// leave in one call.
+    /// With `cork`, a small write is only queued, so that one call of `flush` sends several.
     ///
     /// # Errors
     /// ENOTCONN after a failed connect; EPIPE when nothing can be sent any more.
@@ -60,15 +60,15 @@ impl Socket {
             return Err(Errno::PIPE);
         }
         let waits = self.awaits_writable();
-        if waits || cork && bytes.len() <= SMALL && bytes.len() <= self.queue.room() {
+        if waits || cork && bytes.len() <= CORK_LIMIT && bytes.len() <= self.queue.room() {
             self.corked = !waits;
             return Ok(self.enqueue_some(bytes));
         }
-        // What has been gathered so far goes first.
+        // Corked bytes are sent first.
         if self.flush_some() != Flushed::Empty {
             return Ok(self.enqueue_some(bytes));
         }
-        let taken = match self.hand_over(&[IoSlice::new(bytes)]) {
+        let taken = match self.send_now(&[IoSlice::new(bytes)]) {
             Ok(count) => count,
             Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => 0,
             Err(_) => return Err(Errno::PIPE),
@@ -76,28 +76,29 @@ impl Socket {
         Ok(taken + self.enqueue_some(bytes.get(taken..).unwrap_or_default()))
     }
 
-    /// What follows must not overtake what a batch has gathered.
+    /// Sends corked bytes, which must not be overtaken.
     pub(super) fn send_corked(&mut self) {
         if self.corked {
             self.flush_some();
         }
     }
 
+    /// Queues as many bytes as there is room for, and returns their number.
     fn enqueue_some(&mut self, bytes: &[u8]) -> usize {
         let (fits, _) = bytes.split_at(bytes.len().min(self.queue.room()));
         self.queue.push(&[IoSlice::new(fits)], 0);
         fits.len()
     }
 
-    /// Tries to empty the queue; tells whether it is empty now.
+    /// Sends until the queue is empty or the kernel's buffer is full. Returns whether the queue is empty.
     pub(crate) fn flush(&mut self) -> bool {
         self.progress_connect();
-        // A turn's budget that is spent leaves no edge to come: only EAGAIN does.
+        // epoll(7): an edge follows only after EAGAIN.
         while self.state != State::Connecting && self.flush_some() == Flushed::More {}
         self.queue.is_empty()
     }
 
-    /// Sends from the queue until it is empty, the kernel is full or the turn's budget is spent.
+    /// Sends until the queue is empty, the kernel's buffer is full or `CALLS_PER_TURN` calls were made.
     pub(super) fn flush_some(&mut self) -> Flushed {
         self.corked = false;
         for _ in 0..CALLS_PER_TURN {
@@ -114,20 +115,23 @@ impl Socket {
                     self.readiness.would_block_writer();
                     return Flushed::WouldBlock;
                 }
-                Err(errno) => self.lose_writer(errno),
+                Err(errno) => self.fail_writer(errno),
             }
         }
         if !self.queue.is_empty() {
             return Flushed::More;
         }
-        if self.shutdown_due {
+        if self.shutdown_pending {
             self.shutdown_now();
         }
         Flushed::Empty
     }
 
-    /// send(2) or sendmsg(2) until all of the pieces or what the kernel has room for has gone.
-    fn hand_over(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    /// Sends until all pieces are sent or the kernel's buffer is full, and returns the number of bytes.
+    ///
+    /// # Errors
+    /// EAGAIN, ENOBUFS, ENOMEM when no byte was taken; the error that ended the writing half.
+    fn send_now(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
         let mut total = 0;
         for batch in pieces.chunks(sys::MAX_PIECES) {
             let length: usize = batch.iter().map(|piece| piece.len()).sum();
@@ -146,7 +150,7 @@ impl Socket {
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if total > 0 => break,
                 Err(errno @ (Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM)) => return Err(errno),
                 Err(errno) => {
-                    self.lose_writer(errno);
+                    self.fail_writer(errno);
                     return Err(errno);
                 }
             }
@@ -154,20 +158,20 @@ impl Socket {
         Ok(total)
     }
 
-    /// The writing half died. Input that came before is still there, so the socket stays; the
-    /// kernel gives an error out once, so it is kept for the reader.
-    fn lose_writer(&mut self, errno: Errno) {
+    /// Takes note that the writing half failed. The socket stays open for the input that came before. The error is kept
+    /// for the reader: the kernel returns it only once.
+    fn fail_writer(&mut self, errno: Errno) {
         self.fail(errno, Call::Write);
         self.readiness.merge(flags::ERR);
     }
 }
 
-/// How far a flush came.
+/// The result of `flush_some`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
     Empty,
-    /// The kernel is full: an edge will tell when it is not.
+    /// The kernel's buffer is full: an edge follows when there is room.
     WouldBlock,
-    /// The budget of one turn is spent.
+    /// `CALLS_PER_TURN` calls were made; no edge follows.
     More,
 }

@@ -1,4 +1,4 @@
-//! Which events a wait reports.
+//! The events that a wait reports.
 
 use super::{BOTH, Outcome, READ, Rig};
 use crate::core::Mode;
@@ -7,7 +7,7 @@ use crate::core::socket::Call;
 use crate::sys::{Errno, Family, Shutdown};
 
 #[test]
-fn truth_1_what_was_not_drained_is_told_again_and_what_was_is_not() -> Outcome {
+fn truth_1_a_socket_is_reported_again_until_it_is_drained() -> Outcome {
     for (mode, take) in [(Mode::Edge, 6), (Mode::Level, 64)] {
         let mut rig = Rig::new()?;
         let (near, far) = rig.pair()?;
@@ -24,7 +24,7 @@ fn truth_1_what_was_not_drained_is_told_again_and_what_was_is_not() -> Outcome {
 }
 
 #[test]
-fn truth_2_data_and_fin_in_one_edge_delivers_both() -> Outcome {
+fn truth_2_data_and_an_end_in_one_edge_are_both_received() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.send(near, b"abc")?;
@@ -40,7 +40,7 @@ fn truth_2_data_and_fin_in_one_edge_delivers_both() -> Outcome {
 }
 
 #[test]
-fn truth_5_more_ready_than_a_batch_holds_are_told_in_turn() -> Outcome {
+fn truth_5_more_ready_sockets_than_a_batch_holds_are_reported_in_turn() -> Outcome {
     let mut rig = Rig::new()?;
     let mut sockets = Vec::new();
     for _ in 0..5 {
@@ -60,7 +60,7 @@ fn truth_5_more_ready_than_a_batch_holds_are_told_in_turn() -> Outcome {
 }
 
 #[test]
-fn truth_7_an_edge_of_a_closed_socket_never_reaches_the_next_owner_of_its_slot() -> Outcome {
+fn truth_7_an_event_of_a_closed_socket_does_not_reach_the_next_socket() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, READ, Mode::Edge)?;
@@ -74,7 +74,7 @@ fn truth_7_an_edge_of_a_closed_socket_never_reaches_the_next_owner_of_its_slot()
 }
 
 #[test]
-fn truth_26_oneshot_is_silent_until_modified() -> Outcome {
+fn truth_26_a_oneshot_registration_reports_nothing_until_it_is_modified() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, READ, Mode::Oneshot)?;
@@ -88,7 +88,7 @@ fn truth_26_oneshot_is_silent_until_modified() -> Outcome {
 }
 
 #[test]
-fn level_tells_writable_for_as_long_as_it_lasts_and_edge_once() -> Outcome {
+fn writable_is_reported_at_each_wait_by_level_and_once_by_edge() -> Outcome {
     for (mode, again) in [(Mode::Level, 1), (Mode::Edge, 0)] {
         let mut rig = Rig::new()?;
         let (near, _far) = rig.pair()?;
@@ -100,7 +100,7 @@ fn level_tells_writable_for_as_long_as_it_lasts_and_edge_once() -> Outcome {
 }
 
 #[test]
-fn a_refused_connect_is_told_once_and_leaves() -> Outcome {
+fn a_refused_connect_is_reported_once_and_detached() -> Outcome {
     let mut rig = Rig::new()?;
     let address = rig.address.clone();
     rig.registry.close(rig.listener)?;
@@ -122,7 +122,7 @@ fn a_refused_connect_is_told_once_and_leaves() -> Outcome {
 }
 
 #[test]
-fn truth_14_a_listener_is_told_again_until_nobody_waits() -> Outcome {
+fn truth_14_a_listener_is_reported_again_until_no_connection_is_pending() -> Outcome {
     let mut rig = Rig::new()?;
     rig.add(rig.listener, READ, Mode::Edge)?;
     for _ in 0..3 {
@@ -140,7 +140,7 @@ fn truth_14_a_listener_is_told_again_until_nobody_waits() -> Outcome {
 }
 
 #[test]
-fn truth_36_a_refused_registration_is_rolled_back() -> Outcome {
+fn truth_36_a_failed_registration_is_rolled_back() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, _far) = rig.pair()?;
     rig.add(near, READ, Mode::Edge)?;

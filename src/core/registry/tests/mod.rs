@@ -1,4 +1,4 @@
-//! The core alone, on real sockets: no JavaScript, no loop of Node's.
+//! The core on real sockets, without JavaScript and without an event loop.
 
 mod events;
 mod output;
@@ -19,6 +19,7 @@ const BOTH: Interest = Interest { read: true, write: true, prefetch: false };
 const WRITE: Interest = Interest { write: true, ..Interest::NONE };
 const PREFETCH: Interest = Interest { prefetch: true, ..READ };
 
+/// A registry with a multiplexer and a listener.
 struct Rig {
     registry: Registry,
     multiplexer: Handle,
@@ -37,7 +38,7 @@ impl Rig {
         Ok(Self { registry, multiplexer, listener, address })
     }
 
-    /// A connected pair: the connecting side and the accepted one.
+    /// A connected pair: the socket that connected, and the one that was accepted.
     fn pair(&mut self) -> Result<(Handle, Handle), Errno> {
         let near = self.registry.open(Family::Ipv4)?;
         let address = self.address.clone();
@@ -58,7 +59,7 @@ impl Rig {
         self.registry.with_socket(handle, |socket| socket.receive(&mut vec![0; length]))
     }
 
-    /// How many stand on the ready list.
+    /// The length of the ready list.
     fn listed(&self) -> usize {
         let multiplexer = self.registry.multiplexers.by_handle(self.multiplexer);
         multiplexer.map_or(0, |multiplexer| multiplexer.ready.len())
@@ -79,14 +80,15 @@ impl Rig {
         Ok(events)
     }
 
-    /// What one wait has prefetched.
-    fn received(&mut self) -> Result<Vec<u8>, Errno> {
+    /// The bytes that one wait prefetches.
+    fn prefetched(&mut self) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0; 2 * PREFETCH_LIMIT];
         let events = self.wait_into(1000, 1000, &mut ReceiveBuffer::new(&mut bytes, 0))?;
         let parts = events.into_iter().filter_map(|event| bytes.get(event.received));
         Ok(parts.flatten().copied().collect())
     }
 
+    /// The events that one wait reports.
     fn reported(&mut self, timeout: i32) -> Result<Vec<(Handle, u32)>, Errno> {
         let events = self.wait_for(timeout, 1000)?;
         Ok(events.iter().map(|event| (event.handle, event.bits)).collect())

@@ -7,7 +7,7 @@ use crate::core::{Mode, SendStatus};
 use crate::sys::Errno;
 
 #[test]
-fn a_close_behind_a_full_queue_loses_nothing_and_ends_with_a_detached() -> Outcome {
+fn a_graceful_close_sends_the_queue_and_then_reports_detached() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.registry.socket(near)?.set_queue_limit(32 << 20);
@@ -17,7 +17,7 @@ fn a_close_behind_a_full_queue_loses_nothing_and_ends_with_a_detached() -> Outco
     }
     sent += 16384;
     rig.add(near, READ, Mode::Edge)?;
-    assert!(rig.registry.is_referenced(rig.multiplexer), "queued output holds");
+    assert!(rig.registry.is_referenced(rig.multiplexer), "queued output keeps the process alive");
     assert_eq!(rig.registry.close(near)?, CloseResult::AfterQueue);
     let (mut received, mut detached) = (0, false);
     while !detached || received < sent {
@@ -33,21 +33,21 @@ fn a_close_behind_a_full_queue_loses_nothing_and_ends_with_a_detached() -> Outco
 }
 
 #[test]
-fn gathered_writes_leave_together_and_nothing_overtakes_them() -> Outcome {
+fn corked_writes_are_sent_together_and_not_overtaken() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     for _ in 0..3 {
         let taken = rig.registry.with_socket(near, |socket| socket.write(b"small", true))?;
         assert_eq!(taken, 5);
     }
-    assert_eq!(rig.receive(far, 64), Err(Errno::AGAIN), "still gathered");
+    assert_eq!(rig.receive(far, 64), Err(Errno::AGAIN), "still corked");
     assert_eq!(rig.send(near, b"last")?, SendStatus::Sent);
     assert_eq!(rig.receive(far, 64)?, 19);
     Ok(())
 }
 
 #[test]
-fn a_write_takes_what_there_is_room_for_to_the_byte() -> Outcome {
+fn a_write_fills_the_queue_exactly_to_its_limit() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.registry.socket(near)?.set_queue_limit(1000);

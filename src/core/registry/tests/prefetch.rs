@@ -1,4 +1,4 @@
-//! Bytes that a wait has prefetched, and bytes given back.
+//! Prefetched bytes, and bytes that were given back.
 
 use super::{Outcome, PREFETCH, READ, Rig, WRITE};
 use crate::core::Mode;
@@ -7,29 +7,29 @@ use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::sys::Shutdown;
 
 #[test]
-fn a_wait_with_an_inbox_receives_for_those_who_want_it() -> Outcome {
+fn a_wait_with_a_buffer_prefetches_if_the_interest_says_so() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, PREFETCH, Mode::Edge)?;
     for _ in 0..2 {
         rig.send(near, b"now")?;
-        assert_eq!(rig.received()?, b"now");
+        assert_eq!(rig.prefetched()?, b"now");
         assert_eq!(rig.reported(0)?, []);
     }
     rig.registry.modify(rig.multiplexer, far, READ, Mode::Edge)?;
     rig.send(near, b"later")?;
-    assert_eq!(rig.received()?, b"");
+    assert_eq!(rig.prefetched()?, b"");
     assert_eq!(rig.receive(far, 64), Ok(5));
     Ok(())
 }
 
 #[test]
-fn what_is_put_back_is_told_anew_and_comes_first() -> Outcome {
+fn unread_bytes_are_reported_again_and_received_first() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, PREFETCH, Mode::Edge)?;
     rig.send(near, b"first")?;
-    assert_eq!(rig.received()?, b"first");
+    assert_eq!(rig.prefetched()?, b"first");
     rig.registry.unread(far, b"first")?;
     rig.send(near, b"second")?;
     assert_eq!(rig.reported(1000)?, [(far, event_bits::READABLE)]);
@@ -48,14 +48,14 @@ fn what_is_put_back_is_told_anew_and_comes_first() -> Outcome {
 }
 
 #[test]
-fn what_is_put_back_is_told_where_the_socket_goes_next() -> Outcome {
+fn unread_bytes_are_reported_by_the_next_multiplexer() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, PREFETCH, Mode::Edge)?;
     rig.send(near, b"first")?;
-    assert_eq!(rig.received()?, b"first");
+    assert_eq!(rig.prefetched()?, b"first");
     rig.registry.unread(far, b"first")?;
-    // At once, after it has been reported here, after a part has been taken, after a pause.
+    // Before a report, after one, after a part was received, and after the interest was changed.
     for taken in [0, 0, 2, 0] {
         rig.registry.remove(rig.multiplexer, far)?;
         rig.multiplexer = rig.registry.open_multiplexer()?;
@@ -70,12 +70,12 @@ fn what_is_put_back_is_told_where_the_socket_goes_next() -> Outcome {
 }
 
 #[test]
-fn who_leaves_and_comes_again_stands_on_the_ready_list_once() -> Outcome {
+fn a_source_that_is_removed_and_added_is_on_the_ready_list_once() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, PREFETCH, Mode::Edge)?;
     rig.send(near, b"first")?;
-    assert_eq!(rig.received()?, b"first");
+    assert_eq!(rig.prefetched()?, b"first");
     rig.registry.unread(far, b"first")?;
     for _ in 0..3 {
         rig.registry.remove(rig.multiplexer, far)?;
@@ -92,30 +92,30 @@ fn who_leaves_and_comes_again_stands_on_the_ready_list_once() -> Outcome {
 }
 
 #[test]
-fn who_sends_much_at_a_time_is_left_to_the_owner() -> Outcome {
+fn large_input_is_left_to_the_owner() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, PREFETCH, Mode::Edge)?;
     rig.send(near, &[7; 2 * PREFETCH_LIMIT])?;
-    assert_eq!(rig.received()?.len(), PREFETCH_LIMIT);
-    assert_eq!(rig.received()?.len(), 0);
+    assert_eq!(rig.prefetched()?.len(), PREFETCH_LIMIT);
+    assert_eq!(rig.prefetched()?.len(), 0);
     assert_eq!(rig.receive(far, 2 * PREFETCH_LIMIT), Ok(PREFETCH_LIMIT));
     rig.send(near, b"little")?;
-    assert_eq!(rig.received()?, b"");
+    assert_eq!(rig.prefetched()?, b"");
     assert_eq!(rig.receive(far, 64), Ok(6));
     rig.send(near, b"little")?;
-    assert_eq!(rig.received()?, b"little");
+    assert_eq!(rig.prefetched()?, b"little");
     Ok(())
 }
 
 #[test]
-fn an_end_is_left_to_the_owner() -> Outcome {
+fn the_end_is_left_to_the_owner() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, far) = rig.pair()?;
     rig.add(far, PREFETCH, Mode::Edge)?;
     rig.send(near, b"last words")?;
     rig.registry.shutdown(near, Shutdown::Write)?;
-    assert_eq!(rig.received()?, b"");
+    assert_eq!(rig.prefetched()?, b"");
     assert_eq!(rig.receive(far, 64), Ok(10));
     assert_eq!(rig.receive(far, 64), Ok(0));
     Ok(())
