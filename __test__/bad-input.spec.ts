@@ -16,7 +16,7 @@ import {
 } from 'm-socket'
 
 import { openObjects } from './support/descriptors.js'
-import { closing, connectedPair, listening, reach, resetting } from './support/pair.js'
+import { addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from './support/pair.js'
 import { abstractName, freePath, temporaryDirectory } from './support/unix.js'
 import { connectOutcome, nextEvent, receiveExactly, until } from './support/waiting.js'
 
@@ -196,16 +196,16 @@ test.serial('a_path_of_107_bytes_is_taken', async (t) => {
   const directory = temporaryDirectory(t)
   const path = join(directory, 'x'.repeat(106 - Buffer.byteLength(directory)))
   t.is(Buffer.byteLength(path), 107)
-  const listener = closing(t, Listener.bind({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
-  t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ path }))), 'open')
 })
 
 test.serial('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
   const path = abstractName().padEnd(108, 'x')
-  const listener = closing(t, Listener.bind({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
-  t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ path }))), 'open')
   refuses(t, () => Listener.bind({ path: `${path}x` }), [
     TypeError,
     'ERR_INVALID_ARG_VALUE',
@@ -273,7 +273,7 @@ test.serial('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) 
 // Addresses
 
 test.serial('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { port } = listener.address as InetAddress
   refuses(t, () => Listener.bind({ host: '127.0.0.1', port }), [
     SocketError,
@@ -506,7 +506,7 @@ test.serial('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t
 
 test.serial('what_events_are_told_in_is_an_array_that_can_grow', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(server, 'r')
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
@@ -521,7 +521,7 @@ test.serial('what_events_are_told_in_is_an_array_that_can_grow', async (t) => {
 })
 
 test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const [timeout, came] of [
     [-1, '-1'],
     [-0.001, '-0.001'],
@@ -555,7 +555,7 @@ test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
 
 test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_ones', async (t) => {
   const { client } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const interests = /'interest' must be one of: 'r', 'w', 'rw'\. Received/
   const modes = /'mode' must be one of: 'edge', 'level', 'oneshot'\. Received/
   const refuseAll = (): void => {
@@ -586,9 +586,9 @@ test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_on
 
 test.serial('adding_twice_is_a_socket_error', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(client, listener))
-  const second = closing(t, new Multiplexer())
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client, listener))
+  const second = closeAtEnd(t, new Multiplexer())
   for (const target of [client, listener]) {
     refuses(t, () => multiplexer.add(target), [
       SocketError,
@@ -615,7 +615,7 @@ test.serial('a_multiplexer_made_of_one_socket_twice_is_none', async (t) => {
 
 test.serial('a_descriptor_of_somebody_else_is_added_once', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const target = { fd: client.fd }
   multiplexer.add(target, 'r')
   refuses(t, () => multiplexer.add(target), [SocketError, 'EEXIST', /this Multiplexer already/])
@@ -626,8 +626,8 @@ test.serial('a_descriptor_of_somebody_else_is_added_once', async (t) => {
 
 test.serial('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_harmless', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const target of [client, listener]) {
     target.close()
     refuses(t, () => multiplexer.add(target), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'add: the target is closed'])
@@ -643,9 +643,9 @@ test.serial('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_har
 
 test.serial('a_stranger_is_neither_modified_nor_removed', async (t) => {
   const { client, server } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(server))
-  const elsewhere = closing(t, new Multiplexer(client))
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(server))
+  const elsewhere = closeAtEnd(t, new Multiplexer(client))
   const refusal: Refusal = [SocketError, 'ENOENT', 'epoll_ctl ENOENT: the target is not in this Multiplexer']
   for (const target of [client, listener, { fd: server.fd }, { fd: 0 }]) {
     refuses(t, () => multiplexer.modify(target), refusal)
@@ -656,7 +656,7 @@ test.serial('a_stranger_is_neither_modified_nor_removed', async (t) => {
 })
 
 test.serial('what_is_no_target_is_a_type_error', (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const [target, came] of [
     [undefined, 'undefined'],
     [null, 'null'],
@@ -689,7 +689,7 @@ test.serial('what_is_no_target_is_a_type_error', (t) => {
 const NOBODYS = 999_999
 
 test.serial('a_descriptor_that_cannot_be_watched_is_the_kernels_error', (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const file = openSync(new URL(import.meta.url), 'r')
   refuses(t, () => multiplexer.add({ fd: file }), [SocketError, 'EPERM', 'epoll_ctl EPERM'])
   closeSync(file)
@@ -811,7 +811,7 @@ test.serial('a_closed_socket_says_so_or_has_a_value', async (t) => {
 })
 
 test.serial('a_closed_listener_says_so_or_has_a_value', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   listener.close()
   refuses(t, () => listener.accept(), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'accept: the listener is closed'])
   t.deepEqual([listener.fd, listener.address], [-1, undefined])
@@ -845,14 +845,14 @@ test.serial('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
     multiplexer[Symbol.dispose]()
   })
   for await (const events of multiplexer) t.fail(`${events}`)
-  t.notThrows(() => closing(t, new Multiplexer(client)))
+  t.notThrows(() => closeAtEnd(t, new Multiplexer(client)))
 })
 
 // Waiting twice
 
 test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_goes_on', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'r')
   const first: Promise<Event[]> = multiplexer.wait()
   const refusal: Refusal = [Error, 'ERR_INVALID_STATE', /^Invalid state: .*wait.*pending/]
@@ -883,9 +883,9 @@ test.serial('what_has_a_maker_is_not_constructed', (t) => {
 })
 
 test.serial('connecting_nowhere_is_an_outcome_and_no_exception', async (t) => {
-  const listener = listening(t)
-  const to = reach(listener)
+  const listener = testListener(t)
+  const to = addressOf(listener)
   listener.close()
-  const socket = resetting(t, Socket.connect(to))
+  const socket = resetAtEnd(t, Socket.connect(to))
   t.is(await connectOutcome(socket), 'closed')
 })

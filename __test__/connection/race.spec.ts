@@ -5,11 +5,11 @@ import { blackhole } from '../support/blackhole.js'
 import { openSockets } from '../support/descriptors.js'
 import { runModule } from '../support/child.js'
 import { run } from '../support/fixture.js'
-import { answering } from '../support/dns.js'
+import { mockLookup } from '../support/dns.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
 import { sourceArguments } from '../support/runtime.js'
-import { resolvers, serving } from '../support/server.js'
+import { testServer, withResolvers } from '../support/server.js'
 import { abstractName, freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -33,8 +33,8 @@ async function failure(
 }
 
 test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the_stagger', async (t) => {
-  answering(t, { 'dual.test': ['::1', '127.0.0.1'] })
-  const server = serving(t, { port: freePort() })
+  mockLookup(t, { 'dual.test': ['::1', '127.0.0.1'] })
+  const server = testServer(t, { port: freePort() })
   await blackhole(t, '::1', server.port)
   const before = openSockets().length
   const began = performance.now()
@@ -46,8 +46,8 @@ test.serial('a_name_with_a_silent_first_address_connects_to_the_second_after_the
 })
 
 test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_timer', async (t) => {
-  answering(t, { 'refusing.test': ['::1', '127.0.0.1'] })
-  const server = serving(t, { port: freePort() })
+  mockLookup(t, { 'refusing.test': ['::1', '127.0.0.1'] })
+  const server = testServer(t, { port: freePort() })
   // The stagger never ends here: only the refusal can begin the second attempt.
   const { setTimeout: original } = globalThis
   globalThis.setTimeout = ((act: () => void, ms: number) =>
@@ -58,7 +58,7 @@ test.serial('a_first_address_that_refuses_leaves_the_next_its_turn_without_a_tim
 })
 
 test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) => {
-  answering(t, { 'slow.test': ['::1', '127.0.0.1'] })
+  mockLookup(t, { 'slow.test': ['::1', '127.0.0.1'] })
   const port = freePort()
   await blackhole(t, '127.0.0.1', port)
   const first = await blackhole(t, '::1', port)
@@ -72,7 +72,7 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
 })
 
 test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) => {
-  answering(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
+  mockLookup(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
   const { errors } = await failure(t, { hostname: 'many.test', port: freePort() })
   t.deepEqual(
     errors.map(({ address }) => address),
@@ -81,7 +81,7 @@ test.serial('families_take_turns_and_the_resolvers_first_goes_first', async (t) 
 })
 
 test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_rejection', async (t) => {
-  answering(t, { 'down.test': ['127.0.0.1', '::1'] })
+  mockLookup(t, { 'down.test': ['127.0.0.1', '::1'] })
   const port = freePort()
   const calls: unknown[] = []
   const note =
@@ -110,19 +110,19 @@ test.serial('all_failing_gives_every_reason_and_calls_connect_error_before_the_r
 })
 
 test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
-  const asked = answering(t, {})
-  const server = serving(t, { port: freePort() })
+  const asked = mockLookup(t, {})
+  const server = testServer(t, { port: freePort() })
   t.is((await connected(t, { hostname: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
   // ::1 first, which refuses.
   t.is((await connected(t, { hostname: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
-  const on6 = serving(t, { hostname: '::1' })
+  const on6 = testServer(t, { hostname: '::1' })
   t.is((await connected(t, { hostname: 'localhost', port: on6.port! })).remoteAddress, '::1')
   t.deepEqual(asked, [])
 })
 
 test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', async (t) => {
   const reason = Object.assign(new Error('queryA ENOTFOUND nobody.test'), { code: 'ENOTFOUND' })
-  answering(t, { 'nobody.test': reason, 'empty.test': [] })
+  mockLookup(t, { 'nobody.test': reason, 'empty.test': [] })
   t.is(await t.throwsAsync(connect({ hostname: 'nobody.test', port: 1 })), reason)
   await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), {
     instanceOf: AggregateError,
@@ -133,7 +133,7 @@ test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', a
 // Deadlines and signals
 
 test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
-  answering(t, { 'silent.test': ['::1', '127.0.0.1'] })
+  mockLookup(t, { 'silent.test': ['::1', '127.0.0.1'] })
   const port = freePort()
   await blackhole(t, '127.0.0.1', port)
   await blackhole(t, '::1', port)
@@ -153,7 +153,7 @@ test.serial('connect_timeout_spans_all_attempts_and_tells_each', async (t) => {
 })
 
 test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const connecting = connect({ hostname: '127.0.0.1', port: server.port!, connectTimeout: 20 })
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
   const connection = await connecting
@@ -162,7 +162,7 @@ test.serial('who_has_connected_while_the_loop_was_held_is_connected', async (t) 
 })
 
 test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
-  answering(t, { 'late.test': new Promise(() => {}) })
+  mockLookup(t, { 'late.test': new Promise(() => {}) })
   const { errors } = await failure(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })
   t.deepEqual(
     errors.map(({ code }) => code),
@@ -171,8 +171,8 @@ test.serial('connect_timeout_spans_the_look_up_too', async (t) => {
 })
 
 test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) => {
-  const answer = resolvers<readonly string[]>()
-  answering(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
+  const answer = withResolvers<readonly string[]>()
+  mockLookup(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
   const { address } = await blackhole(t, '127.0.0.1')
   const { port } = address as { port: number }
   const before = openSockets().length
@@ -202,7 +202,7 @@ test.serial('a_signal_ends_it_at_any_stage_and_leaves_nothing_open', async (t) =
 })
 
 test.serial('a_signal_after_connecting_does_nothing', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const controller = new AbortController()
   const connection = await connected(t, { hostname: '127.0.0.1', port: server.port!, signal: controller.signal })
   controller.abort()
@@ -226,7 +226,7 @@ test('a_failed_connect_holds_no_process_and_a_running_one_does', async (t) => {
 // Where from, where to, and with which options
 
 test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const port = freePort()
   const connection = await connected(t, {
     hostname: 'localhost',
@@ -238,7 +238,7 @@ test('it_connects_from_the_address_and_port_it_is_told_and_to_that_family_alone'
 })
 
 test('paths_are_connected_to_and_a_missing_one_is_told', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
+  const server = testServer(t, { unix: freePath(t) })
   t.is((await connected(t, { unix: server.unix! })).remoteAddress, server.unix)
   const path = freePath(t)
   const { errors } = await failure(t, { unix: path })
@@ -249,7 +249,7 @@ test('paths_are_connected_to_and_a_missing_one_is_told', async (t) => {
 })
 
 test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) => {
-  const server = serving(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
+  const server = testServer(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
   const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { unix: server.unix! }))).catch(
     (reason: unknown) => reason,
   )
@@ -264,7 +264,7 @@ test('truth 21: a_connection_to_oneself_is_refused', async (t) => {
 })
 
 test('options_are_set_before_connecting', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const { socket } = await connected(t, {
     hostname: '127.0.0.1',
     port: server.port!,
@@ -414,7 +414,7 @@ test.serial('options_are_an_object', async (t) => {
 })
 
 test.serial('what_the_kernel_refuses_has_its_errno', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const { errors } = await failure(t, { hostname: '127.0.0.1', port: server.port!, congestion: 'none-such' })
   t.deepEqual(
     errors.map(({ code }) => code),

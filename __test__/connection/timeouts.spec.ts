@@ -3,9 +3,9 @@ import { type Connection, type Handlers, Multiplexer, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
-import { sleep, turn } from '../support/timing.js'
-import { closing } from '../support/pair.js'
-import { dial, dialled, resolvers, serving } from '../support/server.js'
+import { nextTurn, sleep } from '../support/timing.js'
+import { closeAtEnd } from '../support/pair.js'
+import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
@@ -40,8 +40,8 @@ class Diary {
 
 test('an_idle_connection_is_told_and_then_closed', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
   // The times of timers are whole milliseconds.
@@ -53,8 +53,8 @@ test('an_idle_connection_is_told_and_then_closed', async (t) => {
 test('a_connection_without_a_timeout_handler_is_just_closed', async (t) => {
   const diary = new Diary()
   const { timeout: _, ...handlers } = diary.handlers
-  const server = serving(t, { idleTimeout: 50, socket: handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 50, socket: handlers })
+  const peer = await connectedSocket(t, server)
   t.is((await receiveToEnd(peer)).length, 0)
   await until(() => server.connections === 0)
   t.deepEqual(diary.entries, ['close'])
@@ -62,7 +62,7 @@ test('a_connection_without_a_timeout_handler_is_just_closed', async (t) => {
 
 test('the_connection_of_a_client_times_out_too', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { allowHalfOpen: true })
+  const server = testServer(t, { allowHalfOpen: true })
   const connection = await connect({
     hostname: '127.0.0.1',
     port: server.port!,
@@ -76,8 +76,8 @@ test('the_connection_of_a_client_times_out_too', async (t) => {
 
 test('without_a_time_a_connection_stays', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { unix: freePath(t), socket: diary.handlers })
-  dial(t, server)
+  const server = testServer(t, { unix: freePath(t), socket: diary.handlers })
+  connectSocket(t, server)
   await until(() => server.connections === 1)
   await sleep(400)
   t.is(server.connections, 1)
@@ -87,13 +87,13 @@ test('without_a_time_a_connection_stays', async (t) => {
 test('a_timeout_while_a_queue_stands_still_resets_and_leaves_nothing_of_it', async (t) => {
   const length = 16 << 20
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, {
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, {
     idleTimeout: 100,
     highWaterMark: length,
     socket: { ...diary.handlers, open: opened.resolve },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   connection.write(Buffer.alloc(length))
   // Nothing leaves while the peer does not read.
@@ -148,8 +148,8 @@ function hold(ms: number): void {
 
 testWithin('data_that_comes_postpones_it', async (t, idle, began) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, data: () => {} } })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, data: () => {} } })
+  const peer = await connectedSocket(t, server)
   await often(idle, began, () => peer.send('x'))
   t.deepEqual(diary.entries, [])
   diary.note('silence')
@@ -159,8 +159,8 @@ testWithin('data_that_comes_postpones_it', async (t, idle, began) => {
 
 test.serial('data_that_came_while_the_loop_was_held_postpones_it', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   await until(() => server.connections === 1)
   peer.send('x')
   hold(500)
@@ -174,8 +174,8 @@ test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_su
     ['reset', ['error read ECONNRESET', 'close read ECONNRESET']],
   ] as const) {
     const diary = new Diary()
-    const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
-    const peer = await dialled(t, server)
+    const server = testServer(t, { idleTimeout: 200, socket: diary.handlers })
+    const peer = await connectedSocket(t, server)
     await until(() => server.connections === 1)
     peer[how]()
     hold(500)
@@ -186,9 +186,9 @@ test.serial('an_end_and_a_reset_that_came_while_the_loop_was_held_are_told_as_su
 
 testWithin('data_that_is_written_postpones_it', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
-  const peer = await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   await often(idle, began, () => connection.write('x'))
   t.deepEqual(diary.entries, [])
@@ -199,9 +199,9 @@ testWithin('data_that_is_written_postpones_it', async (t, idle, began) => {
 
 testWithin('data_that_the_kernel_alone_takes_postpones_it', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  await connectedSocket(t, server)
   const connection = await opened.promise
   await often(idle, began, () => connection.tryWrite('x'))
   t.deepEqual(diary.entries, [])
@@ -209,9 +209,9 @@ testWithin('data_that_the_kernel_alone_takes_postpones_it', async (t, idle, bega
 
 testWithin('data_that_is_read_by_promises_postpones_it', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
-  const peer = await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   const reading = (async () => {
     let read = 0
@@ -227,14 +227,14 @@ testWithin('data_that_is_read_by_promises_postpones_it', async (t, idle, began) 
 
 testWithin('a_queue_that_leaves_postpones_it', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, {
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, {
     idleTimeout: idle,
     sendBufferSize: 4096,
     highWaterMark: 1 << 20,
     socket: { ...diary.handlers, open: opened.resolve },
   })
-  const peer = await dialled(t, server, { receiveBufferSize: 4096 })
+  const peer = await connectedSocket(t, server, { receiveBufferSize: 4096 })
   const connection = await opened.promise
   refuseLate(began, idle)
   t.is(connection.write(Buffer.alloc(1 << 20)), 1 << 20)
@@ -250,7 +250,7 @@ testWithin('a_queue_that_leaves_postpones_it', async (t, idle, began) => {
 
 testWithin('silence_on_one_connection_is_not_broken_by_others', async (t, idle, began) => {
   const diary = new Diary()
-  const server = serving<string>(t, {
+  const server = testServer<string>(t, {
     idleTimeout: idle,
     data: 'silent',
     socket: {
@@ -258,7 +258,7 @@ testWithin('silence_on_one_connection_is_not_broken_by_others', async (t, idle, 
       close: ({ data }) => diary.note(data),
     },
   })
-  const [busy] = [await dialled(t, server), await dialled(t, server)]
+  const [busy] = [await connectedSocket(t, server), await connectedSocket(t, server)]
   await often(idle, began, () => busy.send('x'))
   t.deepEqual(diary.entries, ['silent'])
   t.is(server.connections, 1)
@@ -268,7 +268,7 @@ testWithin('silence_on_one_connection_is_not_broken_by_others', async (t, idle, 
 
 test('a_timeout_handler_keeps_the_connection_by_sending', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: {
       ...diary.handlers,
@@ -278,7 +278,7 @@ test('a_timeout_handler_keeps_the_connection_by_sending', async (t) => {
       },
     },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   t.is((await receiveToEnd(peer)).toString(), '??')
   await until(() => server.connections === 0)
   t.deepEqual(diary.entries, ['timeout', 'timeout', 'timeout', 'close'])
@@ -286,7 +286,7 @@ test('a_timeout_handler_keeps_the_connection_by_sending', async (t) => {
 
 test('a_timeout_handler_keeps_the_connection_by_setting_a_time_anew', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: {
       ...diary.handlers,
@@ -296,7 +296,7 @@ test('a_timeout_handler_keeps_the_connection_by_setting_a_time_anew', async (t) 
       },
     },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout 0', 'timeout 1', 'timeout 2', 'close'])
   t.true(diary.timeOf('timeout 1') - diary.timeOf('timeout 0') >= 199)
@@ -304,7 +304,7 @@ test('a_timeout_handler_keeps_the_connection_by_setting_a_time_anew', async (t) 
 
 test('a_timeout_handler_keeps_the_connection_for_good_by_setting_none', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 50,
     socket: {
       ...diary.handlers,
@@ -314,7 +314,7 @@ test('a_timeout_handler_keeps_the_connection_for_good_by_setting_none', async (t
       },
     },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   await until(() => diary.entries.length === 1)
   await sleep(300)
   peer.send('still there')
@@ -324,7 +324,7 @@ test('a_timeout_handler_keeps_the_connection_for_good_by_setting_none', async (t
 
 test('a_timeout_handler_that_throws_is_told_to_error_and_closes_nevertheless', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 50,
     socket: {
       ...diary.handlers,
@@ -333,7 +333,7 @@ test('a_timeout_handler_that_throws_is_told_to_error_and_closes_nevertheless', a
       },
     },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['error mine', 'close'])
 })
@@ -341,7 +341,7 @@ test('a_timeout_handler_that_throws_is_told_to_error_and_closes_nevertheless', a
 test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) => {
   for (const how of ['end', 'terminate'] as const) {
     const diary = new Diary()
-    const server = serving(t, {
+    const server = testServer(t, {
       idleTimeout: 50,
       socket: {
         ...diary.handlers,
@@ -351,7 +351,7 @@ test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) =
         },
       },
     })
-    const peer = await dialled(t, server)
+    const peer = await connectedSocket(t, server)
     const received = receiveToEnd(peer).then(
       () => 'end',
       (error: NodeJS.ErrnoException) => error.code,
@@ -365,7 +365,7 @@ test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) =
 test('a_connection_that_anothers_timeout_handler_terminates_is_told_no_timeout', async (t) => {
   const connections: Connection[] = []
   const told: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     idleTimeout: 150,
     socket: {
@@ -377,7 +377,7 @@ test('a_connection_that_anothers_timeout_handler_terminates_is_told_no_timeout',
       close: (connection) => void told.push(`close ${connections.indexOf(connection)}`),
     },
   })
-  for (let count = 0; count < 3; count++) dial(t, server)
+  for (let count = 0; count < 3; count++) connectSocket(t, server)
   await until(() => told.filter((it) => it.startsWith('close')).length === 3)
   t.is(told.filter((it) => it.startsWith('timeout')).length, 1, told.join(', '))
 })
@@ -387,7 +387,7 @@ test('a_connection_that_anothers_timeout_handler_terminates_is_told_no_timeout',
 test('a_connection_sets_a_time_of_its_own', async (t) => {
   const diary = new Diary()
   let opened = 0
-  const server = serving<string>(t, {
+  const server = testServer<string>(t, {
     data: 'patient',
     socket: {
       open(connection) {
@@ -397,9 +397,9 @@ test('a_connection_sets_a_time_of_its_own', async (t) => {
       close: ({ data }) => diary.note(`close ${data}`),
     },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => opened === 1)
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => opened === 2 && diary.entries.length === 2)
   t.deepEqual(diary.entries, ['timeout hasty', 'close hasty'])
   t.is(server.connections, 1)
@@ -411,11 +411,11 @@ for (const [first, then] of [
 ] as const) {
   test(`the_last_time_set_counts (${first}, then ${then})`, async (t) => {
     const diary = new Diary()
-    const server = serving(t, {
+    const server = testServer(t, {
       idleTimeout: first,
       socket: { ...diary.handlers, open: (connection) => void connection.timeout(then) },
     })
-    await dialled(t, server)
+    await connectedSocket(t, server)
     await until(() => diary.entries.includes('close'))
     t.deepEqual(diary.entries, ['timeout', 'close'])
     t.true(diary.timeOf('timeout') >= then - 1)
@@ -424,11 +424,11 @@ for (const [first, then] of [
 
 test('a_time_of_0_switches_it_off', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.timeout(0) },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => server.connections === 1)
   await sleep(400)
   t.deepEqual(diary.entries, [])
@@ -437,9 +437,9 @@ test('a_time_of_0_switches_it_off', async (t) => {
 
 test('a_time_that_is_none_is_refused_and_the_old_one_stays', async (t) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
+  await connectedSocket(t, server)
   const connection = await opened.promise
   for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31])
     t.throws(() => connection.timeout(bad), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
@@ -451,12 +451,12 @@ test('a_time_that_is_none_is_refused_and_the_old_one_stays', async (t) => {
 
 test('a_time_set_on_a_closed_connection_does_nothing', async (t) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { socket: { ...diary.handlers, open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { socket: { ...diary.handlers, open: opened.resolve } })
+  await connectedSocket(t, server)
   const connection = await opened.promise
   connection.terminate()
-  await turn()
+  await nextTurn()
   connection.timeout(20)
   await sleep(300)
   t.deepEqual(diary.entries, ['close'])
@@ -466,11 +466,11 @@ test('a_time_set_on_a_closed_connection_does_nothing', async (t) => {
 
 test('a_paused_connection_times_out_whatever_waits', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.pause() },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   peer.send('unheard')
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
@@ -478,12 +478,12 @@ test('a_paused_connection_times_out_whatever_waits', async (t) => {
 
 testWithin('a_resumed_connection_goes_on_and_times_out_later', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, {
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, {
     idleTimeout: idle,
     socket: { ...diary.handlers, open: (connection) => opened.resolve(connection.pause()) },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   peer.send('heard')
   await sleep(idle / 3)
@@ -496,8 +496,8 @@ testWithin('a_resumed_connection_goes_on_and_times_out_later', async (t, idle, b
 
 test('a_half_open_connection_times_out', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 100, allowHalfOpen: true, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 100, allowHalfOpen: true, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   peer.shutdown()
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['end', 'timeout', 'close'])
@@ -505,11 +505,11 @@ test('a_half_open_connection_times_out', async (t) => {
 
 test('who_has_ended_but_whose_peer_has_not_times_out', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.end() },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
   t.is((await receiveToEnd(peer)).length, 0)
@@ -517,8 +517,8 @@ test('who_has_ended_but_whose_peer_has_not_times_out', async (t) => {
 
 testWithin('a_connection_that_closes_in_time_is_told_no_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: idle, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: idle, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   await until(() => server.connections === 1 || diary.entries.length > 0)
   peer.close()
   await until(() => server.connections === 0)
@@ -617,10 +617,10 @@ test('truth 40: a_connection_that_holds_the_process_does_so_until_the_deadline_o
 })
 
 test('a_connection_in_a_multiplexer_of_the_programs_times_out_too', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const diary = new Diary()
-  const server = serving(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
-  const peer = dial(t, server)
+  const server = testServer(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
+  const peer = connectSocket(t, server)
   peer.send('x')
   await waitUntil(multiplexer, () => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])

@@ -4,15 +4,15 @@ import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
 import { run } from '../support/fixture.js'
 import { sourceArguments } from '../support/runtime.js'
 import { abstractName } from '../support/unix.js'
-import { closing, listening, reach, resetting } from '../support/pair.js'
+import { addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
-import { straced } from '../support/strace.js'
+import { runUnderStrace } from '../support/strace.js'
 import { connectOutcome, until } from '../support/waiting.js'
 
 test('truth 18: a_socket_is_connected_when_it_is_writable_without_error_and_has_a_peer', async (t) => {
-  const listener = listening(t)
-  const socket = resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t)
+  const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
   t.is(socket.state, 'connecting')
   using multiplexer = new Multiplexer(socket)
   const [event] = await multiplexer.wait(5000)
@@ -23,7 +23,7 @@ test('truth 18: a_socket_is_connected_when_it_is_writable_without_error_and_has_
 })
 
 test('truth 18: a_path_that_is_not_there_is_no_connection_though_its_socket_reports_writable', async (t) => {
-  const socket = resetting(t, Socket.connect({ path: abstractName() }))
+  const socket = resetAtEnd(t, Socket.connect({ path: abstractName() }))
   t.is(socket.state, 'connecting')
   using multiplexer = new Multiplexer(socket)
   const [event] = await multiplexer.wait(5000)
@@ -55,18 +55,18 @@ testWith(['strace'], 'truth 19: a_connect_that_a_signal_interrupts_goes_on_and_i
 })
 
 test('truth 19: a_socket_that_failed_to_connect_is_thrown_away', async (t) => {
-  const listener = listening(t)
-  const place = reach(listener)
+  const listener = testListener(t)
+  const place = addressOf(listener)
   listener.close()
-  const socket = resetting(t, Socket.connect(place))
+  const socket = resetAtEnd(t, Socket.connect(place))
   t.is(await connectOutcome(socket), 'closed')
   t.is(socket.fd, -1)
 })
 
 test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
   const path = abstractName()
-  const listener = closing(t, Listener.bind({ path, backlog: 1 }))
-  const sockets = Array.from({ length: 4 }, () => resetting(t, Socket.connect({ path })))
+  const listener = closeAtEnd(t, Listener.bind({ path, backlog: 1 }))
+  const sockets = Array.from({ length: 4 }, () => resetAtEnd(t, Socket.connect({ path })))
   const outcomes = await Promise.all(sockets.map(connectOutcome))
   t.deepEqual(outcomes.slice(0, 2), ['open', 'open'])
   t.is(outcomes[3], 'closed')
@@ -80,7 +80,7 @@ test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
 
 test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
   const port = freePort()
-  const socket = resetting(
+  const socket = resetAtEnd(
     t,
     Socket.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port, reuseAddress: true }),
   )
@@ -99,7 +99,7 @@ testWith(
   async (t) => {
     // The injected EINTR keeps connect(2) from the kernel, so the socket is as fresh as can be: it reports OUT|HUP. What
     // the kernel would do in the background, another process then does to the same open socket.
-    const { code, stdout, stderr, calls } = await straced(
+    const { code, stdout, stderr, calls } = await runUnderStrace(
       t,
       `
     import { spawnSync } from 'node:child_process'

@@ -8,15 +8,15 @@ import { Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { outcomeOf, start, startModule } from '../support/child.js'
 import { datagramDescriptor, descriptorFlags, isOpen, openDescriptors } from '../support/descriptors.js'
-import { connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { addressOf, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { straced } from '../support/strace.js'
+import { runUnderStrace } from '../support/strace.js'
 import { acceptNext, until } from '../support/waiting.js'
 
 test('truth 10: descriptors_are_close_on_exec_and_nonblocking_from_birth', async (t) => {
-  const listener = listening(t)
-  const client = resetting(t, Socket.connect(reach(listener)))
-  const server = resetting(t, await acceptNext(listener))
+  const listener = testListener(t)
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
+  const server = resetAtEnd(t, await acceptNext(listener))
   using multiplexer = new Multiplexer(client)
   for (const { fd } of [listener, client, server])
     t.deepEqual(descriptorFlags(fd), { closeOnExec: true, nonBlocking: true })
@@ -36,7 +36,7 @@ test('truth 11: what_cannot_be_adopted_is_refused_and_left_open', (t) => {
   t.throws(() => Socket.adopt(file), { instanceOf: SocketError, code: 'ENOTSOCK' })
   t.true(isOpen(file))
   t.throws(() => Socket.adopt(999_999), { instanceOf: SocketError, code: 'EBADF' })
-  const listener = listening(t)
+  const listener = testListener(t)
   t.throws(() => Socket.adopt(listener.fd), { instanceOf: SocketError, code: 'EEXIST' })
   t.throws(() => Listener.bind({ fd: listener.fd }), { instanceOf: SocketError, code: 'EEXIST' })
   t.true(isOpen(listener.fd))
@@ -80,7 +80,7 @@ test('truth 13: a_peer_that_went_away_raises_no_signal', async (t) => {
   t.teardown(() => process.off('SIGPIPE', count))
   server.reset()
   await until(() => client.send('x') === 'closed')
-  const narrow = await narrowPair(t)
+  const narrow = await smallBufferPair(t)
   while (narrow.client.queued === 0) narrow.client.send(Buffer.alloc(4096))
   narrow.server.reset()
   await until(() => narrow.client.flush(), narrow.client)
@@ -118,7 +118,7 @@ const USING_ALL = `
   }`
 
 testWith(['strace'], 'truth 10: no_descriptor_is_made_without_its_flags_not_even_for_a_moment', async (t) => {
-  const { code, stderr, calls } = await straced(
+  const { code, stderr, calls } = await runUnderStrace(
     t,
     USING_ALL,
     'socket,accept,accept4,epoll_create,epoll_create1,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl',
@@ -135,7 +135,7 @@ testWith(['strace'], 'truth 10: no_descriptor_is_made_without_its_flags_not_even
 })
 
 testWith(['strace'], 'truth 13: every_send_forbids_the_signal', async (t) => {
-  const { code, stderr, calls } = await straced(t, USING_ALL, 'sendto,sendmsg,sendmmsg,sendfile,splice')
+  const { code, stderr, calls } = await runUnderStrace(t, USING_ALL, 'sendto,sendmsg,sendmmsg,sendfile,splice')
   t.is(code, 0, stderr)
   const sends = calls.filter((call) => /^(sendto|sendmsg|sendmmsg)\(/.test(call))
   t.true(sends.length >= 12)

@@ -4,12 +4,12 @@ import test, { type ExecutionContext } from 'ava'
 import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketError, listen, toDuplex } from 'm-socket'
 
 import { startModule } from '../support/child.js'
-import { crowd } from '../support/unix-pairs.js'
-import { turn } from '../support/timing.js'
-import { FAMILIES, closing, connectedPair, listening, reach, resetting } from '../support/pair.js'
+import { unixPairs } from '../support/unix-pairs.js'
+import { nextTurn } from '../support/timing.js'
+import { FAMILIES, addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { said, saidOf, targetsOf } from '../support/event-flags.js'
-import { EPOLL_WAIT, straced, timeoutOf } from '../support/strace.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
+import { EPOLL_WAIT, runUnderStrace, timeoutOf } from '../support/strace.js'
 import { connectOutcome, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
@@ -50,13 +50,13 @@ for (const family of FAMILIES) {
   for (const [name, wait] of Object.entries(WAITS)) {
     test(`truth 1: a_partial_read_is_told_again_without_new_data_and_an_exactly_filling_one_is_not (${family}, ${name})`, async (t) => {
       const { client, server } = await connectedPair(t, family)
-      const multiplexer = closing(t, new Multiplexer())
+      const multiplexer = closeAtEnd(t, new Multiplexer())
       multiplexer.add(server, 'r')
       client.send('abcdef')
       t.deepEqual(targetsOf(await wait(multiplexer, PATIENCE)), [server])
       t.is(server.receive(new Uint8Array(2)), 2)
-      t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable')
-      t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable', 'also when nothing at all was read')
+      t.is(flagsFor(server, await wait(multiplexer, PATIENCE)), 'readable')
+      t.is(flagsFor(server, await wait(multiplexer, PATIENCE)), 'readable', 'also when nothing at all was read')
       t.is(
         server.receive(new Uint8Array(4)),
         4,
@@ -64,7 +64,7 @@ for (const family of FAMILIES) {
       )
       t.deepEqual(await wait(multiplexer, 30), [])
       client.send('g')
-      t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable')
+      t.is(flagsFor(server, await wait(multiplexer, PATIENCE)), 'readable')
     })
   }
 
@@ -79,7 +79,7 @@ for (const family of FAMILIES) {
   for (const [name, last, end] of ENDS) {
     test(`truth 2: data_and_${name.replaceAll(' ', '_')}_in_one_edge_deliver_both (${family})`, async (t) => {
       const { client, server } = await connectedPair(t, family)
-      const multiplexer = closing(t, new Multiplexer())
+      const multiplexer = closeAtEnd(t, new Multiplexer())
       multiplexer.add(server, 'r')
       client.send('abc')
       end(client, server)
@@ -114,7 +114,7 @@ function startHose(t: ExecutionContext, listener: Listener): void {
     `
     import { connect } from 'node:net'
     const water = Buffer.alloc(1 << 20)
-    const hose = connect(${JSON.stringify({ ...reach(listener) })})
+    const hose = connect(${JSON.stringify({ ...addressOf(listener) })})
     const pour = () => { while (hose.write(water)); }
     hose.on('connect', pour).on('drain', pour).on('error', () => {})`,
   )
@@ -126,14 +126,14 @@ function p99(values: readonly number[]): number {
 }
 
 test('truth 3: a_fire_hose_and_99_pingers_get_their_turns', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   startHose(t, listener)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const hose = await firstOf(listener)
-  resetting(t, hose)
+  resetAtEnd(t, hose)
   await until(() => hose.peek(new Uint8Array(1)) === 1)
   multiplexer.add(hose, 'r')
-  const pairs = crowd(t, PINGERS)
+  const pairs = unixPairs(t, PINGERS)
   for (const { server } of pairs) multiplexer.add(server, 'r')
 
   const into = Buffer.alloc(65536)
@@ -156,14 +156,14 @@ test('truth 3: a_fire_hose_and_99_pingers_get_their_turns', async (t) => {
 })
 
 test('truth 3: a_stream_that_is_a_fire_hose_leaves_99_others_their_turns', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   startHose(t, listener)
   const hose = toDuplex(await firstOf(listener))
   t.teardown(() => hose.destroy())
   let poured = 0
   hose.on('data', (chunk: Buffer) => (poured += chunk.length))
   await until(() => poured > 0)
-  const pairs = crowd(t, PINGERS).map(({ client, server }) => [toDuplex(client), toDuplex(server)] as const)
+  const pairs = unixPairs(t, PINGERS).map(({ client, server }) => [toDuplex(client), toDuplex(server)] as const)
   for (const [, server] of pairs) server.pipe(server)
   t.teardown(() => pairs.flat().map((duplex) => duplex.destroy()))
 
@@ -198,12 +198,12 @@ test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (handle
 })
 
 test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (iteration)', async (t) => {
-  const listener = listening(t, 'IPv4', { backlog: CROWD })
-  await flood(t, reach(listener) as { port: number })
+  const listener = testListener(t, 'IPv4', { backlog: CROWD })
+  await flood(t, addressOf(listener) as { port: number })
   let opened = 0
   void (async () => {
     for await (const socket of listener) {
-      resetting(t, socket)
+      resetAtEnd(t, socket)
       opened++
     }
   })()
@@ -214,7 +214,7 @@ test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (iterat
 
 /** Opens connections that wait to be accepted. All of it is synchronous, so that nobody is accepted meanwhile. */
 async function flood(t: ExecutionContext, to: { port: number }): Promise<void> {
-  for (let count = 0; count < CROWD; count++) resetting(t, Socket.connect(to))
+  for (let count = 0; count < CROWD; count++) resetAtEnd(t, Socket.connect(to))
 }
 
 /** How many were opened in each turn of Node's loop, until all were. */
@@ -222,7 +222,7 @@ async function openedPerTurn(opened: () => number): Promise<number[]> {
   const steps: number[] = []
   for (let turns = 0; turns < 10_000 && opened() < CROWD; turns++) {
     const before = opened()
-    await turn()
+    await nextTurn()
     if (opened() > before) steps.push(opened() - before)
   }
   return steps
@@ -240,25 +240,25 @@ for (const [name, wait] of Object.entries(WAITS)) {
   test(`truth 4: who_becomes_ready_does_not_wait_behind_who_always_is (${name})`, async (t) => {
     const always = await connectedPair(t)
     const later = await connectedPair(t)
-    const multiplexer = closing(t, new Multiplexer())
+    const multiplexer = closeAtEnd(t, new Multiplexer())
     multiplexer.add(always.server, 'r')
     multiplexer.add(later.server, 'r')
     always.client.send('never read')
     await until(() => always.server.peek(new Uint8Array(1)) === 1)
     for (let round = 0; round < 20; round++) {
-      t.is(saidOf(always.server, await wait(multiplexer, PATIENCE)), 'readable', 'and the wait does not sleep')
+      t.is(flagsFor(always.server, await wait(multiplexer, PATIENCE)), 'readable', 'and the wait does not sleep')
       later.client.send('x')
       await until(() => later.server.peek(new Uint8Array(1)) === 1)
       const events = await wait(multiplexer, PATIENCE)
-      t.is(saidOf(always.server, events), 'readable')
-      t.is(saidOf(later.server, events), 'readable')
+      t.is(flagsFor(always.server, events), 'readable')
+      t.is(flagsFor(later.server, events), 'readable')
       t.is(later.server.receive(new Uint8Array(10)), 1)
     }
   })
 }
 
 testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is_not_empty', async (t) => {
-  const { code, stderr, calls } = await straced(
+  const { code, stderr, calls } = await runUnderStrace(
     t,
     `
     import { Listener, Multiplexer, Socket } from 'm-socket'
@@ -298,8 +298,8 @@ const MORE_THAN_A_BATCH = 2500
 
 for (const mode of ['edge', 'level', 'oneshot'] as const) {
   test.serial(`truth 5: of_more_ready_descriptors_than_a_batch_holds_nobody_is_missed (${mode})`, async (t) => {
-    const pairs = crowd(t, MORE_THAN_A_BATCH)
-    const multiplexer = closing(t, new Multiplexer())
+    const pairs = unixPairs(t, MORE_THAN_A_BATCH)
+    const multiplexer = closeAtEnd(t, new Multiplexer())
     for (const { client, server } of pairs) {
       client.send('x')
       multiplexer.add(server, 'r', mode)
@@ -310,7 +310,7 @@ for (const mode of ['edge', 'level', 'oneshot'] as const) {
       const events = multiplexer.poll()
       t.true(events.length <= 1000)
       for (const event of events) {
-        t.is(said(event), 'readable')
+        t.is(flagsOf(event), 'readable')
         told.set(event.target, (told.get(event.target) ?? 0) + 1)
       }
     }
@@ -321,8 +321,8 @@ for (const mode of ['edge', 'level', 'oneshot'] as const) {
 }
 
 test.serial('truth 5: of_more_ready_descriptors_than_a_batch_holds_nobody_is_told_of_who_was_drained', async (t) => {
-  const pairs = crowd(t, MORE_THAN_A_BATCH)
-  const multiplexer = closing(t, new Multiplexer())
+  const pairs = unixPairs(t, MORE_THAN_A_BATCH)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const { client, server } of pairs) {
     client.send('x')
     multiplexer.add(server, 'r')
@@ -336,10 +336,10 @@ test.serial('truth 5: of_more_ready_descriptors_than_a_batch_holds_nobody_is_tol
 })
 
 test('truth 5: connections_of_all_kinds_make_themselves_heard_in_one_crowd', async (t) => {
-  const listener = listening(t, 'IPv4', { backlog: 2000 })
+  const listener = testListener(t, 'IPv4', { backlog: 2000 })
   const { port } = listener.address as InetAddress
-  const clients = Array.from({ length: 1100 }, () => resetting(t, Socket.connect({ port })))
-  const multiplexer = closing(t, new Multiplexer(...clients))
+  const clients = Array.from({ length: 1100 }, () => resetAtEnd(t, Socket.connect({ port })))
+  const multiplexer = closeAtEnd(t, new Multiplexer(...clients))
   multiplexer.add(listener, 'r')
   const open = new Set<unknown>()
   const servers: Socket[] = []
@@ -352,10 +352,10 @@ test('truth 5: connections_of_all_kinds_make_themselves_heard_in_one_crowd', asy
           if (writable) open.add(target)
           continue
         }
-        for (let socket = listener.accept(); socket; socket = listener.accept()) servers.push(resetting(t, socket))
+        for (let socket = listener.accept(); socket; socket = listener.accept()) servers.push(resetAtEnd(t, socket))
       }
     },
   )
-  t.is(await connectOutcome(resetting(t, Socket.connect({ port }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ port }))), 'open')
   t.is(servers.length, clients.length)
 })

@@ -8,8 +8,8 @@ import * as native from 'm-socket/native'
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
 import { detach, growable, resizable } from '../support/memory.js'
-import { connectedPair, listening, reach, resetting } from '../support/pair.js'
-import { said, saidOf } from '../support/event-flags.js'
+import { addressOf, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
+import { flagsFor, flagsOf } from '../support/event-flags.js'
 import { acceptNext, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
@@ -152,7 +152,7 @@ test('truth 38: a_finalizer_does_not_wait_for_a_socket_that_lingers', async (t) 
 // Handlers that misbehave
 
 test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const pairs = await Promise.all(Array.from({ length: 6 }, () => connectedPair(t)))
   const servers = pairs.map(({ server }) => server)
   using multiplexer = new Multiplexer()
@@ -163,8 +163,8 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
   }
   const events = [...(await multiplexer.wait(PATIENCE))]
   t.is(events.length, servers.length)
-  const newcomer = Socket.connect(reach(listener))
-  resetting(t, newcomer)
+  const newcomer = Socket.connect(addressOf(listener))
+  resetAtEnd(t, newcomer)
   const [, second, third, fourth, fifth] = servers as [Socket, Socket, Socket, Socket, Socket, Socket]
   const handled: string[] = []
 
@@ -195,7 +195,7 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
     [
       servers[5],
       (event) => {
-        handled.push(said(event))
+        handled.push(flagsOf(event))
         t.is(servers[5]!.receive(new Uint8Array(2)), 1)
       },
     ],
@@ -210,7 +210,7 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
   }
   t.deepEqual(handled, ['closes others and adds one', 'closes itself', 'throws', 'readable'])
   t.deepEqual(
-    [fourth, fifth].map((target) => saidOf(target, events)),
+    [fourth, fifth].map((target) => flagsFor(target, events)),
     ['', ''],
   )
 
@@ -319,9 +319,9 @@ function startHolding(t: ExecutionContext, to: object, source: string): ReturnTy
 
 for (const [what, source] of HOLDING) {
   test(`truth 40: the_process_is_held_by_${what}`, async (t) => {
-    const listener = listening(t)
-    const child = startHolding(t, reach(listener), source)
-    const server = resetting(t, await acceptNext(listener))
+    const listener = testListener(t)
+    const child = startHolding(t, addressOf(listener), source)
+    const server = resetAtEnd(t, await acceptNext(listener))
     await once(child.stdout!, 'data')
     await sleep(300)
     t.is(child.exitCode, null)
@@ -335,10 +335,10 @@ for (const [what, source] of HOLDING) {
 
 for (const [what, source] of FREEING) {
   test(`truth 40: the_process_is_not_held_by_${what}`, async (t) => {
-    const listener = listening(t)
-    const child = startHolding(t, reach(listener), source)
+    const listener = testListener(t)
+    const child = startHolding(t, addressOf(listener), source)
     const ended = outcomeOf(child)
-    resetting(t, await acceptNext(listener))
+    resetAtEnd(t, await acceptNext(listener))
     const outcome = await Promise.race([ended, sleep(PATIENCE, 'is held', { ref: false })])
     t.like(outcome, { code: 0, signal: null, stderr: '', stdout: 'done\n' })
   })

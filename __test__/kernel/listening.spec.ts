@@ -2,23 +2,23 @@ import test from 'ava'
 import { Multiplexer, Socket } from 'm-socket'
 
 import { run } from '../support/fixture.js'
-import { listening, reach, resetting } from '../support/pair.js'
+import { addressOf, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
-import { straced } from '../support/strace.js'
+import { runUnderStrace } from '../support/strace.js'
 
 const ROOT = new URL('../..', import.meta.url)
 
 test('truth 14: a_listener_is_reported_until_nobody_waits', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(listener, 'r', 'edge')
-  for (let index = 0; index < 3; index++) resetting(t, Socket.connect(reach(listener)))
+  for (let index = 0; index < 3; index++) resetAtEnd(t, Socket.connect(addressOf(listener)))
   for (let index = 0; index < 3; index++) {
     t.is((await multiplexer.wait(5000)).length, 1)
     const accepted = listener.accept()
     t.truthy(accepted)
-    resetting(t, accepted!)
+    resetAtEnd(t, accepted!)
   }
   t.deepEqual(multiplexer.poll(), [])
   t.is(listener.accept(), null)
@@ -112,7 +112,7 @@ for (const [how, wait] of [
 
 for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
   testWith(['strace'], `truth 15: an_exhausted_listener_throws_and_is_told_of_again (${error})`, async (t) => {
-    const { code, stdout, stderr } = await straced(
+    const { code, stdout, stderr } = await runUnderStrace(
       t,
       `
       import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
@@ -180,7 +180,7 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
 })
 
 testWith(['strace'], 'truth 15: an_exhausted_listener_that_is_rearmed_rests_all_the_same', async (t) => {
-  const { code, stdout, stderr, calls } = await straced(
+  const { code, stdout, stderr, calls } = await runUnderStrace(
     t,
     `
     import { Listener, Multiplexer, Socket } from 'm-socket'

@@ -5,11 +5,19 @@ import test, { type ExecutionContext } from 'ava'
 import { type InetAddress, type Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { asleepDuring } from '../support/timing.js'
-import { FAMILIES, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { assertIdle } from '../support/timing.js'
+import {
+  FAMILIES,
+  addressOf,
+  connectedPair,
+  fillSendQueue,
+  resetAtEnd,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { inherited, runPython } from '../support/python.js'
-import { saidOf } from '../support/event-flags.js'
+import { flagsFor } from '../support/event-flags.js'
 import { acceptNext, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
@@ -29,10 +37,10 @@ test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
 
 for (const mode of ['edge', 'level'] as const) {
   test(`truth 22: a_full_send_buffer_after_the_peers_fin_does_not_spin (${mode})`, async (t) => {
-    const { client, server } = await narrowPair(t)
+    const { client, server } = await smallBufferPair(t)
     client.shutdown('write')
     await until(() => server.receive(Buffer.alloc(8)) === 0, server)
-    fill(server)
+    fillSendQueue(server)
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'rw', mode)
     let reports = 0
@@ -125,12 +133,12 @@ for (const family of FAMILIES) {
 }
 
 test('truth 26: queued_output_goes_out_though_a_oneshot_is_spent', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r', 'oneshot')
   client.send('x')
   t.is((await multiplexer.wait(5000)).length, 1)
-  const sent = fill(server)
+  const sent = fillSendQueue(server)
   const received = receiveExactly(client, sent)
   await waitUntil(multiplexer, () => server.queued === 0)
   t.is((await received).length, sent)
@@ -138,7 +146,7 @@ test('truth 26: queued_output_goes_out_though_a_oneshot_is_spent', async (t) => 
 
 for (const mode of ['edge', 'level', 'oneshot'] as const) {
   testWith(['python3'], `truth 27: an_urgent_byte_neither_spins_nor_hides_what_follows (${mode})`, async (t) => {
-    const listener = listening(t)
+    const listener = testListener(t)
     const { port } = listener.address as { port: number }
     const peer = start(
       t,
@@ -153,7 +161,7 @@ print('sent', flush=True); sys.stdin.readline(); s.close()`,
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     )
-    const server = resetting(t, await acceptNext(listener))
+    const server = resetAtEnd(t, await acceptNext(listener))
     await once(peer.stdout!, 'data')
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r', mode)
@@ -179,7 +187,7 @@ print('sent', flush=True); sys.stdin.readline(); s.close()`,
 }
 
 test('truth 28: what_comes_after_a_local_shutdown_for_reading_is_discarded', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer(server)
   server.shutdown('read')
   t.is(server.receive(Buffer.alloc(8)), 0)
@@ -196,7 +204,7 @@ test('truth 28: what_comes_after_a_local_shutdown_for_reading_is_discarded', asy
 })
 
 test('truth 28: nobody_has_to_watch_for_it_to_be_discarded', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   server.shutdown('read')
   client.sendQueueLimit = 1_000_000
   client.send(Buffer.alloc(1_000_000))
@@ -223,24 +231,24 @@ test('truth 22: what_the_kernel_says_of_each_end_is_told_as_such', async (t) => 
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.shutdown()
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded', 'no hang-up')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded', 'no hang-up')
   multiplexer.modify(server, 'rw')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable writable readEnded', 'and it can still be written to')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable writable readEnded', 'and it can still be written to')
   server.shutdown()
   await until(() => server.info().state === 'closed')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded hangup')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded hangup')
 })
 
 for (const interest of ['r', 'w', 'rw'] as const) {
   test.serial(`truth 22: waiting_for_a_peer_that_has_ended_and_reads_nothing_is_sleep (${interest})`, async (t) => {
-    const { client, server } = await narrowPair(t)
+    const { client, server } = await smallBufferPair(t)
     client.shutdown()
     await until(() => server.receive(new Uint8Array(1)) === 0, server)
-    fill(server)
+    fillSendQueue(server)
     for (const mode of ['edge', 'level', 'oneshot'] as const) {
       using multiplexer = new Multiplexer()
       multiplexer.add(server, interest, mode)
-      t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [], mode)
+      t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [], mode)
     }
   })
 }
@@ -250,12 +258,12 @@ test('truth 23: a_spent_oneshot_learns_of_the_reset_when_it_is_rearmed_or_read',
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r', 'oneshot')
   client.send('last words')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
   client.reset()
   await until(() => server.info().state === 'closed')
   t.deepEqual(await multiplexer.wait(30), [])
   multiplexer.modify(server, 'r', 'oneshot')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded hangup error')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded hangup error')
   const into = Buffer.alloc(100)
   t.is(server.receive(into), 10)
   t.throws(() => server.receive(into), { code: 'ECONNRESET' })
@@ -268,12 +276,12 @@ testWith(['python3'], 'truth 24: data_that_somebody_else_takes_after_the_event_w
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.send('stolen')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
   t.is(runPython(`import socket; print(${inherited()}.recv(100).decode(), end='')`, server.fd), 'stolen')
   t.is(server.receive(new Uint8Array(1)), null)
   t.deepEqual(await multiplexer.wait(30), [])
   client.send('x')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
 })
 
 testWith(['python3'], 'truth 24: data_that_somebody_else_takes_before_the_event_is_not_told_of_forever', async (t) => {
@@ -281,17 +289,17 @@ testWith(['python3'], 'truth 24: data_that_somebody_else_takes_before_the_event_
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.send('stolen')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
   runPython(`import socket; ${inherited()}.recv(100)`, server.fd)
   t.deepEqual(await multiplexer.wait(30), [], 'what was told is asked for again before it is repeated')
 })
 
 testWith(['python3'], 'truth 24: a_connection_that_somebody_else_accepts_after_the_event_would_block', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(listener, 'r')
-  resetting(t, Socket.connect(reach(listener)))
-  t.is(saidOf(listener, await multiplexer.wait(5000)), 'readable')
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
+  t.is(flagsFor(listener, await multiplexer.wait(5000)), 'readable')
   runPython(`import socket; ${inherited()}.accept()`, listener.fd)
   t.is(listener.accept(), null)
   t.deepEqual(await multiplexer.wait(30), [])
@@ -314,23 +322,23 @@ for (const mode of ['edge', 'level', 'oneshot'] as const) {
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r', mode)
     client.send('x')
-    t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+    t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
     for (let pause = 0; pause < 3; pause++) {
       multiplexer.modify(server, 'w', 'edge')
-      for (let wait = 0; wait < 3; wait++) t.not(saidOf(server, await multiplexer.wait(20)), 'readable', 'paused')
+      for (let wait = 0; wait < 3; wait++) t.not(flagsFor(server, await multiplexer.wait(20)), 'readable', 'paused')
       multiplexer.modify(server, 'r', mode)
-      t.is(saidOf(server, await multiplexer.wait(5000)), 'readable', 'resumed')
+      t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable', 'resumed')
     }
   })
 }
 
 testWith(['python3'], 'truth 27: an_urgent_byte_alone_is_no_news_and_costs_nothing', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { server, peer } = await urgently(t, listener, `peer.send(b'!', socket.MSG_OOB)`)
   for (const mode of ['edge', 'level'] as const) {
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r', mode)
-    t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [], mode)
+    t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [], mode)
     t.is(server.receive(new Uint8Array(10)), null)
   }
   peer.stdin!.end()
@@ -346,7 +354,7 @@ for (const [oobInline, expected] of [
     ['python3'],
     `truth 27: nothing_between_urgent_bytes_is_lost_to_reads_that_stop_at_their_marks (${oobInline ? 'in line' : 'out of band'})`,
     async (t) => {
-      const listener = listening(t, 'IPv4', { oobInline })
+      const listener = testListener(t, 'IPv4', { oobInline })
       const { server, peer } = await urgently(
         t,
         listener,
@@ -381,7 +389,7 @@ sys.stdin.read()`,
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   await once(peer.stdout!, 'data')
   return { server, peer }
 }
@@ -393,9 +401,9 @@ test.serial('truth 28: what_is_discarded_is_no_news_and_costs_nothing', async (t
   server.shutdown('read')
   t.true(server.readEnded)
   client.send('too late')
-  t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [])
+  t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [])
   t.is(server.receive(new Uint8Array(10)), 0)
   client.reset()
   await until(() => server.info().state === 'closed')
-  t.regex(saidOf(server, await multiplexer.wait(5000)) ?? '', /error/)
+  t.regex(flagsFor(server, await multiplexer.wait(5000)) ?? '', /error/)
 })

@@ -6,13 +6,13 @@ import test, { type ExecutionContext } from 'ava'
 import { type Event, Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
 import * as native from 'm-socket/native'
 
-import { crowd } from '../support/unix-pairs.js'
+import { unixPairs } from '../support/unix-pairs.js'
 import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
-import { turn } from '../support/timing.js'
-import { openNumbered, playUntilNumbered } from '../support/descriptor-reuse.js'
-import { closing, connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { nextTurn } from '../support/timing.js'
+import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
+import { addressOf, closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { start } from '../support/child.js'
-import { saidOf, targetsOf } from '../support/event-flags.js'
+import { flagsFor, targetsOf } from '../support/event-flags.js'
 import { freePath, temporaryDirectory } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -58,8 +58,8 @@ test('truth 6: a_stream_that_another_of_its_batch_destroys_is_not_called', async
 })
 
 test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t) =>
-  playUntilNumbered(async () => {
-    const listener = listening(t)
+  retryUntilReused(async () => {
+    const listener = testListener(t)
     const { client, server } = await connectedPair(t)
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r')
@@ -68,7 +68,7 @@ test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t)
     const { fd } = server
     server.close()
     multiplexer.add(
-      openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))),
+      openWithDescriptor(fd, () => resetAtEnd(t, Socket.connect(addressOf(listener)))),
       'r',
     )
     t.deepEqual(await multiplexer.wait(100), [])
@@ -76,7 +76,7 @@ test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t)
 )
 
 test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const pairs = await Promise.all(Array.from({ length: 8 }, () => connectedPair(t)))
   for (const { client } of pairs) client.send('x')
   const servers = pairs.map(({ server }) => server)
@@ -85,7 +85,7 @@ test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled
   const before = events.map(({ target }) => target)
   for (const { target } of events) {
     ;(target as Socket).close()
-    const newcomer = resetting(t, Socket.connect(reach(listener)))
+    const newcomer = resetAtEnd(t, Socket.connect(addressOf(listener)))
     multiplexer.add(newcomer)
   }
   t.deepEqual(
@@ -98,7 +98,7 @@ test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled
 test('truth 9: a_duplicate_elsewhere_keeps_no_registration_alive', async (t) => {
   const { client, server } = await connectedPair(t)
   const { multiplexer, epoll } = multiplexerAndDescriptor()
-  closing(t, multiplexer).add(server)
+  closeAtEnd(t, multiplexer).add(server)
   const { fd } = server
   t.deepEqual(watchedBy(epoll), [fd])
   // The child has a duplicate for as long as it lives.
@@ -122,7 +122,7 @@ const WAYS: [string, (socket: Socket, multiplexer: Multiplexer) => void][] = [
 
 for (const [way, leave] of WAYS) {
   test(`truth 6: event_47_of_a_batch_takes_back_that_of_a_socket_that_comes_later_in_it (${way})`, async (t) => {
-    const pairs = crowd(t, CROWD)
+    const pairs = unixPairs(t, CROWD)
     using multiplexer = new Multiplexer()
     for (const { server } of pairs) multiplexer.add(server, 'r')
     // Whoever has news first is told of first: socket 13 comes last.
@@ -140,7 +140,7 @@ for (const [way, leave] of WAYS) {
     }
     t.false(handled.has(doomed))
     t.is(handled.size, CROWD - 1)
-    t.is(saidOf(doomed, events), '')
+    t.is(flagsFor(doomed, events), '')
     t.deepEqual(multiplexer.poll(), [])
   })
 }
@@ -149,9 +149,9 @@ for (const [way, leave] of WAYS) {
 async function batchOfTwo(
   t: ExecutionContext,
 ): Promise<{ events: Event[]; first: Socket; later: Socket; listener: Listener; multiplexer: Multiplexer }> {
-  const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
-  const pairs = crowd(t, 2)
-  const multiplexer = closing(t, new Multiplexer())
+  const listener = closeAtEnd(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
+  const pairs = unixPairs(t, 2)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const { client, server } of pairs) {
     multiplexer.add(server, 'r')
     client.send('for the old one')
@@ -166,22 +166,22 @@ async function batchOfTwo(
 
 /** A new connection to a listener: the accepted end. */
 function next(t: ExecutionContext, listener: Listener): Socket {
-  resetting(t, Socket.connect(reach(listener)))
-  return resetting(t, listener.accept()!)
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
+  return resetAtEnd(t, listener.accept()!)
 }
 
 test.serial(
   'truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events',
   (t) =>
-    playUntilNumbered(async () => {
+    retryUntilReused(async () => {
       const { events, first, later, listener, multiplexer } = await batchOfTwo(t)
-      for (let waiting = 0; waiting < 1000; waiting++) resetting(t, Socket.connect(reach(listener)))
+      for (let waiting = 0; waiting < 1000; waiting++) resetAtEnd(t, Socket.connect(addressOf(listener)))
       const { fd } = later
       later.close()
-      const heir = openNumbered(fd, () => resetting(t, listener.accept()!))
+      const heir = openWithDescriptor(fd, () => resetAtEnd(t, listener.accept()!))
       multiplexer.add(heir, 'r')
       t.deepEqual(targetsOf(events), [first, later])
-      t.is(saidOf(later, events), '')
+      t.is(flagsFor(later, events), '')
       t.deepEqual(targetsOf(multiplexer.poll()), [first])
       t.is(heir.receive(new Uint8Array(100)), null)
     }),
@@ -214,19 +214,19 @@ test.serial('truth 8: a_slot_that_is_used_a_thousand_times_within_a_batch_confus
   }
   const heir = next(t, listener)
   multiplexer.add(heir, 'r')
-  t.is(saidOf(later, events), '')
+  t.is(flagsFor(later, events), '')
   t.is(later.state, 'closed')
   t.is(later.fd, -1)
   t.throws(() => later.receive(new Uint8Array(1)), { code: 'ERR_SOCKET_CLOSED' })
   t.is(later.send('x'), 'closed')
   later.close()
   t.not(heir.fd, -1)
-  t.is(saidOf(heir, multiplexer.poll()), undefined)
+  t.is(flagsFor(heir, multiplexer.poll()), undefined)
 })
 
 test.serial('truth 8: streams_that_come_and_go_within_a_batch_confuse_nobody', async (t) => {
-  const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
-  const pairs = crowd(t, 2)
+  const listener = closeAtEnd(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
+  const pairs = unixPairs(t, 2)
   const streams = pairs.map(({ server }) => toDuplex(server))
   let heir: ReturnType<typeof toDuplex> | undefined
   let told = 0
@@ -240,7 +240,7 @@ test.serial('truth 8: streams_that_come_and_go_within_a_batch_confuse_nobody', a
       heir = toDuplex(next(t, listener)).on('data', () => heard++)
     })
   }
-  await turn()
+  await nextTurn()
   for (const { client } of pairs) client.send('x')
   await until(() => heir !== undefined)
   await until(() => streams.filter(({ destroyed }) => destroyed).length === 1)
@@ -258,7 +258,7 @@ for (const [way, leave] of WAYS) {
   test.serial(`truth 9: nothing_stays_registered_although_a_duplicate_lives (${way})`, async (t) => {
     const { client, server } = await connectedPair(t)
     const { multiplexer, epoll } = multiplexerAndDescriptor()
-    closing(t, multiplexer).add(server)
+    closeAtEnd(t, multiplexer).add(server)
     t.deepEqual(watchedBy(epoll), [server.fd])
     await duplicate(t, server.fd)
     leave(server, multiplexer)
@@ -269,9 +269,9 @@ for (const [way, leave] of WAYS) {
 }
 
 test.serial('truth 9: a_close_behind_a_queue_leaves_nothing_registered_either', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   const { multiplexer, epoll } = multiplexerAndDescriptor()
-  closing(t, multiplexer).add(server)
+  closeAtEnd(t, multiplexer).add(server)
   await duplicate(t, server.fd)
   while (server.queued === 0) server.send(new Uint8Array(4096))
   server.close()
@@ -288,17 +288,17 @@ test.serial('truth 9: a_close_behind_a_queue_leaves_nothing_registered_either', 
 
 test.serial('truth 9: a_listener_a_failed_connect_and_a_strangers_descriptor_leave_nothing_registered', async (t) => {
   const { multiplexer, epoll } = multiplexerAndDescriptor()
-  closing(t, multiplexer)
-  const listener = listening(t)
+  closeAtEnd(t, multiplexer)
+  const listener = testListener(t)
   multiplexer.add(listener, 'r')
-  const [listenerFd, to] = [listener.fd, reach(listener)]
+  const [listenerFd, to] = [listener.fd, addressOf(listener)]
   await duplicate(t, listenerFd)
   listener.close()
   t.false(watchedBy(epoll).includes(listenerFd))
 
   // The duplicate of the listener would still accept.
   const refused = Socket.connect({ port: (to as { port: number }).port, host: '127.0.0.2' })
-  resetting(t, refused)
+  resetAtEnd(t, refused)
   multiplexer.add(refused)
   const { fd } = refused
   t.true(watchedBy(epoll).includes(fd))

@@ -10,12 +10,12 @@ import * as native from 'm-socket/native'
 import { outcomeOf, sendSignal, start, startModule } from '../support/child.js'
 import { run } from '../support/fixture.js'
 import { multiplexerAndDescriptor } from '../support/epoll.js'
-import { asleepDuring, sleep } from '../support/timing.js'
-import { closing, connectedPair, listening, narrowPair, resetting } from '../support/pair.js'
+import { assertIdle, sleep } from '../support/timing.js'
+import { closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
-import { EPOLL_WAIT, known, timeoutOf } from '../support/strace.js'
-import { said, saidOf, targetsOf } from '../support/event-flags.js'
+import { EPOLL_WAIT, ignoreUnknown, timeoutOf } from '../support/strace.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { until } from '../support/waiting.js'
 
 const ROOT = new URL('../..', import.meta.url)
@@ -54,7 +54,7 @@ testWith(['strace'], 'truth 32: a_time_is_rounded_up_and_clamped', async (t) => 
     const multiplexer = new Multiplexer()
     for (let round = 0; round < 20; round++) for (const time of [0.2, 0, 3]) multiplexer.waitSync(time)`
   const node = [process.execPath, ...sourceArguments(source)]
-  const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${known(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
+  const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${ignoreUnknown(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
   const waited = stderr.split('\n').flatMap(timeoutOf)
   // Other threads of the runtime's may wait, too; and of a time that has passed in part before the call, less is left.
   t.true(
@@ -237,7 +237,7 @@ test('truth 31: what_happens_in_a_storm_of_signals_is_told', async (t) => {
     process.kill(process.pid, 'SIGWINCH')
     client.send('x')
     process.kill(process.pid, 'SIGWINCH')
-    t.is(saidOf(server, await pending), 'readable')
+    t.is(flagsFor(server, await pending), 'readable')
     t.is(server.receive(new Uint8Array(10)), 1)
   }
 })
@@ -297,7 +297,7 @@ test('truth 33: a_wake_loses_no_event_and_takes_none_of_anothers', async (t) => 
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
   multiplexer.wake()
-  t.is(saidOf(server, await multiplexer.wait()), 'readable', 'a wait that is woken tells what there is')
+  t.is(flagsFor(server, await multiplexer.wait()), 'readable', 'a wait that is woken tells what there is')
   const pending = other.wait()
   multiplexer.wake()
   t.is(await Promise.race([pending, sleep(30)]), undefined)
@@ -312,20 +312,20 @@ test('truth 34: a_pending_wait_sees_each_change_of_interest_and_of_membership', 
   let pending = multiplexer.wait()
   await sleep(5)
   multiplexer.modify(server, 'w')
-  t.is(saidOf(server, await pending), 'writable', 'an interest that is new')
+  t.is(flagsFor(server, await pending), 'writable', 'an interest that is new')
 
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
   pending = multiplexer.wait()
   multiplexer.modify(server, 'r')
-  t.is(saidOf(server, await pending), 'readable', 'data that waits already')
+  t.is(flagsFor(server, await pending), 'readable', 'data that waits already')
 
   pending = multiplexer.wait()
   multiplexer.remove(server)
   multiplexer.add(other.server, 'rw')
   const events = await pending
   t.deepEqual(targetsOf(events), [other.server], 'one comes and one goes')
-  t.is(said(events[0]!), 'writable')
+  t.is(flagsOf(events[0]!), 'writable')
 
   pending = multiplexer.wait(50)
   other.server.close()
@@ -333,7 +333,7 @@ test('truth 34: a_pending_wait_sees_each_change_of_interest_and_of_membership', 
 })
 
 test.serial('truth 34: queued_output_goes_out_of_a_socket_that_comes_while_a_wait_is_pending', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer()
   const pending = multiplexer.wait()
   while (client.queued === 0) client.send(new Uint8Array(4096))
@@ -345,21 +345,21 @@ test.serial('truth 34: queued_output_goes_out_of_a_socket_that_comes_while_a_wai
     server.receive(into)
     return answered
   })
-  t.is(saidOf(client, await pending), 'writable')
+  t.is(flagsFor(client, await pending), 'writable')
   t.is(client.queued, 0)
 })
 
 test.serial('truth 35: one_multiplexer_watches_another', async (t) => {
   const { client, server } = await connectedPair(t)
   const { multiplexer: inner, epoll } = multiplexerAndDescriptor()
-  closing(t, inner).add(server, 'r')
+  closeAtEnd(t, inner).add(server, 'r')
   using outer = new Multiplexer()
   const target = { fd: epoll }
   outer.add(target, 'r', 'level')
   t.deepEqual(outer.poll(), [])
   client.send('x')
-  t.is(saidOf(target, outer.waitSync(5000)), 'readable')
-  t.is(saidOf(server, inner.poll()), 'readable')
+  t.is(flagsFor(target, outer.waitSync(5000)), 'readable')
+  t.is(flagsFor(server, inner.poll()), 'readable')
   t.is(server.receive(new Uint8Array(10)), 1)
   t.deepEqual(outer.poll(), [])
   outer.remove(target)
@@ -370,11 +370,11 @@ test.serial('truth 35: waiting_on_nodes_loop_is_sleep_until_there_is_news', asyn
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   const pending = multiplexer.wait()
-  await asleepDuring(t, () => sleep(300))
+  await assertIdle(t, () => sleep(300))
   client.send('x')
-  t.is(saidOf(server, await pending), 'readable')
+  t.is(flagsFor(server, await pending), 'readable')
   // Not read, and nobody waits: whatever the loop is told of is no reason to go on about it.
-  await asleepDuring(t, () => sleep(300))
+  await assertIdle(t, () => sleep(300))
 })
 
 for (const [how, drive] of [
@@ -403,7 +403,7 @@ for (const [how, drive] of [
       },
     })
     t.teardown(() => server.stop(true))
-    const clients = [0, 1, 2].map(() => resetting(t, Socket.connect({ port: server.port! })))
+    const clients = [0, 1, 2].map(() => resetAtEnd(t, Socket.connect({ port: server.port! })))
     for (const client of clients) await until(() => client.state === 'open')
     for (let turn = 0; turn < 3; turn++) await drive(multiplexer)
     for (const [index, client] of clients.entries()) client.send(String(index))
@@ -422,7 +422,7 @@ test('truth 36: a_slot_that_was_to_hold_a_refused_target_is_free_again', (t) => 
   t.teardown(() => closeSync(directory))
   const answers = Array.from({ length: 5000 }, () => native.addDescriptor(plex, directory, 1, 0))
   t.deepEqual(new Set(answers), new Set([-constants.errno.EPERM]))
-  const handle = native.addDescriptor(plex, listening(t).fd, 1, 0)
+  const handle = native.addDescriptor(plex, testListener(t).fd, 1, 0)
   // The slot is what stands above the nine bits of the generation.
   t.true(handle >= 0 && handle >>> 9 < 1000, `slot ${handle >>> 9}`)
   t.is(native.remove(plex, handle), 0)

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava'
 import { Listener, Socket } from 'm-socket'
 
-import { closing, reach, resetting } from './pair.js'
+import { addressOf, closeAtEnd, resetAtEnd } from './pair.js'
 
 /** Milliseconds after which who is still connecting is taken to wait for room in the backlog. */
 const SETTLED = 150
@@ -11,9 +11,9 @@ const SETTLED = 150
  * Accepting makes room; the kernel answers the next SYN that is sent again, after a second.
  */
 export async function blackhole(t: ExecutionContext, host: string, port = 0): Promise<Listener> {
-  const listener = closing(t, Listener.bind({ host, port, backlog: 0 }))
+  const listener = closeAtEnd(t, Listener.bind({ host, port, backlog: 0 }))
   for (;;) {
-    const socket = resetting(t, Socket.connect(reach(listener) as { host: string; port: number }))
+    const socket = resetAtEnd(t, Socket.connect(addressOf(listener) as { host: string; port: number }))
     const end = performance.now() + SETTLED
     while (socket.state === 'connecting' && performance.now() < end)
       await new Promise((resolve) => setTimeout(resolve, 10))

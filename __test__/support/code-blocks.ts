@@ -17,12 +17,12 @@ export function textOf(path: string): string {
 }
 
 /** Its code blocks of a language, in order. */
-export function blocks(text: string, language: string): string[] {
+export function codeBlocks(text: string, language: string): string[] {
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, code]) => code!)
 }
 
 /** What a program says that it prints, in the comments behind its `console.log`. */
-export function shownBy(code: string): string[] {
+export function expectedOutput(code: string): string[] {
   return [...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, output]) => output!)
 }
 

@@ -6,7 +6,7 @@ import type { Socket } from 'm-socket'
 class NumberTaken extends Error {}
 
 /** Opens sockets until one has the number that was closed just now: the kernel gives the lowest that is free. */
-export function openNumbered(fd: number, open: () => Socket): Socket {
+export function openWithDescriptor(fd: number, open: () => Socket): Socket {
   for (;;) {
     const socket = open()
     if (socket.fd === fd) return socket
@@ -15,7 +15,7 @@ export function openNumbered(fd: number, open: () => Socket): Socket {
 }
 
 /** Plays a scene with `openNumbered`, and plays it again when another thread of the host, or a worker, took the number. */
-export async function playUntilNumbered(scene: () => Promise<void>): Promise<void> {
+export async function retryUntilReused(scene: () => Promise<void>): Promise<void> {
   for (let left = 50; ; left--) {
     try {
       return await scene()

@@ -4,10 +4,10 @@ import { syncBuiltinESMExports } from 'node:module'
 import type { ExecutionContext } from 'ava'
 
 /** What a look-up answers: addresses in order, or an error; after it has been waited for. */
-export type Answer = readonly string[] | Error | Promise<readonly string[]>
+export type LookupResult = readonly string[] | Error | Promise<readonly string[]>
 
 /** Has node:dns answer for some names, in this process and for the test; tells which it was asked for. */
-export function answering(t: ExecutionContext, names: Readonly<Record<string, Answer>>): string[] {
+export function mockLookup(t: ExecutionContext, names: Readonly<Record<string, LookupResult>>): string[] {
   const asked: string[] = []
   const { lookup } = dns
   const answer = async (name: string): Promise<{ address: string; family: number }[]> => {

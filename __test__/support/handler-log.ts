@@ -3,7 +3,7 @@ import type { Connection, Handlers } from 'm-socket'
 import { until } from './waiting.js'
 
 /** Which handlers were called, in their order, each with what it was told. */
-export class Journal {
+export class HandlerLog {
   readonly entries: string[] = []
 
   /** Handlers that note their call, and then do what those of `acts` do. */

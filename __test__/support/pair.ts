@@ -15,13 +15,13 @@ export interface Pair {
 }
 
 /** A listener on the loopback's own port or in a directory of its own, closed at the end of the test. */
-export function listening(t: ExecutionContext, family: Family = 'IPv4', options: ListenerOptions = {}): Listener {
+export function testListener(t: ExecutionContext, family: Family = 'IPv4', options: ListenerOptions = {}): Listener {
   const place = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
-  return closing(t, Listener.bind({ ...place, ...options }))
+  return closeAtEnd(t, Listener.bind({ ...place, ...options }))
 }
 
 /** Where to connect to, to reach a listener. */
-export function reach({ address }: Listener): { path: string } | { host: string; port: number } {
+export function addressOf({ address }: Listener): { path: string } | { host: string; port: number } {
   if (!address) throw new Error('the listener is closed')
   return 'path' in address ? { path: address.path } : { host: address.address, port: address.port }
 }
@@ -32,22 +32,22 @@ export async function connectedPair(
   family: Family = 'IPv4',
   options: { client?: SocketConnectOptions; listener?: ListenerOptions } = {},
 ): Promise<Pair> {
-  const listener = listening(t, family, options.listener)
-  const client = resetting(t, Socket.connect({ ...reach(listener), ...options.client }))
-  const server = resetting(t, await acceptNext(listener))
+  const listener = testListener(t, family, options.listener)
+  const client = resetAtEnd(t, Socket.connect({ ...addressOf(listener), ...options.client }))
+  const server = resetAtEnd(t, await acceptNext(listener))
   listener.close()
   if ((await connectOutcome(client)) !== 'open') throw new Error('the client did not connect')
   return { client, server }
 }
 
 /** A pair whose kernel buffers are small, so that a send queue comes into use after some kilobytes. */
-export async function narrowPair(t: ExecutionContext, family: Family = 'IPv4'): Promise<Pair> {
+export async function smallBufferPair(t: ExecutionContext, family: Family = 'IPv4'): Promise<Pair> {
   const small = { sendBufferSize: 4096, receiveBufferSize: 4096 }
   return connectedPair(t, family, { client: small, listener: small })
 }
 
 /** Fills the kernel and then the queue, until something is queued; returns how many bytes that took in all. */
-export function fill(socket: Socket, piece: Uint8Array = new Uint8Array(4096)): number {
+export function fillSendQueue(socket: Socket, piece: Uint8Array = new Uint8Array(4096)): number {
   let taken = 0
   while (socket.queued === 0) {
     const status = socket.send(piece)
@@ -58,13 +58,13 @@ export function fill(socket: Socket, piece: Uint8Array = new Uint8Array(4096)): 
 }
 
 /** Has the test close something at its end. */
-export function closing<T extends { close(): void }>(t: ExecutionContext, opened: T): T {
+export function closeAtEnd<T extends { close(): void }>(t: ExecutionContext, opened: T): T {
   t.teardown(() => opened.close())
   return opened
 }
 
 /** Has the test reset a socket at its end, whatever is queued. */
-export function resetting(t: ExecutionContext, socket: Socket): Socket {
+export function resetAtEnd(t: ExecutionContext, socket: Socket): Socket {
   t.teardown(() => socket.reset())
   return socket
 }

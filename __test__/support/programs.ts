@@ -5,14 +5,14 @@ import { delimiter, join } from 'node:path'
 import test, { type Implementation } from 'ava'
 
 /** Programs of other people that tests talk to or look through. */
-export type Peer =
+export type Program =
   'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace' | 'unshare'
 
 /**
  * Declares a serial test that needs other people's programs. Where one is absent the test is skipped, and its title says
  * why; under CI, which installs them all, it fails.
  */
-export function testWith(peers: readonly Peer[], title: string, run: Implementation<[]>): void {
+export function testWith(peers: readonly Program[], title: string, run: Implementation<[]>): void {
   const absent = peers.filter((peer) => !isUsable(peer)).join(' and ')
   if (absent === '') test.serial(title, run)
   else if (process.env['CI'])
@@ -20,7 +20,7 @@ export function testWith(peers: readonly Peer[], title: string, run: Implementat
   else test.serial.skip(`${title} (needs ${absent}, not to be used on this machine)`, run)
 }
 
-function isUsable(peer: Peer): boolean {
+function isUsable(peer: Program): boolean {
   // A container may have strace and forbid ptrace(2).
   if (peer === 'strace') return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
   // Namespaces are root's to make.

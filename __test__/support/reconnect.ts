@@ -6,13 +6,13 @@ import { runExample } from './example.js'
 export const HOST = '127.0.0.9'
 
 /** What a running reconnect.ts has said so far, and its output as it comes. */
-export function follow(t: ExecutionContext, args: readonly string[]) {
+export function runReconnect(t: ExecutionContext, args: readonly string[]) {
   const { child, outcome } = runExample(t, 'reconnect', ['--host', HOST, ...args])
-  const said = { stdout: '', stderr: '' }
-  child.stdout!.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()))
-  child.stderr!.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()))
-  const delays = () => [...said.stderr.matchAll(/again in (\d+) ms/g)].map(([, delay]) => Number(delay))
-  return { child, stdin: child.stdin!, outcome, said, delays }
+  const output = { stdout: '', stderr: '' }
+  child.stdout!.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()))
+  child.stderr!.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()))
+  const delays = () => [...output.stderr.matchAll(/again in (\d+) ms/g)].map(([, delay]) => Number(delay))
+  return { child, stdin: child.stdin!, outcome, output, delays }
 }
 
 /** The delay before each attempt but the first, where `shortest` and `longest` bound them; the last half of each is random. */

@@ -19,7 +19,7 @@ export class Recorder {
     t.teardown(() => this.server.stop(true))
   }
 
-  get heard(): string {
+  get text(): string {
     return Buffer.concat(this.chunks).toString()
   }
 }

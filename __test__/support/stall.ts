@@ -6,7 +6,7 @@ import { sleep } from './timing.js'
 const STILLS = 10
 
 /** Waits until a stream that is written to moves no more; resolves with the bytes that its reader has not taken. */
-export async function stalled(stream: Writable): Promise<number> {
+export async function untilStalled(stream: Writable): Promise<number> {
   let left = stream.writableLength
   for (let stills = 0; stills < STILLS && left > 0;) {
     await sleep(50)

@@ -17,12 +17,12 @@ export function timeoutOf(call: string): number[] {
 }
 
 /** strace(1): after a question mark a name may be none on this machine; arm64 has no epoll_wait(2), pipe(2) or dup2(2). */
-export function known(names: string): string {
+export function ignoreUnknown(names: string): string {
   return names.replaceAll(/\w+/g, '?$&')
 }
 
 /** How a traced program ended, and the lines of the trace. */
-export interface Traced extends Outcome {
+export interface TracedOutcome extends Outcome {
   readonly calls: readonly string[]
 }
 
@@ -30,19 +30,19 @@ export interface Traced extends Outcome {
  * Runs a module, given as its source, under strace(1), whose fault injection makes system calls fail that hardly ever do:
  * `accept4:error=ECONNABORTED:when=1+2`. Only the main thread is traced.
  */
-export async function straced(
+export async function runUnderStrace(
   t: ExecutionContext,
   source: string,
   trace: string,
   ...injections: readonly string[]
-): Promise<Traced> {
+): Promise<TracedOutcome> {
   const log = join(temporaryDirectory(t), 'calls')
   const faults = injections.flatMap((injection) => ['-e', `inject=${injection}`])
   const program = [process.execPath, ...sourceArguments(source, ['--expose-gc'])]
   const child = start(
     t,
     'strace',
-    ['-qq', '-o', log, '-e', `trace=${known(trace)}`, '-e', 'signal=none', ...faults, ...program],
+    ['-qq', '-o', log, '-e', `trace=${ignoreUnknown(trace)}`, '-e', 'signal=none', ...faults, ...program],
     {
       cwd: new URL('../..', import.meta.url),
       stdio: ['ignore', 'pipe', 'pipe'],

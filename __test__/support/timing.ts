@@ -4,7 +4,7 @@ import type { ExecutionContext } from 'ava'
 const LEISURE = 0.5
 
 /** Fails when the process computes while it should sleep, as one that spins does: by its CPU time, not by the clock. */
-export async function asleepDuring<T>(t: ExecutionContext, act: () => T | Promise<T>): Promise<T> {
+export async function assertIdle<T>(t: ExecutionContext, act: () => T | Promise<T>): Promise<T> {
   const began = performance.now()
   const before = process.cpuUsage()
   const result = await act()
@@ -20,6 +20,6 @@ export function sleep(milliseconds: number): Promise<void> {
 }
 
 /** Lets Node's loop go round. */
-export function turn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

@@ -5,7 +5,7 @@ import type { Pair } from './pair.js'
 import { freePath } from './unix.js'
 
 /** Many connected pairs over Unix sockets, all reset at the end of the test. */
-export function crowd(t: ExecutionContext, size: number): Pair[] {
+export function unixPairs(t: ExecutionContext, size: number): Pair[] {
   using listener = Listener.bind({ path: freePath(t) })
   const to = listener.address as { path: string }
   const pairs: Pair[] = []

@@ -16,8 +16,8 @@ import { outcomeOf, start } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
 import { fixturePath, run, runFixture } from '../support/fixture.js'
-import { type Family, listening, reach } from '../support/pair.js'
-import { type Peer, testWith } from '../support/programs.js'
+import { type Family, addressOf, testListener } from '../support/pair.js'
+import { type Program, testWith } from '../support/programs.js'
 import { acceptNext, receiveExactly, until } from '../support/waiting.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'm-socket-programs-'))
@@ -28,7 +28,7 @@ test.after.always(() => rmSync(directory, { recursive: true, force: true }))
 
 /** How a program copies its input to a listener, and what comes back to its output, until both have ended. */
 const COPIERS: readonly {
-  peer: Peer
+  peer: Program
   family: Family
   args: (place: { path: string } | { port: number }) => string[]
 }[] = [
@@ -43,7 +43,7 @@ for (const { peer, family, args } of COPIERS) {
     const { listener, server } = serving(t, family)
     const back = join(directory, `back through ${peer} over ${family}`)
     const [input, output] = [openSync(file, 'r'), openSync(back, 'w')]
-    const copier = start(t, peer, args(reach(listener)), { stdio: [input, output, 'pipe'] })
+    const copier = start(t, peer, args(addressOf(listener)), { stdio: [input, output, 'pipe'] })
     closeSync(input)
     closeSync(output)
     const [stderr, [code]] = await Promise.all([text(copier.stderr!), once(copier, 'close')])
@@ -57,7 +57,7 @@ for (const { peer, family, args } of COPIERS) {
 
 test.serial('1000_connections_at_once_all_get_their_own_echo', async (t) => {
   const { listener, server } = serving(t)
-  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(reach(listener)), 1000, 3, 3000)
+  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(addressOf(listener)), 1000, 3, 3000)
   t.is(code, 0, stderr)
   t.is(Number(stdout), 9_000_000)
   t.is(server.received, 9_000_000)
@@ -99,7 +99,7 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
 }
 
 testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded', async (t) => {
-  const listener = listening(t, 'IPv4', { sendBufferSize: 65536 })
+  const listener = testListener(t, 'IPv4', { sendBufferSize: 65536 })
   const { port } = listener.address as { port: number }
   const reader = start(t, 'python3', [fixturePath('slow_reader.py'), String(port), 'wait'])
   const reading = outcomeOf(reader)
@@ -133,7 +133,7 @@ testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded',
 
 testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_its_connection', async (t) => {
   const { listener, accepted } = httpServing(t, http.createServer(answer))
-  const url = `http://127.0.0.1:${portIn(reach(listener))}`
+  const url = `http://127.0.0.1:${portIn(addressOf(listener))}`
   const { code, stdout, stderr } = await curl(t, [
     '--data-binary',
     `@${file}`,
@@ -153,7 +153,7 @@ testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_it
 testWith(['curl', 'openssl'], 'curl_gets_and_posts_over_node_https_on_duplexes', async (t) => {
   const { key, cert } = await certificate(t)
   const { listener, accepted } = httpServing(t, https.createServer({ key, cert }, answer))
-  const port = portIn(reach(listener))
+  const port = portIn(addressOf(listener))
   const url = `https://localhost:${port}`
   const trusting = ['--cacert', join(directory, 'cert.pem'), '--resolve', `localhost:${port}:127.0.0.1`]
   const { code, stdout, stderr } = await curl(t, [
@@ -195,7 +195,7 @@ testWith(['openssl'], 'node_tls_on_a_duplex_talks_to_the_server_of_openssl', asy
 })
 
 function serving(t: ExecutionContext, family: Family = 'IPv4'): { listener: Listener; server: EchoServer } {
-  const listener = listening(t, family)
+  const listener = testListener(t, family)
   const server = new EchoServer(listener)
   t.teardown(() => server.close())
   return { listener, server }
@@ -203,7 +203,7 @@ function serving(t: ExecutionContext, family: Family = 'IPv4'): { listener: List
 
 /** Has a server of Node's take all connections, as duplexes. */
 function httpServing(t: ExecutionContext, server: http.Server): { listener: Listener; accepted: () => number } {
-  const listener = listening(t)
+  const listener = testListener(t)
   let count = 0
   const accepting = (async () => {
     for await (const socket of listener) {
