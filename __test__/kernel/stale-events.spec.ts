@@ -7,7 +7,7 @@ import { type Event, Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
 import * as native from 'm-socket/native'
 
 import { unixPairs } from '../support/unix-pairs.js'
-import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
+import { multiplexerAndDescriptor, registeredIn } from '../support/epoll.js'
 import { nextTurn } from '../support/timing.js'
 import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
 import { addressOf, closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
@@ -100,11 +100,11 @@ test('truth 9: a_duplicate_elsewhere_keeps_no_registration_alive', async (t) => 
   const { multiplexer, epoll } = multiplexerAndDescriptor()
   closeAtEnd(t, multiplexer).add(server)
   const { fd } = server
-  t.deepEqual(watchedBy(epoll), [fd])
+  t.deepEqual(registeredIn(epoll), [fd])
   // The child has a duplicate for as long as it lives.
   const child = start(t, 'cat', [], { stdio: ['pipe', 'ignore', 'ignore', fd] })
   server.close()
-  t.deepEqual(watchedBy(epoll), [])
+  t.deepEqual(registeredIn(epoll), [])
   client.send('still comes')
   t.deepEqual(await multiplexer.wait(50), [])
   t.is(child.exitCode, null)
@@ -259,10 +259,10 @@ for (const [way, leave] of WAYS) {
     const { client, server } = await connectedPair(t)
     const { multiplexer, epoll } = multiplexerAndDescriptor()
     closeAtEnd(t, multiplexer).add(server)
-    t.deepEqual(watchedBy(epoll), [server.fd])
+    t.deepEqual(registeredIn(epoll), [server.fd])
     await duplicate(t, server.fd)
     leave(server, multiplexer)
-    t.deepEqual(watchedBy(epoll), [])
+    t.deepEqual(registeredIn(epoll), [])
     client.send('x')
     t.deepEqual(await multiplexer.wait(30), [])
   })
@@ -276,14 +276,14 @@ test.serial('truth 9: a_close_behind_a_queue_leaves_nothing_registered_either', 
   while (server.queued === 0) server.send(new Uint8Array(4096))
   server.close()
   t.is(server.state, 'closing')
-  t.is(watchedBy(epoll).length, 1)
+  t.is(registeredIn(epoll).length, 1)
   // The end does not come while the duplicate lives: the state does.
   const into = new Uint8Array(65536)
   await until(() => {
     client.receive(into)
     return server.state === 'closed'
   })
-  t.deepEqual(watchedBy(epoll), [])
+  t.deepEqual(registeredIn(epoll), [])
 })
 
 test.serial('truth 9: a_listener_a_failed_connect_and_a_strangers_descriptor_leave_nothing_registered', async (t) => {
@@ -294,26 +294,26 @@ test.serial('truth 9: a_listener_a_failed_connect_and_a_strangers_descriptor_lea
   const [listenerFd, to] = [listener.fd, addressOf(listener)]
   await duplicate(t, listenerFd)
   listener.close()
-  t.false(watchedBy(epoll).includes(listenerFd))
+  t.false(registeredIn(epoll).includes(listenerFd))
 
   // The duplicate of the listener would still accept.
   const refused = Socket.connect({ port: (to as { port: number }).port, host: '127.0.0.2' })
   resetAtEnd(t, refused)
   multiplexer.add(refused)
   const { fd } = refused
-  t.true(watchedBy(epoll).includes(fd))
+  t.true(registeredIn(epoll).includes(fd))
   await duplicate(t, fd)
   t.is(await outcomeIn(multiplexer, refused), 'closed')
-  t.false(watchedBy(epoll).includes(fd))
+  t.false(registeredIn(epoll).includes(fd))
 
   const fifo = `${temporaryDirectory(t)}/fifo`
   await once(start(t, 'mkfifo', [fifo]), 'exit')
   const target = { fd: openSync(fifo, files.O_RDWR | files.O_NONBLOCK) }
   t.teardown(() => closeSync(target.fd))
   multiplexer.add(target, 'r')
-  t.true(watchedBy(epoll).includes(target.fd))
+  t.true(registeredIn(epoll).includes(target.fd))
   multiplexer.remove(target)
-  t.deepEqual(watchedBy(epoll), [])
+  t.deepEqual(registeredIn(epoll), [])
 })
 
 async function outcomeIn(multiplexer: Multiplexer, socket: Socket): Promise<string> {

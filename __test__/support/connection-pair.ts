@@ -5,14 +5,14 @@ import type { Family } from './pair.js'
 import { testServer, withResolvers } from './server.js'
 import { freePath } from './unix.js'
 
-/** Two connections that are the ends of one, and the server that accepted its end. */
+/** Both ends of a connection, and the server that accepted it. */
 export interface ConnectionPair<D = undefined> {
   readonly connection: Connection<D>
   readonly accepted: Connection<D>
   readonly server: Server<D>
 }
 
-/** What a server and a client are told besides where. */
+/** Options of the server and the client, besides the address. */
 export interface ConnectionPairOptions<D = undefined> {
   readonly family?: Family
   readonly server?: ListenOptions<D>
@@ -25,9 +25,9 @@ export async function connectionPair<D = undefined>(
   { family = 'IPv4', server = {}, client = {} }: ConnectionPairOptions<D> = {},
 ): Promise<ConnectionPair<D>> {
   const accepted = withResolvers<Connection<D>>()
-  const place = family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
-  const listening = testServer<D>(t, {
-    ...place,
+  const address = family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
+  const listeningServer = testServer<D>(t, {
+    ...address,
     ...server,
     socket: {
       ...server.socket,
@@ -37,12 +37,14 @@ export async function connectionPair<D = undefined>(
       },
     },
   })
-  const connection = await connect<D>({ ...connectOptions(listening), ...client })
+  const connection = await connect<D>({ ...connectOptions(listeningServer), ...client })
   t.teardown(() => connection.terminate())
-  return { connection, accepted: await accepted.promise, server: listening }
+  return { connection, accepted: await accepted.promise, server: listeningServer }
 }
 
-/** As {@link linked}, with kernel buffers so small that the queue comes into use after some kilobytes. */
+/**
+ * As {@link connectionPair}, with kernel buffers so small that a few kilobytes fill them and the send queue is used.
+ */
 export async function smallBufferConnectionPair<D = undefined>(
   t: ExecutionContext,
   { family = 'IPv4', server, client }: ConnectionPairOptions<D> = {},
@@ -51,7 +53,7 @@ export async function smallBufferConnectionPair<D = undefined>(
   return connectionPair<D>(t, { family, server: { ...small, ...server }, client: { ...small, ...client } })
 }
 
-/** Where `connect` reaches a server. */
+/** The options with which `connect` reaches a server. */
 export function connectOptions<D>({
   unix,
   hostname,

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava'
 import { type Connection, type Server, listen } from 'm-socket'
 
-/** A server that keeps what it hears, stopped at the end of the test. */
+/** A server that keeps all received data; stopped at the end of the test. */
 export class Recorder {
   readonly server: Server
   readonly chunks: Buffer[] = []
