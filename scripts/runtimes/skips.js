@@ -23,7 +23,7 @@ const TESTS = [
   {
     on: ['bun'],
     spec: /draining/,
-    title: /in_a_flood.*handlers/,
+    title: /connection_flood.*handlers/,
     reason: "Bun's loop lets a thread call several times before it runs what setImmediate() was given",
   },
   { on: ['bun'], spec: /original/, title: /^errors: /, reason: "node:dns's error of Bun does not name the host" },
@@ -55,7 +55,7 @@ const TESTS = [
   {
     on: ['deno'],
     spec: /readiness/,
-    title: /somebody_else_accepts/,
+    title: /another_process_accepts/,
     reason: "Deno's spawn() makes a listener that a child inherits blocking, and so accept(2) would wait",
   },
   {
