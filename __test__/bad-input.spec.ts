@@ -16,7 +16,7 @@ import {
 } from 'm-socket'
 
 import { openObjects } from './support/descriptors.js'
-import { closing, connectedPair, listening, reach, resetting } from './support/pair.js'
+import { addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from './support/pair.js'
 import { abstractName, freePath, temporaryDirectory } from './support/unix.js'
 import { connectOutcome, nextEvent, receiveExactly, until } from './support/waiting.js'
 
@@ -201,16 +201,16 @@ test.serial('a_path_of_107_bytes_is_accepted', async (t) => {
   const directory = temporaryDirectory(t)
   const path = join(directory, 'x'.repeat(106 - Buffer.byteLength(directory)))
   t.is(Buffer.byteLength(path), 107)
-  const listener = closing(t, Listener.bind({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
-  t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ path }))), 'open')
 })
 
 test.serial('an_abstract_name_has_at_most_107_bytes_after_its_NUL', async (t) => {
   const path = abstractName().padEnd(108, 'x')
-  const listener = closing(t, Listener.bind({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
-  t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ path }))), 'open')
   refuses(t, () => Listener.bind({ path: `${path}x` }), [
     TypeError,
     'ERR_INVALID_ARG_VALUE',
@@ -278,7 +278,7 @@ test.serial('path_excludes_host_and_port_and_fd_excludes_all_of_them', (t) => {
 // Addresses
 
 test.serial('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { port } = listener.address as InetAddress
   refuses(t, () => Listener.bind({ host: '127.0.0.1', port }), [
     SocketError,
@@ -511,7 +511,7 @@ test.serial('resizable_and_growable_buffers_are_used_at_their_current_length', a
 
 test.serial('waitSync_takes_only_an_extensible_array_for_events', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(server, 'r')
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
@@ -526,7 +526,7 @@ test.serial('waitSync_takes_only_an_extensible_array_for_events', async (t) => {
 })
 
 test.serial('a_timeout_must_be_a_non_negative_number', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const [timeout, shown] of [
     [-1, '-1'],
     [-0.001, '-0.001'],
@@ -560,7 +560,7 @@ test.serial('a_timeout_must_be_a_non_negative_number', async (t) => {
 
 test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_ones', async (t) => {
   const { client } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const interests = /'interest' must be one of: 'r', 'w', 'rw'\. Received/
   const modes = /'mode' must be one of: 'edge', 'level', 'oneshot'\. Received/
   const refuseAll = (): void => {
@@ -591,9 +591,9 @@ test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_on
 
 test.serial('adding_twice_is_a_socket_error', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(client, listener))
-  const second = closing(t, new Multiplexer())
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client, listener))
+  const second = closeAtEnd(t, new Multiplexer())
   for (const target of [client, listener]) {
     refuses(t, () => multiplexer.add(target), [
       SocketError,
@@ -620,7 +620,7 @@ test.serial('a_multiplexer_with_the_same_socket_twice_is_not_made', async (t) =>
 
 test.serial('a_foreign_descriptor_can_be_added_only_once', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const target = { fd: client.fd }
   multiplexer.add(target, 'r')
   refuses(t, () => multiplexer.add(target), [SocketError, 'EEXIST', /this Multiplexer already/])
@@ -631,8 +631,8 @@ test.serial('a_foreign_descriptor_can_be_added_only_once', async (t) => {
 
 test.serial('a_closed_target_cannot_be_added_or_modified_and_its_removal_is_harmless', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const target of [client, listener]) {
     target.close()
     refuses(t, () => multiplexer.add(target), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'add: the target is closed'])
@@ -648,9 +648,9 @@ test.serial('a_closed_target_cannot_be_added_or_modified_and_its_removal_is_harm
 
 test.serial('a_target_that_was_not_added_cannot_be_modified_or_removed', async (t) => {
   const { client, server } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(server))
-  const elsewhere = closing(t, new Multiplexer(client))
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(server))
+  const elsewhere = closeAtEnd(t, new Multiplexer(client))
   const refusal: Refusal = [SocketError, 'ENOENT', 'epoll_ctl ENOENT: the target is not in this Multiplexer']
   for (const target of [client, listener, { fd: server.fd }, { fd: 0 }]) {
     refuses(t, () => multiplexer.modify(target), refusal)
@@ -661,7 +661,7 @@ test.serial('a_target_that_was_not_added_cannot_be_modified_or_removed', async (
 })
 
 test.serial('an_invalid_target_is_a_type_error', (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const [target, shown] of [
     [undefined, 'undefined'],
     [null, 'null'],
@@ -694,7 +694,7 @@ test.serial('an_invalid_target_is_a_type_error', (t) => {
 const UNUSED_FD = 999_999
 
 test.serial('a_descriptor_that_epoll_refuses_is_a_socket_error', (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const file = openSync(new URL(import.meta.url), 'r')
   refuses(t, () => multiplexer.add({ fd: file }), [SocketError, 'EPERM', 'epoll_ctl EPERM'])
   closeSync(file)
@@ -816,7 +816,7 @@ test.serial('a_closed_socket_throws_or_returns_a_neutral_value', async (t) => {
 })
 
 test.serial('a_closed_listener_throws_or_returns_a_neutral_value', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   listener.close()
   refuses(t, () => listener.accept(), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'accept: the listener is closed'])
   t.deepEqual([listener.fd, listener.address], [-1, undefined])
@@ -850,14 +850,14 @@ test.serial('a_closed_multiplexer_throws_or_does_nothing', async (t) => {
     multiplexer[Symbol.dispose]()
   })
   for await (const events of multiplexer) t.fail(`${events}`)
-  t.notThrows(() => closing(t, new Multiplexer(client)))
+  t.notThrows(() => closeAtEnd(t, new Multiplexer(client)))
 })
 
 // Waiting twice
 
 test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_continues', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'r')
   const first: Promise<Event[]> = multiplexer.wait()
   const refusal: Refusal = [Error, 'ERR_INVALID_STATE', /^Invalid state: .*wait.*pending/]
@@ -888,9 +888,9 @@ test.serial('classes_with_a_factory_cannot_be_constructed', (t) => {
 })
 
 test.serial('a_refused_connect_closes_the_socket_and_throws_nothing', async (t) => {
-  const listener = listening(t)
-  const to = reach(listener)
+  const listener = testListener(t)
+  const to = addressOf(listener)
   listener.close()
-  const socket = resetting(t, Socket.connect(to))
+  const socket = resetAtEnd(t, Socket.connect(to))
   t.is(await connectOutcome(socket), 'closed')
 })

@@ -5,7 +5,7 @@ import * as native from 'm-socket/native'
 
 import { runModule } from '../support/child.js'
 import { openObjects } from '../support/descriptors.js'
-import { asleepDuring, sleep } from '../support/timing.js'
+import { assertIdle, sleep } from '../support/timing.js'
 import { connectedPair } from '../support/pair.js'
 
 // The poll thread, which waits on Bun and Deno. These tests run it on every runtime.
@@ -78,7 +78,7 @@ test.serial('the_thread_does_not_spin_while_javascript_is_busy_or_asleep', async
   })
   native.addDescriptor(plex, server.fd, READ, EDGE)
   const word = new Int32Array(new SharedArrayBuffer(4))
-  await asleepDuring(t, async () => {
+  await assertIdle(t, async () => {
     client.send('x')
     // The epoll descriptor stays readable for 300 ms, because nothing drains it.
     Atomics.wait(word, 0, 0, 300)

@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava'
 import { type Connection, Multiplexer, type Socket, toDuplex, toWeb } from 'm-socket'
 
 import { sleep } from '../support/timing.js'
-import { dial, serving } from '../support/server.js'
+import { connectSocket, testServer } from '../support/server.js'
 import { FAMILIES } from '../support/pair.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
@@ -26,7 +26,7 @@ async function inOneBatch(
   const calls: string[] = []
   const connections: Connection<number>[] = []
   let second: Connection<number> | undefined
-  const server = serving<number>(t, {
+  const server = testServer<number>(t, {
     data: 0,
     ...options,
     socket: {
@@ -42,7 +42,7 @@ async function inOneBatch(
       close: (connection) => void calls.push(`close ${connection === second ? 'second' : 'first'}`),
     },
   })
-  const peers = [dial(t, server), dial(t, server)]
+  const peers = [connectSocket(t, server), connectSocket(t, server)]
   await until(() => connections.length === 2)
   for (const peer of peers) peer.send('hello')
   await until(() => calls.includes('acted'))
@@ -167,14 +167,14 @@ test('a_batch_may_fill_the_whole_receive_buffer', async (t) => {
   const COUNT = 40
   const received = new Map<Connection<undefined>, Buffer[]>()
   const failures: Error[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     socket: {
       open: (connection) => void received.set(connection, []),
       data: (connection, chunk) => void received.get(connection)!.push(chunk),
       error: (_, error) => void failures.push(error),
     },
   })
-  const peers = Array.from({ length: COUNT }, () => dial(t, server))
+  const peers = Array.from({ length: COUNT }, () => connectSocket(t, server))
   await until(() => received.size === COUNT)
   let total = 0
   for (const size of [2048, 100, 2040, 2048, 5000, 8, 2048, 1]) {
@@ -197,8 +197,8 @@ test('closing_the_multiplexer_in_a_handler_ends_every_kind_of_wait', async (t) =
   ]) {
     const multiplexer = new Multiplexer()
     t.teardown(() => multiplexer.close())
-    const server = serving(t, { multiplexer, socket: { data: () => multiplexer.close() } })
-    const peers = [dial(t, server), dial(t, server)]
+    const server = testServer(t, { multiplexer, socket: { data: () => multiplexer.close() } })
+    const peers = [connectSocket(t, server), connectSocket(t, server)]
     while (server.connections < 2) await multiplexer.wait(50)
     for (const peer of peers) peer.send('hello')
     await sleep(20)
@@ -210,8 +210,8 @@ test('closing_the_multiplexer_in_a_handler_ends_every_kind_of_wait', async (t) =
 test('a_message_as_large_as_a_prefetch_is_reported_whole', async (t) => {
   for (const size of [2047, 2048, 2049, 6000]) {
     const received: Buffer[] = []
-    const server = serving(t, { socket: { data: (_, chunk) => void received.push(Buffer.from(chunk)) } })
-    const peer = dial(t, server)
+    const server = testServer(t, { socket: { data: (_, chunk) => void received.push(Buffer.from(chunk)) } })
+    const peer = connectSocket(t, server)
     const message = Buffer.alloc(size, 'abcdefg')
     for (let round = 1; round <= 3; round++) {
       peer.send(message)

@@ -10,7 +10,7 @@ import * as native from 'm-socket/native'
 
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { datagramDescriptor, descriptorFlags, openDescriptors, socketOpenedSince } from '../support/descriptors.js'
-import { FAMILIES, closing, connectedPair, listening, reach, resetting } from '../support/pair.js'
+import { FAMILIES, addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
 import { connectOutcome, receiveExactly } from '../support/waiting.js'
 
 /** All that the kernel tells about a descriptor's identity and flags. */
@@ -113,8 +113,8 @@ for (const family of FAMILIES) {
   })
 
   test(`a_listener_that_listens_already_goes_on_elsewhere (${family})`, async (t) => {
-    const listener = listening(t, family)
-    const { code, client } = await servedByChild(t, listener.fd, () => reach(listener))
+    const listener = testListener(t, family)
+    const { code, client } = await servedByChild(t, listener.fd, () => addressOf(listener))
     t.is(code, 0)
     t.is(client, 'accepted there')
   })
@@ -142,7 +142,7 @@ async function servedByChild(
   const exited = once(child, 'exit') as Promise<[number | null]>
   const [line] = (await once(child.stdout!, 'data')) as [Buffer]
   t.like(JSON.parse(line.toString()), { fd: 3, closeOnExec: true, nonBlocking: true })
-  const client = resetting(t, Socket.connect(to()))
+  const client = resetAtEnd(t, Socket.connect(to()))
   const received = await receiveExactly(client, 14)
   const [code] = await exited
   return { code, client: received.toString() }
@@ -178,9 +178,9 @@ test('a_socket_that_is_bound_alone_becomes_a_listener', async (t) => {
 
 test('a_socket_that_is_still_connecting_may_be_adopted', async (t) => {
   // With the backlog full the kernel drops SYNs, and a connect stays under way.
-  const listener = listening(t, 'IPv4', { backlog: 0 })
-  await connectOutcome(resetting(t, Socket.connect(reach(listener))))
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t, 'IPv4', { backlog: 0 })
+  await connectOutcome(resetAtEnd(t, Socket.connect(addressOf(listener))))
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const found = await examine(
     t,
     client.fd,
@@ -220,8 +220,8 @@ test('a_datagram_socket_is_refused_and_stays_open', async (t) => {
 for (const family of FAMILIES) {
   test.serial(`a_listening_socket_is_no_connection_and_goes_on_listening (${family})`, async (t) => {
     const server = net.createServer((connection) => connection.end('still here'))
-    const listener = listening(t, family)
-    const place = reach(listener)
+    const listener = testListener(t, family)
+    const place = addressOf(listener)
     listener.close()
     const before = openDescriptors()
     if ('path' in place) server.listen({ path: `${place.path}-2` })
@@ -238,9 +238,9 @@ for (const family of FAMILIES) {
   })
 
   test.serial(`a_connection_is_no_listener_and_goes_on (${family})`, async (t) => {
-    const listener = listening(t, family)
+    const listener = testListener(t, family)
     const before = openDescriptors()
-    const connection = net.connect(reach(listener))
+    const connection = net.connect(addressOf(listener))
     t.teardown(() => connection.destroy())
     await once(connection, 'connect')
     refused(t, socketOpenedSince(before), [undefined, 'EINVAL'])
@@ -270,7 +270,7 @@ for (const family of FAMILIES) {
 
 test('what_is_ours_already_is_refused_and_works_on', async (t) => {
   const { client, server } = await connectedPair(t)
-  const listener = listening(t)
+  const listener = testListener(t)
   refused(t, client.fd, ['EEXIST', 'EEXIST'])
   refused(t, listener.fd, ['EEXIST', 'EEXIST'])
   client.send('works on')
@@ -278,19 +278,19 @@ test('what_is_ours_already_is_refused_and_works_on', async (t) => {
 })
 
 test.serial('a_descriptor_that_a_multiplexer_watches_for_somebody_else_is_refused', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const before = openDescriptors()
-  const connection = net.connect(reach(listener))
+  const connection = net.connect(addressOf(listener))
   t.teardown(() => connection.destroy())
   await once(connection, 'connect')
   const fd = socketOpenedSince(before)
-  const multiplexer = closing(t, new Multiplexer({ fd }))
+  const multiplexer = closeAtEnd(t, new Multiplexer({ fd }))
   refused(t, fd, ['EEXIST', 'EEXIST'])
   t.is(multiplexer.poll().length, 1)
 })
 
 test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const found = await examine(
     t,
     listener.fd,

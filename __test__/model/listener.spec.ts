@@ -6,7 +6,7 @@ import { type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, Soc
 
 import { runModule } from '../support/child.js'
 import { descriptorFlags, openDescriptors, openObjects, openSockets } from '../support/descriptors.js'
-import { FAMILIES, closing, listening, reach, resetting } from '../support/pair.js'
+import { FAMILIES, addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { abstractName, freePath } from '../support/unix.js'
 import { acceptNext, connectOutcome, until } from '../support/waiting.js'
@@ -14,7 +14,7 @@ import { acceptNext, connectOutcome, until } from '../support/waiting.js'
 const portOf = (listener: Listener): number => (listener.address as InetAddress).port
 
 test('by_default_it_listens_on_ipv4_and_ipv6_together_on_a_port_that_the_kernel_picks', async (t) => {
-  const listener = closing(t, Listener.bind())
+  const listener = closeAtEnd(t, Listener.bind())
   const { address, family, port } = listener.address as InetAddress
   t.deepEqual({ address, family }, { address: '::', family: 'IPv6' })
   t.true(port > 0)
@@ -22,48 +22,48 @@ test('by_default_it_listens_on_ipv4_and_ipv6_together_on_a_port_that_the_kernel_
     ['127.0.0.1', '::ffff:127.0.0.1'],
     ['::1', '::1'],
   ] as const) {
-    resetting(t, Socket.connect({ host, port }))
-    const accepted = resetting(t, await acceptNext(listener))
+    resetAtEnd(t, Socket.connect({ host, port }))
+    const accepted = resetAtEnd(t, await acceptNext(listener))
     t.like(accepted.remoteAddress, { address: seenAs, family: 'IPv6' })
   }
 })
 
 test('ipv6_only_leaves_the_port_to_another_listener_on_ipv4', (t) => {
   const { six, four } = onePortEach()
-  closing(t, six)
-  closing(t, four)
+  closeAtEnd(t, six)
+  closeAtEnd(t, four)
   t.deepEqual(four.address, { address: '0.0.0.0', family: 'IPv4', port: portOf(six) })
 })
 
 test('the_address_is_the_one_that_was_bound', (t) => {
   const path = freePath(t)
   const name = abstractName()
-  t.like(closing(t, Listener.bind({ host: '127.0.0.3' })).address, { address: '127.0.0.3', family: 'IPv4' })
-  t.like(closing(t, Listener.bind({ host: '::1' })).address, { address: '::1', family: 'IPv6' })
-  t.deepEqual(closing(t, Listener.bind({ path })).address, { path })
-  t.deepEqual(closing(t, Listener.bind({ path: name })).address, { path: name })
+  t.like(closeAtEnd(t, Listener.bind({ host: '127.0.0.3' })).address, { address: '127.0.0.3', family: 'IPv4' })
+  t.like(closeAtEnd(t, Listener.bind({ host: '::1' })).address, { address: '::1', family: 'IPv6' })
+  t.deepEqual(closeAtEnd(t, Listener.bind({ path })).address, { path })
+  t.deepEqual(closeAtEnd(t, Listener.bind({ path: name })).address, { path: name })
 })
 
 for (const family of FAMILIES) {
   test(`accept_gives_those_who_wait_one_by_one_and_then_null (${family})`, async (t) => {
-    const listener = listening(t, family)
+    const listener = testListener(t, family)
     t.is(listener.accept(), null)
-    const clients = [1, 2, 3].map(() => resetting(t, Socket.connect(reach(listener))))
+    const clients = [1, 2, 3].map(() => resetAtEnd(t, Socket.connect(addressOf(listener))))
     await Promise.all(clients.map(connectOutcome))
     const accepted = clients.map(() => listener.accept())
     t.is(listener.accept(), null)
     for (const [index, socket] of accepted.entries()) {
       if (!socket) return t.fail('all three connections were waiting')
-      resetting(t, socket)
+      resetAtEnd(t, socket)
       t.is(socket.state, 'open')
       t.deepEqual(socket.remoteAddress, clients[index]?.localAddress)
     }
   })
 
   test(`listeners_and_accepted_sockets_are_non_blocking_and_close_on_exec (${family})`, async (t) => {
-    const listener = listening(t, family)
-    resetting(t, Socket.connect(reach(listener)))
-    const accepted = resetting(t, await acceptNext(listener))
+    const listener = testListener(t, family)
+    resetAtEnd(t, Socket.connect(addressOf(listener)))
+    const accepted = resetAtEnd(t, await acceptNext(listener))
     for (const { fd } of [listener, accepted]) {
       t.deepEqual(descriptorFlags(fd), { closeOnExec: true, nonBlocking: true })
     }
@@ -72,10 +72,10 @@ for (const family of FAMILIES) {
 
 test('a_listener_becomes_readable_when_somebody_comes', async (t) => {
   t.plan(4)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(listener))
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(listener))
   t.deepEqual(await multiplexer.wait(20), [])
-  resetting(t, Socket.connect(reach(listener)))
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
   const [event] = await multiplexer.wait(10_000)
   t.is(event?.target, listener)
   t.like(event, { readable: true, writable: false, readEnded: false, hangup: false, error: false })
@@ -85,7 +85,7 @@ test('a_listener_becomes_readable_when_somebody_comes', async (t) => {
 })
 
 test.serial('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open', (t) => {
-  const first = listening(t)
+  const first = testListener(t)
   const before = openSockets().length
   const error = t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), {
     instanceOf: SocketError,
@@ -97,45 +97,45 @@ test.serial('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open
 
 test('a_path_in_use_is_an_error_that_names_it', (t) => {
   const path = freePath(t)
-  closing(t, Listener.bind({ path }))
+  closeAtEnd(t, Listener.bind({ path }))
   const error = t.throws(() => Listener.bind({ path }), { instanceOf: SocketError, code: 'EADDRINUSE' })
   t.like(error, { syscall: 'bind', address: path, message: `bind EADDRINUSE ${path}` })
 })
 
 test('reuse_port_lets_several_listen_on_one_port', (t) => {
-  const first = closing(t, Listener.bind({ host: '127.0.0.1', reusePort: true }))
-  const second = closing(t, Listener.bind({ host: '127.0.0.1', port: portOf(first), reusePort: true }))
+  const first = closeAtEnd(t, Listener.bind({ host: '127.0.0.1', reusePort: true }))
+  const second = closeAtEnd(t, Listener.bind({ host: '127.0.0.1', port: portOf(first), reusePort: true }))
   t.deepEqual(second.address, first.address)
   t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), { code: 'EADDRINUSE' })
 })
 
 test('a_restarted_server_gets_its_port_back_while_old_connections_are_in_time_wait', async (t) => {
   const port = freePort()
-  const listener = listening(t, 'IPv4', { port })
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t, 'IPv4', { port })
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const accepted = await acceptNext(listener)
   listener.close()
   // Whoever closes first keeps the port in TIME_WAIT.
   accepted.close()
   await until(() => client.receive(new Uint8Array(1)) === 0, client)
   client.close()
-  t.is(portOf(closing(t, Listener.bind({ host: '127.0.0.1', port }))), port)
+  t.is(portOf(closeAtEnd(t, Listener.bind({ host: '127.0.0.1', port }))), port)
   t.throws(() => Listener.bind({ host: '127.0.0.1', port, reuseAddress: false }), { code: 'EADDRINUSE' })
 })
 
 test('the_backlog_bounds_how_many_wait', async (t) => {
-  const listener = listening(t, 'unix', { backlog: 1 })
+  const listener = testListener(t, 'unix', { backlog: 1 })
   // unix(7) lets one more in than listen(2) was told.
   const states = []
   for (let count = 0; count < 4; count++) {
-    states.push(await connectOutcome(resetting(t, Socket.connect(reach(listener)))))
+    states.push(await connectOutcome(resetAtEnd(t, Socket.connect(addressOf(listener)))))
   }
   t.deepEqual(states, ['open', 'open', 'closed', 'closed'])
 })
 
 test('close_frees_the_descriptor_and_the_port_and_may_come_twice', (t) => {
   const port = freePort()
-  const listener = listening(t, 'IPv4', { port })
+  const listener = testListener(t, 'IPv4', { port })
   const link = openDescriptors().get(listener.fd)!
   t.regex(link, /^socket:/)
   listener.close()
@@ -159,8 +159,8 @@ test('using_closes_it', (t) => {
 
 test('connections_that_nobody_accepted_are_reset_by_close', async (t) => {
   t.plan(2)
-  const listener = listening(t)
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t)
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   t.is(await connectOutcome(client), 'open')
   listener.close()
   await t.throwsAsync(
@@ -170,9 +170,9 @@ test('connections_that_nobody_accepted_are_reset_by_close', async (t) => {
 })
 
 test('closing_takes_it_out_of_its_multiplexer_and_takes_its_event_back', async (t) => {
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(listener))
-  resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(listener))
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
   const [event] = await multiplexer.wait(10_000)
   t.true(event?.readable)
   listener.close()
@@ -183,22 +183,22 @@ test('closing_takes_it_out_of_its_multiplexer_and_takes_its_event_back', async (
 
 test('iteration_gives_connections_as_they_come_and_break_leaves_it_open', async (t) => {
   t.plan(4)
-  const listener = listening(t)
+  const listener = testListener(t)
   const clients: Socket[] = []
-  const call = (): unknown => clients.push(resetting(t, Socket.connect(reach(listener))))
+  const call = (): unknown => clients.push(resetAtEnd(t, Socket.connect(addressOf(listener))))
   call()
   for await (const socket of listener) {
-    t.deepEqual(resetting(t, socket).remoteAddress, clients.at(-1)?.localAddress)
+    t.deepEqual(resetAtEnd(t, socket).remoteAddress, clients.at(-1)?.localAddress)
     if (clients.length === 3) break
     setTimeout(call, 10)
   }
   call()
-  const last = resetting(t, await acceptNext(listener))
+  const last = resetAtEnd(t, await acceptNext(listener))
   t.deepEqual(last.remoteAddress, clients.at(-1)?.localAddress)
 })
 
 test('closing_ends_an_iteration_that_waits', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   setTimeout(() => listener.close(), 10)
   let came = 0
   for await (const socket of listener) {
@@ -210,20 +210,20 @@ test('closing_ends_an_iteration_that_waits', async (t) => {
 })
 
 test('an_iteration_begun_anew_gives_who_came_in_between', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const clients: Socket[] = []
   for (let round = 0; round < 3; round++) {
-    clients.push(resetting(t, Socket.connect(reach(listener))))
+    clients.push(resetAtEnd(t, Socket.connect(addressOf(listener))))
     for await (const socket of listener) {
-      t.deepEqual(resetting(t, socket).remoteAddress, clients.at(-1)?.localAddress)
+      t.deepEqual(resetAtEnd(t, socket).remoteAddress, clients.at(-1)?.localAddress)
       break
     }
   }
 })
 
 test('who_is_in_a_multiplexer_is_not_iterated', async (t) => {
-  const listener = listening(t)
-  closing(t, new Multiplexer(listener))
+  const listener = testListener(t)
+  closeAtEnd(t, new Multiplexer(listener))
   await t.throwsAsync(listener[Symbol.asyncIterator]().next(), {
     instanceOf: SocketError,
     code: 'EEXIST',
@@ -232,11 +232,11 @@ test('who_is_in_a_multiplexer_is_not_iterated', async (t) => {
 })
 
 test('a_second_iteration_at_the_same_time_is_refused', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const first = listener[Symbol.asyncIterator]()
   const pending = first.next()
   await t.throwsAsync(listener[Symbol.asyncIterator]().next(), { code: 'EEXIST' })
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const { value } = await pending
   t.deepEqual((value as Socket).remoteAddress, client.localAddress)
   ;(value as Socket).reset()
@@ -276,15 +276,15 @@ test('a_listener_that_nobody_waits_for_does_not_hold_the_process', async (t) => 
 })
 
 test('bind_host_listens_on_a_name', async (t) => {
-  const listener = closing(t, await Listener.bindHost({ host: 'localhost' }))
+  const listener = closeAtEnd(t, await Listener.bindHost({ host: 'localhost' }))
   const { address, port } = listener.address as InetAddress
   t.true(['127.0.0.1', '::1'].includes(address))
-  const client = resetting(t, Socket.connect({ host: address, port }))
+  const client = resetAtEnd(t, Socket.connect({ host: address, port }))
   t.is(await connectOutcome(client), 'open')
 })
 
 test('bind_host_takes_a_number_too', async (t) => {
-  const listener = closing(t, await Listener.bindHost({ host: '127.0.0.4' }))
+  const listener = closeAtEnd(t, await Listener.bindHost({ host: '127.0.0.4' }))
   t.like(listener.address, { address: '127.0.0.4', family: 'IPv4' })
 })
 
@@ -310,7 +310,7 @@ async function withName(name: string, known: string[] | Error, during: () => Pro
 test.serial('bind_host_tries_every_address_in_turn', async (t) => {
   await withName('several.example', ['203.0.113.1', '2001:db8::1', '127.0.0.5', '127.0.0.6'], async () => {
     const before = openSockets().length
-    const listener = closing(t, await Listener.bindHost({ host: 'several.example' }))
+    const listener = closeAtEnd(t, await Listener.bindHost({ host: 'several.example' }))
     t.like(listener.address, { address: '127.0.0.5', family: 'IPv4' })
     t.is(openSockets().length, before + 1)
   })
@@ -348,7 +348,7 @@ test.serial('bind_host_says_what_node_dns_says_of_a_name_that_has_no_address', a
 })
 
 test('options_of_a_listener_are_read_and_set', (t) => {
-  const listener = listening(t, 'IPv4', { deferAccept: 1000, fastOpen: 7 })
+  const listener = testListener(t, 'IPv4', { deferAccept: 1000, fastOpen: 7 })
   t.is(listener.getOption('deferAccept'), 1000)
   t.is(listener.getOption('fastOpen'), 7)
   t.true(listener.getOption('reuseAddress'))

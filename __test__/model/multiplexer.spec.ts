@@ -5,10 +5,19 @@ import test, { type ExecutionContext } from 'ava'
 import { type Event, type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { crowd } from '../support/unix-pairs.js'
-import { turn } from '../support/timing.js'
-import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
-import { said, saidOf, targetsOf } from '../support/event-flags.js'
+import { unixPairs } from '../support/unix-pairs.js'
+import { nextTurn } from '../support/timing.js'
+import {
+  FAMILIES,
+  addressOf,
+  closeAtEnd,
+  connectedPair,
+  fillSendQueue,
+  resetAtEnd,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { freePath } from '../support/unix.js'
 import { receiveExactly, until, waitUntil } from '../support/waiting.js'
 
@@ -70,9 +79,9 @@ test('edge_reports_writing_when_it_becomes_possible_and_level_for_as_long_as_it_
 
 for (const mode of ['edge', 'level', 'oneshot'] as const satisfies readonly Mode[]) {
   test(`writable_is_reported_when_the_queue_has_gone_out (${mode})`, async (t) => {
-    const { client, server } = await narrowPair(t)
+    const { client, server } = await smallBufferPair(t)
     using multiplexer = new Multiplexer()
-    const sent = fill(client)
+    const sent = fillSendQueue(client)
     multiplexer.add(client, 'w', mode)
     t.deepEqual(await multiplexer.wait(30), [], 'the peer does not read')
     const received = receiveExactly(server, sent)
@@ -182,7 +191,7 @@ test('waitSync_fills_the_array_that_it_is_given_in_place_of_what_it_held', async
 })
 
 test('a_synchronous_loop_empties_queues_and_completes_closes', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   multiplexer.add(client, 'r')
@@ -210,7 +219,7 @@ test('wait_resolves_with_nothing_when_the_time_is_up', async (t) => {
 
 test('it_can_be_iterated_until_it_is_closed', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(server, 'r')
   client.send('x')
   let batches = 0
@@ -224,9 +233,9 @@ test('it_can_be_iterated_until_it_is_closed', async (t) => {
 })
 
 test('closing_it_leaves_its_sockets_open_and_their_queues_going_out', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   const multiplexer = new Multiplexer(server)
-  const sent = fill(server)
+  const sent = fillSendQueue(server)
   multiplexer.close()
   multiplexer.close()
   t.is(server.state, 'open')
@@ -290,12 +299,12 @@ test('what_epoll_cannot_watch_is_refused', (t) => {
 })
 
 test('many_sockets_come_and_go_without_a_trace', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(listener, 'r')
   let accepted = 0
   for (let round = 0; round < 200; round++) {
-    const client = resetting(t, Socket.connect(reach(listener)))
+    const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
     multiplexer.add(client)
     await waitUntil(
       multiplexer,
@@ -340,19 +349,19 @@ test('an_event_is_written_anew_by_the_next_wait_and_by_the_end_of_its_target', a
   const [first] = await multiplexer.wait(5000)
   const [second] = await multiplexer.wait(5000)
   t.is(first, second, 'nothing is allocated for what is told again')
-  t.is(said(first!), 'readable')
+  t.is(flagsOf(first!), 'readable')
   multiplexer.remove(server)
-  t.is(said(first!), '')
+  t.is(flagsOf(first!), '')
   multiplexer.add(server, 'r')
   const [third] = await multiplexer.wait(5000)
-  t.is(said(third!), 'readable')
-  t.is(said(first!), '', 'a place that was left is told of no more')
+  t.is(flagsOf(third!), 'readable')
+  t.is(flagsOf(first!), '', 'a place that was left is told of no more')
   multiplexer.close()
-  t.is(said(third!), '')
+  t.is(flagsOf(third!), '')
 })
 
 test('who_leaves_and_comes_back_within_a_batch_is_told_of_anew', async (t) => {
-  const pairs = crowd(t, 3)
+  const pairs = unixPairs(t, 3)
   using multiplexer = new Multiplexer()
   for (const { client, server } of pairs) {
     client.send('x')
@@ -365,16 +374,16 @@ test('who_leaves_and_comes_back_within_a_batch_is_told_of_anew', async (t) => {
   multiplexer.remove(second)
   multiplexer.add(second, 'w')
   multiplexer.modify(third, 'r', 'oneshot')
-  t.deepEqual(events.map(said), ['readable', '', 'readable'])
+  t.deepEqual(events.map(flagsOf), ['readable', '', 'readable'])
   t.is(new Set(targetsOf(multiplexer.poll())).size, 3)
   const next = multiplexer.poll()
-  t.is(saidOf(first, next), 'readable')
-  t.is(saidOf(second, next), undefined)
-  t.is(saidOf(third, next), undefined)
+  t.is(flagsFor(first, next), 'readable')
+  t.is(flagsFor(second, next), undefined)
+  t.is(flagsFor(third, next), undefined)
 })
 
 test('first_come_is_first_told', async (t) => {
-  const pairs = crowd(t, 20)
+  const pairs = unixPairs(t, 20)
   using multiplexer = new Multiplexer()
   for (const { server } of pairs) multiplexer.add(server, 'r')
   const order = pairs.map((_, index) => pairs[(index * 7) % pairs.length]!)
@@ -391,7 +400,7 @@ test('breaking_out_of_an_iteration_leaves_the_multiplexer_open', async (t) => {
   multiplexer.add(server, 'r')
   client.send('x')
   for await (const events of multiplexer) {
-    t.is(saidOf(server, events), 'readable')
+    t.is(flagsFor(server, events), 'readable')
     break
   }
   await t.throwsAsync(
@@ -400,7 +409,7 @@ test('breaking_out_of_an_iteration_leaves_the_multiplexer_open', async (t) => {
     },
     { message: '1 events' },
   )
-  t.is(saidOf(server, multiplexer.poll()), 'readable')
+  t.is(flagsFor(server, multiplexer.poll()), 'readable')
 })
 
 test('closing_it_in_the_midst_of_an_iteration_ends_it_also_from_outside', async (t) => {
@@ -410,8 +419,8 @@ test('closing_it_in_the_midst_of_an_iteration_ends_it_also_from_outside', async 
     for await (const _ of multiplexer) batches++
   })()
   multiplexer.wake()
-  await turn()
-  await turn()
+  await nextTurn()
+  await nextTurn()
   t.is(batches, 1, 'a wake is a batch of nothing')
   multiplexer.close()
   await ended
@@ -424,7 +433,7 @@ for (const mode of ['edge', 'level'] as const) {
   test.serial(
     `whoever_waits_again_and_again_for_a_crowd_that_is_always_ready_starves_no_timer (${mode})`,
     async (t) => {
-      const pairs = crowd(t, 1200)
+      const pairs = unixPairs(t, 1200)
       using multiplexer = new Multiplexer()
       for (const { client, server } of pairs) {
         client.send('never read')
@@ -497,7 +506,7 @@ test('the_other_end_of_a_pipe_is_told_of_as_writable_until_it_is_full', async (t
   t.teardown(() => closeSync(end.fd))
   using multiplexer = new Multiplexer()
   multiplexer.add(end, 'w', 'level')
-  for (let wait = 0; wait < 3; wait++) t.is(saidOf(end, multiplexer.poll()), 'writable')
+  for (let wait = 0; wait < 3; wait++) t.is(flagsFor(end, multiplexer.poll()), 'writable')
   t.throws(
     () => {
       for (;;) writeSync(end.fd, buffer)
@@ -507,7 +516,7 @@ test('the_other_end_of_a_pipe_is_told_of_as_writable_until_it_is_full', async (t
   t.deepEqual(multiplexer.poll(), [])
   let taken = 0
   while (taken < 65536) taken += readSync(target.fd, buffer)
-  t.is(saidOf(end, await multiplexer.wait(5000)), 'writable')
+  t.is(flagsFor(end, await multiplexer.wait(5000)), 'writable')
 })
 
 test('a_oneshot_of_somebody_elses_is_silent_until_modified', async (t) => {
@@ -518,11 +527,11 @@ test('a_oneshot_of_somebody_elses_is_silent_until_modified', async (t) => {
   using multiplexer = new Multiplexer()
   multiplexer.add(target, 'r', 'oneshot')
   writeSync(target.fd, 'x')
-  t.is(saidOf(target, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(target, await multiplexer.wait(5000)), 'readable')
   writeSync(target.fd, 'y')
   t.deepEqual(multiplexer.poll(), [])
   multiplexer.modify(target, 'r', 'oneshot')
-  t.is(saidOf(target, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(target, await multiplexer.wait(5000)), 'readable')
   t.deepEqual(multiplexer.poll(), [])
 })
 
@@ -535,10 +544,10 @@ test('a_descriptor_is_watched_by_two_multiplexers_at_once_and_closed_by_neither'
   one.add(target, 'r')
   other.add(target, 'r')
   writeSync(end, 'x')
-  t.is(saidOf(target, one.poll()), 'readable')
-  t.is(saidOf(target, other.poll()), 'readable')
+  t.is(flagsFor(target, one.poll()), 'readable')
+  t.is(flagsFor(target, other.poll()), 'readable')
   other.close()
-  t.is(saidOf(target, one.poll()), 'readable')
+  t.is(flagsFor(target, one.poll()), 'readable')
   t.is(readSync(target.fd, buffer), 1)
 })
 
@@ -546,7 +555,7 @@ test('a_pipe_that_is_full_of_news_stays_watched_when_others_come_and_go', async 
   const { path, target } = fifo(t)
   const end = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
   t.teardown(() => closeSync(end))
-  const pairs = crowd(t, 50)
+  const pairs = unixPairs(t, 50)
   using multiplexer = new Multiplexer()
   multiplexer.add(target, 'r')
   writeSync(end, 'x')
@@ -554,15 +563,15 @@ test('a_pipe_that_is_full_of_news_stays_watched_when_others_come_and_go', async 
     multiplexer.add(server, 'r')
     client.send('x')
     const events = multiplexer.poll()
-    t.is(saidOf(target, events), 'readable')
-    t.is(saidOf(server, events), 'readable')
+    t.is(flagsFor(target, events), 'readable')
+    t.is(flagsFor(server, events), 'readable')
     server.close()
   }
   t.deepEqual(targetsOf(multiplexer.poll()), [target])
 })
 
 test.serial('a_multiplexer_that_spins_is_awake_for_so_long_before_it_sleeps', (t) => {
-  using multiplexer = new Multiplexer(listening(t))
+  using multiplexer = new Multiplexer(testListener(t))
   const cpuOfWait = (milliseconds: number): number => {
     const before = process.cpuUsage()
     t.deepEqual(multiplexer.waitSync(milliseconds), [])

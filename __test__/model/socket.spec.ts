@@ -7,7 +7,16 @@ import { Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 import { runModule } from '../support/child.js'
 import { descriptorFlags, isOpen, openDescriptors } from '../support/descriptors.js'
 import { lackingInfo, testUnless } from '../support/emulation.js'
-import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import {
+  FAMILIES,
+  addressOf,
+  closeAtEnd,
+  connectedPair,
+  fillSendQueue,
+  resetAtEnd,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
 import { abstractName } from '../support/unix.js'
 import {
   acceptNext,
@@ -125,8 +134,8 @@ for (const family of FAMILIES) {
   })
 
   test(`queued_all_of_it_waits_behind_what_waits_already (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
-    const before = fill(client)
+    const { client, server } = await smallBufferPair(t, family)
+    const before = fillSendQueue(client)
     const queued = client.queued
     t.is(client.send('behind'), 'queued')
     t.is(client.queued, queued + 6)
@@ -135,7 +144,7 @@ for (const family of FAMILIES) {
   })
 
   test(`not_sent_nothing_is_taken_when_the_queue_is_full (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+    const { client, server } = await smallBufferPair(t, family)
     const taken = fillUp(t, client)
     const { queued } = client
     t.true(queued >= 65536 && queued < 65536 + 1000)
@@ -183,7 +192,7 @@ test('closed_after_the_peer_of_a_unix_socket_has_gone', async (t) => {
 })
 
 test('nothing_to_send_is_sent_whatever_waits', async (t) => {
-  const { client } = await narrowPair(t)
+  const { client } = await smallBufferPair(t)
   const nothing = [new Uint8Array(0), '', [], [new Uint8Array(0), new Uint8Array(0)]]
   for (const data of nothing) t.is(client.send(data), 'sent')
   fillUp(t, client)
@@ -197,9 +206,9 @@ test('nothing_to_send_is_sent_whatever_waits', async (t) => {
 // Sending: the queue
 
 test('the_queue_takes_64_kib_unless_told_otherwise_and_the_last_piece_may_go_over', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   t.is(client.sendQueueLimit, 65536)
-  const before = fill(client)
+  const before = fillSendQueue(client)
   const rest = 65535 - client.queued
   t.is(client.send(new Uint8Array(rest)), 'queued')
   t.is(client.queued, 65535)
@@ -211,11 +220,11 @@ test('the_queue_takes_64_kib_unless_told_otherwise_and_the_last_piece_may_go_ove
 })
 
 test('the_limit_is_settable_per_socket', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   client.sendQueueLimit = 1
   t.is(client.sendQueueLimit, 1)
   t.is(server.sendQueueLimit, 65536)
-  fill(client)
+  fillSendQueue(client)
   t.is(client.send(byte), 'not-sent')
   client.sendQueueLimit = client.queued + 10
   t.is(client.send(new Uint8Array(9)), 'queued')
@@ -225,7 +234,7 @@ test('the_limit_is_settable_per_socket', async (t) => {
 
 for (const family of FAMILIES) {
   test(`what_is_queued_is_a_copy_so_the_buffer_may_be_reused (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+    const { client, server } = await smallBufferPair(t, family)
     const buffer = Buffer.alloc(1 << 20, 'A')
     t.is(client.send(buffer), 'partially-sent')
     buffer.fill('B')
@@ -263,7 +272,7 @@ testUnless(lackingInfo, 'an_array_of_pieces_leaves_in_one_system_call', async (t
 
 for (const family of FAMILIES) {
   test(`pieces_keep_their_order_wherever_the_kernel_stops (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+    const { client, server } = await smallBufferPair(t, family)
     // More than one system call takes: UIO_MAXIOV is 1024.
     const pieces = Array.from({ length: 3000 }, (_, index) => randomBytes((index * 7) % 301))
     t.is(client.send(pieces), 'partially-sent')
@@ -282,9 +291,9 @@ test('thousands_of_pieces_that_fit_are_sent', async (t) => {
 })
 
 test('flush_tries_now_and_tells_whether_the_queue_is_empty', async (t) => {
-  const { client, server } = await narrowPair(t, 'unix')
+  const { client, server } = await smallBufferPair(t, 'unix')
   t.true(client.flush(), 'of an empty queue')
-  const taken = fill(client)
+  const taken = fillSendQueue(client)
   const { queued, bytesSent } = client
   t.false(client.flush(), 'the kernel is full')
   t.is(client.queued, queued)
@@ -301,7 +310,7 @@ test('flush_tries_now_and_tells_whether_the_queue_is_empty', async (t) => {
 })
 
 test('a_queue_goes_out_by_itself_without_any_multiplexer', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   const taken = fillUp(t, client)
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   t.is(client.queued, 0)
@@ -309,16 +318,16 @@ test('a_queue_goes_out_by_itself_without_any_multiplexer', async (t) => {
 })
 
 test('a_queue_goes_out_by_itself_between_the_waits_of_its_multiplexer', async (t) => {
-  const { client, server } = await narrowPair(t)
-  closing(t, new Multiplexer(client))
+  const { client, server } = await smallBufferPair(t)
+  closeAtEnd(t, new Multiplexer(client))
   const taken = fillUp(t, client)
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   t.is(client.queued, 0)
 })
 
 test('a_queue_goes_out_during_the_waits_of_its_multiplexer_and_writable_is_told_when_it_is_empty', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'w')
   await multiplexer.wait(10_000)
   const taken = fillUp(t, client)
@@ -336,8 +345,8 @@ test('a_queue_goes_out_during_the_waits_of_its_multiplexer_and_writable_is_told_
 })
 
 test('a_queue_goes_out_while_its_multiplexer_sleeps_in_wait_sync', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer(client, server))
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client, server))
   const taken = fillUp(t, client)
   const received: Buffer[] = []
   let length = 0
@@ -355,8 +364,8 @@ test('a_queue_goes_out_while_its_multiplexer_sleeps_in_wait_sync', async (t) => 
 
 test('a_queue_that_leaves_a_multiplexer_goes_on_being_sent', async (t) => {
   for (const leave of ['remove', 'close'] as const) {
-    const { client, server } = await narrowPair(t)
-    const multiplexer = closing(t, new Multiplexer(client))
+    const { client, server } = await smallBufferPair(t)
+    const multiplexer = closeAtEnd(t, new Multiplexer(client))
     const taken = fillUp(t, client)
     if (leave === 'remove') multiplexer.remove(client)
     else multiplexer.close()
@@ -366,9 +375,9 @@ test('a_queue_that_leaves_a_multiplexer_goes_on_being_sent', async (t) => {
 })
 
 test('a_socket_whose_queue_is_being_sent_may_enter_a_multiplexer', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   const taken = fillUp(t, client)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   t.notThrows(() => multiplexer.add(client, 'rw', 'level'))
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   server.send('back')
@@ -385,7 +394,7 @@ test('a_socket_whose_queue_is_being_sent_may_enter_a_multiplexer', async (t) => 
 
 for (const family of FAMILIES) {
   test(`close_is_graceful_what_is_queued_goes_out_first (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+    const { client, server } = await smallBufferPair(t, family)
     const { fd } = client
     const taken = fillUp(t, client)
     const { queued } = client
@@ -417,7 +426,7 @@ for (const family of FAMILIES) {
   })
 
   test(`shutdown_ends_writing_behind_the_queue (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+    const { client, server } = await smallBufferPair(t, family)
     const taken = fillUp(t, client)
     client.shutdown()
     client.shutdown('write')
@@ -457,8 +466,8 @@ test('shutdown_of_both_ends_both', async (t) => {
 })
 
 test('a_graceful_close_completes_in_the_multiplexer_that_the_socket_is_in', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer(client))
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client))
   const taken = fillUp(t, client)
   const link = openDescriptors().get(client.fd)!
   client.close()
@@ -512,7 +521,7 @@ test('reset_is_an_rst_that_the_peer_sees_after_the_data', async (t) => {
 
 test('reset_drops_the_queue_also_of_a_closing_socket', async (t) => {
   for (const closeFirst of [false, true]) {
-    const { client, server } = await narrowPair(t)
+    const { client, server } = await smallBufferPair(t)
     fillUp(t, client)
     if (closeFirst) client.close()
     client.reset()
@@ -532,7 +541,7 @@ test('the_peer_of_a_unix_socket_that_is_reset_sees_its_end', async (t) => {
 })
 
 test('using_closes_gracefully', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   let taken
   {
     using socket = client
@@ -544,8 +553,8 @@ test('using_closes_gracefully', async (t) => {
 })
 
 test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
-  const listener = listening(t)
-  const address = JSON.stringify(reach(listener))
+  const listener = testListener(t)
+  const address = JSON.stringify(addressOf(listener))
   const ended = runModule(
     t,
     `
@@ -555,7 +564,7 @@ test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
     socket.close()
     console.log(socket.state)`,
   )
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).length, 32 << 20)
   const { code, stdout } = await ended
   t.deepEqual({ code, stdout }, { code: 0, stdout: 'closing\n' })
@@ -564,14 +573,14 @@ test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
 // State, counters, addresses, descriptor
 
 test('a_socket_goes_from_connecting_over_open_and_closing_to_closed', async (t) => {
-  const listener = listening(t, 'IPv4', { receiveBufferSize: 4096 })
+  const listener = testListener(t, 'IPv4', { receiveBufferSize: 4096 })
   const states: string[] = []
-  const client = resetting(t, Socket.connect({ ...reach(listener), sendBufferSize: 4096 }))
+  const client = resetAtEnd(t, Socket.connect({ ...addressOf(listener), sendBufferSize: 4096 }))
   states.push(client.state)
   await connectOutcome(client)
   states.push(client.state)
-  const server = resetting(t, await acceptNext(listener))
-  fill(client)
+  const server = resetAtEnd(t, await acceptNext(listener))
+  fillSendQueue(client)
   client.close()
   states.push(client.state)
   await receiveToEnd(server)
@@ -612,9 +621,9 @@ for (const family of FAMILIES) {
   })
 
   test(`the_ends_agree_on_their_addresses (${family})`, async (t) => {
-    const listener = listening(t, family)
-    const client = resetting(t, Socket.connect(reach(listener)))
-    const server = resetting(t, await acceptNext(listener))
+    const listener = testListener(t, family)
+    const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
+    const server = resetAtEnd(t, await acceptNext(listener))
     await connectOutcome(client)
     t.deepEqual(client.remoteAddress, listener.address)
     t.deepEqual(server.localAddress, listener.address)
@@ -629,9 +638,9 @@ for (const family of FAMILIES) {
 
 test('an_abstract_address_begins_with_nul', async (t) => {
   const path = abstractName()
-  const listener = listening(t, 'unix', { path })
-  const client = resetting(t, Socket.connect({ path }))
-  const server = resetting(t, await acceptNext(listener))
+  const listener = testListener(t, 'unix', { path })
+  const client = resetAtEnd(t, Socket.connect({ path }))
+  const server = resetAtEnd(t, await acceptNext(listener))
   await connectOutcome(client)
   t.deepEqual([client.remoteAddress, server.localAddress], [{ path }, { path }])
 })
@@ -658,9 +667,9 @@ async function blockingWorker(
   script: string,
   during: (server: Socket, told: (word: string) => Promise<void>) => Promise<void>,
 ): Promise<Report> {
-  const listener = listening(t)
+  const listener = testListener(t)
   const worker = new Worker(new URL('../support/blocking-worker.ts', import.meta.url), {
-    workerData: { to: reach(listener), script },
+    workerData: { to: addressOf(listener), script },
   })
   t.teardown(() => worker.terminate())
   const words: string[] = []
@@ -671,7 +680,7 @@ async function blockingWorker(
     worker.on('error', reject)
   })
   const accompanied = acceptNext(listener).then((server) =>
-    during(resetting(t, server), (word) => until(() => words.includes(word))),
+    during(resetAtEnd(t, server), (word) => until(() => words.includes(word))),
   )
   const [report] = await Promise.all([reported, accompanied])
   return report
@@ -736,8 +745,8 @@ test('blocking_receive_returns_at_once_what_is_there', async (t) => {
 })
 
 test('flush_never_waits_also_in_blocking_mode', async (t) => {
-  const { client } = await narrowPair(t)
-  fill(client)
+  const { client } = await smallBufferPair(t)
+  fillSendQueue(client)
   // More than the acknowledgement that the peer's kernel owes after 40 ms makes room for.
   t.is(client.send(new Uint8Array(50_000)), 'queued')
   client.blocking = true
@@ -746,12 +755,12 @@ test('flush_never_waits_also_in_blocking_mode', async (t) => {
 })
 
 test('blocking_on_the_main_thread_warns_once', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { code, stderr } = await runModule(
     t,
     `
     import { Socket } from 'm-socket'
-    const sockets = [1, 2].map(() => Socket.connect(${JSON.stringify(reach(listener))}))
+    const sockets = [1, 2].map(() => Socket.connect(${JSON.stringify(addressOf(listener))}))
     for (const socket of sockets) {
       socket.blocking = false
       socket.blocking = true

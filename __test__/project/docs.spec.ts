@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import * as library from 'm-socket'
 
-import { ROOT, blocks, shownBy, startBlock, textOf } from '../support/code-blocks.js'
+import { ROOT, codeBlocks, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf } from '../support/child.js'
 import { lackingCookie, testUnless } from '../support/emulation.js'
 
@@ -17,7 +17,7 @@ const PAGES = [
 ]
 
 for (const page of PAGES.filter((name) => name !== 'README.md')) {
-  for (const [index, code] of blocks(textOf(page), 'ts').entries()) {
+  for (const [index, code] of codeBlocks(textOf(page), 'ts').entries()) {
     testUnless(
       code.includes('SO_COOKIE') ? lackingCookie : undefined,
       `an_example_runs_and_prints_what_its_comments_say: ${page} ${index + 1}`,
@@ -25,7 +25,7 @@ for (const page of PAGES.filter((name) => name !== 'README.md')) {
         const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
         t.is(status, 0, stderr)
         const printed = stdout.split('\n')
-        for (const line of shownBy(code))
+        for (const line of expectedOutput(code))
           t.true(
             printed.some((it) => describes(line, it)),
             `${line}: not in ${stdout}`,

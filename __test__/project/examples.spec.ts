@@ -13,14 +13,14 @@ import { outcomeOf, sendSignal, start } from '../support/child.js'
 import { lackingInfo, testUnless } from '../support/emulation.js'
 import { type ExampleName, interrupt, runExample, startServer } from '../support/example.js'
 import { run } from '../support/fixture.js'
-import { turn } from '../support/timing.js'
+import { nextTurn } from '../support/timing.js'
 import { LineClient } from '../support/line-client.js'
 import { testWith } from '../support/programs.js'
-import { resetting } from '../support/pair.js'
+import { resetAtEnd } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
-import { HOST, follow, isDelay } from '../support/reconnect.js'
+import { HOST, isDelay, runReconnect } from '../support/reconnect.js'
 import { Recorder } from '../support/recorder.js'
-import { stalled } from '../support/stall.js'
+import { untilStalled } from '../support/stall.js'
 import { acceptNext, receiveExactly, until } from '../support/waiting.js'
 
 test.serial('echo: input_is_echoed_and_SIGINT_prints_totals', async (t) => {
@@ -99,7 +99,7 @@ test.serial('lines: commands_are_answered_in_order_at_any_chunk_boundary', async
   client.socket.setNoDelay()
   for (const byte of Buffer.from('ECHO h\u00e9 h\u00e9\r\nsum 1 2.5 -3\nSUM\nHELP\n')) {
     client.socket.write(Buffer.of(byte))
-    await turn()
+    await nextTurn()
   }
   t.deepEqual(await client.take(4), ['OK h\u00e9 h\u00e9', 'OK 0.5', 'OK 0', 'OK TIME ECHO SUM HELP QUIT'])
   client.say('TIME')
@@ -143,7 +143,7 @@ test.serial('lines: a_client_that_does_not_read_is_paused_and_gets_all_answers_l
   t.teardown(() => client.destroy())
   const count = 40_000
   client.write(Array.from({ length: count }, (_, index) => `ECHO ${index} ${'x'.repeat(1000)}\n`).join(''))
-  t.true((await stalled(client)) > 0, 'the server has read everything without being able to answer')
+  t.true((await untilStalled(client)) > 0, 'the server has read everything without being able to answer')
   client.end('QUIT\n')
   const lines = (await text(client)).split('\n')
   t.is(lines.length, count + 2)
@@ -297,7 +297,7 @@ test.serial('redis: commands_are_answered_at_any_chunk_boundary', async (t) => {
     '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\n$b\r\n*0\r\nget k\r\n\r\n PING  hi \n*2\r\n$4\r\nincr\r\n$1\r\nk\r\n*1\r\n$4\r\nQUIT\r\nPING\r\n'
   for (const byte of Buffer.from(commands)) {
     client.write(Buffer.of(byte))
-    await turn()
+    await nextTurn()
   }
   t.is(
     await text(client),
@@ -311,7 +311,7 @@ testUnless(
   'redis: answers_to_the_commands_of_one_chunk_are_one_write',
   async (t) => {
     const server = await startServer(t, 'redis')
-    const client = resetting(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
+    const client = resetAtEnd(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
     const answer = '+PONG\r\n$1\r\nx\r\n'.repeat(100)
     for (let round = 1; round <= 20; round++) {
       client.send('*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n'.repeat(100))
@@ -438,12 +438,19 @@ function encode(args: readonly Buffer[]): Buffer[] {
 
 test.serial('reconnect: delays_grow_up_to_a_limit_until_a_server_listens', async (t) => {
   const port = freePort()
-  const { stdin, outcome, said, delays } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { stdin, outcome, output, delays } = runReconnect(t, [
+    '--port',
+    String(port),
+    '--shortest',
+    '10',
+    '--longest',
+    '100',
+  ])
   stdin.write('hello\n')
   await until(() => delays().length >= 7)
-  t.true(said.stderr.startsWith(`connect ECONNREFUSED ${HOST}:${port}: again in `), said.stderr)
+  t.true(output.stderr.startsWith(`connect ECONNREFUSED ${HOST}:${port}: again in `), output.stderr)
   const recorder = new Recorder(t, HOST, port)
-  await until(() => recorder.heard === 'hello\n')
+  await until(() => recorder.text === 'hello\n')
   t.true(
     delays().every((delay, index) => isDelay(delay, index, 10, 100)),
     `${delays()}`,
@@ -451,23 +458,30 @@ test.serial('reconnect: delays_grow_up_to_a_limit_until_a_server_listens', async
   recorder.connections[0]!.write('welcome\n')
   stdin.end('bye')
   const { code, stdout } = await outcome
-  t.deepEqual({ code, stdout, heard: recorder.heard }, { code: 0, stdout: 'welcome\n', heard: 'hello\nbye\n' })
+  t.deepEqual({ code, stdout, heard: recorder.text }, { code: 0, stdout: 'welcome\n', heard: 'hello\nbye\n' })
 })
 
 test.serial('reconnect: the_client_connects_again_after_each_restart_of_the_server', async (t) => {
   const port = freePort()
   let recorder = new Recorder(t, HOST, port)
-  const { child, stdin, outcome, said } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { child, stdin, outcome, output } = runReconnect(t, [
+    '--port',
+    String(port),
+    '--shortest',
+    '10',
+    '--longest',
+    '100',
+  ])
   for (let life = 1; life <= 3; life++) {
     stdin.write(`line ${life}\n`)
-    await until(() => recorder.heard === `line ${life}\n`)
+    await until(() => recorder.text === `line ${life}\n`)
     recorder.connections[0]!.write(`answer ${life}\n`)
-    await until(() => said.stdout.endsWith(`answer ${life}\n`))
+    await until(() => output.stdout.endsWith(`answer ${life}\n`))
     recorder.server.stop(true)
-    await until(() => said.stderr.split('ECONNREFUSED').length > life)
+    await until(() => output.stderr.split('ECONNREFUSED').length > life)
     recorder = new Recorder(t, HOST, port)
   }
-  await until(() => said.stderr.split(`Connected to ${HOST} port ${port}`).length === 5)
+  await until(() => output.stderr.split(`Connected to ${HOST} port ${port}`).length === 5)
   t.is(recorder.connections.length, 1)
   sendSignal(child, 'SIGTERM')
   const { code, stdout } = await outcome
@@ -476,41 +490,41 @@ test.serial('reconnect: the_client_connects_again_after_each_restart_of_the_serv
 
 test.serial('reconnect: input_that_cannot_be_sent_waits_in_stdin', async (t) => {
   const port = freePort()
-  const { stdin, outcome, delays } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { stdin, outcome, delays } = runReconnect(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index} ${'x'.repeat(80)}\n`).join('')
   stdin.end(lines)
   await until(() => delays().length > 0)
-  t.true((await stalled(stdin)) > lines.length / 2, 'the client has read most of its stdin')
+  t.true((await untilStalled(stdin)) > lines.length / 2, 'the client has read most of its stdin')
   const recorder = new Recorder(t, HOST, port)
   const { code } = await outcome
   t.is(code, 0)
-  t.true(recorder.heard === lines, `${recorder.heard.length} of ${lines.length} bytes`)
+  t.true(recorder.text === lines, `${recorder.text.length} of ${lines.length} bytes`)
 })
 
 test.serial('reconnect: an_incomplete_line_is_sent_whole_on_the_next_connection', async (t) => {
   const port = freePort()
   const listener = Listener.bind({ host: HOST, port, receiveBufferSize: 4096 })
-  const { stdin, outcome } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { stdin, outcome } = runReconnect(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   const lines = Array.from({ length: 200 }, (_, index) => `${index} ${'x'.repeat(65_000)}\n`)
   const first = await acceptNext(listener)
   stdin.end(lines.join(''))
-  t.true((await stalled(stdin)) > 0, 'the client has read all of its stdin')
+  t.true((await untilStalled(stdin)) > 0, 'the client has read all of its stdin')
   listener.close()
   first.reset()
   const recorder = new Recorder(t, HOST, port)
   t.is((await outcome).code, 0)
-  const [begin] = recorder.heard.split(' ', 1)
+  const [begin] = recorder.text.split(' ', 1)
   t.true(
-    recorder.heard === lines.slice(Number(begin)).join(''),
-    `${recorder.heard.length} bytes, not whole lines from ${begin!.slice(0, 5)} on`,
+    recorder.text === lines.slice(Number(begin)).join(''),
+    `${recorder.text.length} bytes, not whole lines from ${begin!.slice(0, 5)} on`,
   )
 })
 
 test.serial('reconnect: SIGINT_ends_it_connected_or_not', async (t) => {
   const recorder = new Recorder(t, HOST)
   for (const port of [recorder.server.port!, freePort()]) {
-    const { child, outcome, said } = follow(t, ['--port', String(port)])
-    await until(() => said.stderr !== '')
+    const { child, outcome, output } = runReconnect(t, ['--port', String(port)])
+    await until(() => output.stderr !== '')
     sendSignal(child, 'SIGINT')
     const { code, signal } = await outcome
     t.deepEqual({ code, signal }, { code: 0, signal: null })

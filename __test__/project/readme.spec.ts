@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 
 import test from 'ava'
 
-import { blocks as blocksOf, shownBy, startBlock, textOf } from '../support/code-blocks.js'
+import { codeBlocks as blocksOf, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf, start } from '../support/child.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
@@ -47,7 +47,7 @@ testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
 
 test('the_example_with_handlers_prints_what_its_comments_say', async (t) => {
   const code = blocks('ts')[1]!
-  const shown = shownBy(code)
+  const shown = expectedOutput(code)
   t.is(shown.length, 2)
   const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
   t.is(status, 0, stderr)

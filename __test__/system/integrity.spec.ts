@@ -4,7 +4,7 @@ import { Listener, type Mode, Multiplexer, Socket } from 'm-socket'
 
 import type { SocketOptions } from '../../lib/options/index.js'
 import { Endpoint, type Plan, drive } from '../support/endpoint.js'
-import { reach } from '../support/pair.js'
+import { addressOf } from '../support/pair.js'
 import { abstractName } from '../support/unix.js'
 import { acceptNext } from '../support/waiting.js'
 
@@ -65,7 +65,7 @@ async function converse(
     ...(transport === 'tcp' ? { host: '127.0.0.1' } : { path: abstractName() }),
     ...options,
   })
-  const near = new Endpoint(Socket.connect({ ...reach(listener), ...options }), client, closing === 'client')
+  const near = new Endpoint(Socket.connect({ ...addressOf(listener), ...options }), client, closing === 'client')
   // Sends while the socket is still connecting.
   near.send()
   const far = new Endpoint(await acceptNext(listener), server, closing === 'server')

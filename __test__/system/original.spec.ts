@@ -27,8 +27,16 @@ import {
 import { runModule } from '../support/child.js'
 import { openDescriptors } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
-import { openNumbered, playUntilNumbered } from '../support/descriptor-reuse.js'
-import { closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
+import {
+  addressOf,
+  closeAtEnd,
+  connectedPair,
+  fillSendQueue,
+  resetAtEnd,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import {
   acceptNext,
@@ -43,9 +51,9 @@ import {
 const byte = new Uint8Array(1)
 
 test('make-listener-socket: listens on an address; of a name, tries each address and rejects with one AggregateError', async (t) => {
-  const listener = closing(t, Listener.bind({ host: '127.0.0.1' }))
+  const listener = closeAtEnd(t, Listener.bind({ host: '127.0.0.1' }))
   const { port } = listener.address as InetAddress
-  const named = closing(t, await Listener.bindHost({ host: 'localhost' }))
+  const named = closeAtEnd(t, await Listener.bindHost({ host: 'localhost' }))
   t.true((named.address as InetAddress).port > 0)
   const error = await t.throwsAsync(Listener.bindHost({ host: '127.0.0.1', port }), { instanceOf: AggregateError })
   t.deepEqual(
@@ -55,10 +63,10 @@ test('make-listener-socket: listens on an address; of a name, tries each address
 })
 
 test('accept: returns the next connection, non-blocking, or null when there is none', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   t.is(listener.accept(), null)
-  const client = resetting(t, Socket.connect(reach(listener)))
-  const accepted = resetting(t, await acceptNext(listener))
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
+  const accepted = resetAtEnd(t, await acceptNext(listener))
   t.deepEqual(accepted.remoteAddress, client.localAddress)
   t.false(accepted.blocking)
   t.is(accepted.receive(byte), null)
@@ -84,7 +92,7 @@ test("receive: fills the caller's array; data, no data, the end and an error are
 })
 
 test('send: returns one of five statuses; with the first three all data is accepted', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   const statuses: string[] = [client.send('a')]
   const large = Buffer.alloc(1 << 20, 'b')
   client.sendQueueLimit = large.length
@@ -101,9 +109,9 @@ test('send: returns one of five statuses; with the first three all data is accep
 })
 
 test('the send queue: holds 64 KiB, the last piece may exceed that, and data is copied', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   t.is(client.sendQueueLimit, 65536)
-  const before = fill(client)
+  const before = fillSendQueue(client)
   const piece = Buffer.alloc(65535, 'x')
   t.is(client.send(piece.subarray(0, 65535 - client.queued)), 'queued')
   t.is(client.queued, 65535)
@@ -117,9 +125,9 @@ test('the send queue: holds 64 KiB, the last piece may exceed that, and data is 
 })
 
 test('flush-send-buffers: sends from the queue and never blocks, even in blocking mode; the multiplexer flushes by itself', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   // More than the room that the full kernel buffer gains while it delivers what is in flight.
-  const taken = fill(client) + 50_000
+  const taken = fillSendQueue(client) + 50_000
   t.is(client.send(new Uint8Array(50_000)), 'queued')
   t.false(client.flush())
   client.blocking = true
@@ -130,8 +138,8 @@ test('flush-send-buffers: sends from the queue and never blocks, even in blockin
 })
 
 test('close-socket: sends the queue, then closes, and never blocks', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const taken = fill(client)
+  const { client, server } = await smallBufferPair(t)
+  const taken = fillSendQueue(client)
   client.close()
   t.is(client.state, 'closing')
   t.is((await receiveToEnd(server)).length, taken)
@@ -139,8 +147,8 @@ test('close-socket: sends the queue, then closes, and never blocks', async (t) =
 })
 
 test('shutdown: ends writing (the default), reading or both, after the queue is sent', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const taken = fill(client)
+  const { client, server } = await smallBufferPair(t)
+  const taken = fillSendQueue(client)
   client.shutdown()
   t.deepEqual([client.readEnded, client.writeEnded], [false, true])
   t.is((await receiveToEnd(server)).length, taken)
@@ -151,12 +159,12 @@ test('shutdown: ends writing (the default), reading or both, after the queue is 
 })
 
 test('blocking?: off by default; if on, receive waits for data and send waits until all is accepted', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const worker = new Worker(new URL('../support/blocking-worker.ts', import.meta.url), {
-    workerData: { to: reach(listener), script: 'echo' },
+    workerData: { to: addressOf(listener), script: 'echo' },
   })
   t.teardown(() => worker.terminate())
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.false(server.blocking)
   const report = once(worker, 'message')
   const sent = await receiveExactly(server, 5)
@@ -167,7 +175,7 @@ test('blocking?: off by default; if on, receive waits for data and send waits un
 
 test('socket-raw: fd is the file descriptor', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
+  const listener = testListener(t)
   for (const { fd } of [client, listener]) t.regex(openDescriptors().get(fd) ?? '', /^socket:/)
   client.close()
   t.is(client.fd, -1)
@@ -175,7 +183,7 @@ test('socket-raw: fd is the file descriptor', async (t) => {
 
 test('make-io-multiplexer: the constructor adds the given sockets', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer(client, server))
+  const multiplexer = closeAtEnd(t, new Multiplexer(client, server))
   const targets = new Set<unknown>()
   await waitUntil(
     multiplexer,
@@ -187,7 +195,7 @@ test('make-io-multiplexer: the constructor adds the given sockets', async (t) =>
 
 test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a closed socket is removed, and remove() of it is harmless', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(server, 'r')
   t.throws(() => multiplexer.add(server), { instanceOf: SocketError, code: 'EEXIST' })
   client.send('x')
@@ -201,9 +209,9 @@ test('add-socket-to-io-multiplexer, remove-…: adding twice is an error; a clos
 })
 
 test.serial('wait-for-events: reports up to 1,000 ready sockets at a time, each readable or writable', (t) => {
-  const listener = listening(t, 'unix', { backlog: 1001 })
-  const clients = Array.from({ length: 1001 }, () => resetting(t, Socket.connect(reach(listener))))
-  const multiplexer = closing(t, new Multiplexer(...clients))
+  const listener = testListener(t, 'unix', { backlog: 1001 })
+  const clients = Array.from({ length: 1001 }, () => resetAtEnd(t, Socket.connect(addressOf(listener))))
+  const multiplexer = closeAtEnd(t, new Multiplexer(...clients))
   const reported = new Map<unknown, number>()
   const batches: number[] = []
   while (reported.size < clients.length) {
@@ -229,9 +237,9 @@ test('wait-for-events: a shutdown of the peer, a hang-up and an error are report
 })
 
 test('wait-for-events: flushes queues and completes pending closes', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer(client))
-  const taken = fill(client)
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client))
+  const taken = fillSendQueue(client)
   client.close()
   const receiving = receiveToEnd(server)
   await waitUntil(multiplexer, () => client.state === 'closed')
@@ -240,7 +248,7 @@ test('wait-for-events: flushes queues and completes pending closes', async (t) =
 
 test('wait-for-events: a timeout gives an empty list, and a negative timeout is refused', async (t) => {
   const { client } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'r')
   t.deepEqual(
     [await multiplexer.wait(0), await multiplexer.wait(5), multiplexer.waitSync(5), multiplexer.poll()],
@@ -250,7 +258,7 @@ test('wait-for-events: a timeout gives an empty list, and a negative timeout is 
 })
 
 test('make-socket-stream: reading never blocks, a full queue and a closed socket are errors, closing twice is harmless', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   const stream = toDuplex(client, { whenFull: 'error' })
   t.is(stream.socket, client)
   t.is(stream.read(), null)
@@ -290,7 +298,7 @@ test('make-socket-stream: the stream can be piped like any other', async (t) => 
 })
 
 test('finalizers: an unreachable socket or multiplexer is closed when it is garbage-collected, with a warning', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { stdout, stderr } = await runModule(
     t,
     `
@@ -300,7 +308,7 @@ test('finalizers: an unreachable socket or multiplexer is closed when it is garb
       try { return /socket|eventpoll/.test(readlinkSync('/proc/self/fd/' + fd)) } catch { return false }
     }).length
     const before = open()
-    ;(() => { Socket.connect(${JSON.stringify(reach(listener))}); new Multiplexer() })()
+    ;(() => { Socket.connect(${JSON.stringify(addressOf(listener))}); new Multiplexer() })()
     const during = open()
     for (let round = 0; round < 100 && open() > before; round++) {
       gc()
@@ -314,7 +322,7 @@ test('finalizers: an unreachable socket or multiplexer is closed when it is garb
 })
 
 test('the example: an echo server on all addresses', async (t) => {
-  const listener = closing(t, Listener.bind({ host: '0.0.0.0' }))
+  const listener = closeAtEnd(t, Listener.bind({ host: '0.0.0.0' }))
   const { port } = listener.address as InetAddress
   const server = new EchoServer(listener)
   t.teardown(() => server.close())
@@ -330,11 +338,11 @@ test('the example: an echo server on all addresses', async (t) => {
 
 test('errors: have the failed call, the error code and errno', async (t) => {
   const port = freePort()
-  const listener = listening(t, 'IPv4', { port })
+  const listener = testListener(t, 'IPv4', { port })
   const bound = t.throws(() => Listener.bind({ host: '127.0.0.1', port }), { instanceOf: SocketError }) as SocketError
   t.like(bound, { code: 'EADDRINUSE', errno: -constants.errno.EADDRINUSE, address: '127.0.0.1', port })
   listener.close()
-  const client = resetting(t, Socket.connect({ port }))
+  const client = resetAtEnd(t, Socket.connect({ port }))
   await connectOutcome(client)
   const error = t.throws(() => client.receive(byte), {
     instanceOf: SocketError,
@@ -355,19 +363,19 @@ test('errors: have the failed call, the error code and errno', async (t) => {
 // Its promises
 
 test('promise: nothing blocks except the wait for events', async (t) => {
-  const { client } = await narrowPair(t)
-  const listener = listening(t, 'IPv4', { backlog: 0 })
-  await connectOutcome(resetting(t, Socket.connect(reach(listener))))
+  const { client } = await smallBufferPair(t)
+  const listener = testListener(t, 'IPv4', { backlog: 0 })
+  await connectOutcome(resetAtEnd(t, Socket.connect(addressOf(listener))))
   // In blocking mode each of these would wait forever: for data, for room, for a connection, for an answer.
   let status
   do status = client.send(new Uint8Array(4096))
   while (status !== 'not-sent')
-  const connecting = resetting(t, Socket.connect(reach(listener)))
+  const connecting = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const found = [
     client.receive(byte),
     client.peek(byte),
     client.flush(),
-    listening(t).accept(),
+    testListener(t).accept(),
     connecting.state,
     connecting.receive(byte),
   ]
@@ -378,17 +386,17 @@ test('promise: nothing blocks except the wait for events', async (t) => {
 })
 
 test('promise: no global state; any thread may call', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const workers = Array.from({ length: 4 }, () => {
     const worker = new Worker(new URL('../support/blocking-worker.ts', import.meta.url), {
-      workerData: { to: reach(listener), script: 'echo' },
+      workerData: { to: addressOf(listener), script: 'echo' },
     })
     t.teardown(() => worker.terminate())
     return worker
   })
   const reports = Promise.all(workers.map((worker) => once(worker, 'message')))
   for (const _ of workers) {
-    const server = resetting(t, await acceptNext(listener))
+    const server = resetAtEnd(t, await acceptNext(listener))
     server.send(await receiveExactly(server, 5))
   }
   for (const [report] of await reports) t.like(report as object, { status: 'sent', received: 5, text: 'hello' })
@@ -397,9 +405,9 @@ test('promise: no global state; any thread may call', async (t) => {
 // Its known problems
 
 test('known problem 1: it cannot connect; ours connects without blocking', async (t) => {
-  const listener = listening(t)
-  const client = Socket.connect(reach(listener))
-  resetting(t, client)
+  const listener = testListener(t)
+  const client = Socket.connect(addressOf(listener))
+  resetAtEnd(t, client)
   t.is(client.state, 'connecting')
   t.like(await nextEvent(client), { writable: true, error: false })
   t.is(client.state, 'open')
@@ -412,7 +420,7 @@ test('known problem 2: resolving a host name blocks; ours never does', async (t)
   Object.assign(dns, { lookup: slow })
   syncBuiltinESMExports()
   let listener: Listener | undefined
-  const binding = Listener.bindHost({ host: 'slow.example' }).then((bound) => (listener = closing(t, bound)))
+  const binding = Listener.bindHost({ host: 'slow.example' }).then((bound) => (listener = closeAtEnd(t, bound)))
   Object.assign(dns, { lookup: original })
   syncBuiltinESMExports()
   for (let turns = 0; turns < 3; turns++) await turn()
@@ -468,14 +476,14 @@ test('error 1: the end of the peer closes the whole socket; ours stays half open
 })
 
 test.serial('error 2: its event table is keyed by descriptor, which the kernel reuses; ours is keyed by handle', (t) =>
-  playUntilNumbered(async () => {
+  retryUntilReused(async () => {
     const pairs = [await connectedPair(t), await connectedPair(t)]
     const [first, second] = pairs.map(({ client }) => client) as [Socket, Socket]
-    const multiplexer = closing(t, new Multiplexer())
+    const multiplexer = closeAtEnd(t, new Multiplexer())
     multiplexer.add(first, 'r')
     multiplexer.add(second, 'r')
     for (const { server } of pairs) server.send('x')
-    const listener = listening(t)
+    const listener = testListener(t)
     let events: Event[] = []
     await waitUntil(
       multiplexer,
@@ -486,7 +494,7 @@ test.serial('error 2: its event table is keyed by descriptor, which the kernel r
     const { fd } = second
     second.reset()
     multiplexer.add(
-      openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))),
+      openWithDescriptor(fd, () => resetAtEnd(t, Socket.connect(addressOf(listener)))),
       'r',
     )
     const stale = events.find(({ target }) => target === second)
@@ -500,7 +508,7 @@ test.serial('error 2: its event table is keyed by descriptor, which the kernel r
 
 test('error 3: an edge-triggered socket that was not drained is never reported again; ours is', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(server, 'r', 'edge')
   client.send('12345')
   let reports = 0

@@ -16,8 +16,8 @@ import { outcomeOf, start } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
 import { fixturePath, run, runFixture } from '../support/fixture.js'
-import { type Family, listening, reach } from '../support/pair.js'
-import { type Peer, testWith } from '../support/programs.js'
+import { type Family, addressOf, testListener } from '../support/pair.js'
+import { type Program, testWith } from '../support/programs.js'
 import { acceptNext, receiveExactly, until } from '../support/waiting.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'm-socket-programs-'))
@@ -31,7 +31,7 @@ test.after.always(() => rmSync(directory, { recursive: true, force: true }))
  * ended.
  */
 const COPIERS: readonly {
-  peer: Peer
+  peer: Program
   family: Family
   args: (address: { path: string } | { port: number }) => string[]
 }[] = [
@@ -46,7 +46,7 @@ for (const { peer, family, args } of COPIERS) {
     const { listener, server } = serving(t, family)
     const back = join(directory, `back through ${peer} over ${family}`)
     const [input, output] = [openSync(file, 'r'), openSync(back, 'w')]
-    const copier = start(t, peer, args(reach(listener)), { stdio: [input, output, 'pipe'] })
+    const copier = start(t, peer, args(addressOf(listener)), { stdio: [input, output, 'pipe'] })
     closeSync(input)
     closeSync(output)
     const [stderr, [code]] = await Promise.all([text(copier.stderr!), once(copier, 'close')])
@@ -60,7 +60,7 @@ for (const { peer, family, args } of COPIERS) {
 
 test.serial('1000_connections_at_once_all_get_their_own_echo', async (t) => {
   const { listener, server } = serving(t)
-  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(reach(listener)), 1000, 3, 3000)
+  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(addressOf(listener)), 1000, 3, 3000)
   t.is(code, 0, stderr)
   t.is(Number(stdout), 9_000_000)
   t.is(server.received, 9_000_000)
@@ -102,7 +102,7 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
 }
 
 testWith(['python3'], 'a_slow_reader_gets_every_byte_once_and_the_queue_stays_bounded', async (t) => {
-  const listener = listening(t, 'IPv4', { sendBufferSize: 65536 })
+  const listener = testListener(t, 'IPv4', { sendBufferSize: 65536 })
   const { port } = listener.address as { port: number }
   const reader = start(t, 'python3', [fixturePath('slow_reader.py'), String(port), 'wait'])
   const reading = outcomeOf(reader)
@@ -136,7 +136,7 @@ testWith(['python3'], 'a_slow_reader_gets_every_byte_once_and_the_queue_stays_bo
 
 testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_its_connection', async (t) => {
   const { listener, accepted } = httpServing(t, http.createServer(answer))
-  const url = `http://127.0.0.1:${portIn(reach(listener))}`
+  const url = `http://127.0.0.1:${portIn(addressOf(listener))}`
   const { code, stdout, stderr } = await curl(t, [
     '--data-binary',
     `@${file}`,
@@ -156,7 +156,7 @@ testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_it
 testWith(['curl', 'openssl'], 'curl_gets_and_posts_over_node_https_on_duplexes', async (t) => {
   const { key, cert } = await certificate(t)
   const { listener, accepted } = httpServing(t, https.createServer({ key, cert }, answer))
-  const port = portIn(reach(listener))
+  const port = portIn(addressOf(listener))
   const url = `https://localhost:${port}`
   const trusting = ['--cacert', join(directory, 'cert.pem'), '--resolve', `localhost:${port}:127.0.0.1`]
   const { code, stdout, stderr } = await curl(t, [
@@ -198,7 +198,7 @@ testWith(['openssl'], 'node_tls_on_a_duplex_connects_to_openssl_s_server', async
 })
 
 function serving(t: ExecutionContext, family: Family = 'IPv4'): { listener: Listener; server: EchoServer } {
-  const listener = listening(t, family)
+  const listener = testListener(t, family)
   const server = new EchoServer(listener)
   t.teardown(() => server.close())
   return { listener, server }
@@ -206,7 +206,7 @@ function serving(t: ExecutionContext, family: Family = 'IPv4'): { listener: List
 
 /** Passes each accepted connection to a server of Node's, as a Duplex. */
 function httpServing(t: ExecutionContext, server: http.Server): { listener: Listener; accepted: () => number } {
-  const listener = listening(t)
+  const listener = testListener(t)
   let count = 0
   const accepting = (async () => {
     for await (const socket of listener) {

@@ -27,7 +27,7 @@ const TESTS = [
   {
     on: ['bun'],
     spec: /draining/,
-    title: /in_a_flood.*handlers/,
+    title: /connection_flood.*handlers/,
     reason: 'the event loop of Bun runs several calls of a thread-safe function before a setImmediate() callback',
   },
   { on: ['bun'], spec: /original/, title: /^errors: /, reason: 'an error of node:dns in Bun does not name the host' },
@@ -59,7 +59,7 @@ const TESTS = [
   {
     on: ['deno'],
     spec: /readiness/,
-    title: /somebody_else_accepts/,
+    title: /another_process_accepts/,
     reason: 'spawn() in Deno makes a listener that a child inherits blocking, so that accept(2) would block',
   },
   {
