@@ -86,12 +86,12 @@ pub fn local_address(env: &Env, handle: i32) -> Option<JsAddress> {
     crate::sys::local_address(fd).ok().map(Into::into)
 }
 
-/// `getpeername(2)`: the address that a socket is connected to; null when it is not connected.
+/// `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null before it is connected.
 #[napi]
 pub fn remote_address(env: &Env, handle: i32) -> Option<JsAddress> {
-    let registry = Environment::of(env).registry();
-    let fd = registry.fd(Handle::from_raw(handle)).ok()?;
-    crate::sys::remote_address(fd).ok().map(Into::into)
+    let mut registry = Environment::of(env).registry();
+    let socket = registry.socket(Handle::from_raw(handle)).ok()?;
+    socket.remote_address().ok().map(Into::into)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "exact up to 2^53 bytes: 8 PiB")]

@@ -57,6 +57,11 @@ impl RawAddress {
         }
     }
 
+    /// An empty buffer that the kernel writes at most `size` bytes to.
+    pub(super) fn with_room(size: usize) -> Self {
+        Self { length: socklen(size), ..Self::empty() }
+    }
+
     /// An empty buffer that the kernel can write an address of any family to.
     pub(super) fn empty() -> Self {
         // SAFETY: all-zero bytes are a valid `sockaddr_storage`, of family AF_UNSPEC.

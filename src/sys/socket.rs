@@ -132,3 +132,26 @@ pub(crate) fn remote_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
     syscall!(getpeername(fd.as_raw_fd(), address, length))?;
     raw.address().ok_or(Errno::INVAL)
 }
+
+/// The peer of a connection that was reset: `SO_PEERNAME`.
+///
+/// # Errors
+/// ENOTCONN when the socket was never connected.
+///
+/// # Notes
+/// `inet_getname` in `net/ipv4/af_inet.c` refuses `getpeername(2)` in the state `TCP_CLOSE`, but not this option, which
+/// `net/core/sock.c` refuses (EINVAL) for a length above that of the address.
+pub(crate) fn former_remote_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
+    match peer_name(fd, size_of::<libc::sockaddr_in6>()) {
+        Err(Errno::INVAL) => peer_name(fd, size_of::<libc::sockaddr_in>()),
+        result => result,
+    }
+}
+
+fn peer_name(fd: BorrowedFd<'_>, size: usize) -> Result<Address, Errno> {
+    let mut raw = RawAddress::with_room(size);
+    let (address, length) = raw.as_mut_parts();
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERNAME);
+    syscall!(getsockopt(fd.as_raw_fd(), level, name, address.cast(), length))?;
+    raw.address().ok_or(Errno::INVAL)
+}

@@ -1,7 +1,7 @@
 //! The state of a socket, and the failure that ended it.
 
 use super::Socket;
-use crate::sys::Errno;
+use crate::sys::{self, Address, Errno};
 
 /// The state of a connection, by its number in JavaScript. `CLOSING` is a fourth one there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,19 @@ impl Socket {
         }
         self.progress_connect();
         bits
+    }
+
+    /// `getpeername(2)`, and the same of a connection that was reset.
+    ///
+    /// # Errors
+    /// ENOTCONN when the socket is not connected yet; EBADF after a failed connect.
+    pub(crate) fn remote_address(&self) -> Result<Address, Errno> {
+        match sys::remote_address(self.fd()?) {
+            Err(Errno::NOTCONN) if self.state == State::Open => {
+                sys::former_remote_address(self.fd()?)
+            }
+            result => result,
+        }
     }
 
     /// Whether the owner has closed the socket, and its queue is being flushed.
