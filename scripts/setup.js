@@ -19,7 +19,7 @@ if (!isPrepare && newest('package-lock.json') > newest('node_modules/.package-lo
   run('npm packages', 'npm', ['ci', '--no-audit', '--no-fund'])
 }
 if (needsAddon && (force || newest('src', 'Cargo.toml', 'Cargo.lock', 'build.rs') > newest(...addons()))) {
-  if (spawnSync('cargo', ['--version']).error) stop('cargo is missing: install Rust 1.88 or later, as rustup.rs tells')
+  if (spawnSync('cargo', ['--version']).error) stop('cargo is missing: install Rust 1.88 or later, from rustup.rs')
   run('addon', process.execPath, ['node_modules/@napi-rs/cli/dist/cli.js', 'build', '--platform', '--esm', '--release'])
 }
 if (force || newest('lib', 'tsconfig.json', 'index.d.ts') > newest('dist/index.js')) {
