@@ -15,10 +15,10 @@ export type SocketState = (typeof native.STATES)[number]
 interface Remains {
   /** The native handle while the queue is being sent, then -1. */
   handle: number
-  received: number
-  sent: number
-  local?: Address | undefined
-  remote?: Address | undefined
+  readonly received: number
+  readonly sent: number
+  readonly local: Address | undefined
+  readonly remote: Address | undefined
 }
 
 /** What the native side counts: bytes received and sent. */
@@ -154,9 +154,8 @@ export abstract class StreamSource extends Source {
   /** @internal Keeps the counters. */
   override surrender(): number {
     native.totals(this.handle, TOTALS_BYTES)
-    const [received, sent] = [TOTALS[0]!, TOTALS[1]!]
-    if (this.#remains) Object.assign(this.#remains, { received, sent })
-    else this.#remains = { handle: -1, received, sent }
+    const kept = this.#remains
+    this.#remains = { handle: -1, received: TOTALS[0]!, sent: TOTALS[1]!, local: kept?.local, remote: kept?.remote }
     return super.surrender()
   }
 
