@@ -49,7 +49,7 @@ function explanation(failures) {
         reason +
         '): install ' +
         name +
-        ' anew on the system that runs it',
+        ' again on the system that runs it',
       {
         cause: broken.error,
       },

@@ -54,7 +54,7 @@ function build(target, { args, env, flags }) {
   renameSync(`${path}.new`, path)
 }
 
-/** Who has the standard library of a target: rustup, or Debian's compiler, or Debian's sources of it. */
+/** Where the standard library of a target comes from: rustup, Debian's compiler, or Debian's sources of it. */
 function standardLibrary({ triple, abi }) {
   if (hasLibrary('rustc', triple)) return { args: [], env: {}, flags: [] }
   if (abi === 'gnu') {

@@ -201,7 +201,7 @@ function uses() {
   check('by require', () => inProject('require.cjs'))
   check('in a worker', () => inProject('worker.mjs'))
   check('in 50 workers at once, half of them terminated', () => inProject('workers.mjs'))
-  check('evaluated anew, as by a reset of modules', () =>
+  check('evaluated again, as by a reset of modules', () =>
     inProject('--experimental-vm-modules', '--no-warnings', 'reset.mjs'),
   )
   check('two copies in one process', () => {

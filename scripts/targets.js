@@ -25,7 +25,7 @@ export const TARGETS = manifest.napi.targets.map((triple) => {
   }
 })
 
-/** This machine's own: a musl libc does not tell glibc's version. */
+/** This machine's own: on musl the report has no version of glibc. */
 export const here = TARGETS.find(
   ({ cpu, abi }) =>
     cpu === process.arch && abi === (process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'),
