@@ -183,7 +183,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   }
 
   /** Waits again and again, until the multiplexer is closed. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<ReadyEvent[], void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<ReadyEvent[]> {
     return {
       next: () => this.#next(),
       return: () => Promise.resolve(DONE),
