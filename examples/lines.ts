@@ -28,9 +28,10 @@ serve('lines', 5002, (address) =>
   listen<Session>({
     ...address,
     idleTimeout: IDLE,
+    data: newSession(),
     socket: {
       open(connection) {
-        connection.data = { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
+        connection.data = newSession()
       },
       data(connection, chunk) {
         // Input after QUIT is ignored.
@@ -42,6 +43,10 @@ serve('lines', 5002, (address) =>
     },
   }),
 )
+
+function newSession(): Session {
+  return { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
+}
 
 /** Answers all lines of a chunk with one write. */
 function handle(connection: Connection<Session>, chunk: Buffer): void {
