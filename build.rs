@@ -1,5 +1,5 @@
-//! Link arguments of a Node addon; on glibc also `-z nodelete`, without which
-//! ending a worker unmaps the library under libuv's pending close callbacks.
+//! Link arguments of a Node addon. With glibc, one of them is `-z nodelete`: without it, a worker that ends unmaps the
+//! library before libuv calls its close callbacks.
 
 fn main() {
     napi_build::setup();

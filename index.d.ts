@@ -9,154 +9,186 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** `accept4(2)`: the next connection's handle; -EAGAIN when nobody waits. */
+/** r" `accept4(2)`: returns the handle of the next connection, or -EAGAIN when none is pending. */
 export declare function accept(handle: number): number
 
-/** Registers a socket or listener. Interest: 1 read, 2 write, 4 receive ahead; mode: 0 edge, 1 level, 2 oneshot. */
+/**
+ * r" Registers a socket or listener; -EEXIST when it is registered already.
+ * r" Interest bits: 1 read, 2 write, 4 prefetch. Modes: 0 edge, 1 level, 2 oneshot.
+ */
 export declare function add(multiplexer: number, handle: number, interest: number, mode: number): number
 
-/** Registers somebody else's descriptor; returns a handle for it that `remove` ends. */
+/**
+ * Registers a descriptor that stays the caller's: it is never read, written or closed here. Returns a handle for it,
+ * which `remove` frees.
+ */
 export declare function addDescriptor(multiplexer: number, fd: number, interest: number, mode: number): number
 
-/** Takes a bound or listening descriptor over; on failure it stays as it was. */
+/**
+ * Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle.
+ * After an error the descriptor is unchanged and still the caller's.
+ */
 export declare function adoptListener(fd: number, backlog: number): number
 
-/** Takes a connected descriptor over; on failure it stays as it was. */
+/**
+ * Adopts the descriptor of a connected or connecting stream socket; returns the socket's handle. After an error the
+ * descriptor is unchanged and still the caller's.
+ */
 export declare function adoptSocket(fd: number): number
 
 /** `bind(2)` to a numeric host. */
 export declare function bind(handle: number, host: string, port: number): number
 
-/** `bind(2)` to a path. */
+/** `bind(2)` to a Unix path, abstract when it begins with NUL. */
 export declare function bindPath(handle: number, path: string): number
 
-/** `close(2)`, after the queue: 0 closed, 1 a multiplexer will tell, 2 it needs one to. */
+/**
+ * r" Closes a socket gracefully, or a listener, by `close(2)`: returns 0 closed; 1 the multiplexer flushes the queue
+ * r" first, closes, and reports the socket as detached; 2 the same, but the socket has to be registered for that.
+ */
 export declare function close(handle: number): number
 
-/** Closes the epoll descriptor; its sources live on. */
+/** Closes the epoll descriptor. Its sockets and listeners are deregistered and stay open. */
 export declare function closeMultiplexer(multiplexer: number): number
 
-/** `connect(2)` to a numeric host. What the kernel says of the connection comes as readiness. */
+/** `connect(2)` to a numeric host. A wait reports the outcome; `state` and `failure` say what it is. */
 export declare function connect(handle: number, host: string, port: number): number
 
-/** `connect(2)` to a path. */
+/** `connect(2)` to a Unix path, abstract when it begins with NUL. */
 export declare function connectPath(handle: number, path: string): number
 
-/** The descriptor of a socket or listener. */
+/** The file descriptor of a socket or listener. */
 export declare function descriptor(handle: number): number
 
-/** Gives an adopted listener's descriptor back, open. */
+/** Frees an adopted listener's handle and leaves its descriptor open. */
 export declare function disown(handle: number): number
 
-/** What the socket died of: the errno plus 65536 times the call (0 read, 1 write, 2 connect); -1 while it has not. */
+/**
+ * Why the connection failed: the errno plus 65536 times the call that reported it (0 read, 1 write, 2 connect); -1
+ * when it has not failed.
+ */
 export declare function failure(handle: number): number
 
-/** Tries to empty the queue: 1 when it is empty now. */
+/**
+ * r" Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
+ * r" else 0.
+ */
 export declare function flush(handle: number): number
 
-/** Sends what `write` has gathered, of all sockets: one `send(2)` each; returns of how many. */
+/** r" Flushes all sockets with corked writes, by one `send(2)` each: returns the number of sockets. */
 export declare function flushCorked(): number
 
-/** `getsockopt(2)`: how many bytes of `into` the kernel filled. */
+/** `getsockopt(2)`: returns the number of bytes written to `into`. */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
 
-/** Milliseconds that a wait could sleep now: 0 when there is news, -1 without end. */
+/** r" The milliseconds for which a wait for `limit` events would block: 0 when there are events, -1 for no limit. */
 export declare function idle(multiplexer: number, limit: number): number
 
 /** `listen(2)` on a bound socket, which becomes a listener under the same handle. */
 export declare function listen(handle: number, backlog: number): number
 
-/** `getsockname(2)`; null when there is none. */
+/** `getsockname(2)`: the address that a socket or listener is bound to; null after an error. */
 export declare function localAddress(handle: number): NativeAddress | null
 
-/** Changes interest and mode; re-arms a one-shot. */
+/** Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here. */
 export declare function modify(multiplexer: number, handle: number, interest: number, mode: number): number
 
-/** Where a socket is bound or connected to. */
+/** The address that a socket is bound or connected to. */
 export interface NativeAddress {
-  /** The numeric host, with its zone where it has one. */
+  /** The numeric host of an IP socket; an IPv6 address may have a zone. */
   address?: string
-  /** 4 or 6. */
+  /** The family of an IP socket, 4 or 6. */
   family?: number
-  /** The port, 0 to 65535. */
+  /** The port of an IP socket. */
   port?: number
-  /** The path of a Unix socket; empty when it has none, abstract when it begins with NUL. */
+  /** The path of a Unix socket: empty for an unnamed socket, abstract when it begins with NUL. */
   path?: string
 }
 
-/** `socket(2)` of a family: 4, 6, or 0 for Unix. */
+/** `socket(2)`: returns the handle of a stream socket of a family: 4 for IPv4, 6 for IPv6, 0 for Unix. */
 export declare function open(family: number): number
 
 /**
- * `epoll_create1(2)`; `onReady` runs from the host's loop when the multiplexer has something to do.
- * A thread of its own waits for that where the host has no loop of libuv's, or with `threaded`.
+ * `epoll_create1(2)`: returns the multiplexer's handle. The event loop calls `onReady` when a wait would find
+ * something to do. With `threaded`, or in a runtime without libuv's loop (Bun, Deno), a helper thread watches the
+ * epoll descriptor instead of the loop.
  */
 export declare function openMultiplexer(onReady: () => void, threaded?: boolean): number
 
-/** As `receive`, but the bytes stay: `MSG_PEEK`. */
+/** `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay in the kernel. */
 export declare function peek(handle: number, into: Uint8Array): number
 
-/** Bytes in the queue. */
+/** The number of bytes in the send queue. */
 export declare function queued(handle: number): number
 
-/** `recv(2)` into the array, or into a part of it; -EAGAIN when nothing waits, 0 at the peer's end. */
+/**
+ * r" `recv(2)` into the array or a part of it: returns the number of bytes, 0 at the peer's end, or -EAGAIN when
+ * r" there is nothing to receive.
+ */
 export declare function receive(handle: number, into: Uint8Array, offset?: number, length?: number): number
 
-/** `getpeername(2)`; null when there is none. */
+/** `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null before it is connected. */
 export declare function remoteAddress(handle: number): NativeAddress | null
 
-/** Lets a source go. */
+/** Deregisters a source; -ENOENT when it is not registered here. */
 export declare function remove(multiplexer: number, handle: number): number
 
-/** `close(2)` at once, by RST. */
+/** Closes a socket at once: discards its queue and sends RST (`SO_LINGER`, `close(2)`). */
 export declare function reset(handle: number): number
 
-/** `send(2)`, then the queue: 0 sent, 1 partially sent, 2 queued, 3 not sent, 4 closed. */
+/**
+ * r" `send(2)`; what the kernel does not take is queued: returns 0 sent, 1 partially sent, 2 queued, 3 not sent
+ * r" (the queue is full), 4 closed.
+ */
 export declare function send(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
 
-/** As `send`, of several pieces at once: `sendmsg(2)`. */
+/** `sendmsg(2)`: as `send`, of several pieces. */
 export declare function sendPieces(handle: number, pieces: readonly Uint8Array[]): number
 
-/** The queue's limit in bytes. */
+/** The limit of the send queue in bytes. */
 export declare function sendQueueLimit(handle: number): number
 
-/** Empties queues and completes closes without a wait; writes only who has left. */
+/** Flushes queues and completes graceful closes, without blocking. Reports only sources that were detached. */
 export declare function service(multiplexer: number, events: Uint8Array): number
 
 /** `setsockopt(2)`. */
 export declare function setOption(handle: number, level: number, name: number, value: Uint8Array): number
 
-/** Whether a pending wait keeps the process alive. */
+/**
+ * r" Sets whether the multiplexer keeps the process alive, as libuv's `uv_ref` and `uv_unref` do. Queued output keeps
+ * r" the process alive in either case.
+ */
 export declare function setReferenced(multiplexer: number, referenced: boolean): void
 
-/** Sets the queue's limit in bytes. */
+/** Sets the limit of the send queue in bytes. */
 export declare function setSendQueueLimit(handle: number, limit: number): number
 
-/** `shutdown(2)`, of the writing half after the queue. How: 0 read, 1 write, 2 both. */
+/** `shutdown(2)`: ends the reading half at once, the writing half after the queue. How: 0 read, 1 write, 2 both. */
 export declare function shutdown(handle: number, how: number): number
 
-/** `poll(2)`: sleeps this thread until the socket can be read or written, at most `timeout` milliseconds. */
+/** `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. */
 export declare function sleepOn(handle: number, write: boolean, timeout: number): number
 
-/** 0 connecting, 1 open, 2 closing, 3 closed; plus 4 when reading has ended, 8 when writing has. */
+/** The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, plus 8 when writing has. */
 export declare function state(handle: number): number
 
-/** Writes as float64 how many bytes were received, and how many the kernel took, over the socket's life. */
+/** r" Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send. */
 export declare function totals(handle: number, into: Uint8Array): number
 
-/** Gives back what a wait has received ahead: it comes first again. */
+/** Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable. */
 export declare function unread(handle: number, bytes: Uint8Array): number
 
 /**
- * Sleeps this thread at most `timeout` milliseconds, -1 without end, and writes each event as four
- * int32: its handle, its bits, and where in `inbox` its input begins and how many bytes that is;
- * returns how many. The bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 has left
- * the multiplexer. The first `used` bytes of `inbox` are left alone.
+ * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
+ * r" events. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
+ * r" `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 detached.
+ * r" The first `used` bytes of `into` stay as they are.
  */
-export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, inbox?: Uint8Array, used?: number): number
+export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number): number
 
 /**
- * `send(2)` of as much as the kernel and the queue have room for: how many bytes were taken; -EPIPE when nothing can
- * be sent any more. With `cork`, a small write only joins the queue, until `flush` or `flushCorked`.
+ * r" `send(2)` of as many bytes as the kernel and the queue have room for: returns the number of bytes taken, or
+ * r" -EPIPE when nothing can be sent any more. With `cork`, a small write is only queued, until `flush` or
+ * r" `flushCorked`.
  */
 export declare function write(handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number): number

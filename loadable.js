@@ -1,5 +1,6 @@
-// The first thing that `m-socket` imports: says in one sentence why its addon cannot be loaded, and what to do. What
-// `index.js` would say of all of these is that npm has a bug. Written in the syntax of old Nodes, which also read it.
+// The first module that `m-socket` imports. If the addon cannot be loaded, it throws one sentence with the reason and
+// the remedy; the generated `index.js` would report a bug in npm instead. The syntax is one that old versions of Node
+// can parse.
 
 import { createRequire } from 'module'
 
@@ -35,7 +36,7 @@ function check() {
   throw explanation(failures)
 }
 
-/** Nothing was found, or what was found is broken; of two, the one for this libc is what counts. */
+/** No addon was found, or the one that was found does not load. Of two failures, the one for this libc is reported. */
 function explanation(failures) {
   const libc = process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl'
   const broken = failures.find((failure) => failure.libc === libc) || failures[0]
@@ -49,7 +50,7 @@ function explanation(failures) {
         reason +
         '): install ' +
         name +
-        ' anew on the system that runs it',
+        ' again on the system that runs it',
       {
         cause: broken.error,
       },
@@ -71,7 +72,7 @@ function explanation(failures) {
   )
 }
 
-/** Whether `id` itself is not there; a package without its file is broken. */
+/** Whether `id` itself is missing. A package that lacks its file is not missing but broken. */
 function missing(error, id) {
   return error.code === 'MODULE_NOT_FOUND' && String(error.message).includes("'" + id + "'")
 }

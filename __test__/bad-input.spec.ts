@@ -16,21 +16,21 @@ import {
 } from 'm-socket'
 
 import { openObjects } from './support/descriptors.js'
-import { closing, connectedPair, listening, reach, resetting } from './support/pair.js'
+import { addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from './support/pair.js'
 import { abstractName, freePath, temporaryDirectory } from './support/unix.js'
 import { connectOutcome, nextEvent, receiveExactly, until } from './support/waiting.js'
 
-/** What a refusal is: its class, its code, and what its message says. */
+/** The expected error: its class, code and message. */
 type Refusal = readonly [new (...args: never[]) => Error, string, string | RegExp]
 
-/** The act throws just this, and leaves no descriptor behind. */
+/** Asserts that `act` throws this error and leaks no descriptor. */
 function refuses(t: ExecutionContext, act: () => unknown, [instanceOf, code, message]: Refusal, label?: string): void {
   const before = openObjects()
   t.throws(act, { instanceOf, code, message }, label)
   t.deepEqual(openObjects(), before, label)
 }
 
-/** As {@link refuses}, of a promise; nothing is said about descriptors, which the runtime opens meanwhile. */
+/** As {@link refuses}, for a promise. Descriptors are not compared: the runtime may open some in the meantime. */
 async function rejects(
   t: ExecutionContext,
   act: () => Promise<unknown>,
@@ -40,12 +40,12 @@ async function rejects(
   await t.throwsAsync(act, { instanceOf, code, message }, label)
 }
 
-/** Gives a caller of typed functions what its types forbid. */
+/** Passes a value that the types forbid. */
 const wrong = (value: unknown): never => value as never
 
 const bytes = new Uint8Array(8)
 
-test.before('the thread opens a multiplexer of its own when it is first needed, and keeps it', async () => {
+test.before('open the shared poller of this thread, which then stays open', async () => {
   using listener = Listener.bind({ host: '127.0.0.1' })
   setImmediate(() => listener.close())
   for await (const socket of listener) socket.close()
@@ -70,21 +70,21 @@ const BAD_PORTS: [unknown, string][] = [
   [80n, 'type bigint (80n)'],
 ]
 
-test.serial('a_port_outside_of_0_to_65535_is_a_range_error', (t) => {
-  for (const [port, came] of BAD_PORTS) {
-    const refusal: Refusal = [RangeError, 'ERR_SOCKET_BAD_PORT', `port should be >= 0 and < 65536. Received ${came}.`]
+test.serial('a_port_outside_0_to_65535_is_a_range_error', (t) => {
+  for (const [port, shown] of BAD_PORTS) {
+    const refusal: Refusal = [RangeError, 'ERR_SOCKET_BAD_PORT', `port should be >= 0 and < 65536. Received ${shown}.`]
     refuses(t, () => Listener.bind({ port: wrong(port) }), refusal)
     refuses(t, () => Listener.bind({ host: '127.0.0.1', port: wrong(port) }), refusal)
     refuses(t, () => Socket.connect({ host: '127.0.0.1', port: wrong(port) }), refusal)
     refuses(t, () => Socket.connect({ port: 80, localPort: wrong(port) }), [
       RangeError,
       'ERR_SOCKET_BAD_PORT',
-      `localPort should be >= 0 and < 65536. Received ${came}.`,
+      `localPort should be >= 0 and < 65536. Received ${shown}.`,
     ])
   }
 })
 
-test.serial('connecting_needs_a_port', (t) => {
+test.serial('connect_needs_a_port', (t) => {
   refuses(t, () => Socket.connect({ host: '127.0.0.1' } as never), [
     RangeError,
     'ERR_SOCKET_BAD_PORT',
@@ -92,7 +92,7 @@ test.serial('connecting_needs_a_port', (t) => {
   ])
 })
 
-test.serial('a_bad_port_rejects_what_returns_a_promise', async (t) => {
+test.serial('a_bad_port_rejects_the_promise_of_bindHost', async (t) => {
   await rejects(t, () => Listener.bindHost({ host: '::1', port: -1 }), [RangeError, 'ERR_SOCKET_BAD_PORT', /-1/])
 })
 
@@ -125,12 +125,12 @@ const MALFORMED = [
   '-',
 ]
 
-test.serial('a_host_that_is_no_string_is_a_type_error', async (t) => {
-  for (const [host, came] of NON_STRINGS) {
+test.serial('a_host_that_is_not_a_string_is_a_type_error', async (t) => {
+  for (const [host, shown] of NON_STRINGS) {
     const refusal = (name: string): Refusal => [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "${name}" argument must be of type string. Received ${came}`,
+      `The "${name}" argument must be of type string. Received ${shown}`,
     ]
     refuses(t, () => Listener.bind({ host: wrong(host) }), refusal('host'))
     refuses(t, () => Socket.connect({ host: wrong(host), port: 80 }), refusal('host'))
@@ -152,7 +152,7 @@ test.serial('a_malformed_host_is_a_type_error', (t) => {
   }
 })
 
-test.serial('a_name_where_a_number_is_needed_is_told_what_takes_names', (t) => {
+test.serial('a_host_name_is_refused_with_a_hint_how_to_resolve_it', (t) => {
   refuses(t, () => Listener.bind({ host: 'localhost' }), [
     TypeError,
     'ERR_INVALID_ARG_VALUE',
@@ -165,11 +165,11 @@ test.serial('a_name_where_a_number_is_needed_is_told_what_takes_names', (t) => {
   ])
 })
 
-test.serial('a_zone_that_does_not_exist_is_the_kernels_error', (t) => {
+test.serial('an_unknown_zone_is_ENODEV', (t) => {
   refuses(t, () => Listener.bind({ host: 'fe80::1%nowhere' }), [SocketError, 'ENODEV', 'bind ENODEV fe80::1%nowhere'])
 })
 
-test.serial('families_that_do_not_meet_are_an_error', (t) => {
+test.serial('different_address_families_are_an_error', (t) => {
   refuses(t, () => Socket.connect({ host: '127.0.0.1', port: 80, localAddress: '::1' }), [
     SocketError,
     'EAFNOSUPPORT',
@@ -197,20 +197,20 @@ test.serial('a_path_has_at_most_107_bytes', (t) => {
   }
 })
 
-test.serial('a_path_of_107_bytes_is_taken', async (t) => {
+test.serial('a_path_of_107_bytes_is_accepted', async (t) => {
   const directory = temporaryDirectory(t)
   const path = join(directory, 'x'.repeat(106 - Buffer.byteLength(directory)))
   t.is(Buffer.byteLength(path), 107)
-  const listener = closing(t, Listener.bind({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
-  t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ path }))), 'open')
 })
 
-test.serial('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
+test.serial('an_abstract_name_has_at_most_107_bytes_after_its_NUL', async (t) => {
   const path = abstractName().padEnd(108, 'x')
-  const listener = closing(t, Listener.bind({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
   t.deepEqual(listener.address, { path })
-  t.is(await connectOutcome(resetting(t, Socket.connect({ path }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ path }))), 'open')
   refuses(t, () => Listener.bind({ path: `${path}x` }), [
     TypeError,
     'ERR_INVALID_ARG_VALUE',
@@ -218,7 +218,7 @@ test.serial('an_abstract_name_has_107_bytes_after_its_nul', async (t) => {
   ])
 })
 
-test.serial('an_empty_path_and_one_with_nul_inside_are_type_errors', (t) => {
+test.serial('an_empty_path_and_a_path_that_contains_NUL_are_type_errors', (t) => {
   refuses(t, () => Listener.bind({ path: '' }), [
     TypeError,
     'ERR_INVALID_ARG_VALUE',
@@ -231,19 +231,19 @@ test.serial('an_empty_path_and_one_with_nul_inside_are_type_errors', (t) => {
   ])
 })
 
-test.serial('a_path_that_is_no_string_is_a_type_error', (t) => {
-  for (const [path, came] of NON_STRINGS) {
+test.serial('a_path_that_is_not_a_string_is_a_type_error', (t) => {
+  for (const [path, shown] of NON_STRINGS) {
     const refusal: Refusal = [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "path" argument must be of type string. Received ${came}`,
+      `The "path" argument must be of type string. Received ${shown}`,
     ]
     refuses(t, () => Listener.bind({ path: wrong(path) }), refusal)
     refuses(t, () => Socket.connect({ path: wrong(path) }), refusal)
   }
 })
 
-test.serial('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) => {
+test.serial('path_excludes_host_and_port_and_fd_excludes_all_of_them', (t) => {
   const path = freePath(t)
   for (const options of [
     { path, host: '::1' },
@@ -278,7 +278,7 @@ test.serial('a_path_excludes_host_and_port_and_a_descriptor_excludes_both', (t) 
 // Addresses
 
 test.serial('an_address_in_use_or_not_local_is_a_socket_error_that_names_it', (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { port } = listener.address as InetAddress
   refuses(t, () => Listener.bind({ host: '127.0.0.1', port }), [
     SocketError,
@@ -320,8 +320,8 @@ test.serial('an_unknown_option_is_a_type_error_that_suggests_the_nearest', async
   await rejects(t, () => Listener.bindHost(wrong({ hots: '::1' })), refusal)
 })
 
-test.serial('options_are_an_object', async (t) => {
-  for (const [options, came] of [
+test.serial('options_must_be_an_object', async (t) => {
+  for (const [options, shown] of [
     [null, 'null'],
     [80, 'type number (80)'],
     ['::1', "type string ('::1')"],
@@ -329,7 +329,7 @@ test.serial('options_are_an_object', async (t) => {
     const refusal: Refusal = [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "options" argument must be of type object. Received ${came}`,
+      `The "options" argument must be of type object. Received ${shown}`,
     ]
     refuses(t, () => Listener.bind(wrong(options)), refusal)
     refuses(t, () => Socket.connect(wrong(options)), refusal)
@@ -355,7 +355,7 @@ test.serial('a_wrong_option_value_leaves_nothing_open', (t) => {
   ])
 })
 
-test.serial('a_backlog_is_an_integer_from_0', (t) => {
+test.serial('backlog_must_be_a_non_negative_integer', (t) => {
   for (const backlog of [-1, 1.5, Number.NaN, 2 ** 31]) {
     refuses(t, () => Listener.bind({ backlog }), [
       RangeError,
@@ -388,11 +388,11 @@ const NO_BYTES: [unknown, string][] = [
   [() => bytes, 'function '],
 ]
 
-test.serial('what_is_received_into_is_a_uint8array', async (t) => {
+test.serial('receive_and_peek_take_only_a_Uint8Array', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('intact')
   await nextEvent(client, 'r')
-  for (const [into, came] of [
+  for (const [into, shown] of [
     ...NO_BYTES,
     ['text', "type string ('text')"],
     [[1, 2], 'an instance of Array'],
@@ -400,7 +400,7 @@ test.serial('what_is_received_into_is_a_uint8array', async (t) => {
     const refusal: Refusal = [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "into" argument must be a Uint8Array. Received ${came}`,
+      `The "into" argument must be a Uint8Array. Received ${shown}`,
     ]
     refuses(t, () => client.receive(wrong(into)), refusal)
     refuses(t, () => client.peek(wrong(into)), refusal)
@@ -408,7 +408,7 @@ test.serial('what_is_received_into_is_a_uint8array', async (t) => {
   t.is((await receiveExactly(client, 6)).toString(), 'intact')
 })
 
-test.serial('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_goes_out', async (t) => {
+test.serial('send_takes_bytes_strings_or_pieces_and_sends_nothing_of_an_invalid_array', async (t) => {
   const { client, server } = await connectedPair(t)
   const arrays = [
     [1, 2],
@@ -419,14 +419,14 @@ test.serial('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_g
     [[bytes]],
     Object.assign([], { 1: bytes }),
   ]
-  for (const [data, came] of [...NO_BYTES, ...arrays.map((array) => [array, 'an instance of Array'])] as [
+  for (const [data, shown] of [...NO_BYTES, ...arrays.map((array) => [array, 'an instance of Array'])] as [
     unknown,
     string,
   ][]) {
     refuses(t, () => client.send(wrong(data)), [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "data" argument must be a Uint8Array, a string or an array of Uint8Arrays. Received ${came}`,
+      `The "data" argument must be a Uint8Array, a string or an array of Uint8Arrays. Received ${shown}`,
     ])
   }
   t.is(client.bytesSent, 0)
@@ -435,24 +435,24 @@ test.serial('what_is_sent_is_bytes_text_or_pieces_and_nothing_of_a_wrong_array_g
   t.is(server.receive(bytes), null)
 })
 
-/** An array whose memory has gone elsewhere. */
+/** An array whose buffer has been transferred. */
 function detached(): Uint8Array {
   const array = new Uint8Array(8)
   structuredClone(array, { transfer: [array.buffer] })
   return array
 }
 
-/** ES2024: memory of at most 16 bytes that changes its length. */
+/** ES2024: a resizable buffer of at most 16 bytes. */
 function resizable(length: number): ArrayBuffer & { resize(length: number): void } {
   return Reflect.construct(ArrayBuffer, [length, { maxByteLength: 16 }])
 }
 
-/** ES2024: shared memory of at most 16 bytes that grows. */
+/** ES2024: a growable shared buffer of at most 16 bytes. */
 function growable(length: number): SharedArrayBuffer & { grow(length: number): void } {
   return Reflect.construct(SharedArrayBuffer, [length, { maxByteLength: 16 }])
 }
 
-test.serial('receiving_into_nothing_is_a_range_error', async (t) => {
+test.serial('receiving_into_an_empty_or_detached_array_is_a_range_error', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('intact')
   await nextEvent(client, 'r')
@@ -485,7 +485,7 @@ test.serial('sending_a_detached_array_sends_nothing', async (t) => {
   t.is(client.bytesSent, 1)
 })
 
-test.serial('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t) => {
+test.serial('resizable_and_growable_buffers_are_used_at_their_current_length', async (t) => {
   const { client, server } = await connectedPair(t)
   const memory = resizable(8)
   const tracking = new Uint8Array(memory)
@@ -509,9 +509,9 @@ test.serial('resizable_and_shared_memory_is_used_as_long_as_it_is_now', async (t
 
 // Timeouts, interests, modes
 
-test.serial('what_events_are_told_in_is_an_array_that_can_grow', async (t) => {
+test.serial('waitSync_takes_only_an_extensible_array_for_events', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(server, 'r')
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
@@ -522,12 +522,12 @@ test.serial('what_events_are_told_in_is_an_array_that_can_grow', async (t) => {
       /^The "into" argument must be an array that can grow\. Received /,
     ])
   }
-  t.is(multiplexer.poll()[0]?.target, server, 'no refusal has taken the news')
+  t.is(multiplexer.poll()[0]?.target, server, 'the event is reported after all the refusals')
 })
 
-test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
-  for (const [timeout, came] of [
+test.serial('a_timeout_must_be_a_non_negative_number', async (t) => {
+  const multiplexer = closeAtEnd(t, new Multiplexer())
+  for (const [timeout, shown] of [
     [-1, '-1'],
     [-0.001, '-0.001'],
     [Number.NaN, 'NaN'],
@@ -536,12 +536,12 @@ test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
     const refusal: Refusal = [
       RangeError,
       'ERR_OUT_OF_RANGE',
-      `The value of "timeout" is out of range. It must be >= 0. Received ${came}`,
+      `The value of "timeout" is out of range. It must be >= 0. Received ${shown}`,
     ]
     refuses(t, () => multiplexer.waitSync(timeout), refusal)
     await rejects(t, () => multiplexer.wait(timeout), refusal)
   }
-  for (const [timeout, came] of [
+  for (const [timeout, shown] of [
     ['5', "type string ('5')"],
     [null, 'null'],
     [{}, 'an instance of Object'],
@@ -550,7 +550,7 @@ test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
     const refusal: Refusal = [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "timeout" argument must be of type number. Received ${came}`,
+      `The "timeout" argument must be of type number. Received ${shown}`,
     ]
     refuses(t, () => multiplexer.waitSync(wrong(timeout)), refusal)
     await rejects(t, () => multiplexer.wait(wrong(timeout)), refusal)
@@ -560,7 +560,7 @@ test.serial('a_timeout_is_not_negative_and_a_number', async (t) => {
 
 test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_ones', async (t) => {
   const { client } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const interests = /'interest' must be one of: 'r', 'w', 'rw'\. Received/
   const modes = /'mode' must be one of: 'edge', 'level', 'oneshot'\. Received/
   const refuseAll = (): void => {
@@ -591,9 +591,9 @@ test.serial('an_unknown_interest_or_mode_is_a_type_error_that_lists_the_known_on
 
 test.serial('adding_twice_is_a_socket_error', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(client, listener))
-  const second = closing(t, new Multiplexer())
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client, listener))
+  const second = closeAtEnd(t, new Multiplexer())
   for (const target of [client, listener]) {
     refuses(t, () => multiplexer.add(target), [
       SocketError,
@@ -612,15 +612,15 @@ test.serial('adding_twice_is_a_socket_error', async (t) => {
   t.notThrows(() => second.add(client))
 })
 
-test.serial('a_multiplexer_made_of_one_socket_twice_is_none', async (t) => {
+test.serial('a_multiplexer_with_the_same_socket_twice_is_not_made', async (t) => {
   const { client } = await connectedPair(t)
   refuses(t, () => new Multiplexer(client, client), [SocketError, 'EEXIST', /this Multiplexer already/])
   t.notThrows(() => new Multiplexer(client).close())
 })
 
-test.serial('a_descriptor_of_somebody_else_is_added_once', async (t) => {
+test.serial('a_foreign_descriptor_can_be_added_only_once', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const target = { fd: client.fd }
   multiplexer.add(target, 'r')
   refuses(t, () => multiplexer.add(target), [SocketError, 'EEXIST', /this Multiplexer already/])
@@ -629,10 +629,10 @@ test.serial('a_descriptor_of_somebody_else_is_added_once', async (t) => {
   t.is((await multiplexer.wait(10_000))[0]?.target, target as never)
 })
 
-test.serial('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_harmless', async (t) => {
+test.serial('a_closed_target_cannot_be_added_or_modified_and_its_removal_is_harmless', async (t) => {
   const { client } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const target of [client, listener]) {
     target.close()
     refuses(t, () => multiplexer.add(target), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'add: the target is closed'])
@@ -646,11 +646,11 @@ test.serial('what_is_closed_is_neither_added_nor_modified_and_its_removal_is_har
   }
 })
 
-test.serial('a_stranger_is_neither_modified_nor_removed', async (t) => {
+test.serial('a_target_that_was_not_added_cannot_be_modified_or_removed', async (t) => {
   const { client, server } = await connectedPair(t)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(server))
-  const elsewhere = closing(t, new Multiplexer(client))
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(server))
+  const elsewhere = closeAtEnd(t, new Multiplexer(client))
   const refusal: Refusal = [SocketError, 'ENOENT', 'epoll_ctl ENOENT: the target is not in this Multiplexer']
   for (const target of [client, listener, { fd: server.fd }, { fd: 0 }]) {
     refuses(t, () => multiplexer.modify(target), refusal)
@@ -660,9 +660,9 @@ test.serial('a_stranger_is_neither_modified_nor_removed', async (t) => {
   t.is((await multiplexer.wait(10_000))[0]?.target, server)
 })
 
-test.serial('what_is_no_target_is_a_type_error', (t) => {
-  const multiplexer = closing(t, new Multiplexer())
-  for (const [target, came] of [
+test.serial('an_invalid_target_is_a_type_error', (t) => {
+  const multiplexer = closeAtEnd(t, new Multiplexer())
+  for (const [target, shown] of [
     [undefined, 'undefined'],
     [null, 'null'],
     [5, 'type number (5)'],
@@ -673,7 +673,7 @@ test.serial('what_is_no_target_is_a_type_error', (t) => {
     const refusal: Refusal = [
       TypeError,
       'ERR_INVALID_ARG_TYPE',
-      `The "target" argument must be a Socket, a Listener or an object with a number fd. Received ${came}`,
+      `The "target" argument must be a Socket, a Listener or an object with a number fd. Received ${shown}`,
     ]
     refuses(t, () => multiplexer.add(wrong(target)), refusal)
     refuses(t, () => new Multiplexer(wrong(target)), refusal)
@@ -690,18 +690,18 @@ test.serial('what_is_no_target_is_a_type_error', (t) => {
   }
 })
 
-/** A number that no descriptor has: one that was just closed may be another thread's by now. */
-const NOBODYS = 999_999
+/** A number that is not an open descriptor. One that was just closed could be in use again by another thread. */
+const UNUSED_FD = 999_999
 
-test.serial('a_descriptor_that_cannot_be_watched_is_the_kernels_error', (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+test.serial('a_descriptor_that_epoll_refuses_is_a_socket_error', (t) => {
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const file = openSync(new URL(import.meta.url), 'r')
   refuses(t, () => multiplexer.add({ fd: file }), [SocketError, 'EPERM', 'epoll_ctl EPERM'])
   closeSync(file)
-  refuses(t, () => multiplexer.add({ fd: NOBODYS }), [SocketError, 'EBADF', 'epoll_ctl EBADF'])
+  refuses(t, () => multiplexer.add({ fd: UNUSED_FD }), [SocketError, 'EBADF', 'epoll_ctl EBADF'])
 })
 
-test.serial('a_descriptor_to_adopt_is_an_integer', (t) => {
+test.serial('an_adopted_descriptor_must_be_an_integer', (t) => {
   for (const adopt of [(fd: never) => Socket.adopt(fd), (fd: never) => Listener.bind({ fd })]) {
     for (const fd of [-1, 1.5, Number.NaN, 2 ** 31]) {
       refuses(t, () => adopt(wrong(fd)), [
@@ -723,7 +723,7 @@ test.serial('a_descriptor_to_adopt_is_an_integer', (t) => {
   }
 })
 
-test.serial('a_descriptor_that_is_no_socket_is_the_kernels_error', (t) => {
+test.serial('a_descriptor_that_is_not_a_socket_is_ENOTSOCK', (t) => {
   const file = openSync('/dev/null', 'r')
   t.teardown(() => closeSync(file))
   refuses(t, () => Socket.adopt(file), [SocketError, 'ENOTSOCK', /ENOTSOCK/])
@@ -732,7 +732,7 @@ test.serial('a_descriptor_that_is_no_socket_is_the_kernels_error', (t) => {
 
 // Settings
 
-test.serial('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) => {
+test.serial('an_invalid_setting_of_a_socket_is_refused_and_changes_nothing', async (t) => {
   const { client } = await connectedPair(t)
   for (const limit of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     refuses(t, () => (client.sendQueueLimit = limit), [
@@ -765,7 +765,7 @@ test.serial('settings_of_a_socket_are_checked_and_stay_as_they_were', async (t) 
   t.deepEqual([client.state, client.readEnded, client.writeEnded], ['open', false, false])
 })
 
-test.serial('a_duplex_is_made_of_a_socket', async (t) => {
+test.serial('toDuplex_takes_only_an_open_socket_or_connection', async (t) => {
   for (const value of [undefined, null, {}, 5]) {
     refuses(t, () => toDuplex(wrong(value)), [
       TypeError,
@@ -780,7 +780,7 @@ test.serial('a_duplex_is_made_of_a_socket', async (t) => {
 
 // After close
 
-test.serial('a_closed_socket_says_so_or_has_a_value', async (t) => {
+test.serial('a_closed_socket_throws_or_returns_a_neutral_value', async (t) => {
   const { client } = await connectedPair(t)
   client.close()
   const uses: Record<string, () => unknown> = {
@@ -815,8 +815,8 @@ test.serial('a_closed_socket_says_so_or_has_a_value', async (t) => {
   })
 })
 
-test.serial('a_closed_listener_says_so_or_has_a_value', async (t) => {
-  const listener = listening(t)
+test.serial('a_closed_listener_throws_or_returns_a_neutral_value', async (t) => {
+  const listener = testListener(t)
   listener.close()
   refuses(t, () => listener.accept(), [SocketClosedError, 'ERR_SOCKET_CLOSED', 'accept: the listener is closed'])
   t.deepEqual([listener.fd, listener.address], [-1, undefined])
@@ -828,7 +828,7 @@ test.serial('a_closed_listener_says_so_or_has_a_value', async (t) => {
   for await (const socket of listener) t.fail(`${socket}`)
 })
 
-test.serial('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
+test.serial('a_closed_multiplexer_throws_or_does_nothing', async (t) => {
   const { client } = await connectedPair(t)
   const multiplexer = new Multiplexer(client)
   multiplexer.close()
@@ -850,14 +850,14 @@ test.serial('a_closed_multiplexer_says_so_or_does_nothing', async (t) => {
     multiplexer[Symbol.dispose]()
   })
   for await (const events of multiplexer) t.fail(`${events}`)
-  t.notThrows(() => closing(t, new Multiplexer(client)))
+  t.notThrows(() => closeAtEnd(t, new Multiplexer(client)))
 })
 
 // Waiting twice
 
-test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_goes_on', async (t) => {
+test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_first_continues', async (t) => {
   const { client, server } = await connectedPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'r')
   const first: Promise<Event[]> = multiplexer.wait()
   const refusal: Refusal = [Error, 'ERR_INVALID_STATE', /^Invalid state: .*wait.*pending/]
@@ -877,7 +877,7 @@ test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_firs
   )
 })
 
-test.serial('what_has_a_maker_is_not_constructed', (t) => {
+test.serial('classes_with_a_factory_cannot_be_constructed', (t) => {
   for (const maker of [Socket, Listener, Server, Connection] as unknown[]) {
     t.throws(() => Reflect.construct(maker as new () => unknown, []), {
       instanceOf: TypeError,
@@ -887,10 +887,10 @@ test.serial('what_has_a_maker_is_not_constructed', (t) => {
   }
 })
 
-test.serial('connecting_nowhere_is_an_outcome_and_no_exception', async (t) => {
-  const listener = listening(t)
-  const to = reach(listener)
+test.serial('a_refused_connect_closes_the_socket_and_throws_nothing', async (t) => {
+  const listener = testListener(t)
+  const to = addressOf(listener)
   listener.close()
-  const socket = resetting(t, Socket.connect(to))
+  const socket = resetAtEnd(t, Socket.connect(to))
   t.is(await connectOutcome(socket), 'closed')
 })

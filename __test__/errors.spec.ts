@@ -7,13 +7,13 @@ import { Listener, Multiplexer, Socket, SocketClosedError, SocketError, SocketQu
 
 import { freePort } from './support/ports.js'
 
-/** The error with which our connecting ends. */
+/** The error of a failed connect of ours. */
 async function ours(where: { host: string; port: number } | { path: string }): Promise<SocketError> {
   const socket = Socket.connect(where)
   using multiplexer = new Multiplexer(socket)
   for (;;) {
     try {
-      if (socket.receive(new Uint8Array(1)) !== null) throw new Error('nobody should be there')
+      if (socket.receive(new Uint8Array(1)) !== null) throw new Error('the connect did not fail')
       await multiplexer.wait(10_000)
     } catch (error) {
       if (error instanceof SocketError) return error
@@ -22,7 +22,7 @@ async function ours(where: { host: string; port: number } | { path: string }): P
   }
 }
 
-/** The error with which Node's connecting ends. */
+/** The error of a failed connect of node:net. */
 async function nodes(where: { host: string; port: number } | { path: string }): Promise<NodeJS.ErrnoException> {
   const [error] = (await once(net.connect(where), 'error')) as [NodeJS.ErrnoException]
   return error
@@ -31,7 +31,7 @@ async function nodes(where: { host: string; port: number } | { path: string }): 
 const REFUSED = [...['127.0.0.1', '::1'].map((host) => ({ host, port: freePort() })), { path: '/nonexistent/x.sock' }]
 
 for (const where of REFUSED) {
-  test(`a_failed_connect_has_the_error_that_node_gives (${'path' in where ? where.path : where.host})`, async (t) => {
+  test(`a_failed_connect_has_the_same_error_as_in_node (${'path' in where ? where.path : where.host})`, async (t) => {
     const found = await ours(where)
     const expected = await nodes(where)
     t.is(found.message, expected.message)
@@ -39,14 +39,14 @@ for (const where of REFUSED) {
   })
 }
 
-test('an_abstract_path_is_shown_with_an_at_sign_and_kept_as_it_is', async (t) => {
-  const error = await ours({ path: '\0m-socket-nobody' })
-  t.is(error.message, 'connect ECONNREFUSED @m-socket-nobody')
-  t.is(error.address, '\0m-socket-nobody')
+test('an_abstract_path_has_an_at_sign_in_the_message_and_NUL_in_the_address', async (t) => {
+  const error = await ours({ path: '\0m-socket-unused' })
+  t.is(error.message, 'connect ECONNREFUSED @m-socket-unused')
+  t.is(error.address, '\0m-socket-unused')
   t.is(error.port, undefined)
 })
 
-test('a_bind_that_fails_names_its_address', (t) => {
+test('a_failed_bind_names_its_address', (t) => {
   const listener = Listener.bind({ host: '127.0.0.1' })
   t.teardown(() => listener.close())
   const { port } = listener.address as { port: number }
@@ -57,7 +57,7 @@ test('a_bind_that_fails_names_its_address', (t) => {
   })
 })
 
-test('the_classes_are_named_and_one_is_the_base', (t) => {
+test('the_error_classes_have_names_and_a_common_base', (t) => {
   const closed = new SocketClosedError()
   const full = new SocketQueueError()
   t.true(closed instanceof SocketError && full instanceof SocketError && closed instanceof Error)
@@ -88,7 +88,7 @@ const WRONG = {
 }
 
 for (const [rendered, port] of Object.entries(WRONG)) {
-  test(`a_bad_port_is_told_as_node_tells_it: ${rendered}`, (t) => {
+  test(`a_bad_port_has_the_same_message_as_in_node: ${rendered}`, (t) => {
     t.throws(() => Listener.bind({ host: '127.0.0.1', port: port as number }), {
       instanceOf: RangeError,
       code: 'ERR_SOCKET_BAD_PORT',
@@ -97,7 +97,7 @@ for (const [rendered, port] of Object.entries(WRONG)) {
   })
 }
 
-test('a_wrong_argument_says_what_was_expected_and_what_came', (t) => {
+test('an_argument_error_says_what_was_expected_and_what_was_received', (t) => {
   const hosts = (host: unknown) => () => Socket.connect({ host: host as string, port: 1 })
   t.throws(hosts(5), {
     instanceOf: TypeError,
@@ -117,7 +117,7 @@ test('a_wrong_argument_says_what_was_expected_and_what_came', (t) => {
   })
 })
 
-test('the_path_of_a_unix_socket_fits_into_sun_path', (t) => {
+test('a_unix_path_must_fit_into_sun_path', (t) => {
   const refused = (path: unknown, message: RegExp): void => {
     t.throws(() => Listener.bind({ path: path as string }), { instanceOf: TypeError, message })
   }
@@ -129,7 +129,7 @@ test('the_path_of_a_unix_socket_fits_into_sun_path', (t) => {
   refused('\0'.padEnd(109, 'x'), /at most 108 bytes of UTF-8 and has 109/)
 })
 
-test('an_abstract_path_may_fill_sun_path_and_hold_NUL', (t) => {
+test('an_abstract_path_may_fill_sun_path_and_contain_NUL', (t) => {
   for (const path of [`\0${process.pid}`.padEnd(108, 'x'), `\0${process.pid}\0m-socket\0`]) {
     const listener = Listener.bind({ path })
     t.deepEqual(listener.address, { path })
@@ -137,7 +137,7 @@ test('an_abstract_path_may_fill_sun_path_and_hold_NUL', (t) => {
   }
 })
 
-test('a_timeout_that_is_none_is_refused', async (t) => {
+test('an_invalid_timeout_is_refused', async (t) => {
   using multiplexer = new Multiplexer()
   t.throws(() => multiplexer.waitSync(NaN), {
     instanceOf: RangeError,

@@ -1,4 +1,4 @@
-// Draws the charts that the README shows, light and dark, from the results of runs.
+// Draws the charts of the README from the results of benchmark runs, in a light and a dark version.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ interface Bar {
   readonly label: string
   readonly value: number
   readonly ours: boolean
-  /** The part of the value in a lighter shade, behind it: system time. */
+  /** The part of the value that is drawn in a lighter shade: system time. */
   readonly rest?: number
 }
 
@@ -17,7 +17,7 @@ interface Chart {
   readonly title: string
   readonly unit: string
   readonly bars: readonly Bar[]
-  /** What the two shades are. */
+  /** The meaning of the two shades. */
   readonly legend?: readonly [string, string]
 }
 
@@ -86,7 +86,7 @@ function figure(value: number, unit: string): string {
   return unit === 'B' ? Math.round(value).toLocaleString('en') : value.toFixed(1)
 }
 
-/** What can be drawn of a run, by file name. */
+/** The charts that the results suffice for, by file name. */
 export function charts({ timed, memory }: Results): Record<string, Chart> {
   const echo = timed['echo-64x50']
   const made: Record<string, Chart> = {}
@@ -105,7 +105,7 @@ export function charts({ timed, memory }: Results): Record<string, Chart> {
   }
   const [first] = Object.values(memory)
   if (first) {
-    // Deno's program holds a buffer for each connection: its bar would leave no room for the others.
+    // The program for Deno keeps a buffer for each connection: with its bar, all other bars would be tiny.
     const bars = drawn(Object.keys(memory))
       .filter((name) => name !== 'deno')
       .map((name) => ({ ...named(name), value: memory[name]!.collected }))

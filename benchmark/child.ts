@@ -3,25 +3,25 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
-/** Longer than any one step of any run takes. */
-const PATIENCE = 120_000
+/** The longest time for one step of a run, in milliseconds. */
+const TIMEOUT = 120_000
 
-/** A program that is talked to by lines. */
+/** A child process that is controlled by lines on its stdin and stdout. */
 export class Child {
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #lines: AsyncIterator<string>
   readonly #exit: Promise<unknown>
   readonly #command: string
-  #complaints = ''
+  #errors = ''
 
   constructor(command: readonly string[]) {
     const [program, ...args] = command as [string, ...string[]]
     this.#command = command.join(' ')
     this.#process = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
-    this.#process.stderr.setEncoding('utf8').on('data', (text: string) => (this.#complaints += text))
+    this.#process.stderr.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
     this.#process.stdin.on('error', () => {})
     this.#lines = createInterface(this.#process.stdout)[Symbol.asyncIterator]()
-    this.#exit = once(this.#process, 'close').catch((error: Error) => (this.#complaints += error.message))
+    this.#exit = once(this.#process, 'close').catch((error: Error) => (this.#errors += error.message))
   }
 
   get pid(): number {
@@ -33,7 +33,7 @@ export class Child {
     const { value, done } = await within(this.#lines.next(), this.#command)
     if (done) {
       await this.#exit
-      throw new Error(`${this.#command} has ended: ${this.#complaints.trim() || 'without a word'}`)
+      throw new Error(`${this.#command} has ended: ${this.#errors.trim() || 'it printed no error'}`)
     }
     return value
   }
@@ -47,12 +47,12 @@ export class Child {
     return JSON.parse(await this.line()) as T
   }
 
-  /** Waits until its stderr has said it. */
-  async complaint(text: string): Promise<void> {
-    while (!this.#complaints.includes(text)) {
+  /** Waits until its stderr contains `text`. */
+  async untilStderr(text: string): Promise<void> {
+    while (!this.#errors.includes(text)) {
       await within(Promise.race([once(this.#process.stderr, 'data'), this.#exit]), this.#command)
-      if (this.#process.exitCode !== null && !this.#complaints.includes(text))
-        throw new Error(`${this.#command}: ${this.#complaints.trim()}`)
+      if (this.#process.exitCode !== null && !this.#errors.includes(text))
+        throw new Error(`${this.#command}: ${this.#errors.trim()}`)
     }
   }
 
@@ -60,7 +60,7 @@ export class Child {
     this.#process.kill('SIGINT')
   }
 
-  /** Ends its stdin, and waits for its end. */
+  /** Ends its stdin and waits until it exits; kills it after 5 s. */
   async end(): Promise<void> {
     this.#process.stdin.end()
     try {
@@ -72,13 +72,13 @@ export class Child {
   }
 }
 
-async function within<T>(promise: Promise<T>, what: string, milliseconds = PATIENCE): Promise<T> {
+async function within<T>(promise: Promise<T>, what: string, milliseconds = TIMEOUT): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
+  const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: no answer for ${milliseconds / 1000} s`)), milliseconds)
   })
   try {
-    return await Promise.race([promise, late])
+    return await Promise.race([promise, timeout])
   } finally {
     clearTimeout(timer)
   }

@@ -1,4 +1,4 @@
-// Who is measured, and how each is started.
+// The contenders of the benchmark, and how each is started.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
@@ -9,11 +9,11 @@ import type { Mode } from './workloads.js'
 
 export interface Contender {
   readonly name: string
-  /** What it is, with its version. */
+  /** A description, with the version. */
   readonly title: string
-  /** Started with flags of V8, where it has V8. */
+  /** The command that starts it. `flags` are flags of V8, for runtimes that have V8. */
   command(mode: Mode, flags?: readonly string[]): string[]
-  /** Its figures are in the short run too. */
+  /** Takes part in the short run too. */
   readonly short: boolean
   readonly runtime: 'native' | 'node' | 'bun' | 'deno'
 }
@@ -71,7 +71,7 @@ const ON_NODE = [
   { name: 'net-pipe', title: 'node:net and pipe()', program: 'net.js --pipe', short: false, everyNode: false },
 ]
 
-/** Those that can be started, and why others cannot. */
+/** The contenders that can be started, and the reasons why the others cannot. */
 export function contenders(full: boolean): { present: Contender[]; absent: string[] } {
   const absent: string[] = []
   const present = [bare, ...ON_NODE.map((entry) => onNode(entry, process.execPath, ''))]
@@ -86,7 +86,8 @@ export function contenders(full: boolean): { present: Contender[]; absent: strin
   ] as const) {
     const program = find(name, of)
     if (program) present.push(onOther(name, program, flags))
-    else absent.push(`${name}: neither in PATH nor in .cache/contenders (--full installs the npm package ${of.name})`)
+    else
+      absent.push(`${name}: neither on the PATH nor in .cache/contenders (--full installs the npm package ${of.name})`)
   }
   return { present, absent }
 }
@@ -131,7 +132,9 @@ function find(name: string, { name: folder, program }: typeof BUN): string | und
   return spawnSync(name, ['--version']).error ? undefined : name
 }
 
-/** The platform packages hold the programs; `bun` and `deno` only choose among them by an install script. */
+/**
+ * Installs the platform packages, which contain the programs. `bun` and `deno` only select one in an install script.
+ */
 function install(absent: string[]): void {
   const missing = [
     ['bun', BUN],
@@ -146,10 +149,10 @@ function install(absent: string[]): void {
     cwd: folder,
     stdio: 'ignore',
   })
-  if (status !== 0) absent.push(`npm install ${packages.join(' ')} has failed`)
+  if (status !== 0) absent.push(`npm install ${packages.join(' ')} failed`)
 }
 
-/** Nodes other than the running one, where CI has put them. */
+/** Versions of Node other than the running one, where .ci/run installs them. */
 function otherNodes(): string[] {
   const cache = `${root}.cache/`
   if (!existsSync(cache)) return []

@@ -1,4 +1,4 @@
-// Figures that noise does not touch: system calls, heap bytes, resident bytes.
+// Figures that do not depend on timing: system calls, heap bytes, resident bytes.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,11 +13,11 @@ import { median } from './statistics.js'
 
 export interface Syscalls {
   readonly perEcho: number
-  /** The commonest, per echo. */
+  /** The most frequent ones, per echo. */
   readonly calls: Readonly<Record<string, number>>
 }
 
-/** strace(1) counts the calls of all threads, between the first and the last of the echoes. */
+/** strace(1) counts the calls of all threads between the first and the last echo. */
 export async function syscalls(contender: Contender, connections: number): Promise<Syscalls> {
   const operations = 5 * connections + 5000
   const args = [
@@ -34,7 +34,7 @@ export async function syscalls(contender: Contender, connections: number): Promi
   try {
     const summary = await load(server, args, async (go) => {
       const strace = new Child(['strace', '-f', '-c', '-o', `${folder}/summary`, '-p', String(server.child.pid)])
-      await strace.complaint('attached')
+      await strace.untilStderr('attached')
       await go()
       strace.interrupt()
       await strace.end()
@@ -47,7 +47,7 @@ export async function syscalls(contender: Contender, connections: number): Promi
   }
 }
 
-/** A line has: % of time, seconds, microseconds a call, calls, perhaps errors, name. */
+/** The columns of a line: % of time, seconds, microseconds per call, calls, errors (may be empty), name. */
 export function countedOf(summary: string, operations: number): Syscalls {
   const rows = [...summary.matchAll(/^ *[\d.]+ +[\d.]+ +\d+ +(\d+) (?: *\d+)? +(\w+)$/gm)].filter(
     ([, , name]) => name !== 'total',
@@ -59,12 +59,12 @@ export function countedOf(summary: string, operations: number): Syscalls {
   }
 }
 
-/** A young generation so large that none of these runs fills it: nothing is collected meanwhile. */
+/** A young generation that none of these runs fills, so that nothing is collected during a run. */
 const NO_COLLECTION = ['--min-semi-space-size=64', '--max-semi-space-size=64']
 
 /**
- * Bytes that are allocated on the JavaScript heap per echo: the difference between runs of N and 3 N, so that what a run
- * costs as such is left out; the median of several, since now and then V8 compiles a function anew.
+ * The bytes allocated on the JavaScript heap per echo: the difference between runs of N and 3 N echoes, which leaves
+ * out the fixed cost of a run; the median of several, because V8 recompiles a function now and then.
  */
 export async function heapBytes(contender: Contender): Promise<number> {
   const operations = 15_000
@@ -92,18 +92,18 @@ async function grown(server: Server, operations: number, warmup: number): Promis
   })
 }
 
-/** As many as a limit of 20,000 descriptors has room for. */
+/** A round number of connections below a limit of 20,000 descriptors. */
 const IDLE = 15_000
 
 export interface Memory {
   readonly connections: number
-  /** Resident bytes per idle connection as they are. */
+  /** Resident bytes per idle connection, without a garbage collection. */
   readonly raw: number
-  /** The same after a collection. */
+  /** The same after a garbage collection. */
   readonly collected: number
 }
 
-/** A young generation that has grown as far as it may before the first idle connection comes. */
+/** A young generation that reaches its limit before the first idle connection, so that its growth is not counted. */
 const NO_GROWTH = ['--max-semi-space-size=1']
 
 export async function memory(contender: Contender): Promise<Memory> {

@@ -1,16 +1,16 @@
-// Server CPU, read from outside, so that every contender is measured alike.
+// The CPU time of the server, read from /proc, so that all contenders are measured in the same way.
 
 import { readFileSync, readdirSync } from 'node:fs'
 
 export interface Cpu {
-  /** Nanoseconds that all its threads have run. */
+  /** The run time of all its threads, in nanoseconds. */
   readonly total: number
-  /** Ticks of 10 ms: which part was user time is sampled by the kernel's timer tick. */
+  /** User and system time in ticks of 10 ms, sampled by the timer tick of the kernel. */
   readonly user: number
   readonly system: number
 }
 
-/** proc(5): `task/N/schedstat` counts nanoseconds; fields 14 and 15 of `stat` tell user from system time. */
+/** proc(5): `task/N/schedstat` counts nanoseconds; fields 14 and 15 of `stat` are user and system time. */
 export function cpuOf(pid: number): Cpu {
   let total = 0
   for (const task of readdirSync(`/proc/${pid}/task`)) {
@@ -25,7 +25,7 @@ export function cpuOf(pid: number): Cpu {
   return { total, user: user!, system: system! }
 }
 
-/** Resident bytes. `status` and `statm` are behind by up to 64 pages a thread; the sum over the mappings is exact. */
+/** Resident bytes. `status` and `statm` lag by up to 64 pages per thread; the sum over the mappings is exact. */
 export function residentOf(pid: number): number {
   return 1024 * Number(/^Rss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1])
 }

@@ -4,7 +4,7 @@ import process from 'node:process'
 
 import { pinned } from './cores.js'
 
-/** What the figures hold for. */
+/** The machine on which the figures were measured. */
 export function machine(): Record<string, string | number | boolean> {
   return {
     processor: cpus()[0]?.model ?? 'unknown',

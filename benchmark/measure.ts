@@ -1,4 +1,4 @@
-// One sample: so many operations of a workload against a server that runs already.
+// Takes one sample: a number of operations of a workload against a running server.
 
 import { Child } from './child.js'
 import type { Contender } from './contenders.js'
@@ -35,11 +35,11 @@ interface Report {
 export interface Sample {
   /** Microseconds of server CPU per unit. */
   readonly cpu: number
-  /** Its ticks, which tell user from system time over all samples. */
+  /** Its ticks of user and system time; they are added up over all samples. */
   readonly ticks: { readonly user: number; readonly system: number }
   readonly perSecond: number
   readonly latency: Latency
-  /** Microseconds of the load generator's CPU per unit, where it is ours. */
+  /** Microseconds of CPU of the load generator per unit, unless it is redis-benchmark. */
   readonly loadCpu: number | undefined
   /** Microseconds of server CPU per unit under the control load. */
   readonly control?: number
@@ -55,7 +55,7 @@ export async function start(
   return { child, port: line.slice('port '.length) }
 }
 
-/** The load generator, set up and warmed up, with what is done between its first and last operation. */
+/** Starts and warms up the load generator, then calls `around`, which runs the operations by calling `go`. */
 export async function load<T>(
   server: Server,
   args: readonly string[],
@@ -64,7 +64,7 @@ export async function load<T>(
   const generator = new Child(onLoadCore([LOAD, ...args, '--steps', '--port', server.port]))
   try {
     const line = await generator.line()
-    if (line !== 'ready') throw new Error(`the warm-up has failed: ${line}`)
+    if (line !== 'ready') throw new Error(`the warm-up failed: ${line}`)
     return await around(async () => {
       const report = await generator.ask<Report>('')
       if (report.errors > 0) throw new Error(`${report.errors} errors, the first: ${report.firstError}`)

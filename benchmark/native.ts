@@ -1,8 +1,8 @@
-// What has to be built: the load generator and the bare loop, and the servers that run on Node.
+// Builds the load generator, the bare loop, and the servers that run on Node.
 
 import { spawnSync } from 'node:child_process'
 
-/** Where the servers are as JavaScript: a loader would change the library's code too, and slow it down. */
+/** The compiled servers. A TypeScript loader would transform the library too, and slow it down. */
 export const SERVERS = new URL('../.cache/servers/', import.meta.url).pathname
 
 const target = new URL('../.cache/load/', import.meta.url).pathname
@@ -10,13 +10,13 @@ const target = new URL('../.cache/load/', import.meta.url).pathname
 export const LOAD = `${target}release/load`
 export const BARE = `${target}release/bare`
 
-/** cargo builds only what has changed. */
+/** Builds everything that has changed. */
 export function build(): void {
   buildServers()
   const manifest = new URL('load/Cargo.toml', import.meta.url).pathname
   const args = ['build', '--release', '--quiet', '--locked', '--manifest-path', manifest, '--target-dir', target]
   const { status, error } = spawnSync('cargo', args, { stdio: ['ignore', 'inherit', 'inherit'] })
-  if (error) throw new Error('cargo is missing: install Rust 1.88 or later, as rustup.rs tells')
+  if (error) throw new Error('cargo is missing: install Rust 1.88 or later, see rustup.rs')
   if (status !== 0) throw new Error('the load generator could not be built')
 }
 

@@ -8,11 +8,11 @@ const HELP = `npm run bench -- [options]
 
   --full          all workloads and contenders, and the charts of docs/charts; installs Bun and Deno into
                   .cache when they are missing
-  --only NAMES    only these workloads, counted figures and contenders, as echo-64x50,memory,handlers,net;
+  --only NAMES    only these workloads, counted figures and contenders, for example echo-64x50,memory,handlers,net;
                   the bare loop always takes part
-  --rounds N      samples of each workload and contender (5)
-  --out FILE      where the JSON goes (benchmark/results/short.json, full.json, or partial.json with --only)
-  --list          the names`
+  --rounds N      samples of each workload and contender (default: 5)
+  --out FILE      the JSON file (default: benchmark/results/short.json, full.json, or partial.json with --only)
+  --list          prints the names`
 
 export interface Options {
   readonly full: boolean
@@ -42,7 +42,7 @@ export function options(): Options {
   const { full } = values
   const rounds = Number(values.rounds ?? 5)
   if (!Number.isInteger(rounds) || rounds < 1)
-    throw new RangeError(`--rounds has to be a whole number from 1 on, not ${values.rounds}`)
+    throw new RangeError(`--rounds must be an integer of at least 1, not ${values.rounds}`)
   const only = values.only?.split(',').filter(Boolean) ?? []
   const file = only.length > 0 ? 'partial' : full ? 'full' : 'short'
   return {
@@ -55,7 +55,7 @@ export function options(): Options {
   }
 }
 
-/** What takes part. */
+/** The selected contenders, workloads and counted figures. */
 export interface Plan {
   readonly contenders: readonly Contender[]
   readonly workloads: typeof WORKLOADS
@@ -66,7 +66,7 @@ export function plan({ full, only }: Options, present: readonly Contender[]): Pl
   const known = [...present, ...WORKLOADS].map(({ name }) => name)
   for (const name of only) {
     if (!known.includes(name) && !COUNTED.some((counted) => counted === name))
-      throw new RangeError(`--only: nothing is named ${name}; --list tells the names`)
+      throw new RangeError(`--only: there is no ${name}; --list prints the names`)
   }
   const chosen = <T>(
     all: readonly T[],

@@ -1,5 +1,5 @@
-// Writes the figures of docs/performance.md from results/full.json and, of what has been measured in more rounds, from the others;
-// each part stands between two comments that name it. The charts are drawn of the same figures.
+// Writes the figures of docs/performance.md and draws the charts, both from results/full.json and, where another file
+// has more rounds, from that file. Each part of the page stands between two comments that name it.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -11,7 +11,7 @@ import { WORKLOADS } from './workloads.js'
 
 type Table = readonly (readonly string[])[]
 
-/** As the page calls them. */
+/** The names of the contenders in the page. */
 const NAMES: Record<string, string> = {
   bare: 'bare loop',
   'wait-sync': '`waitSync`',
@@ -26,7 +26,7 @@ const NAMES: Record<string, string> = {
 
 const COMPARED = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex', 'net', 'bun']
 
-/** What has been measured, each time by the run with the most rounds of it; what was counted, by the last that did. */
+/** The results of all files: of timed figures those with the most rounds, of counted figures the last ones. */
 export function measured(): Results {
   return ['goals', 'idle', 'accept'].map(read).reduce(joined, read('full'))
 }
@@ -49,7 +49,7 @@ function joined(one: Results, other: Results): Results {
   }
 }
 
-/** The page with the figures of these results. */
+/** Returns the page with the figures of these results. */
 export function written(page: string, results: Results): string {
   const parts = {
     machine: machine(results),
@@ -61,7 +61,7 @@ export function written(page: string, results: Results): string {
   return Object.entries(parts).reduce((text, [name, part]) => replaced(text, name, part), page)
 }
 
-/** Throws where the page has no place of that name. */
+/** Replaces the part with that name; throws if the page has none. */
 function replaced(page: string, name: string, text: string): string {
   const begin = `<!-- figures: ${name} -->\n`
   const from = page.indexOf(begin)

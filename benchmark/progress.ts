@@ -1,6 +1,6 @@
 import process from 'node:process'
 
-/** One line that is written over, on a terminal; elsewhere one line each time something new begins. */
+/** On a terminal one line that is overwritten; elsewhere one line for each new heading. */
 export class Progress {
   #total: number
   readonly #begun = performance.now()
@@ -21,7 +21,7 @@ export class Progress {
     this.#heading = heading
   }
 
-  /** So many steps are left out. */
+  /** Removes steps that will not be run. */
   skip(count: number): void {
     this.#total -= count
   }

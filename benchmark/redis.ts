@@ -1,4 +1,4 @@
-// Samples by redis-benchmark(1).
+// Takes samples with redis-benchmark(1).
 
 import { spawn, spawnSync } from 'node:child_process'
 
@@ -8,7 +8,7 @@ import type { Sample, Server } from './measure.js'
 
 export const hasRedisBenchmark = spawnSync('redis-benchmark', ['--version']).error === undefined
 
-/** A row has: test, requests a second, then latencies in milliseconds: average, least, p50, p95, p99, most. */
+/** The columns of a row: test, requests per second, latencies in milliseconds (average, min, p50, p95, p99, max). */
 export async function redisSample(server: Server, args: readonly string[], requests: number): Promise<Sample> {
   const command = ['redis-benchmark', '-h', '127.0.0.1', '-p', server.port, '-n', String(requests), '--csv', ...args]
   const before = cpuOf(server.child.pid)
@@ -21,7 +21,7 @@ export async function redisSample(server: Server, args: readonly string[], reque
       .map((cell) => Number(cell.replaceAll('"', ''))),
   )
   if (rows.length === 0 || figures.flat().some(Number.isNaN))
-    throw new Error(`redis-benchmark has said: ${rows.join(' ')}`)
+    throw new Error(`unexpected output of redis-benchmark: ${rows.join(' ')}`)
   const mean = (column: number): number => figures.reduce((total, row) => total + row[column]!, 0) / figures.length
   const total = requests * rows.length
   return {
@@ -38,6 +38,6 @@ async function outputOf([program, ...args]: string[]): Promise<string> {
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
   const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
-  if (code !== 0) throw new Error(`redis-benchmark has ended with ${code}`)
+  if (code !== 0) throw new Error(`redis-benchmark ended with ${code}`)
   return output
 }

@@ -1,28 +1,34 @@
-// What a run gives: the shape of the JSON.
+// The results of a run, as they are written to a JSON file.
 
 import type { Memory, Syscalls } from './counted.js'
 import type { Sample } from './measure.js'
 import { type Spread, median, spreadOf, sum } from './statistics.js'
 
-/** Whom the others are compared with, where they took part. */
+/** The contenders that the others are compared with, if they take part. */
 export const REFERENCES = ['bare', 'net', 'bun'] as const
 export type Reference = (typeof REFERENCES)[number]
+
+/** How deep the records lie in the parts that have many. */
+const DEPTHS: Record<string, number> = { contenders: 1, timed: 2, syscalls: 1, memory: 1 }
 
 export interface Timed {
   /** Microseconds of server CPU per unit. */
   readonly cpu: Spread
-  /** Its parts, told apart by the kernel's timer tick: exact to some hundredths of a microsecond in long runs only. */
+  /**
+   * Its parts, sampled by the timer tick of the kernel: exact to some hundredths of a microsecond in long runs only.
+   */
   readonly user: number
   readonly system: number
-  /** Medians of the paired ratios: each sample to the reference's of the same round. */
+  /** The spread of the ratios of each sample to the sample of the reference in the same round. */
   readonly ratio: Partial<Record<Reference, Spread>>
-  /** The paired ratios to the control load. */
+  /** The spread of the ratios to the control load. */
   readonly control?: Spread
   readonly perSecond: number
   readonly p50: number
   readonly p99: number
   readonly loadCpu: number | undefined
-  readonly samples: readonly Sample[]
+  /** Microseconds of server CPU per unit, round by round. */
+  readonly samples: readonly number[]
 }
 
 export interface Results {
@@ -62,6 +68,27 @@ export function summary(samples: readonly Sample[], references: Partial<Record<R
     p50: median(samples.map(({ latency }) => latency.p50)),
     p99: median(samples.map(({ latency }) => latency.p99)),
     loadCpu: samples[0]!.loadCpu === undefined ? undefined : median(samples.map(({ loadCpu }) => loadCpu!)),
-    samples,
+    samples: samples.map((sample) => sample.cpu),
   }
+}
+
+/** As JSON with one line for each record. */
+export function serialized(results: Results): string {
+  const parts = Object.entries(results).map(([name, part]) => {
+    return `  ${JSON.stringify(name)}: ${nested(part, DEPTHS[name] ?? 0, '  ')}`
+  })
+  return `{\n${parts.join(',\n')}\n}\n`
+}
+
+function nested(value: unknown, depth: number, indent: string): string {
+  if (depth === 0 || Object.keys(value as object).length === 0) return JSON.stringify(value, rounded)
+  const lines = Object.entries(value as object).map(
+    ([key, each]) => `${indent}  ${JSON.stringify(key)}: ${nested(each, depth - 1, `${indent}  `)}`,
+  )
+  return `{\n${lines.join(',\n')}\n${indent}}`
+}
+
+/** More digits would be noise. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
 }

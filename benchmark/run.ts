@@ -1,4 +1,4 @@
-// Measures what a server costs with m-socket, with a bare epoll loop, and with what a user would pick instead.
+// Measures the cost of a server with m-socket, with a bare epoll loop, and with the alternatives to m-socket.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -14,11 +14,11 @@ import { build } from './native.js'
 import { options, plan } from './options.js'
 import { Progress } from './progress.js'
 import { hasRedisBenchmark } from './redis.js'
-import { type Results, summary } from './results.js'
+import { type Results, serialized, summary } from './results.js'
 import { print } from './table.js'
 import { COUNTED, WORKLOADS, type Workload } from './workloads.js'
 
-/** On a busy machine the short run makes do with so many rounds, once a workload has taken so many milliseconds. */
+/** The short run stops a workload after this number of rounds if it has taken this number of milliseconds. */
 const QUICK_ROUNDS = 3
 const QUICK_TIME = 25_000
 
@@ -49,7 +49,7 @@ const results: Results = {
   memory: {},
 }
 
-/** Whose JavaScript heap can be kept from being collected, and so measured. */
+/** The contenders whose garbage collection can be prevented, so that their heap can be measured. */
 const withHeap = running.filter(({ runtime }) => runtime === 'node')
 const crowds = given.full ? [50, 1000] : [1000]
 const steps = {
@@ -84,7 +84,7 @@ progress.end()
 
 print(results)
 mkdirSync(dirname(given.out), { recursive: true })
-writeFileSync(given.out, `${JSON.stringify(results, rounded, 1)}\n`)
+writeFileSync(given.out, serialized(results))
 const charts = given.full && given.only.length === 0 ? write(results) : []
 for (const file of [given.out, ...charts]) console.log(`written: ${relative(process.cwd(), file)}`)
 if (results.failures.length > 0) process.exitCode = 1
@@ -93,7 +93,7 @@ function takingPart({ only }: Workload): readonly Contender[] {
   return only ? running.filter(({ name }) => only.includes(name)) : running
 }
 
-/** What the user can set right is told in one sentence. */
+/** Prints an error of the user in one sentence. */
 function orExplain<T>(act: () => T): T {
   try {
     return act()
@@ -103,7 +103,7 @@ function orExplain<T>(act: () => T): T {
   }
 }
 
-/** All servers run at once, and are loaded in turn: A B C, A B C. */
+/** All servers run at the same time and are measured in turn: A B C, A B C. */
 async function time(workload: Workload): Promise<void> {
   const servers = new Map<Contender, Server>()
   const samples: Record<string, Sample[]> = {}
@@ -144,12 +144,7 @@ async function time(workload: Workload): Promise<void> {
   )
 }
 
-/** More digits would be noise. */
-function rounded(_: string, value: unknown): unknown {
-  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
-}
-
-/** A contender that fails is named, and the others go on. */
+/** A failure of one contender is recorded, and the others continue. */
 async function attempt(what: string, { name }: Contender, act: () => Promise<void>, detail = ''): Promise<void> {
   progress.step(what, `${name} ${detail}`)
   try {

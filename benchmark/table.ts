@@ -1,4 +1,4 @@
-// The results as text.
+// Prints the results as text.
 
 import type { Results, Timed } from './results.js'
 import { REFERENCES } from './results.js'
@@ -20,7 +20,7 @@ export function print(results: Results): void {
   ])
   show(
     `resident bytes per idle connection (${Object.values(results.memory)[0]?.connections} connections)`,
-    ['', 'collected', 'as it is'],
+    ['', 'collected', 'uncollected'],
     memory,
   )
   for (const name of results.skipped) console.log(`skipped  ${name}`)
@@ -78,7 +78,7 @@ function ratio(spread: Spread | undefined): string {
   return `${spread.median.toFixed(2)} (${spread.low.toFixed(2)}-${spread.high.toFixed(2)})`
 }
 
-/** The first column and words to the left, figures to the right. */
+/** Prints a table; text is aligned to the left, figures to the right. */
 function show(title: string, head: readonly string[], rows: readonly (readonly string[])[]): void {
   if (rows.length === 0) return
   const widths = head.map((text, at) => Math.max(text.length, ...rows.map((row) => row[at]!.length)))

@@ -1,25 +1,30 @@
-// What is measured.
+// The workloads of the benchmark.
 
-/** What a server does: it echoes; it counts what comes, and answers the end with the count; it is a small Redis. */
+/**
+ * What a server does: `echo`; `sink` counts the received bytes and answers the end with the count; `redis` is a small
+ * Redis.
+ */
 export type Mode = 'echo' | 'sink' | 'redis'
 
 export interface Workload {
   readonly name: string
   readonly title: string
   readonly mode: Mode
-  /** What one figure is per. */
+  /** The unit that a figure refers to. */
   readonly unit: 'echo' | 'connection' | 'MiB' | 'request'
   /** Arguments of the load generator, or of redis-benchmark. */
   readonly load: readonly string[]
-  /** Operations before the first sample of a server, so that its code has been compiled; a tenth before the others. */
+  /**
+   * Operations before the first sample of a server, so that its code is compiled; a tenth of them before the others.
+   */
   readonly warmup: number
   /** Operations (or bytes) of one sample. */
   readonly amount: { readonly short: number; readonly full: number }
   /** Part of the short run. */
   readonly short: boolean
-  /** Arguments of the same load without what is in question: a sample of it precedes each sample. */
+  /** The load to compare with, measured before each sample. */
   readonly control?: { readonly name: string; readonly load: readonly string[] }
-  /** Only these contenders, where the question is theirs alone. */
+  /** Only these contenders take part. */
   readonly only?: readonly string[]
 }
 
@@ -32,7 +37,7 @@ export const WORKLOADS: readonly Workload[] = [
   echo('echo-16Kx50', 'echo 16 KiB, 50 connections', ['--size', '16384', '--connections', '50'], 10_000, 50_000, true),
   echo(
     'pipelined',
-    'echo 64 B, 50 connections, 16 under way each',
+    'echo 64 B, 50 connections, 16 in flight each',
     ['--size', '64', '--connections', '50', '--pipeline', '16'],
     200_000,
     1_000_000,
@@ -78,10 +83,10 @@ export const WORKLOADS: readonly Workload[] = [
     short: true,
   },
   redis('redis', 'Redis GET and SET, 50 connections (redis-benchmark)', [], 50_000),
-  redis('redis-16', 'Redis GET and SET, 50 connections, 16 under way each (redis-benchmark)', ['-P', '16'], 200_000),
+  redis('redis-16', 'Redis GET and SET, 50 connections, 16 in flight each (redis-benchmark)', ['-P', '16'], 200_000),
 ]
 
-/** Figures that are counted rather than timed: one run of each tells. */
+/** Figures that are counted instead of timed: one run is enough. */
 export const COUNTED = ['syscalls', 'heap', 'memory'] as const
 export type Counted = (typeof COUNTED)[number]
 

@@ -24,17 +24,17 @@ export const MODES = ['edge', 'level', 'oneshot'] as const
 /** The native number of `'edge'`. */
 export const EDGE = 0
 
-/** Event bits: receiving, or accepting, does not block. */
+/** Bit of an event: receiving, or accepting, does not block. */
 export const READABLE = 1
-/** Event bits: sending does not block. */
+/** Bit of an event: sending does not block. */
 export const WRITABLE = 2
-/** Event bits: the peer has ended its half. */
+/** Bit of an event: the peer has ended its half. */
 export const READ_ENDED = 4
-/** Event bits: both halves have ended. */
+/** Bit of an event: both halves have ended. */
 export const HANGUP = 8
-/** Event bits: the socket has an error. */
+/** Bit of an event: the socket has an error. */
 export const ERROR = 16
-/** Event bits: the source has left the multiplexer by itself. */
+/** Bit of an event: the source has left the multiplexer by itself. */
 export const DETACHED = 32
 
 /** How many int32 an event takes in the batch: its handle, its bits, and where its input begins and how long it is. */
@@ -42,7 +42,7 @@ export const EVENT_INTS = 4
 
 /** What `send` and `sendPieces` return, by their native number. */
 export const SEND_STATUSES = ['sent', 'partially-sent', 'queued', 'not-sent', 'closed'] as const
-/** The numbers of `SEND_STATUSES` from which on nothing was taken. */
+/** From this number of {@link SEND_STATUSES} on nothing was taken: the queue is full. */
 export const NOT_SENT = 3
 /** As {@link NOT_SENT}: nothing can be sent any more. */
 export const SEND_CLOSED = 4
@@ -60,19 +60,27 @@ export const STATE_WRITE_ENDED = 8
 export const CLOSED_NOW = 0
 /** `close`: the multiplexer of the socket sends its queue and closes it then. */
 export const CLOSED_AFTER_QUEUE = 1
-/** `close`: as {@link CLOSED_AFTER_QUEUE}, but the socket is in no multiplexer yet. */
-export const CLOSED_UNWATCHED = 2
+/** `close`: as {@link CLOSED_AFTER_QUEUE}, but the socket is in no multiplexer. */
+export const CLOSED_UNREGISTERED = 2
 
 /** The halves of `shutdown`, by their native number. */
 export const HALVES = ['read', 'write', 'both'] as const
 
-/** The system call of a `failure`, by its number in the upper 16 bits. */
+/** `failure` of a socket that has not failed. */
+export const NO_FAILURE = -1
+/** `failure` is an errno, and from this bit on the number of the system call that reported it. */
+export const FAILURE_CALL_SHIFT = 16
+/** The system calls of `failure`, by their number. */
 export const FAILED_CALLS = ['read', 'write', 'connect'] as const
 
 /** The family of a socket: Unix, IPv4 or IPv6. */
 export type Family = 0 | 4 | 6
 /** The family of Unix sockets. */
 export const UNIX = 0
+/** ip(7). */
+export const IPV4 = 4
+/** ipv6(7). */
+export const IPV6 = 6
 
 /** Returned for an argument that is no Uint8Array, or for a part that is not within it. */
 export const NOT_BYTES = -(2 ** 31)
@@ -82,8 +90,11 @@ export const PREFETCH_LIMIT = 2048
 /** Prefetched input begins at multiples of it. */
 export const PREFETCH_ALIGNMENT = 8
 
+/** The bound of a send queue in bytes, unless it is set. */
+export const DEFAULT_SEND_QUEUE_LIMIT = 65_536
+
 /** How many low bits of a handle are its generation. */
-const GENERATION_BITS = 9
+export const GENERATION_BITS = 9
 
 /** The slot of a handle: a small integer, unique among what is open. */
 export function slotOf(handle: number): number {

@@ -1,4 +1,4 @@
-// Measures the figures that noise does not touch, and fails when one is worse than in benchmark/results/short.json.
+// Measures the figures that do not depend on timing, and fails if one is worse than in benchmark/results/short.json.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -11,7 +11,7 @@ process.chdir(ROOT)
 
 const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex']
 
-/** How much worse each may be, as a factor and beyond it: what repeated runs of one build differ by. */
+/** The tolerance of each figure, a factor and an amount: the difference between repeated runs of one build. */
 const FIGURES = [
   {
     name: 'system calls per echo',
@@ -19,7 +19,7 @@ const FIGURES = [
     most: 1.03,
     slack: 0,
   },
-  // A wait's array and promise are shared by as many echoes as happen to come at once: of who awaits this tells nothing.
+  // Not for `multiplexer`: how many echoes share the array and the promise of one wait depends on timing.
   {
     name: 'heap bytes per echo',
     of: ({ heap }, contender) => (contender === 'multiplexer' ? undefined : heap[contender]),
@@ -51,7 +51,7 @@ let passed = 0
 for (const { name, of, most, slack } of FIGURES) {
   for (const contender of CONTENDERS) {
     const [was, is] = [of(before, contender), of(now, contender)]
-    if (was === undefined) continue // a figure that is new has nothing to be worse than
+    if (was === undefined) continue // a new figure, with nothing to compare
     const good = is <= was * most + slack
     if (good) passed += 1
     else failed += 1

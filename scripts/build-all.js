@@ -1,8 +1,8 @@
-// Builds every binary that this machine can make into npm/*/, and says which it cannot and why.
-// `--only TRIPLE` builds one; `--require` fails when one is left out.
+// Builds every binary that this machine can build, into npm/*/, and prints which ones it skips and why.
+// `--only TRIPLE` builds one; `--require` fails if one is skipped.
 //
-// The linkers and glibc 2.17 come from npm's @napi-rs/cross-toolchain packages. A target's standard library comes from rustup,
-// else from Debian: rustc-web has both glibc ones, and rust-web-src the sources of the musl ones.
+// The linkers and glibc 2.17 come from the npm packages @napi-rs/cross-toolchain-*. The standard library of a target
+// comes from rustup or else from Debian: rustc-web has both for glibc, rust-web-src the sources for musl.
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
@@ -16,12 +16,12 @@ process.chdir(ROOT)
 const TOOLCHAINS = { x86_64: '1.0.0', aarch64: '1.0.3' }
 const DEBIAN_RUSTC = '/usr/bin/rustc'
 
-/** What this machine lacks for a target. */
+/** Something that a target needs is not installed. */
 class Missing extends Error {}
 
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined
 const wanted = TARGETS.filter(({ triple }) => only === undefined || triple === only)
-if (wanted.length === 0) stop(`--only takes one of ${TARGETS.map(({ triple }) => triple).join(', ')}`)
+if (wanted.length === 0) stop(`--only must be one of ${TARGETS.map(({ triple }) => triple).join(', ')}`)
 
 const skipped = []
 for (const target of wanted) {
@@ -31,7 +31,7 @@ for (const target of wanted) {
   } catch (error) {
     if (!(error instanceof Missing)) throw error
     skipped.push(target)
-    rmSync(target.path, { force: true }) // what an older source made must not be packed
+    rmSync(target.path, { force: true }) // a binary of an older source must not be packed
     console.log(`skipped  ${target.path}: ${error.message}`)
   }
 }
@@ -49,12 +49,12 @@ function build(target, { args, env, flags }) {
     [`CARGO_TARGET_${upper}_RUSTFLAGS`]: rustflags.join(' '),
     ...env,
   })
-  // Renamed over the old one: a process that has it mapped keeps its own.
+  // rename(2) replaces the file: a process that has the old one mapped keeps it.
   copyFileSync(`target/${triple}/release/libm_socket.so`, `${path}.new`)
   renameSync(`${path}.new`, path)
 }
 
-/** Who has the standard library of a target: rustup, or Debian's compiler, or Debian's sources of it. */
+/** Where the standard library of a target comes from: rustup, the compiler of Debian, or the sources of Debian. */
 function standardLibrary({ triple, abi }) {
   if (hasLibrary('rustc', triple)) return { args: [], env: {}, flags: [] }
   if (abi === 'gnu') {
@@ -71,7 +71,10 @@ function standardLibrary({ triple, abi }) {
   return { args: ['-Zbuild-std=std,panic_unwind'], env, flags: [] }
 }
 
-/** A musl that is linked to at run time, as an addon's process has it; its folder comes before glibc's for `-lc`, and has every symbol. */
+/**
+ * Links musl dynamically, as an addon needs it. Its folder comes before the one of glibc for `-lc`, and defines every
+ * symbol.
+ */
 function muslFlags(arch) {
   const folder = `/usr/lib/${arch}-linux-musl`
   if (!existsSync(`${folder}/libc.so`))
@@ -85,14 +88,14 @@ function muslFlags(arch) {
   ]
 }
 
-/** The path of the linker, fetched when it is not there yet. */
+/** The path of the linker, which is downloaded if it is not installed. */
 function toolchain({ arch, cpu, abi }) {
   const linker = `${ROOT}.cache/cross/${arch}/bin/${arch}-unknown-linux-gnu-gcc`
   if (existsSync(linker)) return linker
   if (process.arch !== 'x64') {
-    // With musl nothing of the system's own compiler goes in but libgcc_s, which is the same.
+    // With musl, the only part of the native compiler that is linked is libgcc_s, which is the same.
     if (abi === 'musl' && cpu === process.arch) return 'cc'
-    throw new Missing('the cross toolchains run on x64')
+    throw new Missing('the cross toolchains run only on x64')
   }
   const name = `@napi-rs/cross-toolchain-x64-target-${arch}`
   const folder = `.cache/cross/${arch}`
@@ -126,7 +129,7 @@ function printed(command, args) {
   return status === 0 ? stdout.trim() : undefined
 }
 
-/** Runs quietly: what a tool prints is shown only when it fails. */
+/** Runs a command; its output is shown only if it fails. */
 function run(command, args, env = {}) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     encoding: 'utf8',

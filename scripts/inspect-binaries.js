@@ -1,5 +1,5 @@
-// Reads every packed binary as the dynamic linker does, prints what it asks of a system, and fails when that is too much.
-// `--require` also fails when one is missing.
+// Prints what every packed binary requires of a system, as its ELF headers state, and fails if that exceeds the limits.
+// `--require` also fails if a binary is missing.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { ROOT, TARGETS } from './targets.js'
 
 process.chdir(ROOT)
 
-/** The glibc of CentOS 7 and Amazon Linux 2 is not newer than this or 2.26. */
+/** The newest version of glibc that a binary may require. CentOS 7 has 2.17, Amazon Linux 2 has 2.26. */
 const GLIBC = [2, 17]
 const LIMIT = 1024 * 1024
 const NEEDED = /^(libc\.so(\.6)?|lib(gcc_s|m|dl|pthread|rt)\.so(\.\d+)?|ld-linux-(x86-64\.so\.2|aarch64\.so\.1))$/
@@ -45,15 +45,15 @@ function row({ path, file, cpu, abi }) {
   const flag = (wrong, what) => wrong && problems.push(`${file} ${what}`)
 
   flag(!readelf('--file-header', path).includes(MACHINES[cpu]), `is not for ${cpu}`)
-  flag(abi === 'gnu' && highest === undefined, 'names no version of glibc')
+  flag(abi === 'gnu' && highest === undefined, 'requires no version of glibc')
   flag(
     abi === 'gnu' && highest !== undefined && newer(highest, GLIBC) < 0,
-    `asks for glibc ${highest?.join('.')}, above ${GLIBC.join('.')}`,
+    `requires glibc ${highest?.join('.')}, above ${GLIBC.join('.')}`,
   )
-  flag(abi === 'musl' && highest !== undefined, `asks for glibc ${highest?.join('.')}`)
+  flag(abi === 'musl' && highest !== undefined, `requires glibc ${highest?.join('.')}`)
   // musl never unmaps a library, so dlclose(3) is harmless there.
-  flag(abi === 'gnu' && !nodelete, 'lacks -z nodelete: ending a worker would unmap it')
-  flag(!stripped, 'has its symbols')
+  flag(abi === 'gnu' && !nodelete, 'lacks -z nodelete: the end of a worker would unmap it')
+  flag(!stripped, 'is not stripped')
   flag(bytes > LIMIT, `is larger than ${LIMIT} bytes`)
   for (const name of needed) flag(!NEEDED.test(name), `needs ${name}`)
   return [
@@ -75,7 +75,7 @@ function readelf(what, path) {
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
   })
-  if (error ?? status !== 0) throw new Error(`readelf does not read ${path}: install binutils`, { cause: error })
+  if (error ?? status !== 0) throw new Error(`readelf cannot read ${path}: install binutils`, { cause: error })
   return stdout
 }
 

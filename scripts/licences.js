@@ -2,7 +2,7 @@
 // fails on a development dependency without a licence. `--list` prints every dependency, those of development too.
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import process from 'node:process'
 
@@ -24,10 +24,6 @@ else write()
 
 function write() {
   writeFileSync(FILE, text())
-  for (const { folder } of TARGETS) {
-    copyFileSync(FILE, `${folder}/${FILE}`)
-    copyFileSync('LICENSE', `${folder}/LICENSE`)
-  }
   console.log(`${FILE}: ${crates.length} crates`)
 }
 
@@ -35,16 +31,6 @@ function check() {
   const problems = []
   if (!existsSync(FILE) || readFileSync(FILE, 'utf8') !== text())
     problems.push(`${FILE} is not up to date: npm run licences`)
-  for (const { folder } of TARGETS) {
-    for (const name of [FILE, 'LICENSE']) {
-      if (
-        !existsSync(`${folder}/${name}`) ||
-        readFileSync(`${folder}/${name}`, 'utf8') !== readFileSync(name, 'utf8')
-      ) {
-        problems.push(`${folder}/${name} is not a copy of ${name}: npm run licences`)
-      }
-    }
-  }
   for (const { name, version, license } of [...packages.values(), ...modules]) {
     if (!license) problems.push(`${name} ${version} states no licence`)
   }

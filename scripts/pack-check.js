@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 
-import { here, manifest, readJson, ROOT, TARGETS } from './targets.js'
+import { copyNotices, here, manifest, NOTICES, readJson, ROOT, TARGETS } from './targets.js'
 import { tool } from './tools.js'
 
 process.chdir(ROOT)
@@ -40,6 +40,7 @@ async function main() {
   check('the binary of this machine is built', () => expect(built.includes(here), 'run npm run build:all first'))
   if (results.failed > 0) return finish()
   check('one version everywhere', oneVersion)
+  copyNotices()
   const tarballs = pack(built)
   check('installed from the tarballs alone, without Rust and registry', () => install(tarballs))
   check('publint', () => run(process.execPath, [tool('publint/src/cli.js'), 'run', tarballs.root, '--strict']))
@@ -53,6 +54,7 @@ async function main() {
       '--no-color',
     ]),
   )
+  elsewhere(tarballs)
   uses()
   typescript()
   bundles()
@@ -81,6 +83,8 @@ function pack(built) {
     mkdirSync(staged)
     const [root] = npmPack('.', home)
     run('tar', ['xzf', join(home, root.filename), '--strip-components=1', '-C', staged])
+    // An installation from git packs the addon that it has built. What is published is packed where there is none.
+    rmSync(join(staged, here.file), { force: true })
     cpSync('npm', join(staged, 'npm'), { recursive: true })
     // napi names only packages that are whole: where a binary has not been built here, a stand-in does for the names.
     for (const { path } of TARGETS) if (!existsSync(path)) writeFileSync(join(staged, path), '')
@@ -105,7 +109,9 @@ function pack(built) {
     const paths = published.files.map(({ path }) => path)
     expect(
       paths.every((path) =>
-        /^(dist\/.*\.(js|d\.ts)|index\.(js|d\.ts)|loadable\.js|package\.json|README\.md|LICENSE)$/.test(path),
+        /^(dist\/.*\.(js|d\.ts)|index\.(js|d\.ts)|loadable\.js|scripts\/setup\.js|package\.json|README\.md|LICENSE)$/.test(
+          path,
+        ),
       ),
       `packed too much: ${paths.join(' ')}`,
     )
@@ -115,10 +121,9 @@ function pack(built) {
   for (const { folder, platform, file } of built) {
     check(`packed ${folder}`, () => {
       const [packed] = npmPack(`./${folder}`, home)
-      expect(
-        packed.files.some(({ path }) => path === file),
-        `${file} is not in the package`,
-      )
+      const paths = packed.files.map(({ path }) => path).sort()
+      const expected = [file, 'README.md', 'package.json', ...NOTICES].sort()
+      expect(String(paths) === String(expected), `packed ${paths.join(' ')}`)
       tarballs.platforms[`m-socket-${platform}`] = join(home, packed.filename)
       size(packed)
     })
@@ -133,27 +138,37 @@ function size({ name, size: packed, unpackedSize, entryCount }) {
 
 function install({ root, platforms }) {
   mkdirSync(PATH)
-  mkdirSync(project)
   for (const name of ['node', 'npm', 'sh', 'tar'])
     symlinkSync(name === 'node' ? process.execPath : which(name), join(PATH, name))
   expect(spawnSync('cargo', [], { env: { PATH } }).error?.code === 'ENOENT', 'cargo is on the PATH')
-  const files = Object.fromEntries(Object.entries(platforms).map(([name, path]) => [name, `file:${path}`]))
-  writeFileSync(
-    join(project, 'package.json'),
-    JSON.stringify({
-      private: true,
-      type: 'module',
-      dependencies: { 'm-socket': `file:${root}` },
-      optionalDependencies: files,
-    }),
-  )
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: project,
-    env: { PATH, HOME: home },
-  })
+  writeProject(project, root, platforms)
+  npmInstall(project)
   const names = readdirSync(installed).filter((name) => name.startsWith('m-socket'))
   expect(String(names) === `m-socket,m-socket-${here.platform}`, `installed: ${names}`)
   cpSync('scripts/pack-check', project, { recursive: true })
+}
+
+/** npm leaves out the binaries, which are for Linux; the import says so. */
+function elsewhere({ root, platforms }) {
+  const folder = join(home, 'elsewhere')
+  check('installed on macOS and Windows', () => {
+    for (const system of ['darwin', 'win32']) {
+      rmSync(folder, { recursive: true, force: true })
+      writeProject(folder, root, platforms)
+      npmInstall(folder, '--os', system, '--cpu', 'arm64')
+      const names = readdirSync(join(folder, 'node_modules')).filter((name) => name.startsWith('m-socket'))
+      expect(String(names) === 'm-socket', `installed: ${names}`)
+    }
+  })
+  sentence('imported there', /^m-socket runs on Linux alone and this is win32: /, {
+    args: set('platform', 'win32'),
+    cwd: folder,
+  })
+  check('`npm install` in the package itself has nothing to prepare', () => {
+    const before = readdirSync(join(folder, 'node_modules/m-socket')).join()
+    const said = run('npm', ['run', '--silent', 'prepare'], { cwd: join(folder, 'node_modules/m-socket') })
+    expect(said === '' && readdirSync(join(folder, 'node_modules/m-socket')).join() === before, said)
+  })
 }
 
 function uses() {
@@ -214,11 +229,6 @@ function broken() {
   const name = `m-socket-${here.platform}`
   const folder = join(installed, name)
   const file = join(folder, here.file)
-  const set = (property, value) => [
-    '--import',
-    `data:text/javascript,Object.defineProperty(process,'${property}',{value:'${value}'})`,
-  ]
-
   sentence('off Linux', /^m-socket runs on Linux alone and this is darwin: .* in a container/, {
     args: set('platform', 'darwin'),
   })
@@ -259,14 +269,39 @@ function broken() {
   check('whole again', () => inProject('module.mjs'))
 }
 
-function sentence(when, pattern, { node = process.execPath, args = [] } = {}) {
+function sentence(when, pattern, { node = process.execPath, args = [], cwd = project } = {}) {
   check(`${when} it says what to do`, () => {
     const program = "import('m-socket').then(() => console.log('loaded'), (error) => console.log(error.message))"
-    const said = run(node, [...args, '--input-type=module', '--eval', program], { cwd: project }).trim()
+    const said = run(node, [...args, '--input-type=module', '--eval', program], { cwd }).trim()
     console.log(`        ${said}`)
     expect(pattern.test(said), `said: ${said}`)
     expect(!said.includes('\n'), 'it is longer than one line')
   })
+}
+
+function writeProject(folder, root, platforms) {
+  mkdirSync(folder)
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({
+      private: true,
+      type: 'module',
+      dependencies: { 'm-socket': `file:${root}` },
+      optionalDependencies: Object.fromEntries(Object.entries(platforms).map(([name, path]) => [name, `file:${path}`])),
+    }),
+  )
+}
+
+function npmInstall(cwd, ...args) {
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error', ...args], {
+    cwd,
+    env: { PATH, HOME: home },
+  })
+}
+
+/** What replaces a property of `process` before anything is imported. */
+function set(property, value) {
+  return ['--import', `data:text/javascript,Object.defineProperty(process,'${property}',{value:'${value}'})`]
 }
 
 function inProject(...args) {

@@ -1,5 +1,5 @@
-// Writes where the sources are into all manifests, just before publishing: npm's provenance asks that it is the repository
-// which the workflow runs in, and only the workflow knows that. `node scripts/repository.js URL`
+// Writes the URL of the repository into all manifests, just before publishing. The provenance of npm requires the
+// repository that the workflow runs in, which only the workflow knows. `node scripts/repository.js URL`
 
 import { writeFileSync } from 'node:fs'
 import process from 'node:process'

@@ -1,9 +1,13 @@
-// Runs the suite on every runtime that is here: this Node, those of .cache/node-*, Bun and Deno of .cache/contenders or PATH.
+// Runs the tests on every runtime that is installed: this Node, those in .cache/node-*, Bun and Deno in
+// .cache/contenders or on the PATH.
 //
-//   node scripts/runtimes.js [--only NAME,NAME] [--record | SPEC...]    NAME: node-20, bun, deno; SPEC: a path of __test__
+//   node scripts/runtimes.js [--only NAME,NAME] [--record | SPEC...]
 //
-// On Node it is ava that runs it; on Bun and Deno, where ava does not run, scripts/runtimes/ava.js takes its place. Prints
-// what has failed, what was skipped and why, and a table; ends with "N passed, N failed". `--record` keeps it for docs/suite.md.
+// NAME: node-20, bun, deno. SPEC: a path in __test__.
+//
+// On Node, ava runs the tests. ava does not run on Bun and Deno: there scripts/runtimes/ava.js takes its place. Prints
+// the failed tests, the skipped tests with their reasons, a table, and "N passed, N failed". `--record` writes the
+// records of docs/suite.md.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
@@ -22,12 +26,12 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { only: { type: 'string' }, record: { type: 'boolean' } },
 })
-if (values.record && positionals.length > 0) throw new Error('only a whole run is recorded')
+if (values.record && positionals.length > 0) throw new Error('--record needs a complete run: give no SPEC')
 
-/** A spec that runs longer has got stuck. */
-const PATIENCE = 300_000
-/** As in ava's own settings. */
-const AT_ONCE = 2
+/** The longest time for one spec, in milliseconds. */
+const TIMEOUT = 300_000
+/** As `concurrency` in the settings of ava. */
+const CONCURRENCY = 2
 
 const LIBC = process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl'
 const ARCH = process.arch === 'arm64' ? { bun: 'aarch64', deno: 'arm64' } : { bun: 'x64', deno: 'x64' }
@@ -79,13 +83,13 @@ function runtimes() {
   const onNode = unique.map(({ program, version }) => ({
     name: `node-${version.split('.')[0]}`,
     title: `Node ${version}`,
-    run: (tally) => hear(tally, program, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...specs], 'ava'),
+    run: (tally) => runTests(tally, program, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...specs], 'ava'),
   }))
   const onOthers = Object.entries(OTHERS).flatMap(([name, { program, flags }]) => {
     const installed = `${root}.cache/contenders/node_modules/${program}`
     const found = existsSync(installed) ? installed : spawnSync(name, ['--version']).error ? undefined : name
     if (!found) {
-      process.stderr.write(`${name} is not here: neither in .cache/contenders nor in PATH\n`)
+      process.stderr.write(`${name} is not installed: neither in .cache/contenders nor on the PATH\n`)
       return []
     }
     const title = `${name === 'bun' ? 'Bun' : 'Deno'} ${versionOf(found)}`
@@ -105,30 +109,30 @@ function cachedNodes() {
     .filter((path) => existsSync(path))
 }
 
-/** Each spec in a process of its own. */
+/** Runs each spec in a process of its own. */
 async function runSpecs(tally, program, flags) {
   const waiting = [...specs]
   await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
+    Array.from({ length: CONCURRENCY }, async () => {
       for (let spec; (spec = waiting.shift());) {
-        await hear(tally, program, [...flags, 'scripts/runtimes/run.js', `${root}${spec}`], spec)
+        await runTests(tally, program, [...flags, 'scripts/runtimes/run.js', `${root}${spec}`], spec)
       }
     }),
   )
 }
 
-/** Runs a program that prints TAP and counts what it says. */
-async function hear(tally, program, args, spec) {
+/** Runs a program that prints TAP, and adds its results to the tally. */
+async function runTests(tally, program, args, spec) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  const patience = spec === 'ava' ? undefined : setTimeout(() => child.kill('SIGKILL'), PATIENCE)
-  const said = []
+  const timer = spec === 'ava' ? undefined : setTimeout(() => child.kill('SIGKILL'), TIMEOUT)
+  const errors = []
   const own = new Tally()
-  child.stderr.on('data', (chunk) => said.push(String(chunk)))
-  createInterface({ input: child.stdout }).on('line', (line) => own.hear(line, spec === 'ava' ? '' : prefixOf(spec)))
+  child.stderr.on('data', (chunk) => errors.push(String(chunk)))
+  createInterface({ input: child.stdout }).on('line', (line) => own.read(line, spec === 'ava' ? '' : prefixOf(spec)))
   const [code, signal] = await new Promise((resolve) => child.once('close', (...ended) => resolve(ended)))
-  clearTimeout(patience)
-  if (signal !== null || own.heard === 0 || (code !== 0 && own.failed.length === 0)) {
-    own.fail(`${spec}: ended with ${signal ?? code} after ${own.heard} tests`, said.join('').split('\n').slice(-20))
+  clearTimeout(timer)
+  if (signal !== null || own.count === 0 || (code !== 0 && own.failed.length === 0)) {
+    own.fail(`${spec}: ended with ${signal ?? code} after ${own.count} tests`, errors.join('').split('\n').slice(-20))
   }
   tally.add(own)
 }
@@ -150,7 +154,7 @@ function specsOf(folder) {
     .sort()
 }
 
-/** As ava puts it before the titles of a file. */
+/** The prefix that ava puts before the titles of a file. */
 function prefixOf(spec) {
   return `${spec
     .replace(/^__test__\//, '')

@@ -1,18 +1,26 @@
-// Sets up what is missing: the npm packages, the addon with its loader and typings, and dist/. `--force` builds anew.
+// Builds what is missing or out of date: the npm packages, the addon with its loader and typings, and dist/. `--force`
+// builds everything.
+//
+// npm runs it as `prepare` in a checkout and before it packs one, which is how it installs from git. A package from the
+// registry has no sources: nothing is missing there.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import process from 'node:process'
 
 const force = process.argv.includes('--force')
+const isPrepare = process.env.npm_lifecycle_event === 'prepare'
+// The addon is published in a package of its own for each platform.
+const isPublished = isPrepare && ['pack', 'publish'].includes(process.env.npm_command)
+const needsAddon = process.platform === 'linux' && !isPublished
 
 process.chdir(new URL('..', import.meta.url).pathname)
 
-if (newest('package-lock.json') > newest('node_modules/.package-lock.json')) {
+if (!isPrepare && newest('package-lock.json') > newest('node_modules/.package-lock.json')) {
   run('npm packages', 'npm', ['ci', '--no-audit', '--no-fund'])
 }
-if (force || newest('src', 'Cargo.toml', 'Cargo.lock', 'build.rs') > newest(...addons())) {
-  if (spawnSync('cargo', ['--version']).error) stop('cargo is missing: install Rust 1.88 or later, as rustup.rs tells')
+if (needsAddon && (force || newest('src', 'Cargo.toml', 'Cargo.lock', 'build.rs') > newest(...addons()))) {
+  if (spawnSync('cargo', ['--version']).error) stop('cargo is missing: install Rust 1.88 or later, see rustup.rs')
   run('addon', process.execPath, ['node_modules/@napi-rs/cli/dist/cli.js', 'build', '--platform', '--esm', '--release'])
 }
 if (force || newest('lib', 'tsconfig.json', 'index.d.ts') > newest('dist/index.js')) {
@@ -24,7 +32,7 @@ function addons() {
   return readdirSync('.').filter((name) => name.endsWith('.node'))
 }
 
-/** When any of the paths was changed last; 0 when one of them is missing, or none is given. */
+/** The time of the last change to any of the paths; 0 if one is missing or none is given. */
 function newest(...paths) {
   const times = paths.map((path) => {
     if (!existsSync(path)) return 0
@@ -34,7 +42,7 @@ function newest(...paths) {
   return times.includes(0) ? 0 : Math.max(0, ...times)
 }
 
-/** Runs quietly: what a tool prints is shown only when it fails. */
+/** Runs a command; its output is shown only if it fails. */
 function run(what, command, args) {
   process.stderr.write(`setting up: ${what}\n`)
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26 })

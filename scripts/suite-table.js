@@ -1,4 +1,4 @@
-// Writes docs/suite.md from the records of docs/suite. `--check` compares only.
+// Writes docs/suite.md from the records in docs/suite. `--check` only compares.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -13,6 +13,6 @@ const text = page(records())
 
 if (!process.argv.includes('--check')) writeFileSync(FILE, text)
 else if (!existsSync(FILE) || readFileSync(FILE, 'utf8') !== text) {
-  console.error(`${FILE} is not what docs/suite says: npm run suite:table`)
+  console.error(`${FILE} does not match the records in docs/suite: run npm run suite:table`)
   process.exitCode = 1
 }

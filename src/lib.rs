@@ -1,9 +1,12 @@
 //! Non-blocking TCP and Unix stream sockets and an epoll multiplexer, as a Node addon.
 //!
-//! A call travels `bindings` -> `core` -> `sys` -> kernel and comes back as an int.
+//! A call goes through `bindings`, `core` and `sys` to the kernel, and returns an int to JavaScript. `uv` and `thread`
+//! watch a multiplexer's epoll descriptor for the event loop.
 
-// A test program has no Node around it: napi-rs registers nothing there, and nobody calls in.
-#![cfg_attr(test, allow(dead_code, reason = "the callers are JavaScript's"))]
+#![cfg_attr(
+    test,
+    allow(dead_code, reason = "only JavaScript calls it, and tests run without Node")
+)]
 
 mod bindings;
 mod core;

@@ -8,11 +8,11 @@ import type { Connection, Handlers } from 'm-socket'
 import { outcomeOf, start } from '../support/child.js'
 import { fixturePath, run } from '../support/fixture.js'
 import { sleep } from '../support/timing.js'
-import { linked, narrowlyLinked } from '../support/connection-pair.js'
+import { connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
 import { residentBytes } from '../support/memory.js'
 import type { Family } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { serving } from '../support/server.js'
+import { testServer } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -90,7 +90,7 @@ for (const family of ['IPv4', 'unix'] as const) {
       const pump = new Pump(verb, 4 * MIB)
       const received = createHash('sha256')
       let ended = false
-      const { connection, accepted } = await linked(t, {
+      const { connection, accepted } = await connectionPair(t, {
         family,
         server: { highWaterMark: 50_000, sendBufferSize: 32768, socket: pump.handlers },
         client: { receiveBufferSize: 32768, socket: slowly(received, () => (ended = true)) },
@@ -113,7 +113,7 @@ for (const family of ['IPv4', 'unix'] as const) {
     let ended = false
     let drains = 0
     let mostQueued = 0
-    const { connection, accepted } = await linked(t, {
+    const { connection, accepted } = await connectionPair(t, {
       family,
       server: {
         highWaterMark: 50_000,
@@ -146,7 +146,7 @@ const MUCH = 64 * MIB
 for (const verb of ['write', 'tryWrite'] as const) {
   testWith(['python3'], `a_slow_program_gets_every_byte_and_memory_stays_bounded: ${verb}, IPv4`, async (t) => {
     const pump = new Pump(verb, MUCH)
-    const server = serving(t, { socket: pump.handlers })
+    const server = testServer(t, { socket: pump.handlers })
     const before = residentBytes()
     const { code, stdout, stderr } = await run(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)])
     t.is(code, 0, stderr)
@@ -156,7 +156,7 @@ for (const verb of ['write', 'tryWrite'] as const) {
 
   testWith(['socat'], `a_slow_program_gets_every_byte_and_memory_stays_bounded: ${verb}, unix`, async (t) => {
     const pump = new Pump(verb, MUCH)
-    const server = serving(t, { unix: freePath(t), socket: pump.handlers })
+    const server = testServer(t, { unix: freePath(t), socket: pump.handlers })
     const before = residentBytes()
     const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -169,7 +169,7 @@ for (const verb of ['write', 'tryWrite'] as const) {
 
 testWith(['python3'], 'end_delivers_all_of_its_data_to_a_slow_program: IPv4', async (t) => {
   const data = randomBytes(16 * MIB)
-  const server = serving(t, { socket: { open: (it) => void it.end(data) } })
+  const server = testServer(t, { socket: { open: (it) => void it.end(data) } })
   const before = residentBytes()
   const reading = outcomeOf(
     start(t, 'python3', [fixturePath('slow_reader.py'), String(server.port)], { stdio: ['ignore', 'pipe', 'pipe'] }),
@@ -186,7 +186,7 @@ testWith(['python3'], 'end_delivers_all_of_its_data_to_a_slow_program: IPv4', as
 
 testWith(['socat'], 'end_delivers_all_of_its_data_to_a_slow_program: unix', async (t) => {
   const data = randomBytes(16 * MIB)
-  const server = serving(t, { unix: freePath(t), socket: { open: (it) => void it.end(data) } })
+  const server = testServer(t, { unix: freePath(t), socket: { open: (it) => void it.end(data) } })
   const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -209,7 +209,7 @@ test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_respects_the_queu
   const pump = new Pump('write', total)
   const received = createHash('sha256')
   let ended = false
-  const { connection } = await linked(t, {
+  const { connection } = await connectionPair(t, {
     server: {
       highWaterMark: 20_000,
       sendBufferSize: 32768,
@@ -247,7 +247,7 @@ async function stalled(
   onDrain: (it: Connection) => void = () => {},
 ) {
   let drains = 0
-  const { connection, accepted } = await narrowlyLinked(t, {
+  const { connection, accepted } = await smallBufferConnectionPair(t, {
     family,
     server: { socket: { open: (it) => void it.pause(), data: () => {} } },
     client: {

@@ -5,20 +5,20 @@ import test from 'ava'
 import { Connection, type Handlers, type ReadyState, Socket, SocketError, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
-import { sleep, turn } from '../support/timing.js'
-import { Journal } from '../support/handler-log.js'
-import { linked, narrowlyLinked } from '../support/connection-pair.js'
+import { nextTurn, sleep } from '../support/timing.js'
+import { HandlerLog } from '../support/handler-log.js'
+import { connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
 import { FAMILIES } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { resolvers, serving } from '../support/server.js'
-import { straced } from '../support/strace.js'
+import { testServer, withResolvers } from '../support/server.js'
+import { runUnderStrace } from '../support/strace.js'
 import { until } from '../support/waiting.js'
 
 // Writing
 
 for (const family of FAMILIES) {
   test(`write_takes_strings_buffers_and_views: ${family}`, async (t) => {
-    const { connection, accepted } = await linked(t, { family })
+    const { connection, accepted } = await connectionPair(t, { family })
     const bytes = Buffer.from('<bytes>')
     t.is(connection.write(bytes), 7)
     t.is(connection.write(Uint8Array.from(bytes)), 7)
@@ -32,7 +32,7 @@ for (const family of FAMILIES) {
 }
 
 test('offset_and_length_select_what_is_written', async (t) => {
-  const { connection, accepted } = await linked(t)
+  const { connection, accepted } = await connectionPair(t)
   const bytes = Buffer.from('0123456789')
   t.is(connection.write(bytes, 7), 3)
   t.is(connection.write(bytes, 0, 2), 2)
@@ -46,7 +46,7 @@ test('offset_and_length_select_what_is_written', async (t) => {
 })
 
 test('offset_and_length_are_ignored_for_a_string', async (t) => {
-  const { connection, accepted } = await linked(t)
+  const { connection, accepted } = await connectionPair(t)
   t.is(connection.write('first', 2), 5)
   t.is(connection.tryWrite('then', 1, 2), 4)
   t.is(connection.end('last', 3), 4)
@@ -54,7 +54,7 @@ test('offset_and_length_are_ignored_for_a_string', async (t) => {
 })
 
 test('the_caller_may_reuse_its_buffer_as_soon_as_write_returns', async (t) => {
-  const { connection, accepted } = await narrowlyLinked(t)
+  const { connection, accepted } = await smallBufferConnectionPair(t)
   const buffer = Buffer.alloc(32768)
   let expected = ''
   for (const letter of 'abcdef') {
@@ -68,7 +68,7 @@ test('the_caller_may_reuse_its_buffer_as_soon_as_write_returns', async (t) => {
 })
 
 test('write_accepts_exactly_what_the_kernel_and_the_queue_have_room_for', async (t) => {
-  const { connection } = await narrowlyLinked(t, { client: { highWaterMark: 10_000 } })
+  const { connection } = await smallBufferConnectionPair(t, { client: { highWaterMark: 10_000 } })
   const data = Buffer.alloc(1 << 20)
   const taken = connection.write(data)
   t.true(taken >= 10_000 && taken < data.length)
@@ -78,7 +78,7 @@ test('write_accepts_exactly_what_the_kernel_and_the_queue_have_room_for', async 
 })
 
 test('with_a_queue_limit_of_0_write_accepts_only_what_the_kernel_takes', async (t) => {
-  const { connection } = await narrowlyLinked(t, { client: { highWaterMark: 0 } })
+  const { connection } = await smallBufferConnectionPair(t, { client: { highWaterMark: 0 } })
   const taken = connection.write(Buffer.alloc(1 << 20))
   t.true(taken > 0 && taken < 1 << 20)
   t.is(connection.bytesWritten, taken)
@@ -86,7 +86,7 @@ test('with_a_queue_limit_of_0_write_accepts_only_what_the_kernel_takes', async (
 })
 
 test('tryWrite_queues_nothing_and_returns_0_while_the_queue_is_not_empty', async (t) => {
-  const { connection, accepted } = await narrowlyLinked(t, { client: { highWaterMark: 1000 } })
+  const { connection, accepted } = await smallBufferConnectionPair(t, { client: { highWaterMark: 1000 } })
   const taken = connection.tryWrite(Buffer.alloc(1 << 20, 'a'))
   t.true(taken > 0 && taken < 1 << 20)
   t.is(connection.socket!.queued, 0)
@@ -105,7 +105,7 @@ test('tryWrite_queues_nothing_and_returns_0_while_the_queue_is_not_empty', async
 })
 
 test('writes_fail_after_end_and_after_close', async (t) => {
-  const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true } })
+  const { connection, accepted } = await connectionPair(t, { server: { allowHalfOpen: true } })
   t.is(connection.end('last'), 4)
   t.is(connection.write('more'), -1)
   t.is(connection.tryWrite('more'), -1)
@@ -120,8 +120,8 @@ test('writes_fail_after_end_and_after_close', async (t) => {
 })
 
 test('writes_fail_after_a_reset_by_the_peer', async (t) => {
-  const closed = resolvers<Error | undefined>()
-  const { connection, accepted } = await linked(t, {
+  const closed = withResolvers<Error | undefined>()
+  const { connection, accepted } = await connectionPair(t, {
     client: { socket: { close: (_, error) => closed.resolve(error) } },
   })
   accepted.terminate()
@@ -130,20 +130,20 @@ test('writes_fail_after_a_reset_by_the_peer', async (t) => {
 })
 
 test('an_empty_write_returns_0_and_causes_no_drain', async (t) => {
-  const journal = new Journal()
-  const { connection } = await linked(t, { client: { socket: journal.handlers() } })
+  const log = new HandlerLog()
+  const { connection } = await connectionPair(t, { client: { socket: log.handlers() } })
   t.is(connection.write(''), 0)
   t.is(connection.write(Buffer.alloc(0)), 0)
   t.is(connection.tryWrite(new ArrayBuffer(0)), 0)
   await sleep(20)
-  t.deepEqual(journal.entries, ['open'])
+  t.deepEqual(log.entries, ['open'])
 })
 
 // When writes are sent
 
 test('small_writes_of_a_handler_are_sent_at_the_end_of_the_batch_and_large_ones_at_once', async (t) => {
   const written: number[] = []
-  const { connection, accepted } = await linked(t, {
+  const { connection, accepted } = await connectionPair(t, {
     server: {
       socket: {
         data(it) {
@@ -163,7 +163,7 @@ test('small_writes_of_a_handler_are_sent_at_the_end_of_the_batch_and_large_ones_
 
 test('small_writes_beyond_the_queue_limit_are_sent_before_the_batch_ends', async (t) => {
   const accepts: number[] = []
-  const { connection, accepted } = await linked(t, {
+  const { connection, accepted } = await connectionPair(t, {
     server: {
       highWaterMark: 1000,
       socket: {
@@ -179,14 +179,14 @@ test('small_writes_beyond_the_queue_limit_are_sent_before_the_batch_ends', async
 })
 
 test('a_write_outside_a_handler_is_sent_at_once', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   connection.write('x')
   t.is(connection.bytesWritten, 1)
 })
 
 test('flush_in_a_handler_sends_at_once', async (t) => {
-  const seen = resolvers<unknown[]>()
-  const { connection } = await linked(t, {
+  const seen = withResolvers<unknown[]>()
+  const { connection } = await connectionPair(t, {
     server: {
       socket: {
         data(it) {
@@ -201,7 +201,7 @@ test('flush_in_a_handler_sends_at_once', async (t) => {
 })
 
 test('flush_returns_whether_the_queue_is_empty', async (t) => {
-  const { connection, accepted } = await narrowlyLinked(t)
+  const { connection, accepted } = await smallBufferConnectionPair(t)
   connection.write(Buffer.alloc(1 << 20))
   t.false(connection.flush())
   const received = text(accepted)
@@ -235,7 +235,7 @@ const ANSWERING = (pieces: string): string => `
 `
 
 testWith(['strace'], 'small_writes_of_a_batch_are_sent_in_one_system_call_per_socket', async (t) => {
-  const { code, stderr, calls } = await straced(
+  const { code, stderr, calls } = await runUnderStrace(
     t,
     ANSWERING(`for (let count = 0; count < 10; count++) connection.write('answer')`),
     'sendto,sendmsg,write,writev',
@@ -248,7 +248,7 @@ testWith(['strace'], 'small_writes_of_a_batch_are_sent_in_one_system_call_per_so
 })
 
 testWith(['strace'], 'a_large_write_is_sent_at_once_with_the_small_ones_before_it', async (t) => {
-  const { code, stderr, calls } = await straced(
+  const { code, stderr, calls } = await runUnderStrace(
     t,
     ANSWERING(`
     connection.write('small')
@@ -272,7 +272,7 @@ testWith(['strace'], 'a_large_write_is_sent_at_once_with_the_small_ones_before_i
 // Ending
 
 test('end_sends_its_data_and_the_end_after_the_queue', async (t) => {
-  const { connection, accepted } = await narrowlyLinked(t)
+  const { connection, accepted } = await smallBufferConnectionPair(t)
   const first = connection.write(Buffer.alloc(1 << 20, 'a'))
   const data = randomBytes(1 << 20)
   t.true(connection.socket!.queued > 0)
@@ -289,19 +289,19 @@ test('end_sends_its_data_and_the_end_after_the_queue', async (t) => {
 })
 
 test('ending_twice_is_harmless', async (t) => {
-  const journal = new Journal()
-  const { connection, accepted } = await linked(t, { client: { socket: journal.handlers() } })
+  const log = new HandlerLog()
+  const { connection, accepted } = await connectionPair(t, { client: { socket: log.handlers() } })
   t.is(connection.end(), 0)
   t.is(connection.end(), -1)
   t.is(connection.end('more'), -1)
   t.is(await text(accepted), '')
-  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'end', 'close'])
   t.is(connection.end(), -1)
 })
 
 for (const how of ['write', undefined, false] as const) {
   test(`shutdown_of_the_write_half_leaves_reading_open: ${how}`, async (t) => {
-    const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true } })
+    const { connection, accepted } = await connectionPair(t, { server: { allowHalfOpen: true } })
     connection.write('question')
     connection.shutdown(how)
     t.is(connection.readyState, -2)
@@ -314,10 +314,10 @@ for (const how of ['write', undefined, false] as const) {
 
 for (const how of ['read', true] as const) {
   test(`truth 28: shutdown_of_the_read_half_drops_input_and_leaves_writing_open: ${how}`, async (t) => {
-    const journal = new Journal()
-    const { connection, accepted } = await linked(t, {
+    const log = new HandlerLog()
+    const { connection, accepted } = await connectionPair(t, {
       server: { allowHalfOpen: true },
-      client: { socket: journal.handlers() },
+      client: { socket: log.handlers() },
     })
     connection.shutdown(how)
     accepted.write('dropped')
@@ -329,25 +329,25 @@ for (const how of ['read', true] as const) {
     connection.end(' here')
     t.is(await received, 'still here')
     // Dropped input is not an end: the peer has sent none.
-    t.deepEqual(await journal.closed(), ['open', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'close'])
   })
 }
 
 test('shutdown_of_both_halves_closes', async (t) => {
-  const journal = new Journal()
-  const { connection, accepted } = await linked(t, { client: { socket: journal.handlers() } })
+  const log = new HandlerLog()
+  const { connection, accepted } = await connectionPair(t, { client: { socket: log.handlers() } })
   connection.write('last')
   connection.shutdown('both')
   t.is(await text(accepted), 'last')
-  t.deepEqual(await journal.closed(), ['open', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'close'])
   t.is(connection.readyState, 0)
   t.notThrows(() => connection.shutdown())
 })
 
 for (const family of FAMILIES) {
   test(`terminate_resets_the_peer_and_drops_the_queue: ${family}`, async (t) => {
-    const journals = { server: new Journal(), client: new Journal() }
-    const { connection } = await narrowlyLinked(t, {
+    const journals = { server: new HandlerLog(), client: new HandlerLog() }
+    const { connection } = await smallBufferConnectionPair(t, {
       family,
       server: { socket: { ...journals.server.handlers(), data: () => {} } },
       client: { socket: journals.client.handlers() },
@@ -368,14 +368,14 @@ for (const family of FAMILIES) {
 }
 
 test('leaving_the_scope_of_using_ends_our_half_behind_the_queue', async (t) => {
-  const journal = new Journal()
+  const log = new HandlerLog()
   const {
     accepted,
     connection: peer,
     server,
-  } = await linked(t, {
+  } = await connectionPair(t, {
     client: { socket: {} },
-    server: { highWaterMark: 8_000_000, socket: journal.handlers() },
+    server: { highWaterMark: 8_000_000, socket: log.handlers() },
   })
   {
     using connection = accepted
@@ -386,35 +386,37 @@ test('leaving_the_scope_of_using_ends_our_half_behind_the_queue', async (t) => {
   let received = 0
   for await (const chunk of peer) received += chunk.length
   t.is(received, 8_000_000)
-  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'end', 'close'])
   t.is(server.connections, 0)
 })
 
 test('a_half_open_connection_sends_after_the_peers_end', async (t) => {
-  const journal = new Journal()
-  const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true, socket: journal.handlers() } })
+  const log = new HandlerLog()
+  const { connection, accepted } = await connectionPair(t, { server: { allowHalfOpen: true, socket: log.handlers() } })
   connection.end('question')
-  await until(() => journal.entries.includes('end'))
+  await until(() => log.entries.includes('end'))
   await sleep(20)
   t.is(accepted.readyState, 1)
   t.is(accepted.write('answer'), 6)
   accepted.end('!')
   t.is(await text(connection), 'answer!')
-  t.deepEqual(await journal.closed(), ['open', 'data question', 'end', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'data question', 'end', 'close'])
 })
 
 // Receiving
 
 test('chunks_stay_valid_and_do_not_overlap', async (t) => {
   const chunks: Buffer[] = []
-  const { connection } = await linked(t, { server: { socket: { data: (_, chunk) => void chunks.push(chunk) } } })
+  const { connection } = await connectionPair(t, {
+    server: { socket: { data: (_, chunk) => void chunks.push(chunk) } },
+  })
   const sent: string[] = []
   for (const length of [1, 7, 2000, 3000, 8192, 20000, 3, 1500, 1, 64]) {
     for (let count = 0; count < 10; count++) {
       const piece = String.fromCharCode(97 + (sent.length % 26)).repeat(length)
       connection.write(piece)
       sent.push(piece)
-      while (bytesOf(chunks) < sent.join('').length) await turn()
+      while (bytesOf(chunks) < sent.join('').length) await nextTurn()
     }
   }
   t.true(chunks.every((chunk) => Buffer.isBuffer(chunk)))
@@ -436,7 +438,7 @@ test('receiveInto_delivers_views_of_the_given_memory', async (t) => {
   const receiveInto = new Uint8Array(new ArrayBuffer(32), 8, 16)
   const chunks: Buffer[] = []
   const seen: string[] = []
-  const { connection } = await linked(t, {
+  const { connection } = await connectionPair(t, {
     server: {
       receiveInto,
       socket: {
@@ -462,24 +464,24 @@ test('receiveInto_delivers_views_of_the_given_memory', async (t) => {
 })
 
 test('a_paused_connection_reports_nothing_until_resume', async (t) => {
-  const journal = new Journal()
-  const { connection, accepted } = await linked(t, { server: { socket: journal.handlers() } })
+  const log = new HandlerLog()
+  const { connection, accepted } = await connectionPair(t, { server: { socket: log.handlers() } })
   t.is(accepted.pause(), accepted)
   connection.write('one')
   await sleep(20)
-  t.deepEqual(journal.entries, ['open'])
+  t.deepEqual(log.entries, ['open'])
   t.is(accepted.bytesRead, 0)
   t.is(accepted.resume(), accepted)
-  await until(() => journal.entries.length === 2)
+  await until(() => log.entries.length === 2)
   accepted.pause()
   connection.end('two')
   await sleep(20)
   accepted.resume()
-  t.deepEqual(await journal.closed(), ['open', 'data one', 'data two', 'end', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'data one', 'data two', 'end', 'close'])
 })
 
 test('pause_applies_back_pressure_to_the_peer', async (t) => {
-  const { connection, accepted } = await narrowlyLinked(t, { server: { socket: { data: () => {} } } })
+  const { connection, accepted } = await smallBufferConnectionPair(t, { server: { socket: { data: () => {} } } })
   accepted.pause()
   const taken = connection.write(Buffer.alloc(8 << 20))
   t.true(taken < 8 << 20)
@@ -494,7 +496,7 @@ test('pause_applies_back_pressure_to_the_peer', async (t) => {
 
 test('a_data_handler_that_pauses_is_not_called_until_resume', async (t) => {
   const lengths: number[] = []
-  const { connection, accepted } = await linked(t, {
+  const { connection, accepted } = await connectionPair(t, {
     server: {
       receiveInto: new Uint8Array(10),
       socket: {
@@ -518,7 +520,7 @@ test('a_data_handler_that_pauses_is_not_called_until_resume', async (t) => {
 // Properties
 
 test('byte_counts_are_exact_and_remain_after_close', async (t) => {
-  const { connection, accepted } = await linked(t, {
+  const { connection, accepted } = await connectionPair(t, {
     server: { socket: { data: (it, chunk) => void it.write(Buffer.concat([chunk, chunk])) } },
   })
   t.deepEqual([connection.bytesRead, connection.bytesWritten], [0, 0])
@@ -531,7 +533,7 @@ test('byte_counts_are_exact_and_remain_after_close', async (t) => {
 
 for (const family of ['IPv4', 'IPv6'] as const) {
   test(`each_end_knows_both_addresses: ${family}`, async (t) => {
-    const { connection, accepted, server } = await linked(t, { family })
+    const { connection, accepted, server } = await connectionPair(t, { family })
     const host = family === 'IPv4' ? '127.0.0.1' : '::1'
     const { localAddress, localFamily, localPort, remoteAddress, remoteFamily, remotePort } = connection
     t.deepEqual(
@@ -555,7 +557,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
 }
 
 test('on_a_Unix_socket_the_addresses_are_paths', async (t) => {
-  const { connection, accepted, server } = await linked(t, { family: 'unix' })
+  const { connection, accepted, server } = await connectionPair(t, { family: 'unix' })
   t.is(connection.remoteAddress, server.unix)
   t.is(accepted.localAddress, server.unix)
   t.deepEqual([connection.remotePort, connection.remoteFamily, connection.localPort], [undefined, undefined, undefined])
@@ -568,7 +570,7 @@ test('readyState_follows_the_life_of_a_connection', async (t) => {
     (it: Connection): void =>
       void states.push([word, it.readyState])
   const socket: Handlers = { open: note('open'), data: note('data'), end: note('end'), close: note('close') }
-  const { connection, accepted } = await linked(t, { server: { allowHalfOpen: true }, client: { socket } })
+  const { connection, accepted } = await connectionPair(t, { server: { allowHalfOpen: true }, client: { socket } })
   t.is(connection.readyState, 1)
   accepted.write('x')
   await until(() => states.length === 2)
@@ -586,7 +588,7 @@ test('readyState_follows_the_life_of_a_connection', async (t) => {
 })
 
 test('a_connection_that_failed_to_connect_is_closed', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const port = server.port!
   server.stop()
   const seen: unknown[] = []
@@ -598,7 +600,7 @@ test('a_connection_that_failed_to_connect_is_closed', async (t) => {
 
 test('data_starts_as_the_option_and_can_be_replaced', async (t) => {
   const shared = { name: 'shared' }
-  const { connection, accepted } = await linked<object>(t, {
+  const { connection, accepted } = await connectionPair<object>(t, {
     server: { data: shared },
     client: { data: { name: 'mine' } },
   })
@@ -607,18 +609,18 @@ test('data_starts_as_the_option_and_can_be_replaced', async (t) => {
   accepted.data = { name: 'other' }
   t.deepEqual(accepted.data, { name: 'other' })
   t.deepEqual(shared, { name: 'shared' })
-  const { connection: plain } = await linked(t)
+  const { connection: plain } = await connectionPair(t)
   t.is(plain.data, undefined)
 })
 
 test('a_connection_refers_to_the_server_that_accepted_it', async (t) => {
-  const { connection, accepted, server } = await linked(t)
+  const { connection, accepted, server } = await connectionPair(t)
   t.is(accepted.listener, server)
   t.is(connection.listener, undefined)
 })
 
 test('the_underlying_socket_is_a_Socket_and_closes_with_the_connection', async (t) => {
-  const { connection, accepted } = await linked(t)
+  const { connection, accepted } = await connectionPair(t)
   t.true(connection instanceof Connection && connection.socket instanceof Socket)
   t.true(accepted.socket!.fd >= 0)
   t.is(connection.socket!.info().state, 'established')
@@ -630,7 +632,7 @@ test('the_underlying_socket_is_a_Socket_and_closes_with_the_connection', async (
 // Options
 
 test('noDelay_is_on_by_default_and_can_be_changed', async (t) => {
-  const { connection, accepted } = await linked(t)
+  const { connection, accepted } = await connectionPair(t)
   for (const it of [connection, accepted]) {
     t.true(it.socket!.getOption('noDelay'))
     t.is(it.setNoDelay(false), it)
@@ -638,13 +640,13 @@ test('noDelay_is_on_by_default_and_can_be_changed', async (t) => {
     it.setNoDelay()
     t.true(it.socket!.getOption('noDelay'))
   }
-  const slow = await linked(t, { server: { noDelay: false }, client: { noDelay: false } })
+  const slow = await connectionPair(t, { server: { noDelay: false }, client: { noDelay: false } })
   t.false(slow.connection.socket!.getOption('noDelay'))
   t.false(slow.accepted.socket!.getOption('noDelay'))
 })
 
 test('setKeepAlive_switches_keep_alive_on_and_off', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   t.is(connection.socket!.getOption('keepAlive'), false)
   t.is(connection.setKeepAlive(), connection)
   t.truthy(connection.socket!.getOption('keepAlive'))
@@ -655,7 +657,7 @@ test('setKeepAlive_switches_keep_alive_on_and_off', async (t) => {
 })
 
 test('setting_options_of_a_closed_connection_throws', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   connection.terminate()
   t.throws(() => connection.setNoDelay(), { code: 'ERR_SOCKET_CLOSED' })
   t.throws(() => connection.setKeepAlive(), { code: 'ERR_SOCKET_CLOSED' })
@@ -725,7 +727,7 @@ test('truth 40: queued_output_of_an_unreferenced_connection_keeps_the_process_al
 
 for (const verb of ['write', 'tryWrite', 'end'] as const) {
   test(`data_of_a_wrong_type_is_refused: ${verb}`, async (t) => {
-    const { connection } = await linked(t)
+    const { connection } = await connectionPair(t)
     for (const data of [null, 5, true, {}, [1, 2], Symbol('x'), () => {}, new Date(0)]) {
       t.throws(
         () => connection[verb](data as never),
@@ -743,7 +745,7 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
   })
 
   test(`an_offset_or_length_outside_the_data_is_refused: ${verb}`, async (t) => {
-    const { connection } = await linked(t)
+    const { connection } = await connectionPair(t)
     const data = Buffer.alloc(10)
     for (const [offset, length] of [
       [-1],
@@ -778,7 +780,7 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
 }
 
 test('truth 41: a_detached_buffer_has_no_bytes_to_write', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   const data = new Uint8Array(10)
   structuredClone(data, { transfer: [data.buffer] })
   t.is(connection.write(data), 0)
@@ -786,7 +788,7 @@ test('truth 41: a_detached_buffer_has_no_bytes_to_write', async (t) => {
 })
 
 test('shutdown_refuses_an_invalid_half', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   for (const how of ['reading', '', 'WRITE', 1, null, {}]) {
     t.throws(
       () => connection.shutdown(how as never),
@@ -802,7 +804,7 @@ test('shutdown_refuses_an_invalid_half', async (t) => {
 })
 
 test('timeout_refuses_an_invalid_time', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   for (const ms of [-1, Number.NaN, Infinity, 2 ** 31])
     t.throws(() => connection.timeout(ms), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' }, String(ms))
   for (const ms of ['1', null, undefined, {}])
@@ -823,7 +825,7 @@ test('the_longest_timeout_does_not_overflow_a_timer', async (t) => {
 })
 
 test('setNoDelay_and_setKeepAlive_refuse_invalid_values', async (t) => {
-  const { connection } = await linked(t)
+  const { connection } = await connectionPair(t)
   for (const enable of [1, 'yes', null, {}]) {
     t.throws(() => connection.setNoDelay(enable as never), { code: 'ERR_INVALID_ARG_TYPE' }, String(enable))
   }
@@ -832,7 +834,7 @@ test('setNoDelay_and_setKeepAlive_refuse_invalid_values', async (t) => {
   for (const delay of [-1, 0.5, 2 ** 31])
     t.throws(() => connection.setKeepAlive(true, delay), { code: 'ERR_OUT_OF_RANGE' }, String(delay))
   t.throws(() => connection.setKeepAlive(true, '1' as never), { code: 'ERR_INVALID_ARG_TYPE' })
-  const { connection: unix } = await linked(t, { family: 'unix' })
+  const { connection: unix } = await connectionPair(t, { family: 'unix' })
   t.throws(() => unix.setNoDelay(), { instanceOf: SocketError })
 })
 

@@ -5,10 +5,10 @@ import { type Connection, type Handlers, type Socket, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { sleep } from '../support/timing.js'
-import { Journal } from '../support/handler-log.js'
-import { linked, narrowlyLinked, reachOf } from '../support/connection-pair.js'
+import { HandlerLog } from '../support/handler-log.js'
+import { connectOptions, connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
 import { FAMILIES, type Family } from '../support/pair.js'
-import { dial, dialled, resolvers, serving } from '../support/server.js'
+import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -16,50 +16,50 @@ import { until } from '../support/waiting.js'
 
 for (const family of FAMILIES) {
   test(`truth 2: data_comes_before_an_end_that_arrived_with_it: ${family}`, async (t) => {
-    const journal = new Journal()
-    const server = serving(t, { ...placed(t, family), socket: journal.handlers() })
+    const log = new HandlerLog()
+    const server = testServer(t, { ...placed(t, family), socket: log.handlers() })
     // Connects complete at once on Unix sockets and on the loopback, so all of this arrives before the server accepts.
-    const peer = dial(t, server)
+    const peer = connectSocket(t, server)
     peer.send('hello')
     peer.shutdown()
-    t.deepEqual(await journal.closed(), ['open', 'data hello', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'data hello', 'end', 'close'])
     t.is(server.connections, 0)
   })
 
   test(`data_comes_before_a_later_end: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { socket: journal.handlers() } })
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, { family, server: { socket: log.handlers() } })
     for (const word of ['one', 'two']) {
       connection.write(word)
-      await until(() => journal.entries.includes(`data ${word}`))
+      await until(() => log.entries.includes(`data ${word}`))
     }
     connection.end()
-    t.deepEqual(await journal.closed(), ['open', 'data one', 'data two', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'data one', 'data two', 'end', 'close'])
   })
 }
 
 for (const family of ['IPv4', 'IPv6'] as const) {
   test(`truth 23: data_before_a_reset_is_delivered_first_then_error_then_close: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { socket: journal.handlers() } })
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, { family, server: { socket: log.handlers() } })
     connection.tryWrite('last words')
     connection.terminate()
-    t.deepEqual(await journal.closed(), ['open', 'data last words', 'error ECONNRESET', 'close ECONNRESET'])
+    t.deepEqual(await log.closed(), ['open', 'data last words', 'error ECONNRESET', 'close ECONNRESET'])
   })
 
   test(`a_reset_calls_error_and_then_close: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, { family, server: { socket: journal.handlers() } })
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, { family, server: { socket: log.handlers() } })
     connection.terminate()
-    t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+    t.deepEqual(await log.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
   })
 }
 
 test('truth 23: large_data_before_a_reset_is_delivered_whole', async (t) => {
   const lengths: number[] = []
-  const journal = new Journal()
-  const { data: _, ...others } = journal.handlers()
-  const { connection, accepted } = await linked(t, {
+  const log = new HandlerLog()
+  const { data: _, ...others } = log.handlers()
+  const { connection, accepted } = await connectionPair(t, {
     server: {
       receiveInto: new Uint8Array(512),
       socket: { ...others, data: (__, chunk) => void lengths.push(chunk.length) },
@@ -71,7 +71,7 @@ test('truth 23: large_data_before_a_reset_is_delivered_whole', async (t) => {
   await sleep(20)
   connection.terminate()
   accepted.resume()
-  t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+  t.deepEqual(await log.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
   t.is(
     lengths.reduce((sum, length) => sum + length),
     40_000,
@@ -80,13 +80,13 @@ test('truth 23: large_data_before_a_reset_is_delivered_whole', async (t) => {
 
 test('a_write_that_fails_by_a_reset_does_not_hide_data_or_error', async (t) => {
   for (const words of ['', 'last words']) {
-    const journal = new Journal()
-    const { connection, accepted } = await linked(t, { server: { socket: journal.handlers() } })
+    const log = new HandlerLog()
+    const { connection, accepted } = await connectionPair(t, { server: { socket: log.handlers() } })
     connection.tryWrite(words)
     connection.terminate()
     t.is(accepted.write('x'), -1)
-    t.deepEqual(journal.entries, ['open'])
-    t.deepEqual(await journal.closed(), [
+    t.deepEqual(log.entries, ['open'])
+    t.deepEqual(await log.closed(), [
       'open',
       ...(words ? [`data ${words}`] : []),
       'error ECONNRESET',
@@ -97,20 +97,20 @@ test('a_write_that_fails_by_a_reset_does_not_hide_data_or_error', async (t) => {
 
 test('a_write_to_a_closed_Unix_socket_does_not_hide_data_or_error', async (t) => {
   for (const words of ['', 'last words']) {
-    const journal = new Journal()
-    const { connection, accepted } = await linked(t, { family: 'unix', server: { socket: journal.handlers() } })
+    const log = new HandlerLog()
+    const { connection, accepted } = await connectionPair(t, { family: 'unix', server: { socket: log.handlers() } })
     connection.tryWrite(words)
     connection.terminate()
     t.is(accepted.write('x'), -1)
-    t.deepEqual(journal.entries, ['open'])
-    t.deepEqual(await journal.closed(), ['open', ...(words ? [`data ${words}`] : []), 'error EPIPE', 'close EPIPE'])
+    t.deepEqual(log.entries, ['open'])
+    t.deepEqual(await log.closed(), ['open', ...(words ? [`data ${words}`] : []), 'error EPIPE', 'close EPIPE'])
   }
 })
 
 test('close_receives_the_same_error_as_error', async (t) => {
   const errors: (Error | undefined)[] = []
-  const closed = resolvers()
-  const { connection } = await linked(t, {
+  const closed = withResolvers()
+  const { connection } = await connectionPair(t, {
     server: {
       socket: {
         error: (_, error) => void errors.push(error),
@@ -129,61 +129,61 @@ test('close_receives_the_same_error_as_error', async (t) => {
 })
 
 test('a_Unix_peer_that_closes_with_unread_input_causes_a_reset', async (t) => {
-  const journal = new Journal()
-  const { connection } = await linked(t, {
+  const log = new HandlerLog()
+  const { connection } = await connectionPair(t, {
     family: 'unix',
-    server: { socket: { ...journal.handlers({ open: (it) => void it.write('unread') }) } },
+    server: { socket: { ...log.handlers({ open: (it) => void it.write('unread') }) } },
   })
   // The open handler's write is sent at the end of its batch.
   await sleep(20)
   connection.terminate()
-  t.deepEqual(await journal.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+  t.deepEqual(await log.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
 })
 
 for (const family of FAMILIES) {
   test(`half_open_close_waits_for_our_own_end: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection, accepted } = await linked(t, {
+    const log = new HandlerLog()
+    const { connection, accepted } = await connectionPair(t, {
       family,
-      server: { allowHalfOpen: true, socket: journal.handlers() },
+      server: { allowHalfOpen: true, socket: log.handlers() },
     })
     connection.end('question')
-    await until(() => journal.entries.includes('end'))
+    await until(() => log.entries.includes('end'))
     await sleep(10)
-    t.deepEqual(journal.entries, ['open', 'data question', 'end'])
+    t.deepEqual(log.entries, ['open', 'data question', 'end'])
     accepted.end('answer')
     t.is(await text(connection), 'answer')
-    t.deepEqual(await journal.closed(), ['open', 'data question', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'data question', 'end', 'close'])
   })
 
   test(`without_allowHalfOpen_the_end_handler_can_still_write: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, {
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, {
       family,
-      server: { socket: journal.handlers({ end: (it) => void it.write('answer') }) },
+      server: { socket: log.handlers({ end: (it) => void it.write('answer') }) },
     })
     connection.end('question')
     t.is(await text(connection), 'answer')
-    t.deepEqual(await journal.closed(), ['open', 'data question', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'data question', 'end', 'close'])
   })
 
   test(`after_the_peers_end_the_queue_is_sent_before_the_connection_closes: ${family}`, async (t) => {
-    const journal = new Journal()
+    const log = new HandlerLog()
     const length = 1 << 20
-    const { connection } = await narrowlyLinked(t, {
+    const { connection } = await smallBufferConnectionPair(t, {
       family,
-      server: { highWaterMark: length, socket: journal.handlers({ end: (it) => void it.write(Buffer.alloc(length)) }) },
+      server: { highWaterMark: length, socket: log.handlers({ end: (it) => void it.write(Buffer.alloc(length)) }) },
     })
     connection.end()
-    await until(() => journal.entries.includes('end'))
-    t.deepEqual(journal.entries, ['open', 'end'])
+    await until(() => log.entries.includes('end'))
+    t.deepEqual(log.entries, ['open', 'end'])
     t.is((await text(connection)).length, length)
-    t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'end', 'close'])
   })
 
   test(`both_sides_ending_at_once_close_without_an_error: ${family}`, async (t) => {
-    const journals = [new Journal(), new Journal()] as const
-    const { connection, accepted } = await linked(t, {
+    const journals = [new HandlerLog(), new HandlerLog()] as const
+    const { connection, accepted } = await connectionPair(t, {
       family,
       server: { socket: journals[0].handlers() },
       client: { socket: journals[1].handlers() },
@@ -195,8 +195,8 @@ for (const family of FAMILIES) {
   })
 
   test(`both_sides_terminating_at_once_close_without_an_error: ${family}`, async (t) => {
-    const journals = [new Journal(), new Journal()] as const
-    const { connection, accepted } = await linked(t, {
+    const journals = [new HandlerLog(), new HandlerLog()] as const
+    const { connection, accepted } = await connectionPair(t, {
       family,
       server: { socket: journals[0].handlers() },
       client: { socket: journals[1].handlers() },
@@ -211,65 +211,65 @@ for (const family of FAMILIES) {
 // What a handler does to its own connection
 
 test('open_comes_before_data_that_arrived_with_the_connection', async (t) => {
-  const journal = new Journal()
-  const server = serving(t, { socket: journal.handlers({ open: async () => sleep(20) }) })
-  dial(t, server).send('early')
-  await until(() => journal.entries.length === 2)
-  t.deepEqual(journal.entries, ['open', 'data early'])
+  const log = new HandlerLog()
+  const server = testServer(t, { socket: log.handlers({ open: async () => sleep(20) }) })
+  connectSocket(t, server).send('early')
+  await until(() => log.entries.length === 2)
+  t.deepEqual(log.entries, ['open', 'data early'])
 })
 
 test('open_is_called_before_connect_resolves', async (t) => {
-  const server = serving(t)
-  const journal = new Journal()
-  const connection = await connect({ ...reachOf(server), socket: journal.handlers() })
-  journal.entries.push('fulfilled')
+  const server = testServer(t)
+  const log = new HandlerLog()
+  const connection = await connect({ ...connectOptions(server), socket: log.handlers() })
+  log.entries.push('fulfilled')
   connection.terminate()
-  t.deepEqual(await journal.closed(), ['open', 'fulfilled', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'fulfilled', 'close'])
 })
 
 for (const family of FAMILIES) {
   test(`a_connection_ended_in_data_still_receives_the_rest: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, {
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, {
       family,
-      server: { socket: journal.handlers({ data: (it) => void it.end('bye') }) },
+      server: { socket: log.handlers({ data: (it) => void it.end('bye') }) },
       client: { allowHalfOpen: true },
     })
     connection.write('one')
     t.is(await text(connection), 'bye')
     connection.end('two')
-    t.deepEqual(await journal.closed(), ['open', 'data one', 'data two', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'data one', 'data two', 'end', 'close'])
   })
 
   test(`a_connection_terminated_in_open_only_gets_close: ${family}`, async (t) => {
-    const journal = new Journal()
-    const server = serving(t, { ...placed(t, family), socket: journal.handlers({ open: (it) => it.terminate() }) })
-    const peer = dial(t, server)
+    const log = new HandlerLog()
+    const server = testServer(t, { ...placed(t, family), socket: log.handlers({ open: (it) => it.terminate() }) })
+    const peer = connectSocket(t, server)
     peer.send('dropped')
     peer.shutdown()
-    t.deepEqual(await journal.closed(), ['open', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'close'])
     t.is(server.connections, 0)
   })
 
   test(`a_connection_ended_in_open_closes_after_the_peers_end: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, {
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, {
       family,
-      server: { socket: journal.handlers({ open: (it) => void it.end('hello and bye') }) },
+      server: { socket: log.handlers({ open: (it) => void it.end('hello and bye') }) },
     })
     t.is(await text(connection), 'hello and bye')
-    t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'end', 'close'])
   })
 
   test(`a_client_can_end_and_terminate_in_open: ${family}`, async (t) => {
-    const journals = [new Journal(), new Journal()] as const
-    const server = serving(t, { ...placed(t, family), socket: { data: () => {} } })
+    const journals = [new HandlerLog(), new HandlerLog()] as const
+    const server = testServer(t, { ...placed(t, family), socket: { data: () => {} } })
     const ended = await connect({
-      ...reachOf(server),
+      ...connectOptions(server),
       socket: journals[0].handlers({ open: (it) => void it.end('x') }),
     })
     const terminated = await connect({
-      ...reachOf(server),
+      ...connectOptions(server),
       socket: journals[1].handlers({ open: (it) => it.terminate() }),
     })
     t.deepEqual(await journals[0].closed(), ['open', 'end', 'close'])
@@ -278,28 +278,30 @@ for (const family of FAMILIES) {
   })
 
   test(`a_connection_terminated_in_data_gets_no_more_data: ${family}`, async (t) => {
-    const journal = new Journal()
-    const { connection } = await linked(t, {
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, {
       family,
-      server: { receiveInto: new Uint8Array(1), socket: journal.handlers({ data: (it) => it.terminate() }) },
+      server: { receiveInto: new Uint8Array(1), socket: log.handlers({ data: (it) => it.terminate() }) },
     })
     connection.end('abc')
-    t.deepEqual(await journal.closed(), ['open', 'data a', 'close'])
+    t.deepEqual(await log.closed(), ['open', 'data a', 'close'])
   })
 }
 
 test('a_connection_terminated_in_end_closes_once', async (t) => {
-  const journal = new Journal()
-  const { connection } = await linked(t, { server: { socket: journal.handlers({ end: (it) => it.terminate() }) } })
+  const log = new HandlerLog()
+  const { connection } = await connectionPair(t, { server: { socket: log.handlers({ end: (it) => it.terminate() }) } })
   connection.end()
-  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'end', 'close'])
 })
 
 test('a_connection_terminated_in_error_closes_once', async (t) => {
-  const journal = new Journal()
-  const { connection } = await linked(t, { server: { socket: journal.handlers({ error: (it) => it.terminate() }) } })
+  const log = new HandlerLog()
+  const { connection } = await connectionPair(t, {
+    server: { socket: log.handlers({ error: (it) => it.terminate() }) },
+  })
   connection.terminate()
-  const entries = await journal.closed()
+  const entries = await log.closed()
   t.deepEqual(
     entries.map((entry) => entry.split(' ')[0]),
     ['open', 'error', 'close'],
@@ -307,21 +309,21 @@ test('a_connection_terminated_in_error_closes_once', async (t) => {
 })
 
 test('a_connection_terminated_in_drain_closes_once', async (t) => {
-  const journal = new Journal()
-  const { connection } = await narrowlyLinked(t, {
+  const log = new HandlerLog()
+  const { connection } = await smallBufferConnectionPair(t, {
     server: { socket: { data: () => {} } },
-    client: { socket: journal.handlers({ drain: (it) => it.terminate() }) },
+    client: { socket: log.handlers({ drain: (it) => it.terminate() }) },
   })
   connection.write(Buffer.alloc(1 << 20))
-  t.deepEqual(await journal.closed(), ['open', 'drain', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'drain', 'close'])
 })
 
 test('calls_on_a_connection_in_its_close_handler_do_nothing', async (t) => {
   const results: unknown[] = []
-  const journal = new Journal()
-  const { connection } = await linked(t, {
+  const log = new HandlerLog()
+  const { connection } = await connectionPair(t, {
     server: {
-      socket: journal.handlers({
+      socket: log.handlers({
         close(it) {
           it.terminate()
           it.shutdown()
@@ -332,10 +334,10 @@ test('calls_on_a_connection_in_its_close_handler_do_nothing', async (t) => {
     },
   })
   connection.end()
-  t.deepEqual(await journal.closed(), ['open', 'end', 'close'])
+  t.deepEqual(await log.closed(), ['open', 'end', 'close'])
   await sleep(250)
   t.deepEqual(results, [-1, -1, -1, true, 0])
-  t.deepEqual(journal.entries, ['open', 'end', 'close'])
+  t.deepEqual(log.entries, ['open', 'end', 'close'])
 })
 
 test('close_is_never_called_inside_another_handler', async (t) => {
@@ -348,8 +350,8 @@ test('close_is_never_called_inside_another_handler', async (t) => {
       depth--
     }
   }
-  const closed = resolvers()
-  const { connection } = await linked(t, {
+  const closed = withResolvers()
+  const { connection } = await connectionPair(t, {
     server: {
       socket: { open: nested(() => {}), data: nested((it) => it.terminate()), close: nested(() => closed.resolve()) },
     },
@@ -362,16 +364,19 @@ test('close_is_never_called_inside_another_handler', async (t) => {
 // Handlers that throw
 
 /** For each handler, what makes it run. */
-const OCCASIONS: Record<string, (t: Parameters<typeof linked>[0], socket: Handlers) => Promise<unknown>> = {
-  open: async (t, socket) => linked(t, { server: { socket } }),
-  data: async (t, socket) => (await linked(t, { server: { socket } })).connection.write('x'),
-  end: async (t, socket) => (await linked(t, { server: { socket } })).connection.end(),
-  close: async (t, socket) => (await linked(t, { server: { socket } })).connection.end(),
+const OCCASIONS: Record<string, (t: Parameters<typeof connectionPair>[0], socket: Handlers) => Promise<unknown>> = {
+  open: async (t, socket) => connectionPair(t, { server: { socket } }),
+  data: async (t, socket) => (await connectionPair(t, { server: { socket } })).connection.write('x'),
+  end: async (t, socket) => (await connectionPair(t, { server: { socket } })).connection.end(),
+  close: async (t, socket) => (await connectionPair(t, { server: { socket } })).connection.end(),
   drain: async (t, socket) => {
-    const { accepted } = await narrowlyLinked(t, { server: { socket }, client: { socket: { data: () => {} } } })
+    const { accepted } = await smallBufferConnectionPair(t, {
+      server: { socket },
+      client: { socket: { data: () => {} } },
+    })
     accepted.write(Buffer.alloc(1 << 20))
   },
-  timeout: async (t, socket) => linked(t, { server: { socket, idleTimeout: 20 } }),
+  timeout: async (t, socket) => connectionPair(t, { server: { socket, idleTimeout: 20 } }),
 }
 
 const EXPECTED: Record<string, string[]> = {
@@ -385,42 +390,42 @@ const EXPECTED: Record<string, string[]> = {
 
 for (const [name, occasion] of Object.entries(OCCASIONS)) {
   test(`an_exception_in_a_handler_goes_to_error: ${name}`, async (t) => {
-    const journal = new Journal()
+    const log = new HandlerLog()
     await occasion(
       t,
-      journal.handlers({
+      log.handlers({
         [name]: () => {
           throw new Error('mine')
         },
       }),
     )
     const expected = EXPECTED[name]!
-    await until(() => journal.entries.length >= expected.length)
-    t.deepEqual(journal.entries.slice(0, expected.length), expected)
+    await until(() => log.entries.length >= expected.length)
+    t.deepEqual(log.entries.slice(0, expected.length), expected)
   })
 
   test(`a_rejection_of_a_handler_goes_to_error: ${name}`, async (t) => {
-    const journal = new Journal()
-    await occasion(t, journal.handlers({ [name]: async () => Promise.reject(new Error('mine')) }))
-    await until(() => journal.entries.includes('error mine'))
-    t.is(journal.entries.filter((entry) => entry === 'error mine').length, 1)
-    t.true(journal.entries.indexOf('error mine') > journal.entries.findIndex((entry) => entry.startsWith(name)))
+    const log = new HandlerLog()
+    await occasion(t, log.handlers({ [name]: async () => Promise.reject(new Error('mine')) }))
+    await until(() => log.entries.includes('error mine'))
+    t.is(log.entries.filter((entry) => entry === 'error mine').length, 1)
+    t.true(log.entries.indexOf('error mine') > log.entries.findIndex((entry) => entry.startsWith(name)))
   })
 }
 
 test('a_handler_that_throws_leaves_its_connection_open', async (t) => {
-  const journal = new Journal()
+  const log = new HandlerLog()
   const fail = (): never => {
     throw new Error('mine')
   }
-  const { connection, accepted } = await linked(t, {
-    server: { socket: journal.handlers({ open: fail, data: fail, end: fail }) },
+  const { connection, accepted } = await connectionPair(t, {
+    server: { socket: log.handlers({ open: fail, data: fail, end: fail }) },
   })
   connection.write('one')
-  await until(() => journal.entries.length === 4)
+  await until(() => log.entries.length === 4)
   t.is(accepted.readyState, 1)
   connection.end('two')
-  t.deepEqual(await journal.closed(), [
+  t.deepEqual(await log.closed(), [
     'open',
     'error mine',
     'data one',
@@ -434,8 +439,8 @@ test('a_handler_that_throws_leaves_its_connection_open', async (t) => {
 })
 
 test('a_thrown_value_that_is_no_Error_goes_to_error_too', async (t) => {
-  const thrown = resolvers<unknown>()
-  const { connection } = await linked(t, {
+  const thrown = withResolvers<unknown>()
+  const { connection } = await connectionPair(t, {
     server: {
       socket: {
         data: () => {
@@ -450,21 +455,21 @@ test('a_thrown_value_that_is_no_Error_goes_to_error_too', async (t) => {
 })
 
 test('an_exception_in_connectError_goes_to_error_and_connect_still_rejects', async (t) => {
-  const server = serving(t)
-  const to = reachOf(server)
+  const server = testServer(t)
+  const to = connectOptions(server)
   server.stop()
-  const journal = new Journal()
+  const log = new HandlerLog()
   const connecting = connect({
     ...to,
     socket: {
-      ...journal.handlers(),
+      ...log.handlers(),
       connectError: () => {
         throw new Error('mine')
       },
     },
   })
   await t.throwsAsync(connecting, { code: 'ECONNREFUSED' })
-  t.deepEqual(journal.entries, ['error mine'])
+  t.deepEqual(log.entries, ['error mine'])
 })
 
 /** A program in which the handler `name` fails; it prints the handlers called and the uncaught exceptions. */
@@ -605,23 +610,23 @@ const SIZE = 20
 
 /** Connections whose data arrives in one batch; `journals` has the handler calls of each. */
 interface Batch {
-  readonly journals: Journal[]
+  readonly journals: HandlerLog[]
   /** How many times `data` was called before any microtask ran. */
   inOneBatch: number
 }
 
 /** Lets `SIZE` peers send their index at once; the data handler of each connection calls `act`. */
 async function batchOf(
-  t: Parameters<typeof linked>[0],
+  t: Parameters<typeof connectionPair>[0],
   family: Family,
   act: (connection: Connection<number>, all: Connection<number>[]) => void,
 ): Promise<Batch> {
-  const journals = Array.from({ length: SIZE }, () => new Journal())
+  const journals = Array.from({ length: SIZE }, () => new HandlerLog())
   const all: Connection<number>[] = []
   let calls = 0
   const batch: Batch = { journals, inOneBatch: 0 }
   const note = (it: Connection<number>, entry: string): void => void journals[it.data]!.entries.push(entry)
-  const server = serving<number>(t, {
+  const server = testServer<number>(t, {
     ...placed(t, family),
     data: -1,
     socket: {
@@ -641,7 +646,7 @@ async function batchOf(
   })
   const peers: Socket[] = []
   for (let count = 0; count < SIZE; count++) {
-    peers.push(await dialled(t, server))
+    peers.push(await connectedSocket(t, server))
     await until(() => all.length === count + 1)
   }
   for (const [index, peer] of peers.entries()) peer.send(String(index))
@@ -700,7 +705,7 @@ for (const family of ['IPv4', 'unix'] as const) {
 
 test('truth 7: events_of_closed_connections_do_not_reach_new_ones_that_reuse_their_descriptors', async (t) => {
   const received: string[] = []
-  const fresh = serving(t, { socket: { data: (_, chunk) => void received.push(chunk.toString()) } })
+  const fresh = testServer(t, { socket: { data: (_, chunk) => void received.push(chunk.toString()) } })
   const opened: Promise<Connection>[] = []
   const strays: string[] = []
   const { journals } = await batchOf(t, 'IPv4', (it, all) => {
@@ -710,7 +715,7 @@ test('truth 7: events_of_closed_connections_do_not_reach_new_ones_that_reuse_the
     for (let count = 1; count < SIZE; count++) {
       opened.push(
         connect({
-          ...reachOf(fresh),
+          ...connectOptions(fresh),
           socket: { open: (c) => void c.write('fresh '), data: (_, chunk) => void strays.push(chunk.toString()) },
         }),
       )
@@ -724,13 +729,13 @@ test('truth 7: events_of_closed_connections_do_not_reach_new_ones_that_reuse_the
 })
 
 test('a_close_handler_can_open_another_connection', async (t) => {
-  const server = serving(t, { socket: { data: (it) => void it.end() } })
-  const journal = new Journal()
+  const server = testServer(t, { socket: { data: (it) => void it.end() } })
+  const log = new HandlerLog()
   let left = 5
   const again = async (): Promise<void> => {
     await connect({
-      ...reachOf(server),
-      socket: journal.handlers({
+      ...connectOptions(server),
+      socket: log.handlers({
         open: (it) => void it.write('x'),
         close: async () => {
           if (--left > 0) await again()
@@ -740,17 +745,17 @@ test('a_close_handler_can_open_another_connection', async (t) => {
   }
   await again()
   await until(() => left === 0 && server.connections === 0)
-  t.deepEqual(journal.entries, Array.from({ length: 5 }, () => ['open', 'end', 'close']).flat())
+  t.deepEqual(log.entries, Array.from({ length: 5 }, () => ['open', 'end', 'close']).flat())
 })
 
 test('an_open_handler_can_stop_its_server', async (t) => {
-  const journal = new Journal()
-  const server = serving(t, { socket: journal.handlers({ open: (it) => it.listener!.stop(true) }) })
-  const peers = [dial(t, server), dial(t, server)]
-  t.deepEqual(await journal.closed(), ['open', 'close'])
+  const log = new HandlerLog()
+  const server = testServer(t, { socket: log.handlers({ open: (it) => it.listener!.stop(true) }) })
+  const peers = [connectSocket(t, server), connectSocket(t, server)]
+  t.deepEqual(await log.closed(), ['open', 'close'])
   t.is(server.connections, 0)
   for (const peer of peers) await until(() => hasEnded(peer), peer)
-  t.is(journal.entries.length, 2)
+  t.is(log.entries.length, 2)
 })
 
 /** Whether the peer of a socket has ended or reset the connection. */
@@ -762,6 +767,6 @@ function hasEnded(socket: Socket): boolean {
   }
 }
 
-function placed(t: Parameters<typeof linked>[0], family: Family): { hostname: string } | { unix: string } {
+function placed(t: Parameters<typeof connectionPair>[0], family: Family): { hostname: string } | { unix: string } {
   return family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
 }

@@ -12,11 +12,11 @@ import { blackhole } from '../support/blackhole.js'
 import { openSockets } from '../support/descriptors.js'
 import { runModule } from '../support/child.js'
 import { run } from '../support/fixture.js'
-import { answering } from '../support/dns.js'
+import { mockLookup } from '../support/dns.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
 import { sourceArguments } from '../support/runtime.js'
-import { resolvers, serving } from '../support/server.js'
+import { testServer, withResolvers } from '../support/server.js'
 import { abstractName, freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -46,8 +46,8 @@ async function failures(t: ExecutionContext, options: ConnectOptions<undefined>)
 }
 
 test.serial('the_second_address_is_tried_after_the_attempt_delay', async (t) => {
-  answering(t, { 'dual.test': ['::1', '127.0.0.1'] })
-  const server = serving(t, { port: freePort() })
+  mockLookup(t, { 'dual.test': ['::1', '127.0.0.1'] })
+  const server = testServer(t, { port: freePort() })
   await blackhole(t, '::1', server.port)
   const before = openSockets().length
   const began = performance.now()
@@ -59,8 +59,8 @@ test.serial('the_second_address_is_tried_after_the_attempt_delay', async (t) => 
 })
 
 test.serial('a_refused_attempt_starts_the_next_one_at_once', async (t) => {
-  answering(t, { 'refusing.test': ['::1', '127.0.0.1'] })
-  const server = serving(t, { port: freePort() })
+  mockLookup(t, { 'refusing.test': ['::1', '127.0.0.1'] })
+  const server = testServer(t, { port: freePort() })
   // The delay's timer does nothing here: only the refusal can start the second attempt.
   const { setTimeout: original } = globalThis
   globalThis.setTimeout = ((act: () => void, ms: number) =>
@@ -71,7 +71,7 @@ test.serial('a_refused_attempt_starts_the_next_one_at_once', async (t) => {
 })
 
 test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) => {
-  answering(t, { 'slow.test': ['::1', '127.0.0.1'] })
+  mockLookup(t, { 'slow.test': ['::1', '127.0.0.1'] })
   const port = freePort()
   await blackhole(t, '127.0.0.1', port)
   const first = await blackhole(t, '::1', port)
@@ -85,7 +85,7 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
 })
 
 test.serial('families_alternate_and_the_resolvers_first_address_is_tried_first', async (t) => {
-  answering(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
+  mockLookup(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
   const errors = await failures(t, { hostname: 'many.test', port: freePort() })
   t.deepEqual(
     errors.map(({ address }) => address),
@@ -94,7 +94,7 @@ test.serial('families_alternate_and_the_resolvers_first_address_is_tried_first',
 })
 
 test.serial('a_failed_connect_reports_every_attempt_and_calls_connectError_before_it_rejects', async (t) => {
-  answering(t, { 'down.test': ['127.0.0.1', '::1'] })
+  mockLookup(t, { 'down.test': ['127.0.0.1', '::1'] })
   const port = freePort()
   const calls: unknown[] = []
   const note =
@@ -124,19 +124,19 @@ test.serial('a_failed_connect_reports_every_attempt_and_calls_connectError_befor
 })
 
 test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
-  const asked = answering(t, {})
-  const server = serving(t, { port: freePort() })
+  const asked = mockLookup(t, {})
+  const server = testServer(t, { port: freePort() })
   t.is((await connected(t, { hostname: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
   // ::1 is tried first and refuses.
   t.is((await connected(t, { hostname: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
-  const on6 = serving(t, { hostname: '::1' })
+  const on6 = testServer(t, { hostname: '::1' })
   t.is((await connected(t, { hostname: 'localhost', port: on6.port! })).remoteAddress, '::1')
   t.deepEqual(asked, [])
 })
 
 test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', async (t) => {
   const reason = Object.assign(new Error('queryA ENOTFOUND missing.test'), { code: 'ENOTFOUND' })
-  answering(t, { 'missing.test': reason, 'empty.test': [] })
+  mockLookup(t, { 'missing.test': reason, 'empty.test': [] })
   t.is(await t.throwsAsync(connect({ hostname: 'missing.test', port: 1 })), reason)
   await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), {
     instanceOf: SocketError,
@@ -148,7 +148,7 @@ test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', a
 // Deadlines and signals
 
 test.serial('connectTimeout_spans_all_attempts_and_reports_each', async (t) => {
-  answering(t, { 'silent.test': ['::1', '127.0.0.1'] })
+  mockLookup(t, { 'silent.test': ['::1', '127.0.0.1'] })
   const port = freePort()
   await blackhole(t, '127.0.0.1', port)
   await blackhole(t, '::1', port)
@@ -168,7 +168,7 @@ test.serial('connectTimeout_spans_all_attempts_and_reports_each', async (t) => {
 })
 
 test.serial('a_connect_that_completes_while_the_loop_is_blocked_does_not_time_out', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const connecting = connect({ hostname: '127.0.0.1', port: server.port!, connectTimeout: 20 })
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
   const connection = await connecting
@@ -177,7 +177,7 @@ test.serial('a_connect_that_completes_while_the_loop_is_blocked_does_not_time_ou
 })
 
 test.serial('connectTimeout_spans_the_lookup_too', async (t) => {
-  answering(t, { 'late.test': new Promise(() => {}) })
+  mockLookup(t, { 'late.test': new Promise(() => {}) })
   const errors = await failures(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })
   t.deepEqual(
     errors.map(({ code }) => code),
@@ -186,8 +186,8 @@ test.serial('connectTimeout_spans_the_lookup_too', async (t) => {
 })
 
 test.serial('a_signal_aborts_connect_at_any_stage_and_leaves_nothing_open', async (t) => {
-  const answer = resolvers<readonly string[]>()
-  answering(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
+  const answer = withResolvers<readonly string[]>()
+  mockLookup(t, { 'late.test': answer.promise, 'silent.test': ['127.0.0.1'] })
   const { address } = await blackhole(t, '127.0.0.1')
   const { port } = address as { port: number }
   const before = openSockets().length
@@ -217,7 +217,7 @@ test.serial('a_signal_aborts_connect_at_any_stage_and_leaves_nothing_open', asyn
 })
 
 test.serial('a_signal_after_connecting_does_nothing', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const controller = new AbortController()
   const connection = await connected(t, { hostname: '127.0.0.1', port: server.port!, signal: controller.signal })
   controller.abort()
@@ -241,7 +241,7 @@ test('a_pending_connect_keeps_the_process_alive_and_a_failed_one_does_not', asyn
 // Addresses and options
 
 test('localAddress_and_localPort_are_used_and_determine_the_family', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const port = freePort()
   const connection = await connected(t, {
     hostname: 'localhost',
@@ -253,7 +253,7 @@ test('localAddress_and_localPort_are_used_and_determine_the_family', async (t) =
 })
 
 test('a_path_is_connected_to_and_a_missing_one_is_an_error', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
+  const server = testServer(t, { unix: freePath(t) })
   t.is((await connected(t, { unix: server.unix! })).remoteAddress, server.unix)
   const path = freePath(t)
   const errors = await failures(t, { unix: path })
@@ -264,7 +264,7 @@ test('a_path_is_connected_to_and_a_missing_one_is_an_error', async (t) => {
 })
 
 test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) => {
-  const server = serving(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
+  const server = testServer(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
   const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { unix: server.unix! }))).catch(
     (reason: unknown) => reason,
   )
@@ -278,7 +278,7 @@ test('truth 21: a_self_connection_is_refused', async (t) => {
 })
 
 test('options_are_set_before_connecting', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const { socket } = await connected(t, {
     hostname: '127.0.0.1',
     port: server.port!,
@@ -441,7 +441,7 @@ test.serial('options_must_be_an_object', async (t) => {
 })
 
 test.serial('errors_of_the_kernel_keep_their_code', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   const errors = await failures(t, { hostname: '127.0.0.1', port: server.port!, congestion: 'none-such' })
   t.deepEqual(
     errors.map(({ code }) => code),

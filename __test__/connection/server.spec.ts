@@ -20,13 +20,13 @@ import {
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
 import { run } from '../support/fixture.js'
-import { sleep, turn } from '../support/timing.js'
-import { closing, listening } from '../support/pair.js'
+import { nextTurn, sleep } from '../support/timing.js'
+import { closeAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
 import { sourceArguments } from '../support/runtime.js'
-import { dial, dialled, resolvers, serving } from '../support/server.js'
-import { straced } from '../support/strace.js'
+import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
+import { runUnderStrace } from '../support/strace.js'
 import { abstractName, freePath, temporaryDirectory } from '../support/unix.js'
 import { receiveExactly, receiveToEnd, until } from '../support/waiting.js'
 
@@ -46,31 +46,31 @@ test('the_address_is_known_when_listen_returns', (t) => {
 })
 
 test('the_IPv6_wildcard_address_accepts_both_families', async (t) => {
-  const server = serving(t, { hostname: '::' })
+  const server = testServer(t, { hostname: '::' })
   const remotes: (string | undefined)[] = []
   server.reload({ socket: { open: (connection) => void remotes.push(connection.remoteAddress) } })
-  for (const host of ['127.0.0.1', '::1']) await dialled(t, server, { host })
+  for (const host of ['127.0.0.1', '::1']) await connectedSocket(t, server, { host })
   await until(() => remotes.length === 2)
   // An IPv4 peer of an IPv6 socket has an IPv4-mapped address: ipv6(7).
   t.deepEqual(remotes, ['::ffff:127.0.0.1', '::1'])
 })
 
 test('localhost_is_the_loopback_of_IPv4', async (t) => {
-  const server = serving(t, { hostname: 'localhost' })
+  const server = testServer(t, { hostname: 'localhost' })
   t.is(server.hostname, '127.0.0.1')
   t.deepEqual(server.address, { address: '127.0.0.1', family: 'IPv4', port: server.port! })
-  await t.notThrowsAsync(dialled(t, server))
+  await t.notThrowsAsync(connectedSocket(t, server))
 })
 
 test('a_port_can_be_reused_as_soon_as_its_server_is_stopped', async (t) => {
-  const first = serving(t)
+  const first = testServer(t)
   const port = first.port!
-  const peer = await dialled(t, first)
+  const peer = await connectedSocket(t, first)
   await until(() => first.connections === 1)
   first.stop(true)
-  const second = serving(t, { port })
+  const second = testServer(t, { port })
   t.is(second.port, port)
-  await dialled(t, second)
+  await connectedSocket(t, second)
   await until(() => second.connections === 1)
   t.throws(() => peer.receive(new Uint8Array(1)), { code: 'ECONNRESET' })
 })
@@ -81,11 +81,11 @@ for (const [kind, pathFor] of [
 ] as const) {
   test(`a_unix_socket_has_a_path_and_no_port (${kind})`, async (t) => {
     const path = pathFor(t)
-    const server = serving(t, { unix: path, socket: { data: (connection, chunk) => void connection.end(chunk) } })
+    const server = testServer(t, { unix: path, socket: { data: (connection, chunk) => void connection.end(chunk) } })
     t.is(server.unix, path)
     t.deepEqual(server.address, { path })
     t.deepEqual([server.port, server.hostname], [undefined, undefined])
-    const peer = await dialled(t, server)
+    const peer = await connectedSocket(t, server)
     peer.send('hello')
     t.is((await receiveToEnd(peer)).toString(), 'hello')
     server.stop()
@@ -98,7 +98,7 @@ async function withInheritedListener(
   t: ExecutionContext,
   source: string,
 ): Promise<{ port: number; ending: ReturnType<typeof outcomeOf> }> {
-  const owner = listening(t)
+  const owner = testListener(t)
   const { port } = owner.address as InetAddress
   const child = startModule(t, source, { stdio: ['ignore', 'pipe', 'pipe', owner.fd] })
   owner.close()
@@ -156,17 +156,17 @@ test('truth 11: fd_stays_open_when_other_options_are_refused', async (t) => {
 test('noDelay_is_on_by_default', async (t) => {
   const found: unknown[] = []
   const socket = { open: (connection: Connection) => void found.push(connection.socket!.getOption('noDelay')) }
-  await dialled(t, serving(t, { socket }))
+  await connectedSocket(t, testServer(t, { socket }))
   await until(() => found.length === 1)
-  await dialled(t, serving(t, { socket, noDelay: false }))
+  await connectedSocket(t, testServer(t, { socket, noDelay: false }))
   await until(() => found.length === 2)
   t.deepEqual(found, [true, false])
 })
 
 test('socket_options_apply_to_accepted_connections', async (t) => {
-  const opened = resolvers<Connection>()
-  const server = serving(t, { keepAlive: { idle: 7000 }, userTimeout: 5000, socket: { open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { keepAlive: { idle: 7000 }, userTimeout: 5000, socket: { open: opened.resolve } })
+  await connectedSocket(t, server)
   const { socket } = await opened.promise
   t.like(socket!.getOption('keepAlive'), { idle: 7000 })
   t.is(socket!.getOption('userTimeout'), 5000)
@@ -176,7 +176,7 @@ test('data_is_the_servers_until_a_connection_sets_its_own', async (t) => {
   const common = { name: 'common' }
   const before: { name: string }[] = []
   const connections: Connection<{ name: string }>[] = []
-  const server = serving<{ name: string }>(t, {
+  const server = testServer<{ name: string }>(t, {
     data: common,
     socket: {
       open(connection) {
@@ -188,7 +188,7 @@ test('data_is_the_servers_until_a_connection_sets_its_own', async (t) => {
   })
   t.is(server.data, common)
   for (const count of [1, 2]) {
-    await dialled(t, server)
+    await connectedSocket(t, server)
     await until(() => connections.length === count)
   }
   t.true(before.every((data) => data === common))
@@ -199,9 +199,9 @@ test('data_is_the_servers_until_a_connection_sets_its_own', async (t) => {
 })
 
 test('a_connection_refers_to_its_server_and_both_addresses', async (t) => {
-  const opened = resolvers<Connection>()
-  const server = serving(t, { socket: { open: opened.resolve } })
-  const peer = await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { socket: { open: opened.resolve } })
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   t.is(connection.listener, server)
   t.is(connection.localPort, server.port)
@@ -216,7 +216,7 @@ test('handlers_may_be_the_methods_of_an_object', async (t) => {
       connection.end(this.#greeting)
     }
   }
-  const peer = await dialled(t, serving(t, { socket: new Greeter() }))
+  const peer = await connectedSocket(t, testServer(t, { socket: new Greeter() }))
   t.is((await receiveToEnd(peer)).toString(), 'hello')
 })
 
@@ -224,9 +224,9 @@ test('handlers_may_be_the_methods_of_an_object', async (t) => {
 
 test('connections_counts_open_connections', async (t) => {
   const closed: number[] = []
-  const server = serving(t, { socket: { data: () => {}, close: () => void closed.push(server.connections) } })
+  const server = testServer(t, { socket: { data: () => {}, close: () => void closed.push(server.connections) } })
   t.is(server.connections, 0)
-  const peers = await Promise.all([1, 2, 3].map(() => dialled(t, server)))
+  const peers = await Promise.all([1, 2, 3].map(() => connectedSocket(t, server)))
   await until(() => server.connections === 3)
   for (const peer of peers) {
     const { connections } = server
@@ -242,7 +242,7 @@ const NAMES = ['a', 'b', 'c', 'd', 'e']
 test('connections_above_maxConnections_wait_in_the_backlog', async (t) => {
   let most = 0
   const served: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     maxConnections: 2,
     socket: {
@@ -254,12 +254,12 @@ test('connections_above_maxConnections_wait_in_the_backlog', async (t) => {
     },
   })
   const peers = NAMES.map((name) => {
-    const peer = dial(t, server)
+    const peer = connectSocket(t, server)
     peer.send(name)
     return peer
   })
   await until(() => served.length === 2)
-  for (let turns = 0; turns < 20; turns++) await turn()
+  for (let turns = 0; turns < 20; turns++) await nextTurn()
   t.deepEqual(served, ['a', 'b'])
   t.is(server.connections, 2)
   for (const [index, peer] of peers.entries()) {
@@ -275,18 +275,18 @@ test('truth 3: a_flood_of_connections_does_not_starve_open_ones', async (t) => {
   const flood = 400
   let opened = 0
   let before: number | undefined
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     socket: {
       open: () => void opened++,
       data: () => void (before ??= opened),
     },
   })
-  const pinger = dial(t, server)
+  const pinger = connectSocket(t, server)
   await until(() => opened === 1)
   opened = 0
   // Nothing is accepted during this turn. Events are reported in order of arrival: the listener's comes first.
-  for (let count = 0; count < flood; count++) dial(t, server)
+  for (let count = 0; count < flood; count++) connectSocket(t, server)
   pinger.send('ping')
   await until(() => opened === flood)
   t.true(before! > 0, 'the flood comes first')
@@ -297,7 +297,7 @@ test('truth 3: a_flood_of_connections_does_not_starve_open_ones', async (t) => {
 test('an_exception_in_open_does_not_affect_the_rest_of_the_batch', async (t) => {
   const errors: string[] = []
   let opened = 0
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     socket: {
       open() {
@@ -306,7 +306,7 @@ test('an_exception_in_open_does_not_affect_the_rest_of_the_batch', async (t) => 
       error: (_, error) => void errors.push(error.message),
     },
   })
-  for (let count = 0; count < 4; count++) dial(t, server)
+  for (let count = 0; count < 4; count++) connectSocket(t, server)
   await until(() => opened === 4)
   t.deepEqual(errors, ['the 1th', 'the 3th'])
   t.is(server.connections, 4)
@@ -314,7 +314,7 @@ test('an_exception_in_open_does_not_affect_the_rest_of_the_batch', async (t) => 
 
 test('a_server_stopped_in_an_open_handler_accepts_no_more', async (t) => {
   let opened = 0
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     socket: {
       open() {
@@ -323,9 +323,9 @@ test('a_server_stopped_in_an_open_handler_accepts_no_more', async (t) => {
       },
     },
   })
-  const peers = [1, 2, 3].map(() => dial(t, server))
+  const peers = [1, 2, 3].map(() => connectSocket(t, server))
   await until(() => opened > 0)
-  await turn()
+  await nextTurn()
   t.is(opened, 1)
   t.is(server.connections, 1)
   t.is(peers[0]!.receive(new Uint8Array(1)), null)
@@ -336,7 +336,7 @@ const FAULTS = ['ECONNABORTED', 'EINTR', 'EPROTO', 'ENETDOWN', 'EPERM']
 
 for (const error of FAULTS) {
   testWith(['strace'], `truth 15: a_server_skips_the_accept_error_of_one_connection (${error})`, async (t) => {
-    const { code, stdout, stderr, calls } = await straced(
+    const { code, stdout, stderr, calls } = await runUnderStrace(
       t,
       `
       import { Socket, listen } from 'm-socket'
@@ -354,7 +354,7 @@ for (const error of FAULTS) {
 
 for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
   testWith(['strace'], `truth 15: a_server_backs_off_when_accept_lacks_resources (${error})`, async (t) => {
-    const { code, stdout, stderr, calls } = await straced(
+    const { code, stdout, stderr, calls } = await runUnderStrace(
       t,
       `
       import { Socket, listen } from 'm-socket'
@@ -420,12 +420,12 @@ const THREE_PEERS = `
   process.exit()`
 
 testWith(['strace'], 'truth 36: a_connection_that_cannot_be_registered_is_closed_and_not_counted', async (t) => {
-  const calm = await straced(t, THREE_PEERS, 'accept4,epoll_ctl')
+  const calm = await runUnderStrace(t, THREE_PEERS, 'accept4,epoll_ctl')
   t.is(calm.stdout, `${JSON.stringify({ opened: 3, connections: 3, left: ['open', 'open', 'open'] })}\n`, calm.stderr)
   // Node calls epoll_ctl(2) too: a run without a fault shows which call registers the second connection.
   const accepts = calm.calls.flatMap((call, index) => (/^accept4.* = \d+$/.test(call) ? [index] : []))
   const nth = calm.calls.slice(0, accepts[1]! + 2).filter((call) => call.startsWith('epoll_ctl')).length
-  const { code, stdout, stderr, calls } = await straced(
+  const { code, stdout, stderr, calls } = await runUnderStrace(
     t,
     THREE_PEERS,
     'accept4,epoll_ctl',
@@ -442,8 +442,11 @@ testWith(['strace'], 'truth 36: a_connection_that_cannot_be_registered_is_closed
 // Stopping and closing
 
 test('stop_refuses_new_connections_and_keeps_open_ones', async (t) => {
-  const server = serving(t, { port: freePort(), socket: { data: (connection, chunk) => void connection.write(chunk) } })
-  const peer = await dialled(t, server)
+  const server = testServer(t, {
+    port: freePort(),
+    socket: { data: (connection, chunk) => void connection.write(chunk) },
+  })
+  const peer = await connectedSocket(t, server)
   await until(() => server.connections === 1)
   const { port } = server
   server.stop()
@@ -459,26 +462,26 @@ test('stop_refuses_new_connections_and_keeps_open_ones', async (t) => {
 
 test('stop_true_resets_all_connections_and_calls_close_once_for_each', async (t) => {
   const closed: (Error | undefined)[] = []
-  const server = serving(t, { socket: { data: () => {}, close: (_, error) => void closed.push(error) } })
-  const peers = await Promise.all([1, 2, 3].map(() => dialled(t, server)))
+  const server = testServer(t, { socket: { data: () => {}, close: (_, error) => void closed.push(error) } })
+  const peers = await Promise.all([1, 2, 3].map(() => connectedSocket(t, server)))
   await until(() => server.connections === 3)
   server.stop(true)
   t.is(server.connections, 0)
   t.deepEqual(closed, [], 'close is not called inside stop()')
-  await turn()
+  await nextTurn()
   t.deepEqual(closed, [undefined, undefined, undefined])
   for (const peer of peers) t.throws(() => peer.receive(new Uint8Array(1)), { code: 'ECONNRESET' })
   server.stop(true)
-  await turn()
+  await nextTurn()
   t.is(closed.length, 3)
 })
 
 test('close_with_end_ends_our_halves_and_waits_for_the_peers_to_end_too', async (t) => {
   const said: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     socket: { data: () => {}, end: () => void said.push('end'), close: () => void said.push('close') },
   })
-  const peers = await Promise.all([1, 2].map(() => dialled(t, server)))
+  const peers = await Promise.all([1, 2].map(() => connectedSocket(t, server)))
   await until(() => server.connections === 2)
   const closing = server.close({ end: true }).then(() => void said.push('closed'))
   t.is(server.port, undefined)
@@ -494,9 +497,9 @@ test('close_with_end_ends_our_halves_and_waits_for_the_peers_to_end_too', async 
 
 test('close_with_end_sends_what_is_queued_first', async (t) => {
   const bytes = randomBytes(8_000_000)
-  const opened = resolvers<Connection>()
-  const server = serving(t, { highWaterMark: bytes.length, socket: { open: opened.resolve, data: () => {} } })
-  const peer = await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { highWaterMark: bytes.length, socket: { open: opened.resolve, data: () => {} } })
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   t.is(connection.write(bytes), bytes.length)
   t.true(connection.socket!.queued > 0)
@@ -511,8 +514,8 @@ test('close_with_end_sends_what_is_queued_first', async (t) => {
 
 test('at_its_timeout_close_resets_the_remaining_connections', async (t) => {
   const closed: (Error | undefined)[] = []
-  const server = serving(t, { socket: { data: () => {}, close: (_, error) => void closed.push(error) } })
-  const [stubborn, willing] = [await dialled(t, server), await dialled(t, server)]
+  const server = testServer(t, { socket: { data: () => {}, close: (_, error) => void closed.push(error) } })
+  const [stubborn, willing] = [await connectedSocket(t, server), await connectedSocket(t, server)]
   await until(() => server.connections === 2)
   const closing = server.close({ timeout: 200, end: true })
   t.is((await receiveToEnd(willing)).length, 0)
@@ -527,7 +530,7 @@ test('at_its_timeout_close_resets_the_remaining_connections', async (t) => {
 
 test('at_its_timeout_close_drops_unsent_queues', async (t) => {
   let ended = false
-  const server = serving(t, {
+  const server = testServer(t, {
     allowHalfOpen: false,
     socket: {
       data: () => {},
@@ -537,7 +540,7 @@ test('at_its_timeout_close_drops_unsent_queues', async (t) => {
       },
     },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   peer.shutdown()
   await until(() => ended)
   t.is(server.connections, 1)
@@ -548,8 +551,8 @@ test('at_its_timeout_close_drops_unsent_queues', async (t) => {
 
 test('repeated_calls_of_close_share_the_earliest_timeout', async (t) => {
   let closed = 0
-  const server = serving(t, { socket: { data: () => {}, close: () => void closed++ } })
-  await dialled(t, server)
+  const server = testServer(t, { socket: { data: () => {}, close: () => void closed++ } })
+  await connectedSocket(t, server)
   await until(() => server.connections === 1)
   let resolved = 0
   const closings = [server.close(), server.close({ timeout: 60_000 }), server.close({ timeout: 50 })].map((closing) =>
@@ -564,11 +567,11 @@ test('repeated_calls_of_close_share_the_earliest_timeout', async (t) => {
 })
 
 test('close_with_a_bad_timeout_is_refused_and_changes_nothing', async (t) => {
-  const server = serving(t)
+  const server = testServer(t)
   await t.throwsAsync(server.close({ timeout: -1 }), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
   await t.throwsAsync(server.close({ timeout: '5' as never }), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
   t.true(server.port! > 0)
-  await t.notThrowsAsync(dialled(t, server))
+  await t.notThrowsAsync(connectedSocket(t, server))
 })
 
 test('using_stops_a_server_and_resets_its_connections', async (t) => {
@@ -576,7 +579,7 @@ test('using_stops_a_server_and_resets_its_connections', async (t) => {
   let stopped: Server
   {
     using server = listen({ hostname: '127.0.0.1' })
-    peer = await dialled(t, server)
+    peer = await connectedSocket(t, server)
     await until(() => server.connections === 1)
     stopped = server
   }
@@ -593,7 +596,7 @@ test('await_using_closes_a_server_gracefully', async (t) => {
       hostname: '127.0.0.1',
       socket: { open: (it) => void it.write('hello'), data: () => {}, close: (_, error) => void closed.push(error) },
     })
-    const peer = await dialled(t, server)
+    const peer = await connectedSocket(t, server)
     await until(() => server.connections === 1)
     echo = receiveToEnd(peer).finally(() => peer.close())
   }
@@ -605,17 +608,17 @@ test('await_using_closes_a_server_gracefully', async (t) => {
 
 test('reload_applies_to_open_connections_too', async (t) => {
   const said: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     socket: { data: (_, chunk) => void said.push(`old ${chunk}`), close: () => void said.push('old close') },
   })
-  const peer = dial(t, server)
+  const peer = connectSocket(t, server)
   peer.send('1')
   await until(() => said.length === 1)
   server.reload({ socket: { data: (_, chunk) => void said.push(`new ${chunk}`) } })
   peer.send('2')
   await until(() => said.length === 2)
-  const later = dial(t, server)
+  const later = connectSocket(t, server)
   later.send('3')
   await until(() => said.length === 3)
   peer.close()
@@ -625,18 +628,18 @@ test('reload_applies_to_open_connections_too', async (t) => {
 })
 
 test('unread_input_goes_to_a_data_handler_set_by_reload', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
-  const peer = dial(t, server)
+  const server = testServer(t, { unix: freePath(t) })
+  const peer = connectSocket(t, server)
   peer.send('early')
   await until(() => server.connections === 1)
-  const received = resolvers<string>()
+  const received = withResolvers<string>()
   server.reload({ socket: { data: (_, chunk) => received.resolve(chunk.toString()) } })
   t.is(await received.promise, 'early')
 })
 
 test('a_connection_reloads_the_handlers_of_its_server', async (t) => {
   const said: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     socket: {
       data(connection) {
@@ -644,7 +647,7 @@ test('a_connection_reloads_the_handlers_of_its_server', async (t) => {
       },
     },
   })
-  const [one, other] = [dial(t, server), dial(t, server)]
+  const [one, other] = [connectSocket(t, server), connectSocket(t, server)]
   one.send('goes to the old')
   await until(() => server.connections === 2)
   other.send('goes to the new')
@@ -654,7 +657,7 @@ test('a_connection_reloads_the_handlers_of_its_server', async (t) => {
 
 test('a_refused_reload_keeps_the_old_handlers', async (t) => {
   const said: string[] = []
-  const server = serving(t, { unix: freePath(t), socket: { data: (_, chunk) => void said.push(chunk.toString()) } })
+  const server = testServer(t, { unix: freePath(t), socket: { data: (_, chunk) => void said.push(chunk.toString()) } })
   t.throws(() => server.reload({ socket: { data: 5 as never } }), {
     instanceOf: TypeError,
     code: 'ERR_INVALID_ARG_TYPE',
@@ -665,7 +668,7 @@ test('a_refused_reload_keeps_the_old_handlers', async (t) => {
     code: 'ERR_INVALID_ARG_VALUE',
     message: /did you mean 'data'/,
   })
-  dial(t, server).send('hello')
+  connectSocket(t, server).send('hello')
   await until(() => said.length === 1)
   t.deepEqual(said, ['hello'])
 })
@@ -673,9 +676,9 @@ test('a_refused_reload_keeps_the_old_handlers', async (t) => {
 // Iterating
 
 test('iteration_ends_when_the_server_is_stopped', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
+  const server = testServer(t, { unix: freePath(t) })
   for (const name of NAMES) {
-    const peer = dial(t, server)
+    const peer = connectSocket(t, server)
     peer.send(name)
     peer.shutdown()
   }
@@ -690,8 +693,8 @@ test('iteration_ends_when_the_server_is_stopped', async (t) => {
 
 test('open_is_called_before_the_loop_gets_the_connection', async (t) => {
   const opened = new Set<Connection>()
-  const server = serving(t, { unix: freePath(t), socket: { open: (connection) => void opened.add(connection) } })
-  dial(t, server)
+  const server = testServer(t, { unix: freePath(t), socket: { open: (connection) => void opened.add(connection) } })
+  connectSocket(t, server)
   for await (const connection of server) {
     t.true(opened.has(connection))
     break
@@ -699,16 +702,16 @@ test('open_is_called_before_the_loop_gets_the_connection', async (t) => {
 })
 
 test('leaving_the_loop_leaves_the_server_and_its_connections_open', async (t) => {
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     socket: { data: (connection, chunk) => void connection.write(chunk) },
   })
-  const peers = [dial(t, server), dial(t, server)]
+  const peers = [connectSocket(t, server), connectSocket(t, server)]
   for await (const connection of server) {
     t.is(connection.readyState, 1)
     break
   }
-  peers.push(dial(t, server))
+  peers.push(connectSocket(t, server))
   await until(() => server.connections === 3)
   for (const peer of peers) {
     peer.send('echo')
@@ -717,12 +720,12 @@ test('leaving_the_loop_leaves_the_server_and_its_connections_open', async (t) =>
 })
 
 test('accepting_pauses_while_64_connections_wait_for_the_loop', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
+  const server = testServer(t, { unix: freePath(t) })
   const loop = server[Symbol.asyncIterator]()
   const first = loop.next()
-  for (let count = 0; count < 200; count++) dial(t, server)
+  for (let count = 0; count < 200; count++) connectSocket(t, server)
   t.is((await first).done, false)
-  for (let turns = 0; turns < 50; turns++) await turn()
+  for (let turns = 0; turns < 50; turns++) await nextTurn()
   t.is(server.connections, 1 + 64)
   const seen = new Set([(await first).value])
   while (seen.size < 200) seen.add((await loop.next()).value)
@@ -731,8 +734,8 @@ test('accepting_pauses_while_64_connections_wait_for_the_loop', async (t) => {
 })
 
 test('leaving_a_slow_loop_resumes_accepting', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
-  for (let count = 0; count < 200; count++) dial(t, server)
+  const server = testServer(t, { unix: freePath(t) })
+  for (let count = 0; count < 200; count++) connectSocket(t, server)
   for await (const connection of server) {
     t.is(connection.readyState, 1)
     await until(() => server.connections > 60)
@@ -743,7 +746,7 @@ test('leaving_a_slow_loop_resumes_accepting', async (t) => {
 })
 
 test('two_loops_share_the_connections_and_both_end', async (t) => {
-  const server = serving(t, { unix: freePath(t) })
+  const server = testServer(t, { unix: freePath(t) })
   let taken = 0
   const loop = async (): Promise<void> => {
     for await (const connection of server) {
@@ -757,10 +760,10 @@ test('two_loops_share_the_connections_and_both_end', async (t) => {
       (error: Error) => error.message,
     ),
   )
-  await turn()
+  await nextTurn()
   for (let count = 0; count < 10; count++) {
-    dial(t, server)
-    await turn()
+    connectSocket(t, server)
+    await nextTurn()
   }
   await until(() => taken === 10)
   const late = new Promise<string>((resolve) => setTimeout(resolve, 1000, 'hangs'))
@@ -873,9 +876,9 @@ test('truth 40: queued_output_alone_keeps_the_process_alive', async (t) => {
 // In a multiplexer of the caller's
 
 test('wait_of_a_given_multiplexer_runs_the_handlers', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const said: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     multiplexer,
     socket: {
@@ -884,9 +887,9 @@ test('wait_of_a_given_multiplexer_runs_the_handlers', async (t) => {
       close: () => void said.push('close'),
     },
   })
-  const peer = dial(t, server)
+  const peer = connectSocket(t, server)
   peer.send('hello')
-  for (let turns = 0; turns < 10; turns++) await turn()
+  for (let turns = 0; turns < 10; turns++) await nextTurn()
   t.deepEqual(said, [], 'there was no wait yet')
   while (said.length < 2) t.deepEqual(multiplexer.waitSync(20), [], 'no event is left over from the handlers')
   t.deepEqual(said, ['open', 'hello'])
@@ -897,14 +900,14 @@ test('wait_of_a_given_multiplexer_runs_the_handlers', async (t) => {
 })
 
 test('wait_of_a_given_multiplexer_returns_events_of_other_targets', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   let echoed = 0
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     multiplexer,
     socket: { data: (connection, chunk) => void (echoed++, connection.write(chunk)) },
   })
-  const peer = dial(t, server)
+  const peer = connectSocket(t, server)
   multiplexer.add(peer, 'r')
   peer.send('hello')
   let events: Event[] = []
@@ -919,9 +922,9 @@ test('wait_of_a_given_multiplexer_returns_events_of_other_targets', async (t) =>
 })
 
 test('truth 35: a_handler_cannot_wait_for_the_multiplexer_that_runs_it', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const refusals: unknown[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     multiplexer,
     socket: {
@@ -929,22 +932,22 @@ test('truth 35: a_handler_cannot_wait_for_the_multiplexer_that_runs_it', async (
       error: (_, error) => void refusals.push((error as NodeJS.ErrnoException).code),
     },
   })
-  dial(t, server)
+  connectSocket(t, server)
   await multiplexer.wait(50)
   t.deepEqual(refusals, ['ERR_INVALID_STATE'])
   t.is(server.connections, 1)
 })
 
 test('a_server_whose_multiplexer_was_closed_can_still_be_stopped', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   let closed = 0
-  const server = serving(t, { unix: freePath(t), multiplexer, socket: { close: () => void closed++ } })
-  const peer = dial(t, server)
+  const server = testServer(t, { unix: freePath(t), multiplexer, socket: { close: () => void closed++ } })
+  const peer = connectSocket(t, server)
   await multiplexer.wait(50)
   t.is(server.connections, 1)
   multiplexer.close()
   server.stop(true)
-  await turn()
+  await nextTurn()
   t.is(closed, 1)
   t.is(server.connections, 0)
   t.is(peer.receive(new Uint8Array(1)), 0)
@@ -980,7 +983,7 @@ test.serial('a_server_leaves_no_descriptor_behind', async (t) => {
   server.stop(true)
   for (const peer of peers) peer.terminate()
   t.is(server.connections, 0)
-  await turn()
+  await nextTurn()
   t.deepEqual(openSockets(), before)
 })
 
@@ -1131,14 +1134,14 @@ test.serial('booleans_receiveInto_and_multiplexer_are_type_checked', (t) => {
 })
 
 test.serial('the_error_for_a_port_in_use_names_the_port', (t) => {
-  const { port } = serving(t)
+  const { port } = testServer(t)
   refuses(t, { hostname: '127.0.0.1', port }, [SocketError, 'EADDRINUSE', `bind EADDRINUSE 127.0.0.1:${port}`])
   const error = t.throws(() => listen({ hostname: '127.0.0.1', port: port! }), { instanceOf: SocketError })
   t.like(error, { code: 'EADDRINUSE', syscall: 'bind', address: '127.0.0.1', port, errno: -constants.errno.EADDRINUSE })
 })
 
 test('the_error_for_a_path_in_use_names_the_path', (t) => {
-  const { unix } = serving(t, { unix: freePath(t) })
+  const { unix } = testServer(t, { unix: freePath(t) })
   const error = t.throws(() => listen({ unix: unix! }), { instanceOf: SocketError, message: `bind EADDRINUSE ${unix}` })
   t.like(error, { code: 'EADDRINUSE', syscall: 'bind', address: unix })
 })

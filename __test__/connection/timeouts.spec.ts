@@ -3,9 +3,9 @@ import { type Connection, type Handlers, Multiplexer, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
-import { sleep, turn } from '../support/timing.js'
-import { closing } from '../support/pair.js'
-import { dial, dialled, resolvers, serving } from '../support/server.js'
+import { nextTurn, sleep } from '../support/timing.js'
+import { closeAtEnd } from '../support/pair.js'
+import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { freePath } from '../support/unix.js'
 import { receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
@@ -40,8 +40,8 @@ class Diary {
 
 test('an_idle_connection_gets_timeout_and_is_closed', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
   // Node's timers count whole milliseconds.
@@ -53,8 +53,8 @@ test('an_idle_connection_gets_timeout_and_is_closed', async (t) => {
 test('an_idle_connection_without_a_timeout_handler_is_closed', async (t) => {
   const diary = new Diary()
   const { timeout: _, ...handlers } = diary.handlers
-  const server = serving(t, { idleTimeout: 50, socket: handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 50, socket: handlers })
+  const peer = await connectedSocket(t, server)
   t.is((await receiveToEnd(peer)).length, 0)
   await until(() => server.connections === 0)
   t.deepEqual(diary.entries, ['close'])
@@ -62,7 +62,7 @@ test('an_idle_connection_without_a_timeout_handler_is_closed', async (t) => {
 
 test('a_client_connection_times_out_too', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { allowHalfOpen: true })
+  const server = testServer(t, { allowHalfOpen: true })
   const connection = await connect({
     hostname: '127.0.0.1',
     port: server.port!,
@@ -76,8 +76,8 @@ test('a_client_connection_times_out_too', async (t) => {
 
 test('without_an_idleTimeout_a_connection_stays_open', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { unix: freePath(t), socket: diary.handlers })
-  dial(t, server)
+  const server = testServer(t, { unix: freePath(t), socket: diary.handlers })
+  connectSocket(t, server)
   await until(() => server.connections === 1)
   await sleep(400)
   t.is(server.connections, 1)
@@ -87,13 +87,13 @@ test('without_an_idleTimeout_a_connection_stays_open', async (t) => {
 test('a_timeout_with_a_stalled_queue_resets_and_drops_the_queue', async (t) => {
   const length = 16 << 20
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, {
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, {
     idleTimeout: 100,
     highWaterMark: length,
     socket: { ...diary.handlers, open: opened.resolve },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   connection.write(Buffer.alloc(length))
   // The queue stalls, since the peer does not read.
@@ -150,8 +150,8 @@ function block(ms: number): void {
 
 testWithin('received_data_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, data: () => {} } })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, data: () => {} } })
+  const peer = await connectedSocket(t, server)
   await often(idle, began, () => peer.send('x'))
   t.deepEqual(diary.entries, [])
   diary.note('silence')
@@ -161,8 +161,8 @@ testWithin('received_data_postpones_the_timeout', async (t, idle, began) => {
 
 test.serial('data_received_while_the_loop_was_blocked_postpones_the_timeout', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 200, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   await until(() => server.connections === 1)
   peer.send('x')
   block(500)
@@ -176,8 +176,8 @@ test.serial('an_end_or_reset_while_the_loop_was_blocked_is_reported_instead_of_a
     ['reset', ['error read ECONNRESET', 'close read ECONNRESET']],
   ] as const) {
     const diary = new Diary()
-    const server = serving(t, { idleTimeout: 200, socket: diary.handlers })
-    const peer = await dialled(t, server)
+    const server = testServer(t, { idleTimeout: 200, socket: diary.handlers })
+    const peer = await connectedSocket(t, server)
     await until(() => server.connections === 1)
     peer[how]()
     block(500)
@@ -188,9 +188,9 @@ test.serial('an_end_or_reset_while_the_loop_was_blocked_is_reported_instead_of_a
 
 testWithin('written_data_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
-  const peer = await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   await often(idle, began, () => connection.write('x'))
   t.deepEqual(diary.entries, [])
@@ -201,9 +201,9 @@ testWithin('written_data_postpones_the_timeout', async (t, idle, began) => {
 
 testWithin('data_sent_by_tryWrite_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  await connectedSocket(t, server)
   const connection = await opened.promise
   await often(idle, began, () => connection.tryWrite('x'))
   t.deepEqual(diary.entries, [])
@@ -211,9 +211,9 @@ testWithin('data_sent_by_tryWrite_postpones_the_timeout', async (t, idle, began)
 
 testWithin('data_read_by_iteration_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
-  const peer = await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: idle, socket: { ...diary.handlers, open: opened.resolve } })
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   const reading = (async () => {
     let read = 0
@@ -229,14 +229,14 @@ testWithin('data_read_by_iteration_postpones_the_timeout', async (t, idle, began
 
 testWithin('a_draining_queue_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, {
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, {
     idleTimeout: idle,
     sendBufferSize: 4096,
     highWaterMark: 1 << 20,
     socket: { ...diary.handlers, open: opened.resolve },
   })
-  const peer = await dialled(t, server, { receiveBufferSize: 4096 })
+  const peer = await connectedSocket(t, server, { receiveBufferSize: 4096 })
   const connection = await opened.promise
   refuseLate(began, idle)
   t.is(connection.write(Buffer.alloc(1 << 20)), 1 << 20)
@@ -252,7 +252,7 @@ testWithin('a_draining_queue_postpones_the_timeout', async (t, idle, began) => {
 
 testWithin('traffic_of_other_connections_does_not_postpone_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const server = serving<string>(t, {
+  const server = testServer<string>(t, {
     idleTimeout: idle,
     data: 'silent',
     socket: {
@@ -260,7 +260,7 @@ testWithin('traffic_of_other_connections_does_not_postpone_the_timeout', async (
       close: ({ data }) => diary.note(data),
     },
   })
-  const [busy] = [await dialled(t, server), await dialled(t, server)]
+  const [busy] = [await connectedSocket(t, server), await connectedSocket(t, server)]
   await often(idle, began, () => busy.send('x'))
   t.deepEqual(diary.entries, ['silent'])
   t.is(server.connections, 1)
@@ -270,7 +270,7 @@ testWithin('traffic_of_other_connections_does_not_postpone_the_timeout', async (
 
 test('a_timeout_handler_that_writes_keeps_the_connection_open', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: {
       ...diary.handlers,
@@ -280,7 +280,7 @@ test('a_timeout_handler_that_writes_keeps_the_connection_open', async (t) => {
       },
     },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   t.is((await receiveToEnd(peer)).toString(), '??')
   await until(() => server.connections === 0)
   t.deepEqual(diary.entries, ['timeout', 'timeout', 'timeout', 'close'])
@@ -288,7 +288,7 @@ test('a_timeout_handler_that_writes_keeps_the_connection_open', async (t) => {
 
 test('a_timeout_handler_that_sets_a_new_time_keeps_the_connection_open', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: {
       ...diary.handlers,
@@ -298,7 +298,7 @@ test('a_timeout_handler_that_sets_a_new_time_keeps_the_connection_open', async (
       },
     },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout 0', 'timeout 1', 'timeout 2', 'close'])
   t.true(diary.timeOf('timeout 1') - diary.timeOf('timeout 0') >= 199)
@@ -306,7 +306,7 @@ test('a_timeout_handler_that_sets_a_new_time_keeps_the_connection_open', async (
 
 test('a_timeout_handler_that_disables_the_timeout_keeps_the_connection_open', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 50,
     socket: {
       ...diary.handlers,
@@ -316,7 +316,7 @@ test('a_timeout_handler_that_disables_the_timeout_keeps_the_connection_open', as
       },
     },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   await until(() => diary.entries.length === 1)
   await sleep(300)
   peer.send('still there')
@@ -326,7 +326,7 @@ test('a_timeout_handler_that_disables_the_timeout_keeps_the_connection_open', as
 
 test('an_exception_in_timeout_goes_to_error_and_the_connection_closes', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 50,
     socket: {
       ...diary.handlers,
@@ -335,7 +335,7 @@ test('an_exception_in_timeout_goes_to_error_and_the_connection_closes', async (t
       },
     },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['error mine', 'close'])
 })
@@ -343,7 +343,7 @@ test('an_exception_in_timeout_goes_to_error_and_the_connection_closes', async (t
 test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) => {
   for (const how of ['end', 'terminate'] as const) {
     const diary = new Diary()
-    const server = serving(t, {
+    const server = testServer(t, {
       idleTimeout: 50,
       socket: {
         ...diary.handlers,
@@ -353,7 +353,7 @@ test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) =
         },
       },
     })
-    const peer = await dialled(t, server)
+    const peer = await connectedSocket(t, server)
     const received = receiveToEnd(peer).then(
       () => 'end',
       (error: NodeJS.ErrnoException) => error.code,
@@ -367,7 +367,7 @@ test('a_timeout_handler_may_end_or_terminate_the_connection_itself', async (t) =
 test('a_connection_terminated_by_another_timeout_handler_gets_no_timeout', async (t) => {
   const connections: Connection[] = []
   const calls: string[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     unix: freePath(t),
     idleTimeout: 150,
     socket: {
@@ -379,7 +379,7 @@ test('a_connection_terminated_by_another_timeout_handler_gets_no_timeout', async
       close: (connection) => void calls.push(`close ${connections.indexOf(connection)}`),
     },
   })
-  for (let count = 0; count < 3; count++) dial(t, server)
+  for (let count = 0; count < 3; count++) connectSocket(t, server)
   await until(() => calls.filter((it) => it.startsWith('close')).length === 3)
   t.is(calls.filter((it) => it.startsWith('timeout')).length, 1, calls.join(', '))
 })
@@ -389,7 +389,7 @@ test('a_connection_terminated_by_another_timeout_handler_gets_no_timeout', async
 test('a_connection_sets_its_own_timeout', async (t) => {
   const diary = new Diary()
   let opened = 0
-  const server = serving<string>(t, {
+  const server = testServer<string>(t, {
     data: 'patient',
     socket: {
       open(connection) {
@@ -399,9 +399,9 @@ test('a_connection_sets_its_own_timeout', async (t) => {
       close: ({ data }) => diary.note(`close ${data}`),
     },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => opened === 1)
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => opened === 2 && diary.entries.length === 2)
   t.deepEqual(diary.entries, ['timeout hasty', 'close hasty'])
   t.is(server.connections, 1)
@@ -413,11 +413,11 @@ for (const [first, then] of [
 ] as const) {
   test(`the_timeout_set_last_applies (${first}, then ${then})`, async (t) => {
     const diary = new Diary()
-    const server = serving(t, {
+    const server = testServer(t, {
       idleTimeout: first,
       socket: { ...diary.handlers, open: (connection) => void connection.timeout(then) },
     })
-    await dialled(t, server)
+    await connectedSocket(t, server)
     await until(() => diary.entries.includes('close'))
     t.deepEqual(diary.entries, ['timeout', 'close'])
     t.true(diary.timeOf('timeout') >= then - 1)
@@ -426,11 +426,11 @@ for (const [first, then] of [
 
 test('a_timeout_of_0_disables_it', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.timeout(0) },
   })
-  await dialled(t, server)
+  await connectedSocket(t, server)
   await until(() => server.connections === 1)
   await sleep(400)
   t.deepEqual(diary.entries, [])
@@ -439,9 +439,9 @@ test('a_timeout_of_0_disables_it', async (t) => {
 
 test('an_invalid_timeout_is_refused_and_the_old_one_stays', async (t) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { idleTimeout: 200, socket: { ...diary.handlers, open: opened.resolve } })
+  await connectedSocket(t, server)
   const connection = await opened.promise
   for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31])
     t.throws(() => connection.timeout(bad), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
@@ -453,12 +453,12 @@ test('an_invalid_timeout_is_refused_and_the_old_one_stays', async (t) => {
 
 test('a_timeout_set_on_a_closed_connection_does_nothing', async (t) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, { socket: { ...diary.handlers, open: opened.resolve } })
-  await dialled(t, server)
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, { socket: { ...diary.handlers, open: opened.resolve } })
+  await connectedSocket(t, server)
   const connection = await opened.promise
   connection.terminate()
-  await turn()
+  await nextTurn()
   connection.timeout(20)
   await sleep(300)
   t.deepEqual(diary.entries, ['close'])
@@ -468,11 +468,11 @@ test('a_timeout_set_on_a_closed_connection_does_nothing', async (t) => {
 
 test('a_paused_connection_with_unread_input_times_out', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.pause() },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   peer.send('unread')
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
@@ -480,12 +480,12 @@ test('a_paused_connection_with_unread_input_times_out', async (t) => {
 
 testWithin('data_delivered_after_resume_postpones_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const opened = resolvers<Connection>()
-  const server = serving(t, {
+  const opened = withResolvers<Connection>()
+  const server = testServer(t, {
     idleTimeout: idle,
     socket: { ...diary.handlers, open: (connection) => opened.resolve(connection.pause()) },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   peer.send('x')
   await sleep(idle / 3)
@@ -498,8 +498,8 @@ testWithin('data_delivered_after_resume_postpones_the_timeout', async (t, idle, 
 
 test('a_half_open_connection_times_out', async (t) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: 100, allowHalfOpen: true, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: 100, allowHalfOpen: true, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   peer.shutdown()
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['end', 'timeout', 'close'])
@@ -507,11 +507,11 @@ test('a_half_open_connection_times_out', async (t) => {
 
 test('an_ended_connection_times_out_if_the_peer_does_not_end', async (t) => {
   const diary = new Diary()
-  const server = serving(t, {
+  const server = testServer(t, {
     idleTimeout: 100,
     socket: { ...diary.handlers, open: (connection) => void connection.end() },
   })
-  const peer = await dialled(t, server)
+  const peer = await connectedSocket(t, server)
   await until(() => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['timeout', 'close'])
   t.is((await receiveToEnd(peer)).length, 0)
@@ -519,8 +519,8 @@ test('an_ended_connection_times_out_if_the_peer_does_not_end', async (t) => {
 
 testWithin('a_connection_that_closes_in_time_gets_no_timeout', async (t, idle, began) => {
   const diary = new Diary()
-  const server = serving(t, { idleTimeout: idle, socket: diary.handlers })
-  const peer = await dialled(t, server)
+  const server = testServer(t, { idleTimeout: idle, socket: diary.handlers })
+  const peer = await connectedSocket(t, server)
   await until(() => server.connections === 1 || diary.entries.length > 0)
   peer.close()
   await until(() => server.connections === 0)
@@ -619,10 +619,10 @@ test('truth 40: a_referenced_connection_keeps_the_process_alive_until_the_timeou
 })
 
 test('a_connection_in_a_given_multiplexer_times_out_too', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   const diary = new Diary()
-  const server = serving(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
-  const peer = dial(t, server)
+  const server = testServer(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
+  const peer = connectSocket(t, server)
   peer.send('x')
   await waitUntil(multiplexer, () => diary.entries.includes('close'))
   t.deepEqual(diary.entries, ['data x', 'timeout', 'close'])

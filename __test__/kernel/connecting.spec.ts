@@ -4,15 +4,15 @@ import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
 import { run } from '../support/fixture.js'
 import { sourceArguments } from '../support/runtime.js'
 import { abstractName } from '../support/unix.js'
-import { closing, listening, reach, resetting } from '../support/pair.js'
+import { addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
-import { straced } from '../support/strace.js'
+import { runUnderStrace } from '../support/strace.js'
 import { connectOutcome, until } from '../support/waiting.js'
 
-test('truth 18: a_socket_is_connected_when_it_is_writable_without_error_and_has_a_peer', async (t) => {
-  const listener = listening(t)
-  const socket = resetting(t, Socket.connect(reach(listener)))
+test('truth 18: connected_means_writable_without_error_and_with_a_peer_address', async (t) => {
+  const listener = testListener(t)
+  const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
   t.is(socket.state, 'connecting')
   using multiplexer = new Multiplexer(socket)
   const [event] = await multiplexer.wait(5000)
@@ -22,8 +22,8 @@ test('truth 18: a_socket_is_connected_when_it_is_writable_without_error_and_has_
   t.deepEqual(socket.remoteAddress, listener.address)
 })
 
-test('truth 18: a_path_that_is_not_there_is_no_connection_though_its_socket_reports_writable', async (t) => {
-  const socket = resetting(t, Socket.connect({ path: abstractName() }))
+test('truth 18: a_refused_unix_connect_is_closed_although_it_is_writable', async (t) => {
+  const socket = resetAtEnd(t, Socket.connect({ path: abstractName() }))
   t.is(socket.state, 'connecting')
   using multiplexer = new Multiplexer(socket)
   const [event] = await multiplexer.wait(5000)
@@ -32,7 +32,7 @@ test('truth 18: a_path_that_is_not_there_is_no_connection_though_its_socket_repo
   t.throws(() => socket.send('x'), { instanceOf: SocketError, code: 'ECONNREFUSED' })
 })
 
-testWith(['strace'], 'truth 19: a_connect_that_a_signal_interrupts_goes_on_and_is_not_called_again', async (t) => {
+testWith(['strace'], 'truth 19: an_interrupted_connect_continues_and_is_not_retried', async (t) => {
   const source = `
     import { Listener, Multiplexer, Socket } from 'm-socket'
     const listener = Listener.bind({ host: '127.0.0.1' })
@@ -54,19 +54,19 @@ testWith(['strace'], 'truth 19: a_connect_that_a_signal_interrupts_goes_on_and_i
   t.is(stderr.split('connect(').length - 1, 1)
 })
 
-test('truth 19: a_socket_that_failed_to_connect_is_thrown_away', async (t) => {
-  const listener = listening(t)
-  const place = reach(listener)
+test('truth 19: a_failed_connect_closes_its_descriptor', async (t) => {
+  const listener = testListener(t)
+  const address = addressOf(listener)
   listener.close()
-  const socket = resetting(t, Socket.connect(place))
+  const socket = resetAtEnd(t, Socket.connect(address))
   t.is(await connectOutcome(socket), 'closed')
   t.is(socket.fd, -1)
 })
 
-test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
+test('truth 20: a_full_unix_backlog_fails_with_EAGAIN', async (t) => {
   const path = abstractName()
-  const listener = closing(t, Listener.bind({ path, backlog: 1 }))
-  const sockets = Array.from({ length: 4 }, () => resetting(t, Socket.connect({ path })))
+  const listener = closeAtEnd(t, Listener.bind({ path, backlog: 1 }))
+  const sockets = Array.from({ length: 4 }, () => resetAtEnd(t, Socket.connect({ path })))
   const outcomes = await Promise.all(sockets.map(connectOutcome))
   t.deepEqual(outcomes.slice(0, 2), ['open', 'open'])
   t.is(outcomes[3], 'closed')
@@ -78,9 +78,9 @@ test('truth 20: a_full_unix_backlog_is_an_error_and_no_hang', async (t) => {
   t.truthy(listener.accept())
 })
 
-test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
+test('truth 21: a_self_connection_is_refused', async (t) => {
   const port = freePort()
-  const socket = resetting(
+  const socket = resetAtEnd(
     t,
     Socket.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port, reuseAddress: true }),
   )
@@ -95,34 +95,34 @@ test('truth 21: a_socket_that_connects_to_itself_is_refused', async (t) => {
 
 testWith(
   ['strace', 'python3'],
-  'truth 18: a_fresh_socket_is_neither_connected_nor_closed_and_truth_19_its_interrupted_connect_goes_on',
+  'truth 18: an_interrupted_connect_is_pending_until_it_completes (truth 19)',
   async (t) => {
-    // The injected EINTR keeps connect(2) from the kernel, so the socket is as fresh as can be: it reports OUT|HUP. What
-    // the kernel would do in the background, another process then does to the same open socket.
-    const { code, stdout, stderr, calls } = await straced(
+    // The injected EINTR keeps connect(2) from reaching the kernel, so the socket reports OUT|HUP as any new one does.
+    // Another process then connects the same open socket, as the kernel would in the background.
+    const { code, stdout, stderr, calls } = await runUnderStrace(
       t,
       `
     import { spawnSync } from 'node:child_process'
     import { Listener, Multiplexer, Socket } from 'm-socket'
     const listener = Listener.bind({ host: '127.0.0.1' })
     const { port } = listener.address
-    const said = []
+    const results = []
     const client = Socket.connect({ port })
     const multiplexer = new Multiplexer(client)
     const cpu = process.cpuUsage()
-    said.push((await multiplexer.wait(300)).length)
+    results.push((await multiplexer.wait(300)).length)
     const { user, system } = process.cpuUsage(cpu)
-    said.push(user + system < 150_000, client.state, client.remoteAddress === undefined, client.send('queued'))
+    results.push(user + system < 150_000, client.state, client.remoteAddress === undefined, client.send('queued'))
     const program = 'import socket; socket.socket(fileno=3).connect_ex(("127.0.0.1", ' + port + '))'
     const { status } = spawnSync('python3', ['-c', program], { stdio: ['ignore', 'ignore', 'inherit', client.fd] })
-    said.push(status)
+    results.push(status)
     while (client.queued > 0) await multiplexer.wait(50)
-    said.push(client.state, client.remoteAddress.port === port)
+    results.push(client.state, client.remoteAddress.port === port)
     const server = listener.accept()
     const into = Buffer.alloc(10)
     while (server.peek(into) !== 6) await new Promise((resolve) => setTimeout(resolve, 1))
-    said.push(into.toString('latin1', 0, 6))
-    console.log(JSON.stringify(said))
+    results.push(into.toString('latin1', 0, 6))
+    console.log(JSON.stringify(results))
     process.exit()`,
       'connect',
       'connect:error=EINTR:when=1',

@@ -8,15 +8,15 @@ import { Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { outcomeOf, start, startModule } from '../support/child.js'
 import { datagramDescriptor, descriptorFlags, isOpen, openDescriptors } from '../support/descriptors.js'
-import { connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { addressOf, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { straced } from '../support/strace.js'
+import { runUnderStrace } from '../support/strace.js'
 import { acceptNext, until } from '../support/waiting.js'
 
-test('truth 10: descriptors_are_close_on_exec_and_nonblocking_from_birth', async (t) => {
-  const listener = listening(t)
-  const client = resetting(t, Socket.connect(reach(listener)))
-  const server = resetting(t, await acceptNext(listener))
+test('truth 10: descriptors_are_created_close_on_exec_and_non_blocking', async (t) => {
+  const listener = testListener(t)
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
+  const server = resetAtEnd(t, await acceptNext(listener))
   using multiplexer = new Multiplexer(client)
   for (const { fd } of [listener, client, server])
     t.deepEqual(descriptorFlags(fd), { closeOnExec: true, nonBlocking: true })
@@ -30,19 +30,19 @@ test('truth 10: descriptors_are_close_on_exec_and_nonblocking_from_birth', async
   multiplexer.close()
 })
 
-test('truth 11: what_cannot_be_adopted_is_refused_and_left_open', (t) => {
+test('truth 11: adopting_an_unsuitable_descriptor_fails_and_leaves_it_open', (t) => {
   const file = openSync('/dev/null', 'r')
   t.teardown(() => closeSync(file))
   t.throws(() => Socket.adopt(file), { instanceOf: SocketError, code: 'ENOTSOCK' })
   t.true(isOpen(file))
   t.throws(() => Socket.adopt(999_999), { instanceOf: SocketError, code: 'EBADF' })
-  const listener = listening(t)
+  const listener = testListener(t)
   t.throws(() => Socket.adopt(listener.fd), { instanceOf: SocketError, code: 'EEXIST' })
   t.throws(() => Listener.bind({ fd: listener.fd }), { instanceOf: SocketError, code: 'EEXIST' })
   t.true(isOpen(listener.fd))
 })
 
-testWith(['strace'], 'truth 12: close_is_called_once_although_a_signal_interrupts_it', async (t) => {
+testWith(['strace'], 'truth 12: an_interrupted_close_is_not_retried', async (t) => {
   const child = startModule(
     t,
     `
@@ -72,7 +72,7 @@ testWith(['strace'], 'truth 12: close_is_called_once_although_a_signal_interrupt
   t.true(closes[0]!.includes('EINTR'), closes[0])
 })
 
-test('truth 13: a_peer_that_went_away_raises_no_signal', async (t) => {
+test('truth 13: sending_to_a_reset_connection_raises_no_SIGPIPE', async (t) => {
   const { client, server } = await connectedPair(t)
   let signals = 0
   const count = () => signals++
@@ -80,20 +80,20 @@ test('truth 13: a_peer_that_went_away_raises_no_signal', async (t) => {
   t.teardown(() => process.off('SIGPIPE', count))
   server.reset()
   await until(() => client.send('x') === 'closed')
-  const narrow = await narrowPair(t)
-  while (narrow.client.queued === 0) narrow.client.send(Buffer.alloc(4096))
-  narrow.server.reset()
-  await until(() => narrow.client.flush(), narrow.client)
+  const small = await smallBufferPair(t)
+  while (small.client.queued === 0) small.client.send(Buffer.alloc(4096))
+  small.server.reset()
+  await until(() => small.client.flush(), small.client)
   await new Promise((resolve) => setTimeout(resolve, 20))
   t.is(signals, 0)
 })
 
-/** Opens one of everything, sends by all ways there are, and closes all of it. */
-const USING_ALL = `
+/** Opens one object of each kind, sends in every way, and closes everything. */
+const USE_EVERYTHING = `
   import { once } from 'node:events'
   import { Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
-  for (const place of [{ host: '127.0.0.1' }, { host: '::1' }, { path: '\\0m-socket-truth-10-' + process.pid }]) {
-    const listener = Listener.bind(place)
+  for (const bound of [{ host: '127.0.0.1' }, { host: '::1' }, { path: '\\0m-socket-truth-10-' + process.pid }]) {
+    const listener = Listener.bind(bound)
     const { address, port, path } = listener.address
     const to = path === undefined ? { host: address, port } : { path }
     const multiplexer = new Multiplexer()
@@ -104,7 +104,6 @@ const USING_ALL = `
     client.send('x')
     client.send([Buffer.from('x'), Buffer.from('y')])
     while (server.queued === 0) server.send(new Uint8Array(65536))
-    const end = server.queued
     const into = new Uint8Array(65536)
     multiplexer.add(server)
     while (server.queued > 0) { client.receive(into); multiplexer.poll() }
@@ -117,25 +116,25 @@ const USING_ALL = `
     listener.close()
   }`
 
-testWith(['strace'], 'truth 10: no_descriptor_is_made_without_its_flags_not_even_for_a_moment', async (t) => {
-  const { code, stderr, calls } = await straced(
+testWith(['strace'], 'truth 10: every_call_that_creates_a_descriptor_sets_its_flags', async (t) => {
+  const { code, stderr, calls } = await runUnderStrace(
     t,
-    USING_ALL,
+    USE_EVERYTHING,
     'socket,accept,accept4,epoll_create,epoll_create1,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl',
   )
   t.is(code, 0, stderr)
-  const made = (name: string): string[] => calls.filter((call) => call.startsWith(`${name}(`))
-  t.is(made('socket').length, 6)
-  t.is(made('accept4').filter((call) => !call.includes('EAGAIN')).length, 3)
-  for (const call of [...made('socket'), ...made('accept4')])
+  const callsOf = (name: string): string[] => calls.filter((call) => call.startsWith(`${name}(`))
+  t.is(callsOf('socket').length, 6)
+  t.is(callsOf('accept4').filter((call) => !call.includes('EAGAIN')).length, 3)
+  for (const call of [...callsOf('socket'), ...callsOf('accept4')])
     t.regex(call, /SOCK_CLOEXEC\|SOCK_NONBLOCK|SOCK_NONBLOCK\|SOCK_CLOEXEC/)
-  t.true(made('epoll_create1').length >= 5, 'three of ours, that of the streams, and those of Node')
-  for (const call of made('epoll_create1')) t.true(call.includes('EPOLL_CLOEXEC'), call)
-  t.deepEqual(['accept', 'epoll_create', 'pipe', 'eventfd', 'dup'].flatMap(made), [])
+  t.true(callsOf('epoll_create1').length >= 5, 'three multiplexers, the shared poller, and those of Node')
+  for (const call of callsOf('epoll_create1')) t.true(call.includes('EPOLL_CLOEXEC'), call)
+  t.deepEqual(['accept', 'epoll_create', 'pipe', 'eventfd', 'dup'].flatMap(callsOf), [])
 })
 
-testWith(['strace'], 'truth 13: every_send_forbids_the_signal', async (t) => {
-  const { code, stderr, calls } = await straced(t, USING_ALL, 'sendto,sendmsg,sendmmsg,sendfile,splice')
+testWith(['strace'], 'truth 13: every_send_passes_MSG_NOSIGNAL', async (t) => {
+  const { code, stderr, calls } = await runUnderStrace(t, USE_EVERYTHING, 'sendto,sendmsg,sendmmsg,sendfile,splice')
   t.is(code, 0, stderr)
   const sends = calls.filter((call) => /^(sendto|sendmsg|sendmmsg)\(/.test(call))
   t.true(sends.length >= 12)
@@ -149,7 +148,7 @@ testWith(['strace'], 'truth 13: every_send_forbids_the_signal', async (t) => {
   )
 })
 
-test('truth 11: a_datagram_socket_is_refused_and_stays_open', async (t) => {
+test('truth 11: adopting_a_datagram_socket_fails_and_leaves_it_open', async (t) => {
   const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1')
   t.teardown(() => socket.close())
   await once(socket, 'listening')
@@ -162,7 +161,7 @@ test('truth 11: a_datagram_socket_is_refused_and_stays_open', async (t) => {
   t.is(String((await received)[0]), 'still works')
 })
 
-/** Writes until nothing can be written any more. */
+/** Sends until the socket is closed. */
 async function sendUntilClosed(socket: Socket): Promise<void> {
   await until(() => socket.send('x') === 'closed')
 }
@@ -182,12 +181,12 @@ for (const [way, send] of Object.entries({
     clearInterval(writer)
   },
 })) {
-  test.serial(`truth 13: a_broken_pipe_raises_no_signal (${way})`, async (t) => {
+  test.serial(`truth 13: a_broken_pipe_raises_no_SIGPIPE (${way})`, async (t) => {
     let signals = 0
     const count = (): void => void signals++
     process.on('SIGPIPE', count)
     t.teardown(() => process.off('SIGPIPE', count))
-    // On a Unix socket whose peer is gone the first send fails with EPIPE; TCP says ECONNRESET before that.
+    // On a Unix socket whose peer has closed the first send fails with EPIPE; on TCP it fails with ECONNRESET first.
     const { client, server } = await connectedPair(t, 'unix')
     server.close()
     await send(t, client)

@@ -4,13 +4,13 @@ import test, { type ExecutionContext } from 'ava'
 import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketError, listen, toDuplex } from 'm-socket'
 
 import { startModule } from '../support/child.js'
-import { crowd } from '../support/unix-pairs.js'
-import { turn } from '../support/timing.js'
-import { FAMILIES, closing, connectedPair, listening, reach, resetting } from '../support/pair.js'
+import { unixPairs } from '../support/unix-pairs.js'
+import { nextTurn } from '../support/timing.js'
+import { FAMILIES, addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { said, saidOf, targetsOf } from '../support/event-flags.js'
-import { EPOLL_WAIT, straced, timeoutOf } from '../support/strace.js'
-import { connectOutcome, until, waitUntil } from '../support/waiting.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
+import { EPOLL_WAIT, runUnderStrace, timeoutOf } from '../support/strace.js'
+import { acceptNext, connectOutcome, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
 
@@ -19,7 +19,7 @@ const WAITS: Record<string, (multiplexer: Multiplexer, timeout: number) => Event
   waitSync: (multiplexer, timeout) => multiplexer.waitSync(timeout),
 }
 
-/** Receives once, into more room than there is data; what came, in words. */
+/** Receives once into a buffer larger than the data; returns the data, `nothing`, `end` or the error's code. */
 function receiveOnce(socket: Socket): string {
   try {
     const into = Buffer.alloc(100)
@@ -31,7 +31,7 @@ function receiveOnce(socket: Socket): string {
   }
 }
 
-/** Receives once for each event, until nothing more is told. */
+/** Receives once per event until no more events are reported. */
 async function receiveOncePerEvent(multiplexer: Multiplexer, socket: Socket): Promise<string[]> {
   const received: string[] = []
   let patience = PATIENCE
@@ -40,7 +40,7 @@ async function receiveOncePerEvent(multiplexer: Multiplexer, socket: Socket): Pr
     if (!event) return received
     if (event.target !== socket || !event.readable) continue
     received.push(receiveOnce(socket))
-    // After the last word of a connection silence is what is waited for.
+    // No event is expected after the end or an error: wait only briefly.
     if (received.at(-1)!.startsWith('E') || received.at(-1) === 'end') patience = 50
     if (received.length > 10) return received
   }
@@ -48,23 +48,23 @@ async function receiveOncePerEvent(multiplexer: Multiplexer, socket: Socket): Pr
 
 for (const family of FAMILIES) {
   for (const [name, wait] of Object.entries(WAITS)) {
-    test(`truth 1: a_partial_read_is_told_again_without_new_data_and_an_exactly_filling_one_is_not (${family}, ${name})`, async (t) => {
+    test(`truth 1: unread_data_is_reported_until_it_is_drained (${family}, ${name})`, async (t) => {
       const { client, server } = await connectedPair(t, family)
-      const multiplexer = closing(t, new Multiplexer())
+      const multiplexer = closeAtEnd(t, new Multiplexer())
       multiplexer.add(server, 'r')
       client.send('abcdef')
       t.deepEqual(targetsOf(await wait(multiplexer, PATIENCE)), [server])
       t.is(server.receive(new Uint8Array(2)), 2)
-      t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable')
-      t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable', 'also when nothing at all was read')
+      t.is(flagsFor(server, await wait(multiplexer, PATIENCE)), 'readable')
+      t.is(flagsFor(server, await wait(multiplexer, PATIENCE)), 'readable', 'also when nothing was read')
       t.is(
         server.receive(new Uint8Array(4)),
         4,
-        'the array is full, and so the read alone does not tell whether more waits',
+        'the array is full, so the read alone does not show whether more data is unread',
       )
       t.deepEqual(await wait(multiplexer, 30), [])
       client.send('g')
-      t.is(saidOf(server, await wait(multiplexer, PATIENCE)), 'readable')
+      t.is(flagsFor(server, await wait(multiplexer, PATIENCE)), 'readable')
     })
   }
 
@@ -72,21 +72,21 @@ for (const family of FAMILIES) {
     ['a fin', 'end', (client) => client.shutdown()],
     ['both fins', 'end', (client, server) => (server.shutdown(), client.shutdown())],
     ['a close', 'end', (client) => client.close()],
-    // A Unix socket knows no RST: its peer reads the end.
+    // Unix sockets have no RST: the peer reads the end.
     ['a reset', family === 'unix' ? 'end' : 'ECONNRESET', (client) => client.reset()],
   ]
 
   for (const [name, last, end] of ENDS) {
-    test(`truth 2: data_and_${name.replaceAll(' ', '_')}_in_one_edge_deliver_both (${family})`, async (t) => {
+    test(`truth 2: data_and_${name.replaceAll(' ', '_')}_in_one_edge_are_both_delivered (${family})`, async (t) => {
       const { client, server } = await connectedPair(t, family)
-      const multiplexer = closing(t, new Multiplexer())
+      const multiplexer = closeAtEnd(t, new Multiplexer())
       multiplexer.add(server, 'r')
       client.send('abc')
       end(client, server)
       t.deepEqual(await receiveOncePerEvent(multiplexer, server), ['abc', last])
     })
 
-    test(`truth 2: data_and_${name.replaceAll(' ', '_')}_in_one_edge_deliver_both_to_a_stream (${family})`, async (t) => {
+    test(`truth 2: data_and_${name.replaceAll(' ', '_')}_in_one_edge_are_both_delivered_to_a_stream (${family})`, async (t) => {
       const { client, server } = await connectedPair(t, family)
       client.send('abc')
       end(client, server)
@@ -113,152 +113,146 @@ function startHose(t: ExecutionContext, listener: Listener): void {
     t,
     `
     import { connect } from 'node:net'
-    const water = Buffer.alloc(1 << 20)
-    const hose = connect(${JSON.stringify({ ...reach(listener) })})
-    const pour = () => { while (hose.write(water)); }
-    hose.on('connect', pour).on('drain', pour).on('error', () => {})`,
+    const chunk = Buffer.alloc(1 << 20)
+    const hose = connect(${JSON.stringify({ ...addressOf(listener) })})
+    const fill = () => { while (hose.write(chunk)); }
+    hose.on('connect', fill).on('drain', fill).on('error', () => {})`,
   )
 }
 
-/** The value below which 99 of 100 lie. */
+/** The 99th percentile. */
 function p99(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.99) - 1]!
 }
 
-test('truth 3: a_fire_hose_and_99_pingers_get_their_turns', async (t) => {
-  const listener = listening(t)
+test('truth 3: a_fire_hose_does_not_delay_99_pingers', async (t) => {
+  const listener = testListener(t)
   startHose(t, listener)
-  const multiplexer = closing(t, new Multiplexer())
-  const hose = await firstOf(listener)
-  resetting(t, hose)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
+  const hose = await acceptNext(listener)
+  resetAtEnd(t, hose)
   await until(() => hose.peek(new Uint8Array(1)) === 1)
   multiplexer.add(hose, 'r')
-  const pairs = crowd(t, PINGERS)
+  const pairs = unixPairs(t, PINGERS)
   for (const { server } of pairs) multiplexer.add(server, 'r')
 
   const into = Buffer.alloc(65536)
   const waits: number[] = []
-  let poured = 0
+  let hoseBytes = 0
   for (let round = 0; round < ROUNDS; round++) {
     const awaited = new Map(pairs.map(({ client, server }) => [server, client]))
     for (const client of awaited.values()) client.send('ping')
     for (let wait = 1; awaited.size > 0 && wait < 100; wait++) {
       for (const { target } of await multiplexer.wait(PATIENCE)) {
         const count = (target as Socket).receive(into)
-        if (target === hose) poured += count ?? 0
+        if (target === hose) hoseBytes += count ?? 0
         else if (awaited.delete(target as Socket)) waits.push(wait)
       }
     }
   }
   t.is(waits.length, PINGERS * ROUNDS)
-  t.is(p99(waits), 1, 'who has news is told of at the very next wait, whatever the hose has')
-  t.true(poured > 0)
+  t.is(p99(waits), 1, 'each ping is reported by the very next wait')
+  t.true(hoseBytes > 0)
 })
 
-test('truth 3: a_stream_that_is_a_fire_hose_leaves_99_others_their_turns', async (t) => {
-  const listener = listening(t)
+test('truth 3: a_fire_hose_stream_does_not_starve_99_others', async (t) => {
+  const listener = testListener(t)
   startHose(t, listener)
-  const hose = toDuplex(await firstOf(listener))
+  const hose = toDuplex(await acceptNext(listener))
   t.teardown(() => hose.destroy())
-  let poured = 0
-  hose.on('data', (chunk: Buffer) => (poured += chunk.length))
-  await until(() => poured > 0)
-  const pairs = crowd(t, PINGERS).map(({ client, server }) => [toDuplex(client), toDuplex(server)] as const)
+  let hoseBytes = 0
+  hose.on('data', (chunk: Buffer) => (hoseBytes += chunk.length))
+  await until(() => hoseBytes > 0)
+  const pairs = unixPairs(t, PINGERS).map(({ client, server }) => [toDuplex(client), toDuplex(server)] as const)
   for (const [, server] of pairs) server.pipe(server)
   t.teardown(() => pairs.flat().map((duplex) => duplex.destroy()))
 
   const costs: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    const before = poured
+    const before = hoseBytes
     await Promise.all(
       pairs.map(async ([client]) => {
         client.write('ping')
         await once(client, 'data')
-        costs.push(poured - before)
+        costs.push(hoseBytes - before)
       }),
     )
   }
   t.is(costs.length, PINGERS * ROUNDS)
-  t.true(poured > 0)
-  // A turn of the stream is 16 times 64 KiB; an echo among a hundred takes a few turns there and back.
-  t.true(p99(costs) <= 16 * 65536 * 8, `${p99(costs)} bytes went by before an echo`)
+  t.true(hoseBytes > 0)
+  // A stream reads up to 16 times 64 KiB per turn; an echo among a hundred takes a few turns each way.
+  t.true(p99(costs) <= 16 * 65536 * 8, `${p99(costs)} bytes of the hose before an echo`)
 })
 
-const CROWD = 300
+const CONNECTIONS = 300
 
-test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (handlers)', async (t) => {
+test('truth 3: a_connection_flood_is_accepted_over_several_turns (handlers)', async (t) => {
   let opened = 0
-  const server = listen({ hostname: '127.0.0.1', backlog: CROWD, socket: { open: () => void opened++ } })
+  const server = listen({ hostname: '127.0.0.1', backlog: CONNECTIONS, socket: { open: () => void opened++ } })
   t.teardown(() => server.stop(true))
   await flood(t, { port: server.port! })
   const steps = await openedPerTurn(() => opened)
-  t.is(opened, CROWD)
-  // A turn of Node's loop is up to 4 looks of 64 connections.
+  t.is(opened, CONNECTIONS)
+  // One turn of Node's loop polls up to 4 times and accepts up to 64 connections each time.
   t.true(Math.max(...steps) <= 256, `${steps}`)
 })
 
-test('truth 3: connections_that_come_in_a_flood_leave_others_their_turns (iteration)', async (t) => {
-  const listener = listening(t, 'IPv4', { backlog: CROWD })
-  await flood(t, reach(listener) as { port: number })
+test('truth 3: a_connection_flood_is_accepted_over_several_turns (iteration)', async (t) => {
+  const listener = testListener(t, 'IPv4', { backlog: CONNECTIONS })
+  await flood(t, addressOf(listener) as { port: number })
   let opened = 0
   void (async () => {
     for await (const socket of listener) {
-      resetting(t, socket)
+      resetAtEnd(t, socket)
       opened++
     }
   })()
   const steps = await openedPerTurn(() => opened)
-  t.is(opened, CROWD)
+  t.is(opened, CONNECTIONS)
   t.true(Math.max(...steps) <= 128, `${steps}`)
 })
 
-/** Opens connections that wait to be accepted. All of it is synchronous, so that nobody is accepted meanwhile. */
+/** Opens connections that wait in the backlog; synchronously, so that none is accepted meanwhile. */
 async function flood(t: ExecutionContext, to: { port: number }): Promise<void> {
-  for (let count = 0; count < CROWD; count++) resetting(t, Socket.connect(to))
+  for (let count = 0; count < CONNECTIONS; count++) resetAtEnd(t, Socket.connect(to))
 }
 
-/** How many were opened in each turn of Node's loop, until all were. */
+/** The number of connections opened in each turn of Node's loop, until all are open. */
 async function openedPerTurn(opened: () => number): Promise<number[]> {
   const steps: number[] = []
-  for (let turns = 0; turns < 10_000 && opened() < CROWD; turns++) {
+  for (let turns = 0; turns < 10_000 && opened() < CONNECTIONS; turns++) {
     const before = opened()
-    await turn()
+    await nextTurn()
     if (opened() > before) steps.push(opened() - before)
   }
   return steps
 }
 
-async function firstOf(listener: Listener): Promise<Socket> {
-  let accepted: Socket | null = null
-  await until(() => (accepted = listener.accept()) !== null, listener)
-  return accepted!
-}
-
 // The ready list and the kernel
 
 for (const [name, wait] of Object.entries(WAITS)) {
-  test(`truth 4: who_becomes_ready_does_not_wait_behind_who_always_is (${name})`, async (t) => {
+  test(`truth 4: an_always_ready_socket_does_not_delay_others (${name})`, async (t) => {
     const always = await connectedPair(t)
     const later = await connectedPair(t)
-    const multiplexer = closing(t, new Multiplexer())
+    const multiplexer = closeAtEnd(t, new Multiplexer())
     multiplexer.add(always.server, 'r')
     multiplexer.add(later.server, 'r')
     always.client.send('never read')
     await until(() => always.server.peek(new Uint8Array(1)) === 1)
     for (let round = 0; round < 20; round++) {
-      t.is(saidOf(always.server, await wait(multiplexer, PATIENCE)), 'readable', 'and the wait does not sleep')
+      t.is(flagsFor(always.server, await wait(multiplexer, PATIENCE)), 'readable', 'without sleeping')
       later.client.send('x')
       await until(() => later.server.peek(new Uint8Array(1)) === 1)
       const events = await wait(multiplexer, PATIENCE)
-      t.is(saidOf(always.server, events), 'readable')
-      t.is(saidOf(later.server, events), 'readable')
+      t.is(flagsFor(always.server, events), 'readable')
+      t.is(flagsFor(later.server, events), 'readable')
       t.is(later.server.receive(new Uint8Array(10)), 1)
     }
   })
 }
 
 testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is_not_empty', async (t) => {
-  const { code, stderr, calls } = await straced(
+  const { code, stderr, calls } = await runUnderStrace(
     t,
     `
     import { Listener, Multiplexer, Socket } from 'm-socket'
@@ -277,8 +271,8 @@ testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is
   )
   t.is(code, 0, stderr)
   const timeouts = calls.flatMap(timeoutOf)
-  // The first wait has nothing on its list yet; the last one sleeps, since who was drained is on it no more.
-  // It sleeps by slices of 250 ms.
+  // At the first wait the ready list is still empty. The last wait sleeps, because the drained socket is no longer on
+  // the list; it sleeps in slices of 250 ms.
   t.deepEqual(
     timeouts.slice(1, 10).filter((timeout) => timeout !== 0),
     [],
@@ -297,32 +291,33 @@ testWith(['strace'], 'truth 4: epoll_wait_does_not_sleep_while_the_ready_list_is
 const MORE_THAN_A_BATCH = 2500
 
 for (const mode of ['edge', 'level', 'oneshot'] as const) {
-  test.serial(`truth 5: of_more_ready_descriptors_than_a_batch_holds_nobody_is_missed (${mode})`, async (t) => {
-    const pairs = crowd(t, MORE_THAN_A_BATCH)
-    const multiplexer = closing(t, new Multiplexer())
+  test.serial(`truth 5: more_ready_sockets_than_a_batch_holds_are_all_reported (${mode})`, async (t) => {
+    const pairs = unixPairs(t, MORE_THAN_A_BATCH)
+    const multiplexer = closeAtEnd(t, new Multiplexer())
     for (const { client, server } of pairs) {
       client.send('x')
       multiplexer.add(server, 'r', mode)
     }
-    const told = new Map<unknown, number>()
-    // Each wait names a thousand more and tells the list's first thousand: twice the batches at most.
-    for (let wait = 0; wait < 6 && told.size < MORE_THAN_A_BATCH; wait++) {
+    const reported = new Map<unknown, number>()
+    // Each wait gets a thousand more events from the kernel and reports the first thousand of the ready list, so all
+    // are reported within twice as many waits as batches are full.
+    for (let wait = 0; wait < 6 && reported.size < MORE_THAN_A_BATCH; wait++) {
       const events = multiplexer.poll()
       t.true(events.length <= 1000)
       for (const event of events) {
-        t.is(said(event), 'readable')
-        told.set(event.target, (told.get(event.target) ?? 0) + 1)
+        t.is(flagsOf(event), 'readable')
+        reported.set(event.target, (reported.get(event.target) ?? 0) + 1)
       }
     }
-    t.is(told.size, MORE_THAN_A_BATCH)
+    t.is(reported.size, MORE_THAN_A_BATCH)
     if (mode === 'oneshot') t.deepEqual(multiplexer.poll(), [])
-    else t.is(targetsOf(multiplexer.poll()).length, 1000, 'who was not read from is told of again')
+    else t.is(targetsOf(multiplexer.poll()).length, 1000, 'unread sockets are reported again')
   })
 }
 
-test.serial('truth 5: of_more_ready_descriptors_than_a_batch_holds_nobody_is_told_of_who_was_drained', async (t) => {
-  const pairs = crowd(t, MORE_THAN_A_BATCH)
-  const multiplexer = closing(t, new Multiplexer())
+test.serial('truth 5: drained_sockets_of_full_batches_are_not_reported_again', async (t) => {
+  const pairs = unixPairs(t, MORE_THAN_A_BATCH)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const { client, server } of pairs) {
     client.send('x')
     multiplexer.add(server, 'r')
@@ -335,11 +330,11 @@ test.serial('truth 5: of_more_ready_descriptors_than_a_batch_holds_nobody_is_tol
   t.is(received, MORE_THAN_A_BATCH)
 })
 
-test('truth 5: connections_of_all_kinds_make_themselves_heard_in_one_crowd', async (t) => {
-  const listener = listening(t, 'IPv4', { backlog: 2000 })
+test('truth 5: a_listener_and_1100_connecting_sockets_are_all_reported', async (t) => {
+  const listener = testListener(t, 'IPv4', { backlog: 2000 })
   const { port } = listener.address as InetAddress
-  const clients = Array.from({ length: 1100 }, () => resetting(t, Socket.connect({ port })))
-  const multiplexer = closing(t, new Multiplexer(...clients))
+  const clients = Array.from({ length: 1100 }, () => resetAtEnd(t, Socket.connect({ port })))
+  const multiplexer = closeAtEnd(t, new Multiplexer(...clients))
   multiplexer.add(listener, 'r')
   const open = new Set<unknown>()
   const servers: Socket[] = []
@@ -352,10 +347,10 @@ test('truth 5: connections_of_all_kinds_make_themselves_heard_in_one_crowd', asy
           if (writable) open.add(target)
           continue
         }
-        for (let socket = listener.accept(); socket; socket = listener.accept()) servers.push(resetting(t, socket))
+        for (let socket = listener.accept(); socket; socket = listener.accept()) servers.push(resetAtEnd(t, socket))
       }
     },
   )
-  t.is(await connectOutcome(resetting(t, Socket.connect({ port }))), 'open')
+  t.is(await connectOutcome(resetAtEnd(t, Socket.connect({ port }))), 'open')
   t.is(servers.length, clients.length)
 })

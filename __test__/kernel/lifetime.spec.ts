@@ -8,15 +8,15 @@ import * as native from 'm-socket/native'
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
 import { detach, growable, resizable } from '../support/memory.js'
-import { connectedPair, listening, reach, resetting } from '../support/pair.js'
-import { said, saidOf } from '../support/event-flags.js'
+import { addressOf, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { acceptNext, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
 
-// A worker's end
+// Terminated workers
 
-test.serial('truth 37: workers_terminated_in_mid_traffic_leave_no_crash_and_no_descriptor', async (t) => {
+test.serial('truth 37: workers_terminated_during_traffic_neither_crash_nor_leak', async (t) => {
   const { code, signal, stdout, stderr } = await runFixture(t, 'terminate-workers.ts', 20)
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
@@ -29,10 +29,10 @@ test.serial('truth 37: workers_terminated_in_mid_traffic_leave_no_crash_and_no_d
   t.is(after.length, before.length, after.join(' '))
 })
 
-// What is forgotten
+// Garbage collection
 
-/** For a process of its own, with `gc`: collects all garbage and lets finalizers run. */
-const COLLECTING = `
+/** The start of a module for a process with `gc`; `collect` collects garbage and lets finalizers run. */
+const COLLECT = `
   import { closeSync, openSync, readlinkSync } from 'node:fs'
   import { Listener, Multiplexer, Socket } from 'm-socket'
   const collect = async () => {
@@ -46,27 +46,27 @@ const COLLECTING = `
   process.on('warning', ({ name, message, detail }) => warnings.push({ name, message, detail }))
 `
 
-async function runCollecting(
+async function runWithGc(
   t: ExecutionContext,
   source: string,
   env: Record<string, string> = {},
 ): Promise<Record<string, unknown>> {
   const options = { nodeArguments: ['--expose-gc'], env: { ...process.env, ...env } }
-  const { code, stdout, stderr } = await runModule(t, COLLECTING + source, options)
+  const { code, stdout, stderr } = await runModule(t, COLLECT + source, options)
   t.is(code, 0, stderr)
   return JSON.parse(stdout) as Record<string, unknown>
 }
 
-test('truth 38: what_is_forgotten_is_closed_once_although_its_number_is_given_away_again', async (t) => {
-  const found = await runCollecting(
+test('truth 38: a_collected_listener_is_closed_exactly_once', async (t) => {
+  const found = await runWithGc(
     t,
     `
-    const forget = () => Listener.bind({ host: '127.0.0.1' }).fd
-    const fd = forget()
+    const openAndDrop = () => Listener.bind({ host: '127.0.0.1' }).fd
+    const fd = openAndDrop()
     const before = link(fd)
     await collect()
     const after = link(fd)
-    // The numbers that are free go to files, which a second close would hit.
+    // Files take the free descriptor numbers: a second close(2) would close one of them.
     const files = Array.from({ length: 20 }, () => openSync('/dev/zero'))
     await collect()
     console.log(JSON.stringify({ before, after, files: files.map(link), warnings }))`,
@@ -75,19 +75,19 @@ test('truth 38: what_is_forgotten_is_closed_once_although_its_number_is_given_aw
   t.not(found['after'], found['before'])
   t.deepEqual(new Set(found['files'] as string[]), new Set(['/dev/zero']))
   const [warning, ...others] = found['warnings'] as { name: string; message: string; detail: string }[]
-  t.deepEqual(others, [], 'it is told of once')
+  t.deepEqual(others, [], 'one warning')
   t.is(warning!.name, 'SocketLeakWarning')
   t.regex(warning!.message, /^A Listener was garbage-collected while open/)
   t.regex(warning!.detail, /NODE_DEBUG=m-socket/)
 })
 
-test('truth 38: asked_for_the_warning_tells_where_the_socket_was_opened', async (t) => {
-  const { warnings } = await runCollecting(
+test('truth 38: with_NODE_DEBUG_the_leak_warning_shows_where_the_socket_was_opened', async (t) => {
+  const { warnings } = await runWithGc(
     t,
     `
     const listener = Listener.bind({ host: '127.0.0.1' })
-    function openAndForget() { Socket.connect({ port: listener.address.port }) }
-    openAndForget()
+    function openAndDrop() { Socket.connect({ port: listener.address.port }) }
+    openAndDrop()
     await collect()
     listener.close()
     console.log(JSON.stringify({ warnings }))`,
@@ -96,11 +96,11 @@ test('truth 38: asked_for_the_warning_tells_where_the_socket_was_opened', async 
   const [warning, ...others] = warnings as { message: string; detail: string }[]
   t.deepEqual(others, [])
   t.regex(warning!.message, /^A Socket /)
-  t.regex(warning!.detail, /^Error: opened here\n[^]* openAndForget /)
+  t.regex(warning!.detail, /^Error: opened here\n[^]* openAndDrop /)
 })
 
-test('truth 38: what_is_closed_is_not_warned_of_when_it_is_forgotten', async (t) => {
-  const { warnings, left } = await runCollecting(
+test('truth 38: closed_objects_are_collected_without_a_warning', async (t) => {
+  const { warnings, left } = await runWithGc(
     t,
     `
     function openAndClose() {
@@ -116,26 +116,26 @@ test('truth 38: what_is_closed_is_not_warned_of_when_it_is_forgotten', async (t)
     }
     const { fds, links } = openAndClose()
     await collect()
-    // Deno may have taken the numbers for something of its own.
+    // Deno may have reused the numbers.
     console.log(JSON.stringify({ warnings, left: fds.map(link).filter((it) => links.includes(it)) }))`,
   )
   t.deepEqual(warnings, [])
   t.deepEqual(left, [])
 })
 
-test('truth 38: a_finalizer_does_not_wait_for_a_socket_that_lingers', async (t) => {
-  const found = await runCollecting(
+test('truth 38: a_finalizer_does_not_wait_for_SO_LINGER', async (t) => {
+  const found = await runWithGc(
     t,
     `
     const listener = Listener.bind({ host: '127.0.0.1', receiveBufferSize: 4096 })
-    function fillAndForget() {
+    function fillAndDrop() {
       const client = Socket.connect({ port: listener.address.port, linger: 600_000 })
       while (client.state === 'connecting');
-      // The kernel takes more than the peer's window, so that close(2) has something to wait for.
+      // The kernel accepts more than the peer's window, so close(2) would have to wait.
       const status = client.send(new Uint8Array(100_000))
       return { status, socket: link(client.fd), fd: client.fd }
     }
-    const { status, socket, fd } = fillAndForget()
+    const { status, socket, fd } = fillAndDrop()
     const server = listener.accept()
     await collect()
     const closed = link(fd) !== socket
@@ -149,10 +149,10 @@ test('truth 38: a_finalizer_does_not_wait_for_a_socket_that_lingers', async (t) 
   t.deepEqual(found, { status: 'sent', closed: true, received: 100_000, warnings: 1 })
 })
 
-// Handlers that misbehave
+// Misbehaving handlers
 
-test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', async (t) => {
-  const listener = listening(t)
+test('truth 39: handlers_that_throw_close_or_add_leave_the_batch_intact', async (t) => {
+  const listener = testListener(t)
   const pairs = await Promise.all(Array.from({ length: 6 }, () => connectedPair(t)))
   const servers = pairs.map(({ server }) => server)
   using multiplexer = new Multiplexer()
@@ -163,8 +163,8 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
   }
   const events = [...(await multiplexer.wait(PATIENCE))]
   t.is(events.length, servers.length)
-  const newcomer = Socket.connect(reach(listener))
-  resetting(t, newcomer)
+  const newcomer = Socket.connect(addressOf(listener))
+  resetAtEnd(t, newcomer)
   const [, second, third, fourth, fifth] = servers as [Socket, Socket, Socket, Socket, Socket, Socket]
   const handled: string[] = []
 
@@ -195,7 +195,7 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
     [
       servers[5],
       (event) => {
-        handled.push(said(event))
+        handled.push(flagsOf(event))
         t.is(servers[5]!.receive(new Uint8Array(2)), 1)
       },
     ],
@@ -210,7 +210,7 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
   }
   t.deepEqual(handled, ['closes others and adds one', 'closes itself', 'throws', 'readable'])
   t.deepEqual(
-    [fourth, fifth].map((target) => saidOf(target, events)),
+    [fourth, fifth].map((target) => flagsFor(target, events)),
     ['', ''],
   )
 
@@ -218,17 +218,17 @@ test('truth 39: whatever_one_event_leads_to_the_rest_of_the_batch_is_intact', as
   await waitUntil(
     multiplexer,
     () => next.includes(newcomer),
-    (told) => next.push(...told.map(({ target }) => target)),
+    (batch) => next.push(...targetsOf(batch)),
   )
   const again = [...servers, newcomer].filter((target) => next.includes(target))
   t.deepEqual(
     again.map((target) => servers.indexOf(target)),
     [0, 2, -1],
-    'who has read nothing is told of again, who was closed is not',
+    'unread sockets are reported again, closed ones are not',
   )
 })
 
-test('truth 39: a_stream_that_throws_or_destroys_itself_or_others_leaves_the_rest_of_the_batch_intact', async (t) => {
+test('truth 39: streams_that_throw_or_destroy_each_other_leave_the_batch_intact', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
@@ -240,7 +240,7 @@ test('truth 39: a_stream_that_throws_or_destroys_itself_or_others_leaves_the_res
       const client = Socket.connect(listener.address)
       return { client, stream: toDuplex(listener.accept()) }
     })
-    const told = []
+    const received = []
     const acts = [
       () => { throw new Error('thrown by a reader') },
       () => pairs[1].stream.destroy(),
@@ -249,60 +249,62 @@ test('truth 39: a_stream_that_throws_or_destroys_itself_or_others_leaves_the_res
       () => {
         const client = Socket.connect(listener.address)
         const stream = toDuplex(listener.accept())
-        stream.once('data', () => { told.push('the new one'); stream.destroy(); client.close() })
+        stream.once('data', () => { received.push('the new one'); stream.destroy(); client.close() })
         client.send('x')
       },
       () => {},
     ]
-    pairs.forEach(({ stream }, index) => stream.on('data', () => { told.push(index); acts[index]() }))
-    // All of them at once, so that their news is one batch.
+    pairs.forEach(({ stream }, index) => stream.on('data', () => { received.push(index); acts[index]() }))
+    // All at once, so that their events come in one batch.
     setTimeout(() => { for (const { client } of pairs) client.send('x') }, 20)
-    while (!told.includes('the new one') || !told.includes(5)) await new Promise((resolve) => setTimeout(resolve, 5))
+    while (!received.includes('the new one') || !received.includes(5)) await new Promise((resolve) => setTimeout(resolve, 5))
     for (const { client, stream } of pairs) { client.close(); stream.destroy() }
     listener.close()
-    console.log(JSON.stringify({ told, caught, destroyed: pairs.map(({ stream }) => stream.destroyed) }))`,
+    console.log(JSON.stringify({ received, caught, destroyed: pairs.map(({ stream }) => stream.destroyed) }))`,
   )
   t.is(code, 0, stderr)
-  const { told, caught } = JSON.parse(stdout) as { told: unknown[]; caught: string[] }
-  t.deepEqual(told, [0, 1, 2, 4, 5, 'the new one'])
+  const { received, caught } = JSON.parse(stdout) as { received: unknown[]; caught: string[] }
+  t.deepEqual(received, [0, 1, 2, 4, 5, 'the new one'])
   t.deepEqual(caught, ['thrown by a reader'])
 })
 
-// What holds the process
+// What keeps the process alive
 
-const HOLDING: [string, string][] = [
+const KEEP_ALIVE: [string, string][] = [
   ['a_pending_wait', 'void watching().wait()'],
   ['a_pending_wait_with_a_timeout', 'void watching().wait(1e9)'],
   ['a_pending_wait_that_is_referenced_again', 'void watching().unref().wait(); setTimeout(() => plex.ref(), 0)'],
   ['an_iteration_of_a_multiplexer', 'void (async () => { for await (const _ of watching()); })()'],
   ['queued_output_of_an_unreferenced_multiplexer', 'void watching().unref().wait(); fill()'],
-  ['queued_output_in_a_multiplexer_that_nobody_waits_for', 'watching(); fill()'],
+  ['queued_output_in_a_multiplexer_without_a_wait', 'watching(); fill()'],
   ['queued_output_in_no_multiplexer', 'fill()'],
   ['queued_output_behind_a_close', 'fill(); client.close()'],
-  ['queued_output_that_left_its_multiplexer', 'watching(); fill(); plex.remove(client)'],
-  ['queued_output_whose_multiplexer_was_closed', 'watching(); fill(); plex.close()'],
+  ['queued_output_of_a_removed_socket', 'watching(); fill(); plex.remove(client)'],
+  ['queued_output_of_a_closed_multiplexer', 'watching(); fill(); plex.close()'],
 ]
 
-const FREEING: [string, string][] = [
+const LET_EXIT: [string, string][] = [
   ['an_open_socket', ''],
-  ['a_multiplexer_that_nobody_waits_for', 'watching()'],
+  ['a_multiplexer_without_a_wait', 'watching()'],
   ['an_unreferenced_wait', 'void watching().unref().wait()'],
   ['an_unreferenced_wait_with_a_timeout', 'void watching().unref().wait(1e9)'],
   ['a_pending_wait_that_is_unreferenced_later', 'void watching().wait(1e9); setTimeout(() => plex.unref(), 20)'],
   [
-    'an_unreferenced_iteration_with_news_all_the_time',
+    'an_unreferenced_iteration_with_continuous_events',
     `
     watching().modify(client, 'w', 'level')
     void (async () => { for await (const _ of plex.unref()); })()`,
   ],
-  ['a_wait_that_was_answered', `watching().modify(client, 'w'); await plex.wait()`],
+  ['a_resolved_wait', `watching().modify(client, 'w'); await plex.wait()`],
   ['a_wait_that_timed_out', 'await watching().wait(20)'],
-  ['a_wait_whose_multiplexer_was_closed', 'void watching().wait(); setTimeout(() => plex.close(), 20)'],
-  ['a_queue_that_is_empty_again', 'client.send(Buffer.alloc(1)); if (!client.flush()) throw new Error()'],
+  ['a_wait_of_a_closed_multiplexer', 'void watching().wait(); setTimeout(() => plex.close(), 20)'],
+  ['a_queue_that_was_emptied', 'client.send(Buffer.alloc(1)); if (!client.flush()) throw new Error()'],
 ]
 
-/** A process that has a client, kept for as long as it lives; it says when it has done what it is given to do. */
-function startHolding(t: ExecutionContext, to: object, source: string): ReturnType<typeof startModule> {
+/**
+ * Starts a process that has a client socket, never garbage-collected, and runs `source`; it prints `done` after 50 ms.
+ */
+function startClient(t: ExecutionContext, to: object, source: string): ReturnType<typeof startModule> {
   return startModule(
     t,
     `
@@ -317,43 +319,43 @@ function startHolding(t: ExecutionContext, to: object, source: string): ReturnTy
   )
 }
 
-for (const [what, source] of HOLDING) {
-  test(`truth 40: the_process_is_held_by_${what}`, async (t) => {
-    const listener = listening(t)
-    const child = startHolding(t, reach(listener), source)
-    const server = resetting(t, await acceptNext(listener))
+for (const [what, source] of KEEP_ALIVE) {
+  test(`truth 40: ${what}_keeps_the_process_alive`, async (t) => {
+    const listener = testListener(t)
+    const child = startClient(t, addressOf(listener), source)
+    const server = resetAtEnd(t, await acceptNext(listener))
     await once(child.stdout!, 'data')
     await sleep(300)
     t.is(child.exitCode, null)
     if (!source.includes('fill()')) return
     const ended = once(child, 'exit')
-    // When all of the queue has gone out, nothing holds it any more; the end is that of the process.
+    // Once the queue is sent nothing keeps the process alive; the end that the server reads comes from its exit.
     t.true((await receiveToEnd(server)).length >= 65536)
     t.deepEqual(await ended, [0, null])
   })
 }
 
-for (const [what, source] of FREEING) {
-  test(`truth 40: the_process_is_not_held_by_${what}`, async (t) => {
-    const listener = listening(t)
-    const child = startHolding(t, reach(listener), source)
+for (const [what, source] of LET_EXIT) {
+  test(`truth 40: ${what}_lets_the_process_exit`, async (t) => {
+    const listener = testListener(t)
+    const child = startClient(t, addressOf(listener), source)
     const ended = outcomeOf(child)
-    resetting(t, await acceptNext(listener))
-    const outcome = await Promise.race([ended, sleep(PATIENCE, 'is held', { ref: false })])
+    resetAtEnd(t, await acceptNext(listener))
+    const outcome = await Promise.race([ended, sleep(PATIENCE, 'still running', { ref: false })])
     t.like(outcome, { code: 0, signal: null, stderr: '', stdout: 'done\n' })
   })
 }
 
-// Memory that changes
+// Memory that changes during use
 
-/** What can be changed in the way that is named. */
+/** An array that can be changed in the given way. */
 function bytes(way: string, size: number): Uint8Array {
   return new Uint8Array(way === 'shrunk' ? resizable(size, size) : new ArrayBuffer(size)).fill(0x61)
 }
 
 const TEXT = 'abcdefghijklmnopqrstuvwxyz'
 
-test('truth 41: an_array_that_lost_its_memory_is_neither_read_nor_written', async (t) => {
+test('truth 41: a_detached_or_out_of_bounds_array_is_neither_read_nor_written', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send(TEXT)
   await nextEvent(server, 'r')
@@ -368,10 +370,10 @@ test('truth 41: an_array_that_lost_its_memory_is_neither_read_nor_written', asyn
     t.is(server.send([into, into]), 'sent')
   }
   t.is(server.bytesSent, 0)
-  t.is((await receiveExactly(server, TEXT.length)).toString(), TEXT, 'nothing was lost by trying')
+  t.is((await receiveExactly(server, TEXT.length)).toString(), TEXT, 'no data was lost')
 })
 
-test('truth 41: an_array_that_follows_its_memory_is_used_as_long_as_it_is_now', async (t) => {
+test('truth 41: a_length_tracking_array_is_used_at_its_current_length', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send(TEXT)
   await nextEvent(server, 'r')
@@ -386,10 +388,10 @@ test('truth 41: an_array_that_follows_its_memory_is_used_as_long_as_it_is_now', 
   t.throws(() => server.receive(into), { code: 'ERR_OUT_OF_RANGE' })
   memory.resize(64)
   t.is(text(server.receive(into)), 'opqrstuvwxyz')
-  t.deepEqual(into.subarray(12), new Uint8Array(52), 'what was not received into is as it was')
+  t.deepEqual(into.subarray(12), new Uint8Array(52), 'the bytes after the data are unchanged')
 })
 
-test('truth 41: shared_memory_that_grows_is_used_as_long_as_it_is_now', async (t) => {
+test('truth 41: a_growable_shared_array_is_used_at_its_current_length', async (t) => {
   const { client, server } = await connectedPair(t)
   const shared = growable(4)
   const array = new Uint8Array(shared)
@@ -408,7 +410,7 @@ for (const [way, change] of Object.entries({
   detached: (array: Uint8Array) => detach(array),
   shrunk: (array: Uint8Array) => (array.buffer as ReturnType<typeof resizable>).resize(0),
 })) {
-  test(`truth 41: what_was_queued_is_a_copy_whatever_becomes_of_the_array (${way})`, async (t) => {
+  test(`truth 41: queued_data_is_a_copy_of_the_array (${way})`, async (t) => {
     const { client, server } = await connectedPair(t)
     const size = 16 << 20
     const data = bytes(way, size)
@@ -418,7 +420,7 @@ for (const [way, change] of Object.entries({
     t.true(received.every((value) => value === 0x61))
   })
 
-  test(`truth 41: an_array_of_pieces_may_change_them_while_it_is_read (${way})`, async (t) => {
+  test(`truth 41: pieces_may_change_while_their_array_is_read (${way})`, async (t) => {
     const { client, server } = await connectedPair(t)
     const size = 1 << 16
     const first = bytes(way, size)
@@ -431,14 +433,14 @@ for (const [way, change] of Object.entries({
     })
     t.is(client.send(pieces), 'sent')
     const expected = way === 'overwritten' ? size + 1 : 1
-    t.is(client.bytesSent, expected, 'a piece is as long as it is when all of them are known')
+    t.is(client.bytesSent, expected, 'lengths are taken after all pieces are read')
     const received = await receiveExactly(server, expected)
     t.is(received.at(-1), 'z'.charCodeAt(0))
     t.true(received.subarray(0, -1).every((value) => value === 0xee))
   })
 }
 
-test('truth 41: what_is_no_honest_array_of_pieces_is_refused_and_nothing_of_it_is_sent', async (t) => {
+test('truth 41: a_misbehaving_array_of_pieces_throws_and_nothing_is_sent', async (t) => {
   const { client } = await connectedPair(t)
   const piece = Buffer.from('x')
   const throwing = Object.defineProperty([piece, piece], 1, {
@@ -461,7 +463,7 @@ test('truth 41: what_is_no_honest_array_of_pieces_is_refused_and_nothing_of_it_i
   t.is(client.bytesSent, 0)
 })
 
-test('truth 41: the_raw_calls_take_what_has_no_memory_for_empty', async (t) => {
+test('truth 41: native_calls_treat_a_detached_array_as_empty', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer(server)
   client.send(TEXT)
@@ -477,7 +479,7 @@ test('truth 41: the_raw_calls_take_what_has_no_memory_for_empty', async (t) => {
   const room = new Uint8Array(17).fill(0xee)
   t.is(native.wait(plex, 0, room), 1)
   t.is(room[16], 0xee)
-  t.is(native.wait(plex, 0, room, room), -(2 ** 31), 'two arrays that share bytes')
+  t.is(native.wait(plex, 0, room, room), -(2 ** 31), 'the two arrays overlap')
   t.is(native.receive(handle, gone), 0)
   t.is(native.send(handle, gone), 0)
   t.true(native.getOption(handle, 1, 3, gone) <= 0)

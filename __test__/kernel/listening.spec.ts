@@ -2,36 +2,36 @@ import test from 'ava'
 import { Multiplexer, Socket } from 'm-socket'
 
 import { run } from '../support/fixture.js'
-import { listening, reach, resetting } from '../support/pair.js'
+import { addressOf, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
-import { straced } from '../support/strace.js'
+import { runUnderStrace } from '../support/strace.js'
 
 const ROOT = new URL('../..', import.meta.url)
 
-test('truth 14: a_listener_is_reported_until_nobody_waits', async (t) => {
-  const listener = listening(t)
+test('truth 14: a_listener_is_reported_until_its_backlog_is_empty', async (t) => {
+  const listener = testListener(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(listener, 'r', 'edge')
-  for (let index = 0; index < 3; index++) resetting(t, Socket.connect(reach(listener)))
+  for (let index = 0; index < 3; index++) resetAtEnd(t, Socket.connect(addressOf(listener)))
   for (let index = 0; index < 3; index++) {
     t.is((await multiplexer.wait(5000)).length, 1)
     const accepted = listener.accept()
     t.truthy(accepted)
-    resetting(t, accepted!)
+    resetAtEnd(t, accepted!)
   }
   t.deepEqual(multiplexer.poll(), [])
   t.is(listener.accept(), null)
 })
 
-const ACCEPTING = `
+const ACCEPT_ONE = `
   import { Listener, Multiplexer, Socket } from 'm-socket'
   const listener = Listener.bind({ host: '127.0.0.1' })
   const client = Socket.connect({ host: '127.0.0.1', port: listener.address.port })
   const multiplexer = new Multiplexer(listener)
   await multiplexer.wait(5000)
   const accepted = listener.accept()
-  console.log(accepted === null ? 'nobody' : 'accepted')
+  console.log(accepted === null ? 'none' : 'accepted')
   process.exit()`
 
 for (const error of [
@@ -47,20 +47,20 @@ for (const error of [
   'ENETUNREACH',
   'EPERM',
 ]) {
-  testWith(['strace'], `truth 15: an_error_of_one_connection_is_skipped (${error})`, async (t) => {
-    const node = [process.execPath, ...sourceArguments(ACCEPTING)]
+  testWith(['strace'], `truth 15: accept_skips_errors_of_single_connections (${error})`, async (t) => {
+    const node = [process.execPath, ...sourceArguments(ACCEPT_ONE)]
     const inject = `inject=accept4:error=${error}:when=1..2`
     const { code, stdout, stderr } = await run(t, 'strace', ['-f', '-e', 'trace=accept4', '-e', inject, ...node], {
       cwd: ROOT,
     })
     t.is(code, 0, stderr)
     t.is(stdout, 'accepted\n')
-    t.is(stderr.split('(INJECTED)').length - 1, 2, 'both errors were met')
+    t.is(stderr.split('(INJECTED)').length - 1, 2, 'both errors were injected')
   })
 }
 
-/** Runs out of descriptors while connections wait; gives them back after a while, and accepts the rest. */
-const EXHAUSTED = (wait: string) => `
+/** Uses up all descriptors while connections wait, frees them after 500 ms, and accepts the connections. */
+const EXHAUST = (wait: string) => `
   import { Listener, Multiplexer, Socket } from 'm-socket'
   import { closeSync, openSync } from 'node:fs'
   const listener = Listener.bind({ host: '127.0.0.1' })
@@ -93,7 +93,7 @@ for (const [how, wait] of [
     const { code, stdout, stderr } = await run(
       t,
       'sh',
-      ['-c', command, process.execPath, ...sourceArguments(EXHAUSTED(wait))],
+      ['-c', command, process.execPath, ...sourceArguments(EXHAUST(wait))],
       { cwd: ROOT },
     )
     t.is(code, 0, stderr)
@@ -111,8 +111,8 @@ for (const [how, wait] of [
 }
 
 for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
-  testWith(['strace'], `truth 15: an_exhausted_listener_throws_and_is_told_of_again (${error})`, async (t) => {
-    const { code, stdout, stderr } = await straced(
+  testWith(['strace'], `truth 15: an_exhausted_listener_throws_and_backs_off (${error})`, async (t) => {
+    const { code, stdout, stderr } = await runUnderStrace(
       t,
       `
       import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
@@ -120,28 +120,28 @@ for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
       const client = Socket.connect({ port: listener.address.port })
       const multiplexer = new Multiplexer()
       multiplexer.add(listener, 'r')
-      const said = []
-      const look = (events) => {
+      const results = []
+      const acceptFrom = (events) => {
         for (const { target } of events) {
-          try { said.push(target.accept() === null ? 'nobody' : 'accepted') }
-          catch (error) { said.push(error instanceof SocketError && error.syscall + ' ' + error.code) }
+          try { results.push(target.accept() === null ? 'none' : 'accepted') }
+          catch (error) { results.push(error instanceof SocketError && error.syscall + ' ' + error.code) }
         }
       }
-      const told = await multiplexer.wait()
+      const first = await multiplexer.wait()
       const began = performance.now()
-      look(told)
-      // It rests for 100 ms: the connection still waits, and no edge will tell of it.
+      acceptFrom(first)
+      // The back-off lasts 100 ms. The connection still waits, but the kernel sends no new edge for it.
       const early = multiplexer.poll()
-      said.push(early.length === 0 || performance.now() - began >= 100 ? 'rests' : 'is told too soon')
-      look(await multiplexer.wait())
-      look(multiplexer.waitSync())
-      console.log(said.join(', '))
+      results.push(early.length === 0 || performance.now() - began >= 100 ? 'backs off' : 'is reported too soon')
+      acceptFrom(await multiplexer.wait())
+      acceptFrom(multiplexer.waitSync())
+      console.log(results.join(', '))
       process.exit()`,
       'accept4',
       `accept4:error=${error}:when=1..2`,
     )
     t.is(code, 0, stderr)
-    t.is(stdout, `accept4 ${error}, rests, accept4 ${error}, accepted\n`)
+    t.is(stdout, `accept4 ${error}, backs off, accept4 ${error}, accepted\n`)
   })
 }
 
@@ -157,16 +157,16 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
       for await (const socket of listener) if (++accepted === clients.length) return
     })()
     try { for (;;) taken.push(openSync('/dev/null')) } catch {}
-    // Who was accepted before is still on the way to the loop.
+    // A connection that was accepted before may still be on its way to the loop's body.
     await new Promise((resolve) => setImmediate(resolve))
     const early = accepted
     const cpu = process.cpuUsage()
     await new Promise((resolve) => setTimeout(resolve, 2000))
     const { user, system } = process.cpuUsage(cpu)
-    const held = accepted
+    const during = accepted
     for (const fd of taken) closeSync(fd)
     await done
-    console.log(JSON.stringify({ late: held - early, accepted, cpu: (user + system) / 1000 }))
+    console.log(JSON.stringify({ late: during - early, accepted, cpu: (user + system) / 1000 }))
     process.exit()`
   const command = `ulimit -n 64; exec "$0" "$@"`
   const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
@@ -174,13 +174,13 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
   })
   t.is(code, 0, stderr)
   const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
-  t.is(late, 0, 'nobody can be accepted meanwhile')
+  t.is(late, 0, 'no connection can be accepted without a descriptor')
   t.is(accepted, 4)
-  t.true(cpu < 1000, `${cpu} ms of work in 2000`)
+  t.true(cpu < 1000, `${cpu} ms of CPU time in 2000 ms`)
 })
 
-testWith(['strace'], 'truth 15: an_exhausted_listener_that_is_rearmed_rests_all_the_same', async (t) => {
-  const { code, stdout, stderr, calls } = await straced(
+testWith(['strace'], 'truth 15: rearming_a_oneshot_listener_does_not_end_its_back_off', async (t) => {
+  const { code, stdout, stderr, calls } = await runUnderStrace(
     t,
     `
     import { Listener, Multiplexer, Socket } from 'm-socket'

@@ -5,14 +5,22 @@ import test, { type ExecutionContext } from 'ava'
 import { type InetAddress, type Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { asleepDuring } from '../support/timing.js'
-import { FAMILIES, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { assertIdle } from '../support/timing.js'
+import {
+  FAMILIES,
+  addressOf,
+  connectedPair,
+  fillSendQueue,
+  resetAtEnd,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { inherited, runPython } from '../support/python.js'
-import { saidOf } from '../support/event-flags.js'
+import { flagsFor } from '../support/event-flags.js'
 import { acceptNext, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
-test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
+test('truth 22: sending_works_after_the_peers_fin', async (t) => {
   const { client, server } = await connectedPair(t)
   client.shutdown('write')
   using multiplexer = new Multiplexer(server)
@@ -29,20 +37,20 @@ test('truth 22: after_the_peers_fin_the_socket_still_writes', async (t) => {
 
 for (const mode of ['edge', 'level'] as const) {
   test(`truth 22: a_full_send_buffer_after_the_peers_fin_does_not_spin (${mode})`, async (t) => {
-    const { client, server } = await narrowPair(t)
+    const { client, server } = await smallBufferPair(t)
     client.shutdown('write')
     await until(() => server.receive(Buffer.alloc(8)) === 0, server)
-    fill(server)
+    fillSendQueue(server)
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'rw', mode)
     let reports = 0
     const end = performance.now() + 200
     while (performance.now() < end) reports += (await multiplexer.wait(20)).length
-    t.true(reports <= 2, `${reports} reports of nothing`)
+    t.true(reports <= 2, `${reports} events`)
   })
 }
 
-test('truth 22: both_fins_are_a_hang_up', async (t) => {
+test('truth 22: fins_in_both_directions_report_hangup', async (t) => {
   const { client, server } = await connectedPair(t)
   client.shutdown('write')
   server.shutdown('write')
@@ -54,7 +62,7 @@ test('truth 22: both_fins_are_a_hang_up', async (t) => {
 })
 
 for (const interest of ['r', 'w', 'rw'] as const) {
-  test(`truth 23: a_reset_comes_unasked_and_after_the_data (${interest})`, async (t) => {
+  test(`truth 23: a_reset_is_reported_for_any_interest_and_read_after_the_data (${interest})`, async (t) => {
     const { client, server } = await connectedPair(t)
     client.send('last words')
     await until(() => server.peek(Buffer.alloc(16)) === 10, server)
@@ -76,7 +84,7 @@ for (const interest of ['r', 'w', 'rw'] as const) {
   })
 }
 
-test('truth 23: a_send_that_meets_the_reset_first_costs_the_reader_nothing', async (t) => {
+test('truth 23: a_send_that_fails_by_a_reset_loses_no_unread_data', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send('last words')
   await until(() => server.peek(Buffer.alloc(16)) === 10, server)
@@ -87,7 +95,7 @@ test('truth 23: a_send_that_meets_the_reset_first_costs_the_reader_nothing', asy
   t.throws(() => server.receive(buffer), { instanceOf: SocketError, code: 'ECONNRESET' })
 })
 
-test('truth 24: would_block_after_an_event_is_a_value', async (t) => {
+test('truth 24: receive_returns_null_when_it_would_block_after_an_event', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send('x')
   using multiplexer = new Multiplexer(server)
@@ -96,7 +104,7 @@ test('truth 24: would_block_after_an_event_is_a_value', async (t) => {
   t.is(server.state, 'open')
 })
 
-test('truth 25: modify_with_unread_data_reports_it_anew', async (t) => {
+test('truth 25: modify_reports_unread_data', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'w')
@@ -124,21 +132,21 @@ for (const family of FAMILIES) {
   })
 }
 
-test('truth 26: queued_output_goes_out_though_a_oneshot_is_spent', async (t) => {
-  const { client, server } = await narrowPair(t)
+test('truth 26: queued_output_is_sent_after_a_oneshot_has_fired', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r', 'oneshot')
   client.send('x')
   t.is((await multiplexer.wait(5000)).length, 1)
-  const sent = fill(server)
+  const sent = fillSendQueue(server)
   const received = receiveExactly(client, sent)
   await waitUntil(multiplexer, () => server.queued === 0)
   t.is((await received).length, sent)
 })
 
 for (const mode of ['edge', 'level', 'oneshot'] as const) {
-  testWith(['python3'], `truth 27: an_urgent_byte_neither_spins_nor_hides_what_follows (${mode})`, async (t) => {
-    const listener = listening(t)
+  testWith(['python3'], `truth 27: an_urgent_byte_neither_spins_nor_hides_later_data (${mode})`, async (t) => {
+    const listener = testListener(t)
     const { port } = listener.address as { port: number }
     const peer = start(
       t,
@@ -153,7 +161,7 @@ print('sent', flush=True); sys.stdin.readline(); s.close()`,
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     )
-    const server = resetting(t, await acceptNext(listener))
+    const server = resetAtEnd(t, await acceptNext(listener))
     await once(peer.stdout!, 'data')
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r', mode)
@@ -173,13 +181,13 @@ print('sent', flush=True); sys.stdin.readline(); s.close()`,
       },
     )
     t.true(waits < 10, `${waits} reports`)
-    t.is((await multiplexer.wait(50)).length, 0, 'and then there is nothing to report')
+    t.is((await multiplexer.wait(50)).length, 0, 'nothing more is reported')
     peer.stdin!.write('\n')
   })
 }
 
-test('truth 28: what_comes_after_a_local_shutdown_for_reading_is_discarded', async (t) => {
-  const { client, server } = await narrowPair(t)
+test('truth 28: data_after_a_local_shutdown_read_is_discarded', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer(server)
   server.shutdown('read')
   t.is(server.receive(Buffer.alloc(8)), 0)
@@ -191,12 +199,12 @@ test('truth 28: what_comes_after_a_local_shutdown_for_reading_is_discarded', asy
   for (let turn = 0; turn < 5; turn++) reports += (await multiplexer.wait(10)).filter(({ readable }) => readable).length
   t.is(reports, 0)
   t.is(server.receive(Buffer.alloc(8)), 0)
-  t.is(server.send('we still talk'), 'sent')
-  t.is((await receiveExactly(client, 13)).toString(), 'we still talk')
+  t.is(server.send('still sending'), 'sent')
+  t.is((await receiveExactly(client, 13)).toString(), 'still sending')
 })
 
-test('truth 28: nobody_has_to_watch_for_it_to_be_discarded', async (t) => {
-  const { client, server } = await narrowPair(t)
+test('truth 28: data_after_a_local_shutdown_read_is_discarded_without_a_multiplexer', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   server.shutdown('read')
   client.sendQueueLimit = 1_000_000
   client.send(Buffer.alloc(1_000_000))
@@ -205,7 +213,7 @@ test('truth 28: nobody_has_to_watch_for_it_to_be_discarded', async (t) => {
   t.is((await receiveToEnd(client)).length, 0)
 })
 
-test('truth 23: a_stream_that_nobody_reads_keeps_what_came_before_the_reset', async (t) => {
+test('truth 23: an_unread_stream_keeps_data_that_came_before_a_reset', async (t) => {
   const { client, server } = await connectedPair(t)
   const stream = toDuplex(server)
   client.send('last words')
@@ -218,136 +226,136 @@ test('truth 23: a_stream_that_nobody_reads_keeps_what_came_before_the_reset', as
   t.is(error.code, 'ECONNRESET')
 })
 
-test('truth 22: what_the_kernel_says_of_each_end_is_told_as_such', async (t) => {
+test('truth 22: the_peers_fin_and_a_hangup_are_separate_flags', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.shutdown()
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded', 'no hang-up')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded', 'no hangup')
   multiplexer.modify(server, 'rw')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable writable readEnded', 'and it can still be written to')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable writable readEnded', 'still writable')
   server.shutdown()
   await until(() => server.info().state === 'closed')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded hangup')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded hangup')
 })
 
 for (const interest of ['r', 'w', 'rw'] as const) {
-  test.serial(`truth 22: waiting_for_a_peer_that_has_ended_and_reads_nothing_is_sleep (${interest})`, async (t) => {
-    const { client, server } = await narrowPair(t)
+  test.serial(`truth 22: waiting_with_a_full_send_buffer_after_the_peers_fin_uses_no_cpu (${interest})`, async (t) => {
+    const { client, server } = await smallBufferPair(t)
     client.shutdown()
     await until(() => server.receive(new Uint8Array(1)) === 0, server)
-    fill(server)
+    fillSendQueue(server)
     for (const mode of ['edge', 'level', 'oneshot'] as const) {
       using multiplexer = new Multiplexer()
       multiplexer.add(server, interest, mode)
-      t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [], mode)
+      t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [], mode)
     }
   })
 }
 
-test('truth 23: a_spent_oneshot_learns_of_the_reset_when_it_is_rearmed_or_read', async (t) => {
+test('truth 23: a_fired_oneshot_reports_a_reset_when_it_is_rearmed', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r', 'oneshot')
   client.send('last words')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
   client.reset()
   await until(() => server.info().state === 'closed')
   t.deepEqual(await multiplexer.wait(30), [])
   multiplexer.modify(server, 'r', 'oneshot')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable readEnded hangup error')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded hangup error')
   const into = Buffer.alloc(100)
   t.is(server.receive(into), 10)
   t.throws(() => server.receive(into), { code: 'ECONNRESET' })
 })
 
-// Another process has the same open socket, and takes what our event is about.
+// Another process shares the open socket and takes the data or the connection that our event reported.
 
-testWith(['python3'], 'truth 24: data_that_somebody_else_takes_after_the_event_would_block', async (t) => {
+testWith(['python3'], 'truth 24: receive_would_block_after_another_process_took_the_data', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.send('stolen')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
   t.is(runPython(`import socket; print(${inherited()}.recv(100).decode(), end='')`, server.fd), 'stolen')
   t.is(server.receive(new Uint8Array(1)), null)
   t.deepEqual(await multiplexer.wait(30), [])
   client.send('x')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
 })
 
-testWith(['python3'], 'truth 24: data_that_somebody_else_takes_before_the_event_is_not_told_of_forever', async (t) => {
+testWith(['python3'], 'truth 24: data_that_another_process_took_is_not_reported_again', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.send('stolen')
-  t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
   runPython(`import socket; ${inherited()}.recv(100)`, server.fd)
-  t.deepEqual(await multiplexer.wait(30), [], 'what was told is asked for again before it is repeated')
+  t.deepEqual(await multiplexer.wait(30), [], 'readiness is verified by poll(2) before it is reported again')
 })
 
-testWith(['python3'], 'truth 24: a_connection_that_somebody_else_accepts_after_the_event_would_block', async (t) => {
-  const listener = listening(t)
+testWith(['python3'], 'truth 24: accept_returns_null_after_another_process_accepts_the_connection', async (t) => {
+  const listener = testListener(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(listener, 'r')
-  resetting(t, Socket.connect(reach(listener)))
-  t.is(saidOf(listener, await multiplexer.wait(5000)), 'readable')
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
+  t.is(flagsFor(listener, await multiplexer.wait(5000)), 'readable')
   runPython(`import socket; ${inherited()}.accept()`, listener.fd)
   t.is(listener.accept(), null)
   t.deepEqual(await multiplexer.wait(30), [])
 })
 
-test('truth 24: a_batch_may_tell_of_what_an_earlier_event_of_it_has_used_up', async (t) => {
+test('truth 24: an_event_keeps_its_flags_after_its_data_was_read', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   client.send('x')
   const [event] = await multiplexer.wait(5000)
   t.is(server.receive(new Uint8Array(10)), 1)
-  t.true(event!.readable, 'it is a hint, and stands')
+  t.true(event!.readable, 'the flag is a hint and stays set')
   t.is(server.receive(new Uint8Array(10)), null)
 })
 
 for (const mode of ['edge', 'level', 'oneshot'] as const) {
-  test(`truth 25: unread_data_is_told_of_again_after_each_modify (${mode})`, async (t) => {
+  test(`truth 25: each_modify_reports_unread_data_again (${mode})`, async (t) => {
     const { client, server } = await connectedPair(t)
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r', mode)
     client.send('x')
-    t.is(saidOf(server, await multiplexer.wait(5000)), 'readable')
+    t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable')
     for (let pause = 0; pause < 3; pause++) {
       multiplexer.modify(server, 'w', 'edge')
-      for (let wait = 0; wait < 3; wait++) t.not(saidOf(server, await multiplexer.wait(20)), 'readable', 'paused')
+      for (let wait = 0; wait < 3; wait++) t.not(flagsFor(server, await multiplexer.wait(20)), 'readable', 'paused')
       multiplexer.modify(server, 'r', mode)
-      t.is(saidOf(server, await multiplexer.wait(5000)), 'readable', 'resumed')
+      t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable', 'resumed')
     }
   })
 }
 
-testWith(['python3'], 'truth 27: an_urgent_byte_alone_is_no_news_and_costs_nothing', async (t) => {
-  const listener = listening(t)
-  const { server, peer } = await urgently(t, listener, `peer.send(b'!', socket.MSG_OOB)`)
+testWith(['python3'], 'truth 27: an_urgent_byte_alone_is_not_reported_and_uses_no_cpu', async (t) => {
+  const listener = testListener(t)
+  const { server, peer } = await acceptUrgentPeer(t, listener, `peer.send(b'!', socket.MSG_OOB)`)
   for (const mode of ['edge', 'level'] as const) {
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r', mode)
-    t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [], mode)
+    t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [], mode)
     t.is(server.receive(new Uint8Array(10)), null)
   }
   peer.stdin!.end()
   t.is((await receiveToEnd(server)).length, 0)
 })
 
-// Of two urgent bytes the kernel knows the later: the earlier one is data again.
+// The kernel keeps only the later one of two urgent bytes; the earlier one becomes normal data.
 for (const [oobInline, expected] of [
   [false, 'abc!defghi'],
   [true, 'abc!def?ghi'],
 ] as const) {
   testWith(
     ['python3'],
-    `truth 27: nothing_between_urgent_bytes_is_lost_to_reads_that_stop_at_their_marks (${oobInline ? 'in line' : 'out of band'})`,
+    `truth 27: reads_that_stop_at_urgent_marks_lose_no_data (${oobInline ? 'in line' : 'out of band'})`,
     async (t) => {
-      const listener = listening(t, 'IPv4', { oobInline })
-      const { server, peer } = await urgently(
+      const listener = testListener(t, 'IPv4', { oobInline })
+      const { server, peer } = await acceptUrgentPeer(
         t,
         listener,
         `
@@ -360,8 +368,8 @@ peer.send(b'ghi')`,
   )
 }
 
-/** A connection from a program that does something urgent, says so, and ends when its input does. */
-async function urgently(
+/** Accepts a connection from a Python program that runs `source`, prints `done`, and ends with its standard input. */
+async function acceptUrgentPeer(
   t: ExecutionContext,
   listener: Listener,
   source: string,
@@ -381,21 +389,21 @@ sys.stdin.read()`,
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   await once(peer.stdout!, 'data')
   return { server, peer }
 }
 
-test.serial('truth 28: what_is_discarded_is_no_news_and_costs_nothing', async (t) => {
+test.serial('truth 28: discarded_data_is_not_reported_and_uses_no_cpu', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r', 'level')
   server.shutdown('read')
   t.true(server.readEnded)
   client.send('too late')
-  t.deepEqual(await asleepDuring(t, () => multiplexer.wait(300)), [])
+  t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [])
   t.is(server.receive(new Uint8Array(10)), 0)
   client.reset()
   await until(() => server.info().state === 'closed')
-  t.regex(saidOf(server, await multiplexer.wait(5000)) ?? '', /error/)
+  t.regex(flagsFor(server, await multiplexer.wait(5000)) ?? '', /error/)
 })

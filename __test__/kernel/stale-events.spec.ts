@@ -6,17 +6,17 @@ import test, { type ExecutionContext } from 'ava'
 import { type Event, Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
 import * as native from 'm-socket/native'
 
-import { crowd } from '../support/unix-pairs.js'
-import { multiplexerAndDescriptor, watchedBy } from '../support/epoll.js'
-import { turn } from '../support/timing.js'
-import { openNumbered, playUntilNumbered } from '../support/descriptor-reuse.js'
-import { closing, connectedPair, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import { unixPairs } from '../support/unix-pairs.js'
+import { multiplexerAndDescriptor, registeredIn } from '../support/epoll.js'
+import { nextTurn } from '../support/timing.js'
+import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
+import { addressOf, closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { start } from '../support/child.js'
-import { saidOf, targetsOf } from '../support/event-flags.js'
+import { flagsFor, targetsOf } from '../support/event-flags.js'
 import { freePath, temporaryDirectory } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
-/** Waits until one batch holds the news of all targets. */
+/** Waits until one batch has an event of every target. */
 async function batchOf(multiplexer: Multiplexer, targets: readonly Socket[]): Promise<Event[]> {
   for (;;) {
     const events = await multiplexer.wait(5000)
@@ -24,7 +24,7 @@ async function batchOf(multiplexer: Multiplexer, targets: readonly Socket[]): Pr
   }
 }
 
-test('truth 6: an_event_of_a_socket_that_its_batch_has_closed_says_nothing', async (t) => {
+test('truth 6: closing_a_socket_clears_its_event_in_the_current_batch', async (t) => {
   const pairs = await Promise.all([connectedPair(t), connectedPair(t)])
   const servers = pairs.map(({ server }) => server)
   for (const { client } of pairs) client.send('x')
@@ -33,7 +33,7 @@ test('truth 6: an_event_of_a_socket_that_its_batch_has_closed_says_nothing', asy
   const [first, second] = servers.map((server) => events.find((event) => event.target === server)!)
   t.true(second!.readable)
   servers[1]!.close()
-  t.true(first!.readable, 'the others stand')
+  t.true(first!.readable, 'other events keep their flags')
   const { readable, writable, readEnded, hangup, error } = second!
   t.deepEqual(
     { readable, writable, readEnded, hangup, error },
@@ -41,25 +41,25 @@ test('truth 6: an_event_of_a_socket_that_its_batch_has_closed_says_nothing', asy
   )
 })
 
-test('truth 6: a_stream_that_another_of_its_batch_destroys_is_not_called', async (t) => {
+test('truth 6: a_stream_that_is_destroyed_within_the_batch_gets_no_data', async (t) => {
   const pairs = await Promise.all([connectedPair(t), connectedPair(t)])
   const streams = pairs.map(({ server }) => toDuplex(server))
-  let told = 0
+  let calls = 0
   for (const stream of streams) {
     stream.on('data', () => {
-      told++
+      calls++
       for (const other of streams) if (other !== stream) other.destroy()
     })
   }
   for (const { client } of pairs) client.send('x')
-  await until(() => told > 0 && streams.filter(({ destroyed }) => destroyed).length === 1)
-  t.is(told, 1)
+  await until(() => calls > 0 && streams.filter(({ destroyed }) => destroyed).length === 1)
+  t.is(calls, 1)
   for (const stream of streams) stream.destroy()
 })
 
-test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t) =>
-  playUntilNumbered(async () => {
-    const listener = listening(t)
+test.serial('truth 7: an_old_event_never_reaches_the_new_owner_of_its_descriptor', (t) =>
+  retryUntilReused(async () => {
+    const listener = testListener(t)
     const { client, server } = await connectedPair(t)
     using multiplexer = new Multiplexer()
     multiplexer.add(server, 'r')
@@ -68,15 +68,15 @@ test.serial('truth 7: an_event_never_reaches_the_new_owner_of_a_descriptor', (t)
     const { fd } = server
     server.close()
     multiplexer.add(
-      openNumbered(fd, () => resetting(t, Socket.connect(reach(listener)))),
+      openWithDescriptor(fd, () => resetAtEnd(t, Socket.connect(addressOf(listener)))),
       'r',
     )
     t.deepEqual(await multiplexer.wait(100), [])
   }),
 )
 
-test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled', async (t) => {
-  const listener = listening(t)
+test('truth 8: events_keep_their_targets_while_sockets_are_opened', async (t) => {
+  const listener = testListener(t)
   const pairs = await Promise.all(Array.from({ length: 8 }, () => connectedPair(t)))
   for (const { client } of pairs) client.send('x')
   const servers = pairs.map(({ server }) => server)
@@ -85,7 +85,7 @@ test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled
   const before = events.map(({ target }) => target)
   for (const { target } of events) {
     ;(target as Socket).close()
-    const newcomer = resetting(t, Socket.connect(reach(listener)))
+    const newcomer = resetAtEnd(t, Socket.connect(addressOf(listener)))
     multiplexer.add(newcomer)
   }
   t.deepEqual(
@@ -95,63 +95,63 @@ test('truth 8: what_a_batch_tells_of_outlives_what_is_opened_while_it_is_handled
   t.true(events.every(({ readable }) => !readable))
 })
 
-test('truth 9: a_duplicate_elsewhere_keeps_no_registration_alive', async (t) => {
+test('truth 9: a_duplicate_in_another_process_keeps_no_registration', async (t) => {
   const { client, server } = await connectedPair(t)
   const { multiplexer, epoll } = multiplexerAndDescriptor()
-  closing(t, multiplexer).add(server)
+  closeAtEnd(t, multiplexer).add(server)
   const { fd } = server
-  t.deepEqual(watchedBy(epoll), [fd])
-  // The child has a duplicate for as long as it lives.
+  t.deepEqual(registeredIn(epoll), [fd])
+  // The child keeps a duplicate until the end of the test.
   const child = start(t, 'cat', [], { stdio: ['pipe', 'ignore', 'ignore', fd] })
   server.close()
-  t.deepEqual(watchedBy(epoll), [])
+  t.deepEqual(registeredIn(epoll), [])
   client.send('still comes')
   t.deepEqual(await multiplexer.wait(50), [])
   t.is(child.exitCode, null)
 })
 
-const CROWD = 60
+const SOCKETS = 60
 const [FORTY_SEVENTH, THIRTEENTH] = [46, 12]
 
-/** How a socket takes back what a batch still has to say of it. */
+/** The calls that clear the event of a socket in the current batch. */
 const WAYS: [string, (socket: Socket, multiplexer: Multiplexer) => void][] = [
   ['close', (socket) => socket.close()],
   ['reset', (socket) => socket.reset()],
   ['remove', (socket, multiplexer) => multiplexer.remove(socket)],
 ]
 
-for (const [way, leave] of WAYS) {
-  test(`truth 6: event_47_of_a_batch_takes_back_that_of_a_socket_that_comes_later_in_it (${way})`, async (t) => {
-    const pairs = crowd(t, CROWD)
+for (const [way, clear] of WAYS) {
+  test(`truth 6: event_47_of_a_batch_clears_the_later_event_of_socket_13 (${way})`, async (t) => {
+    const pairs = unixPairs(t, SOCKETS)
     using multiplexer = new Multiplexer()
     for (const { server } of pairs) multiplexer.add(server, 'r')
-    // Whoever has news first is told of first: socket 13 comes last.
+    // Events come in the order in which sockets become ready: that of socket 13 comes last.
     for (const pair of [...pairs.toSpliced(THIRTEENTH, 1), pairs[THIRTEENTH]!]) pair.client.send('x')
     const events = await multiplexer.wait(5000)
-    t.is(events.length, CROWD)
-    const doomed = pairs[THIRTEENTH]!.server
-    t.is(targetsOf(events).indexOf(doomed), CROWD - 1)
+    t.is(events.length, SOCKETS)
+    const later = pairs[THIRTEENTH]!.server
+    t.is(targetsOf(events).indexOf(later), SOCKETS - 1)
     const handled = new Set<unknown>()
     for (const [index, event] of events.entries()) {
-      if (index === FORTY_SEVENTH) leave(doomed, multiplexer)
+      if (index === FORTY_SEVENTH) clear(later, multiplexer)
       if (!event.readable) continue
       handled.add(event.target)
       t.is((event.target as Socket).receive(new Uint8Array(10)), 1)
     }
-    t.false(handled.has(doomed))
-    t.is(handled.size, CROWD - 1)
-    t.is(saidOf(doomed, events), '')
+    t.false(handled.has(later))
+    t.is(handled.size, SOCKETS - 1)
+    t.is(flagsFor(later, events), '')
     t.deepEqual(multiplexer.poll(), [])
   })
 }
 
-/** Two sockets with news in one batch, and a listener for more. */
+/** Two sockets with events in one batch, and a listener for new connections. */
 async function batchOfTwo(
   t: ExecutionContext,
 ): Promise<{ events: Event[]; first: Socket; later: Socket; listener: Listener; multiplexer: Multiplexer }> {
-  const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
-  const pairs = crowd(t, 2)
-  const multiplexer = closing(t, new Multiplexer())
+  const listener = closeAtEnd(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
+  const pairs = unixPairs(t, 2)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   for (const { client, server } of pairs) {
     multiplexer.add(server, 'r')
     client.send('for the old one')
@@ -164,30 +164,28 @@ async function batchOfTwo(
   return { events, first, later, listener, multiplexer }
 }
 
-/** A new connection to a listener: the accepted end. */
-function next(t: ExecutionContext, listener: Listener): Socket {
-  resetting(t, Socket.connect(reach(listener)))
-  return resetting(t, listener.accept()!)
+/** Connects to a listener and returns the accepted socket. */
+function acceptNew(t: ExecutionContext, listener: Listener): Socket {
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
+  return resetAtEnd(t, listener.accept()!)
 }
 
-test.serial(
-  'truth 7: a_connection_that_gets_a_closed_sockets_descriptor_in_the_same_batch_gets_none_of_its_events',
-  (t) =>
-    playUntilNumbered(async () => {
-      const { events, first, later, listener, multiplexer } = await batchOfTwo(t)
-      for (let waiting = 0; waiting < 1000; waiting++) resetting(t, Socket.connect(reach(listener)))
-      const { fd } = later
-      later.close()
-      const heir = openNumbered(fd, () => resetting(t, listener.accept()!))
-      multiplexer.add(heir, 'r')
-      t.deepEqual(targetsOf(events), [first, later])
-      t.is(saidOf(later, events), '')
-      t.deepEqual(targetsOf(multiplexer.poll()), [first])
-      t.is(heir.receive(new Uint8Array(100)), null)
-    }),
+test.serial('truth 7: a_descriptor_reused_within_a_batch_gets_no_old_events', (t) =>
+  retryUntilReused(async () => {
+    const { events, first, later, listener, multiplexer } = await batchOfTwo(t)
+    for (let count = 0; count < 1000; count++) resetAtEnd(t, Socket.connect(addressOf(listener)))
+    const { fd } = later
+    later.close()
+    const successor = openWithDescriptor(fd, () => resetAtEnd(t, listener.accept()!))
+    multiplexer.add(successor, 'r')
+    t.deepEqual(targetsOf(events), [first, later])
+    t.is(flagsFor(later, events), '')
+    t.deepEqual(targetsOf(multiplexer.poll()), [first])
+    t.is(successor.receive(new Uint8Array(100)), null)
+  }),
 )
 
-test.serial('truth 7: a_raw_handle_of_what_was_closed_names_nothing_although_its_slot_has_a_new_owner', (t) => {
+test.serial('truth 7: a_closed_native_handle_gives_EBADF_after_its_slot_was_reused', (t) => {
   const slotOf = (handle: number): number => handle >>> 9
   const old = native.open(4)
   t.is(native.close(old), 0)
@@ -203,117 +201,117 @@ test.serial('truth 7: a_raw_handle_of_what_was_closed_names_nothing_although_its
   t.true(native.descriptor(opened.at(-1)!) >= 0)
 })
 
-test.serial('truth 8: a_slot_that_is_used_a_thousand_times_within_a_batch_confuses_nobody', async (t) => {
+test.serial('truth 8: reusing_a_slot_1100_times_within_a_batch_mixes_up_no_events', async (t) => {
   const { events, later, listener, multiplexer } = await batchOfTwo(t)
   later.close()
-  // More often than a handle has generations.
+  // More often than a handle has generations (512).
   for (let use = 0; use < 1100; use++) {
-    const socket = next(t, listener)
+    const socket = acceptNew(t, listener)
     multiplexer.add(socket, 'r')
     socket.close()
   }
-  const heir = next(t, listener)
-  multiplexer.add(heir, 'r')
-  t.is(saidOf(later, events), '')
+  const successor = acceptNew(t, listener)
+  multiplexer.add(successor, 'r')
+  t.is(flagsFor(later, events), '')
   t.is(later.state, 'closed')
   t.is(later.fd, -1)
   t.throws(() => later.receive(new Uint8Array(1)), { code: 'ERR_SOCKET_CLOSED' })
   t.is(later.send('x'), 'closed')
   later.close()
-  t.not(heir.fd, -1)
-  t.is(saidOf(heir, multiplexer.poll()), undefined)
+  t.not(successor.fd, -1)
+  t.is(flagsFor(successor, multiplexer.poll()), undefined)
 })
 
-test.serial('truth 8: streams_that_come_and_go_within_a_batch_confuse_nobody', async (t) => {
-  const listener = closing(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
-  const pairs = crowd(t, 2)
+test.serial('truth 8: streams_opened_and_destroyed_within_a_batch_mix_up_no_events', async (t) => {
+  const listener = closeAtEnd(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
+  const pairs = unixPairs(t, 2)
   const streams = pairs.map(({ server }) => toDuplex(server))
-  let heir: ReturnType<typeof toDuplex> | undefined
-  let told = 0
-  let heard = 0
+  let successor: ReturnType<typeof toDuplex> | undefined
+  let calls = 0
+  let successorCalls = 0
   for (const [index, stream] of streams.entries()) {
     stream.on('data', () => {
-      told++
-      if (told > 1) return
+      calls++
+      if (calls > 1) return
       streams[1 - index]!.destroy()
-      for (let use = 0; use < 1100; use++) toDuplex(next(t, listener)).destroy()
-      heir = toDuplex(next(t, listener)).on('data', () => heard++)
+      for (let use = 0; use < 1100; use++) toDuplex(acceptNew(t, listener)).destroy()
+      successor = toDuplex(acceptNew(t, listener)).on('data', () => successorCalls++)
     })
   }
-  await turn()
+  await nextTurn()
   for (const { client } of pairs) client.send('x')
-  await until(() => heir !== undefined)
+  await until(() => successor !== undefined)
   await until(() => streams.filter(({ destroyed }) => destroyed).length === 1)
-  t.deepEqual([told, heard], [1, 0])
-  for (const stream of [...streams, heir!]) stream.destroy()
+  t.deepEqual([calls, successorCalls], [1, 0])
+  for (const stream of [...streams, successor!]) stream.destroy()
 })
 
-/** Lets a child process have a duplicate of a descriptor, for as long as the test lasts. */
+/** Gives a child process a duplicate of a descriptor until the end of the test. */
 async function duplicate(t: ExecutionContext, fd: number): Promise<void> {
   const child = start(t, 'cat', [], { stdio: ['pipe', 'ignore', 'ignore', fd] })
   await once(child, 'spawn')
 }
 
-for (const [way, leave] of WAYS) {
-  test.serial(`truth 9: nothing_stays_registered_although_a_duplicate_lives (${way})`, async (t) => {
+for (const [way, clear] of WAYS) {
+  test.serial(`truth 9: nothing_stays_registered_while_a_duplicate_is_open (${way})`, async (t) => {
     const { client, server } = await connectedPair(t)
     const { multiplexer, epoll } = multiplexerAndDescriptor()
-    closing(t, multiplexer).add(server)
-    t.deepEqual(watchedBy(epoll), [server.fd])
+    closeAtEnd(t, multiplexer).add(server)
+    t.deepEqual(registeredIn(epoll), [server.fd])
     await duplicate(t, server.fd)
-    leave(server, multiplexer)
-    t.deepEqual(watchedBy(epoll), [])
+    clear(server, multiplexer)
+    t.deepEqual(registeredIn(epoll), [])
     client.send('x')
     t.deepEqual(await multiplexer.wait(30), [])
   })
 }
 
-test.serial('truth 9: a_close_behind_a_queue_leaves_nothing_registered_either', async (t) => {
-  const { client, server } = await narrowPair(t)
+test.serial('truth 9: a_close_after_the_queue_leaves_nothing_registered', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   const { multiplexer, epoll } = multiplexerAndDescriptor()
-  closing(t, multiplexer).add(server)
+  closeAtEnd(t, multiplexer).add(server)
   await duplicate(t, server.fd)
   while (server.queued === 0) server.send(new Uint8Array(4096))
   server.close()
   t.is(server.state, 'closing')
-  t.is(watchedBy(epoll).length, 1)
-  // The end does not come while the duplicate lives: the state does.
+  t.is(registeredIn(epoll).length, 1)
+  // The peer gets no FIN while the duplicate is open, but the state becomes `closed`.
   const into = new Uint8Array(65536)
   await until(() => {
     client.receive(into)
     return server.state === 'closed'
   })
-  t.deepEqual(watchedBy(epoll), [])
+  t.deepEqual(registeredIn(epoll), [])
 })
 
-test.serial('truth 9: a_listener_a_failed_connect_and_a_strangers_descriptor_leave_nothing_registered', async (t) => {
+test.serial('truth 9: listeners_failed_connects_and_foreign_descriptors_leave_nothing_registered', async (t) => {
   const { multiplexer, epoll } = multiplexerAndDescriptor()
-  closing(t, multiplexer)
-  const listener = listening(t)
+  closeAtEnd(t, multiplexer)
+  const listener = testListener(t)
   multiplexer.add(listener, 'r')
-  const [listenerFd, to] = [listener.fd, reach(listener)]
+  const [listenerFd, to] = [listener.fd, addressOf(listener)]
   await duplicate(t, listenerFd)
   listener.close()
-  t.false(watchedBy(epoll).includes(listenerFd))
+  t.false(registeredIn(epoll).includes(listenerFd))
 
-  // The duplicate of the listener would still accept.
+  // Not 127.0.0.1, where the duplicate of the listener still accepts.
   const refused = Socket.connect({ port: (to as { port: number }).port, host: '127.0.0.2' })
-  resetting(t, refused)
+  resetAtEnd(t, refused)
   multiplexer.add(refused)
   const { fd } = refused
-  t.true(watchedBy(epoll).includes(fd))
+  t.true(registeredIn(epoll).includes(fd))
   await duplicate(t, fd)
   t.is(await outcomeIn(multiplexer, refused), 'closed')
-  t.false(watchedBy(epoll).includes(fd))
+  t.false(registeredIn(epoll).includes(fd))
 
   const fifo = `${temporaryDirectory(t)}/fifo`
   await once(start(t, 'mkfifo', [fifo]), 'exit')
   const target = { fd: openSync(fifo, files.O_RDWR | files.O_NONBLOCK) }
   t.teardown(() => closeSync(target.fd))
   multiplexer.add(target, 'r')
-  t.true(watchedBy(epoll).includes(target.fd))
+  t.true(registeredIn(epoll).includes(target.fd))
   multiplexer.remove(target)
-  t.deepEqual(watchedBy(epoll), [])
+  t.deepEqual(registeredIn(epoll), [])
 })
 
 async function outcomeIn(multiplexer: Multiplexer, socket: Socket): Promise<string> {

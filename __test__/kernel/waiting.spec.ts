@@ -10,17 +10,17 @@ import * as native from 'm-socket/native'
 import { outcomeOf, sendSignal, start, startModule } from '../support/child.js'
 import { run } from '../support/fixture.js'
 import { multiplexerAndDescriptor } from '../support/epoll.js'
-import { asleepDuring, sleep } from '../support/timing.js'
-import { closing, connectedPair, listening, narrowPair, resetting } from '../support/pair.js'
+import { assertIdle, sleep } from '../support/timing.js'
+import { closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
-import { EPOLL_WAIT, known, timeoutOf } from '../support/strace.js'
-import { said, saidOf, targetsOf } from '../support/event-flags.js'
+import { EPOLL_WAIT, ignoreUnknown, timeoutOf } from '../support/strace.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { until } from '../support/waiting.js'
 
 const ROOT = new URL('../..', import.meta.url)
 
-test('truth 31: a_storm_of_signals_neither_stretches_nor_cuts_a_wait', async (t) => {
+test('truth 31: a_signal_storm_neither_lengthens_nor_shortens_a_wait', async (t) => {
   const child = startModule(
     t,
     `
@@ -40,7 +40,7 @@ test('truth 31: a_storm_of_signals_neither_stretches_nor_cuts_a_wait', async (t)
   t.teardown(() => clearInterval(storm))
   const [report] = (await once(child, 'message')) as [{ events: number; took: number }]
   clearInterval(storm)
-  // A signal that comes while the process ends, when its handler is gone, would kill it.
+  // A signal that arrives during the exit, after its handler is gone, would kill the process.
   child.send('the storm is over')
   t.is((await ended).code, 0)
   t.is(report.events, 0)
@@ -48,22 +48,22 @@ test('truth 31: a_storm_of_signals_neither_stretches_nor_cuts_a_wait', async (t)
   t.true(report.took < 60_000, `${report.took} ms`)
 })
 
-testWith(['strace'], 'truth 32: a_time_is_rounded_up_and_clamped', async (t) => {
+testWith(['strace'], 'truth 32: a_fractional_timeout_is_rounded_up_and_0_stays_0', async (t) => {
   const source = `
     import { Multiplexer } from 'm-socket'
     const multiplexer = new Multiplexer()
     for (let round = 0; round < 20; round++) for (const time of [0.2, 0, 3]) multiplexer.waitSync(time)`
   const node = [process.execPath, ...sourceArguments(source)]
-  const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${known(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
+  const { stderr } = await run(t, 'strace', ['-f', '-e', `trace=${ignoreUnknown(EPOLL_WAIT)}`, ...node], { cwd: ROOT })
   const waited = stderr.split('\n').flatMap(timeoutOf)
-  // Other threads of the runtime's may wait, too; and of a time that has passed in part before the call, less is left.
+  // Other threads of the runtime may wait too, and time that passes before the call shortens the timeout.
   t.true(
     [1, 0, 3].every((time) => waited.includes(time)),
     String(waited),
   )
 })
 
-test('truth 32: what_is_no_time_is_a_RangeError', async (t) => {
+test('truth 32: an_invalid_timeout_throws_a_RangeError', async (t) => {
   using multiplexer = new Multiplexer()
   for (const time of [Number.NaN, -1, -Infinity]) {
     await t.throwsAsync(multiplexer.wait(time), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' })
@@ -71,10 +71,10 @@ test('truth 32: what_is_no_time_is_a_RangeError', async (t) => {
   }
   const long = multiplexer.wait(2 ** 40)
   multiplexer.wake()
-  t.deepEqual(await long, [], 'a time over 2^31-1 is no overflow')
+  t.deepEqual(await long, [], 'a timeout over 2^31-1 does not overflow')
 })
 
-test('truth 33: many_wakes_before_a_wait_are_one', async (t) => {
+test('truth 33: several_wakes_before_a_wait_count_as_one', async (t) => {
   using multiplexer = new Multiplexer()
   for (let index = 0; index < 10; index++) multiplexer.wake()
   t.deepEqual(await multiplexer.wait(), [])
@@ -97,7 +97,7 @@ test('truth 33: waking_a_closed_multiplexer_is_harmless', async (t) => {
   await t.throwsAsync(multiplexer.wait(), { instanceOf: SocketClosedError })
 })
 
-test('truth 34: what_changes_while_a_wait_is_pending_takes_effect_at_once', async (t) => {
+test('truth 34: changes_during_a_pending_wait_take_effect_at_once', async (t) => {
   const added = await connectedPair(t)
   const removed = await connectedPair(t)
   const modified = await connectedPair(t)
@@ -129,7 +129,7 @@ test('truth 34: what_changes_while_a_wait_is_pending_takes_effect_at_once', asyn
   t.deepEqual(await pending, [])
 })
 
-test('truth 35: the_epoll_descriptor_is_watched_by_nodes_own_loop', async (t) => {
+test('truth 35: nodes_loop_polls_the_epoll_descriptor', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
@@ -143,7 +143,7 @@ test('truth 35: the_epoll_descriptor_is_watched_by_nodes_own_loop', async (t) =>
   t.deepEqual(order, ['timer', 'event'])
 })
 
-test('truth 35: a_second_wait_and_a_poll_during_one_are_refused', async (t) => {
+test('truth 35: a_second_wait_or_poll_during_a_wait_is_rejected', async (t) => {
   using multiplexer = new Multiplexer()
   const pending = multiplexer.wait()
   const refused = { instanceOf: Error, code: 'ERR_INVALID_STATE', message: /pending/ }
@@ -151,12 +151,12 @@ test('truth 35: a_second_wait_and_a_poll_during_one_are_refused', async (t) => {
   t.throws(() => multiplexer.poll(), refused)
   t.throws(() => multiplexer.waitSync(1), refused)
   multiplexer.wake()
-  t.deepEqual(await pending, [], 'the first is unharmed')
+  t.deepEqual(await pending, [], 'the first wait is unaffected')
 })
 
 for (const error of ['ENOSPC', 'ENOMEM']) {
   testWith(['strace'], `truth 36: an_add_that_the_kernel_refuses_is_rolled_back (${error})`, async (t) => {
-    // Reading synchronously: nothing but our own registration calls epoll_ctl once the tracer is there.
+    // readSync: once the tracer is attached, only our own registration calls epoll_ctl(2).
     const child = startModule(
       t,
       `
@@ -188,7 +188,7 @@ for (const [how, wait] of [
   ['wait', 'await multiplexer.wait(100)'],
   ['waitSync', 'multiplexer.waitSync(100)'],
 ] as const) {
-  test(`truth 31: in_a_storm_of_signals_each_wait_lasts_its_time_and_the_next_one_too (${how})`, async (t) => {
+  test(`truth 31: each_of_several_waits_keeps_its_timeout_in_a_signal_storm (${how})`, async (t) => {
     const child = startModule(
       t,
       `
@@ -202,7 +202,7 @@ for (const [how, wait] of [
         const began = performance.now()
         const events = ${wait}
         times.push(performance.now() - began + events.length * 1e6)
-        // Deno tells of a signal some turns later.
+        // Deno delivers a signal some turns later.
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
       process.send({ times, signals })
@@ -212,7 +212,7 @@ for (const [how, wait] of [
     const ended = outcomeOf(child)
     await once(child, 'message')
     const storm = setInterval(() => {
-      for (let blow = 0; blow < 5; blow++) sendSignal(child, blow % 2 === 0 ? 'SIGUSR2' : 'SIGWINCH')
+      for (let count = 0; count < 5; count++) sendSignal(child, count % 2 === 0 ? 'SIGUSR2' : 'SIGWINCH')
     }, 1)
     t.teardown(() => clearInterval(storm))
     const [{ times, signals }] = (await once(child, 'message')) as [{ times: number[]; signals: number }]
@@ -225,7 +225,7 @@ for (const [how, wait] of [
   })
 }
 
-test('truth 31: what_happens_in_a_storm_of_signals_is_told', async (t) => {
+test('truth 31: events_are_reported_in_a_signal_storm', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
@@ -237,12 +237,12 @@ test('truth 31: what_happens_in_a_storm_of_signals_is_told', async (t) => {
     process.kill(process.pid, 'SIGWINCH')
     client.send('x')
     process.kill(process.pid, 'SIGWINCH')
-    t.is(saidOf(server, await pending), 'readable')
+    t.is(flagsFor(server, await pending), 'readable')
     t.is(server.receive(new Uint8Array(10)), 1)
   }
 })
 
-test('truth 32: no_wait_ends_before_its_time_however_short', async (t) => {
+test('truth 32: no_wait_ends_before_its_timeout', async (t) => {
   using multiplexer = new Multiplexer()
   for (const time of [0, 0.01, 0.5, 0.999, 1, 1.001, 2.5, 10, 33.3]) {
     const began = performance.now()
@@ -254,7 +254,7 @@ test('truth 32: no_wait_ends_before_its_time_however_short', async (t) => {
   }
 })
 
-test('truth 32: a_wait_that_is_longer_than_an_int_can_say_is_long', async (t) => {
+test('truth 32: timeouts_above_an_int32_do_not_overflow', async (t) => {
   const warnings: Error[] = []
   const keep = (warning: Error): void => void warnings.push(warning)
   process.on('warning', keep)
@@ -267,7 +267,7 @@ test('truth 32: a_wait_that_is_longer_than_an_int_can_say_is_long', async (t) =>
   t.deepEqual(warnings, [])
 })
 
-test('truth 33: a_wake_ends_the_wait_that_is_pending_and_no_other', async (t) => {
+test('truth 33: a_wake_ends_only_the_pending_wait', async (t) => {
   using multiplexer = new Multiplexer()
   const pending = multiplexer.wait()
   for (let call = 0; call < 100; call++) multiplexer.wake()
@@ -275,7 +275,7 @@ test('truth 33: a_wake_ends_the_wait_that_is_pending_and_no_other', async (t) =>
   t.is(await Promise.race([multiplexer.wait(), sleep(30)]), undefined)
 })
 
-test('truth 33: a_wake_after_a_wait_is_kept_for_the_next_one_of_any_kind', async (t) => {
+test('truth 33: a_wake_between_waits_ends_the_next_wait', async (t) => {
   using multiplexer = new Multiplexer()
   const waits: [string, () => Event[] | Promise<Event[]>][] = [
     ['wait', () => multiplexer.wait()],
@@ -289,7 +289,7 @@ test('truth 33: a_wake_after_a_wait_is_kept_for_the_next_one_of_any_kind', async
   }
 })
 
-test('truth 33: a_wake_loses_no_event_and_takes_none_of_anothers', async (t) => {
+test('truth 33: a_wake_loses_no_events_and_wakes_no_other_multiplexer', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   using other = new Multiplexer()
@@ -297,13 +297,13 @@ test('truth 33: a_wake_loses_no_event_and_takes_none_of_anothers', async (t) => 
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
   multiplexer.wake()
-  t.is(saidOf(server, await multiplexer.wait()), 'readable', 'a wait that is woken tells what there is')
+  t.is(flagsFor(server, await multiplexer.wait()), 'readable', 'a wait that is woken reports its events')
   const pending = other.wait()
   multiplexer.wake()
   t.is(await Promise.race([pending, sleep(30)]), undefined)
 })
 
-test('truth 34: a_pending_wait_sees_each_change_of_interest_and_of_membership', async (t) => {
+test('truth 34: a_pending_wait_sees_modify_add_remove_and_close', async (t) => {
   const { client, server } = await connectedPair(t)
   const other = await connectedPair(t)
   using multiplexer = new Multiplexer()
@@ -312,76 +312,76 @@ test('truth 34: a_pending_wait_sees_each_change_of_interest_and_of_membership', 
   let pending = multiplexer.wait()
   await sleep(5)
   multiplexer.modify(server, 'w')
-  t.is(saidOf(server, await pending), 'writable', 'an interest that is new')
+  t.is(flagsFor(server, await pending), 'writable', 'new interest')
 
   client.send('x')
   await until(() => server.peek(new Uint8Array(1)) === 1)
   pending = multiplexer.wait()
   multiplexer.modify(server, 'r')
-  t.is(saidOf(server, await pending), 'readable', 'data that waits already')
+  t.is(flagsFor(server, await pending), 'readable', 'data that is already there')
 
   pending = multiplexer.wait()
   multiplexer.remove(server)
   multiplexer.add(other.server, 'rw')
   const events = await pending
-  t.deepEqual(targetsOf(events), [other.server], 'one comes and one goes')
-  t.is(said(events[0]!), 'writable')
+  t.deepEqual(targetsOf(events), [other.server], 'one added, one removed')
+  t.is(flagsOf(events[0]!), 'writable')
 
   pending = multiplexer.wait(50)
   other.server.close()
-  t.deepEqual(await pending, [], 'who is closed is gone')
+  t.deepEqual(await pending, [], 'a closed socket is not reported')
 })
 
-test.serial('truth 34: queued_output_goes_out_of_a_socket_that_comes_while_a_wait_is_pending', async (t) => {
-  const { client, server } = await narrowPair(t)
+test.serial('truth 34: the_queue_of_a_socket_that_is_added_during_a_wait_is_sent', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   using multiplexer = new Multiplexer()
   const pending = multiplexer.wait()
   while (client.queued === 0) client.send(new Uint8Array(4096))
   multiplexer.add(client, 'w')
   const into = new Uint8Array(65536)
-  let answered = false
-  void pending.then(() => (answered = true))
+  let resolved = false
+  void pending.then(() => (resolved = true))
   await until(() => {
     server.receive(into)
-    return answered
+    return resolved
   })
-  t.is(saidOf(client, await pending), 'writable')
+  t.is(flagsFor(client, await pending), 'writable')
   t.is(client.queued, 0)
 })
 
-test.serial('truth 35: one_multiplexer_watches_another', async (t) => {
+test.serial('truth 35: a_multiplexer_can_watch_another_one', async (t) => {
   const { client, server } = await connectedPair(t)
   const { multiplexer: inner, epoll } = multiplexerAndDescriptor()
-  closing(t, inner).add(server, 'r')
+  closeAtEnd(t, inner).add(server, 'r')
   using outer = new Multiplexer()
   const target = { fd: epoll }
   outer.add(target, 'r', 'level')
   t.deepEqual(outer.poll(), [])
   client.send('x')
-  t.is(saidOf(target, outer.waitSync(5000)), 'readable')
-  t.is(saidOf(server, inner.poll()), 'readable')
+  t.is(flagsFor(target, outer.waitSync(5000)), 'readable')
+  t.is(flagsFor(server, inner.poll()), 'readable')
   t.is(server.receive(new Uint8Array(10)), 1)
   t.deepEqual(outer.poll(), [])
   outer.remove(target)
 })
 
-test.serial('truth 35: waiting_on_nodes_loop_is_sleep_until_there_is_news', async (t) => {
+test.serial('truth 35: a_wait_on_nodes_loop_uses_no_cpu_before_an_event', async (t) => {
   const { client, server } = await connectedPair(t)
   using multiplexer = new Multiplexer()
   multiplexer.add(server, 'r')
   const pending = multiplexer.wait()
-  await asleepDuring(t, () => sleep(300))
+  await assertIdle(t, () => sleep(300))
   client.send('x')
-  t.is(saidOf(server, await pending), 'readable')
-  // Not read, and nobody waits: whatever the loop is told of is no reason to go on about it.
-  await asleepDuring(t, () => sleep(300))
+  t.is(flagsFor(server, await pending), 'readable')
+  // The data is unread and no wait is pending: Node's loop must not spin on the readable epoll descriptor.
+  await assertIdle(t, () => sleep(300))
 })
 
 for (const [how, drive] of [
   ['wait', async (multiplexer: Multiplexer) => void (await multiplexer.wait(20))],
   ['waitSync', (multiplexer: Multiplexer) => void multiplexer.waitSync(20)],
 ] as const) {
-  test(`truth 35: a_handler_that_polls_the_multiplexer_it_is_called_from_is_refused (${how})`, async (t) => {
+  test(`truth 35: polling_a_multiplexer_from_its_own_handler_throws (${how})`, async (t) => {
     using multiplexer = new Multiplexer()
     const refusals: unknown[] = []
     const received: string[] = []
@@ -392,7 +392,7 @@ for (const [how, drive] of [
       socket: {
         data(_, chunk) {
           depth++
-          t.is(depth, 1, 'no other handler runs inside of this one')
+          t.is(depth, 1, 'handlers do not nest')
           for (const poll of [() => multiplexer.poll(), () => multiplexer.waitSync(5)]) {
             const { code, message } = t.throws(poll, { code: 'ERR_INVALID_STATE' }) as Error & { code: string }
             refusals.push([code, /pending|handle/.test(message)])
@@ -403,27 +403,27 @@ for (const [how, drive] of [
       },
     })
     t.teardown(() => server.stop(true))
-    const clients = [0, 1, 2].map(() => resetting(t, Socket.connect({ port: server.port! })))
+    const clients = [0, 1, 2].map(() => resetAtEnd(t, Socket.connect({ port: server.port! })))
     for (const client of clients) await until(() => client.state === 'open')
     for (let turn = 0; turn < 3; turn++) await drive(multiplexer)
     for (const [index, client] of clients.entries()) client.send(String(index))
     for (let turn = 0; turn < 20 && received.length < 3; turn++) await drive(multiplexer)
     t.deepEqual(received.toSorted(), ['0', '1', '2'])
     t.deepEqual(refusals, Array(6).fill(['ERR_INVALID_STATE', true]))
-    t.deepEqual(multiplexer.poll(), [], 'and afterwards it can be polled')
+    t.deepEqual(multiplexer.poll(), [], 'it can be polled afterwards')
   })
 }
 
-test('truth 36: a_slot_that_was_to_hold_a_refused_target_is_free_again', (t) => {
+test('truth 36: a_refused_add_frees_its_slot', (t) => {
   const plex = native.openMultiplexer(() => {})
   t.teardown(() => native.closeMultiplexer(plex))
-  // EPERM, of what epoll cannot watch, takes the same way back as ENOSPC and ENOMEM do.
+  // EPERM, for a descriptor that epoll cannot watch, is rolled back in the same way as ENOSPC and ENOMEM.
   const directory = openSync('/', 'r')
   t.teardown(() => closeSync(directory))
-  const answers = Array.from({ length: 5000 }, () => native.addDescriptor(plex, directory, 1, 0))
-  t.deepEqual(new Set(answers), new Set([-constants.errno.EPERM]))
-  const handle = native.addDescriptor(plex, listening(t).fd, 1, 0)
-  // The slot is what stands above the nine bits of the generation.
+  const results = Array.from({ length: 5000 }, () => native.addDescriptor(plex, directory, 1, 0))
+  t.deepEqual(new Set(results), new Set([-constants.errno.EPERM]))
+  const handle = native.addDescriptor(plex, testListener(t).fd, 1, 0)
+  // A handle is a slot above nine bits of generation.
   t.true(handle >= 0 && handle >>> 9 < 1000, `slot ${handle >>> 9}`)
   t.is(native.remove(plex, handle), 0)
 })

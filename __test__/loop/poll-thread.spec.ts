@@ -5,16 +5,16 @@ import * as native from 'm-socket/native'
 
 import { runModule } from '../support/child.js'
 import { openObjects } from '../support/descriptors.js'
-import { asleepDuring, sleep } from '../support/timing.js'
+import { assertIdle, sleep } from '../support/timing.js'
 import { connectedPair } from '../support/pair.js'
 
-// What carries the wait on Bun and Deno, on whatever runs the tests.
+// The poll thread, which waits on Bun and Deno. These tests run it on every runtime.
 
 const READ = 1
 const EDGE = 0
 const events = new Uint8Array(800)
 
-/** A multiplexer with a thread that waits for it, and what it has been told of. */
+/** A referenced multiplexer whose poll thread calls `onReady`; closed at the end of the test. */
 function threaded(t: ExecutionContext, onReady: (plex: number) => void): number {
   const plex = native.openMultiplexer(() => onReady(plex), true)
   t.true(plex > 0)
@@ -23,49 +23,49 @@ function threaded(t: ExecutionContext, onReady: (plex: number) => void): number 
   return plex
 }
 
-/** How many threads of ours this process has. */
+/** The number of poll threads of this process. They are named `m-socket`. */
 function threads(): number {
   const names = readdirSync('/proc/self/task').map((task) => {
     try {
       return readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim()
     } catch {
-      return 'ended meanwhile'
+      return 'ended'
     }
   })
   return names.filter((name) => name === 'm-socket').length
 }
 
-async function waitFor(holds: () => boolean): Promise<void> {
+async function waitFor(condition: () => boolean): Promise<void> {
   const end = performance.now() + 30_000
-  while (!holds() && performance.now() < end) await sleep(5)
+  while (!condition() && performance.now() < end) await sleep(5)
 }
 
-test.serial('the_thread_is_there_as_long_as_the_multiplexer_and_so_are_its_descriptors', async (t) => {
+test.serial('closing_a_multiplexer_ends_its_thread_and_closes_its_descriptors', async (t) => {
   const [running, open] = [threads(), openObjects()]
   const plexes = Array.from({ length: 5 }, () => native.openMultiplexer(() => {}, true))
   const each = ['anon_inode:[eventfd]', 'anon_inode:[eventpoll]']
   t.deepEqual(openObjects(), [...open, ...Array(5).fill(each).flat()].sort())
   for (const plex of plexes) t.is(native.closeMultiplexer(plex), 0)
-  // Who joins a thread is woken before the kernel has taken it from /proc: set_tid_address(2).
+  // A join returns before the kernel has removed the thread from /proc: set_tid_address(2).
   await waitFor(() => threads() === running)
   t.deepEqual(openObjects(), open)
 })
 
-test.serial('each_edge_is_told_of_once_and_what_is_drained_no_more', async (t) => {
+test.serial('each_edge_is_reported_once_and_not_again_after_draining', async (t) => {
   const { client, server } = await connectedPair(t, 'unix')
-  let [calls, told] = [0, 0]
+  let [calls, reported] = [0, 0]
   const plex = threaded(t, (plex) => {
     calls++
-    told += native.wait(plex, 0, events)
+    reported += native.wait(plex, 0, events)
   })
   native.addDescriptor(plex, server.fd, READ, EDGE)
   for (let round = 1; round <= 20; round++) {
     client.send('x')
-    await waitFor(() => told === round)
+    await waitFor(() => reported === round)
     server.receive(events)
     native.wait(plex, 0, events)
   }
-  t.is(told, 20)
+  t.is(reported, 20)
   t.true(calls >= 20 && calls <= 40, `${calls} calls`)
 })
 
@@ -77,34 +77,37 @@ test.serial('the_thread_does_not_spin_while_javascript_is_busy_or_asleep', async
     native.wait(plex, 0, events)
   })
   native.addDescriptor(plex, server.fd, READ, EDGE)
-  const lap = new Int32Array(new SharedArrayBuffer(4))
-  await asleepDuring(t, async () => {
+  const word = new Int32Array(new SharedArrayBuffer(4))
+  await assertIdle(t, async () => {
     client.send('x')
-    // The epoll descriptor stays readable for so long: nobody drains it.
-    Atomics.wait(lap, 0, 0, 300)
+    // The epoll descriptor stays readable for 300 ms, because nothing drains it.
+    Atomics.wait(word, 0, 0, 300)
     await sleep(300)
   })
   t.is(calls, 1)
 })
 
-test('a_held_multiplexer_holds_the_process_and_another_does_not', async (t) => {
-  const source = (held: boolean): string => `
+test('only_a_referenced_multiplexer_keeps_the_process_alive', async (t) => {
+  const source = (referenced: boolean): string => `
     import * as native from 'm-socket/native'
     const plex = native.openMultiplexer(() => {}, true)
     native.setReferenced(plex, true)
     native.setReferenced(plex, true)
-    native.setReferenced(plex, ${held})
+    native.setReferenced(plex, ${referenced})
     setTimeout(() => {
-      console.log('held')
+      console.log('alive')
       native.setReferenced(plex, false)
-    }, ${held ? 100 : 60_000}).unref()`
-  const held = await runModule(t, source(true))
-  t.deepEqual({ code: held.code, stdout: held.stdout, stderr: held.stderr }, { code: 0, stdout: 'held\n', stderr: '' })
-  const free = await runModule(t, source(false))
-  t.deepEqual({ code: free.code, stdout: free.stdout, stderr: free.stderr }, { code: 0, stdout: '', stderr: '' })
+    }, ${referenced ? 100 : 60_000}).unref()`
+  for (const [referenced, expected] of [
+    [true, 'alive\n'],
+    [false, ''],
+  ] as const) {
+    const { code, stdout, stderr } = await runModule(t, source(referenced))
+    t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: expected, stderr: '' })
+  }
 })
 
-test('what_the_callback_throws_is_an_uncaught_exception_and_the_thread_goes_on', async (t) => {
+test('an_error_in_the_callback_is_an_uncaught_exception_and_the_thread_continues', async (t) => {
   const { code, stdout, stderr } = await runModule(
     t,
     `
@@ -139,7 +142,7 @@ test('what_the_callback_throws_is_an_uncaught_exception_and_the_thread_goes_on',
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'call 1, call 2, call 3\n', stderr: '' })
 })
 
-test('workers_that_are_terminated_leave_neither_thread_nor_descriptor', async (t) => {
+test('terminated_workers_leave_no_thread_and_no_descriptor', async (t) => {
   const WORKERS = 40
   const { code, signal, stdout, stderr } = await runModule(
     t,
@@ -169,16 +172,16 @@ test('workers_that_are_terminated_leave_neither_thread_nor_descriptor', async (t
       }\`
     const url = new URL('data:text/javascript,' + encodeURIComponent(source))
     await terminateOne()
-    const before = await settled(0)
+    const before = await lowest(0)
     for (let worker = 0; worker < ${WORKERS}; worker++) await terminateOne()
-    console.log(JSON.stringify([before, await settled(before)]))
+    console.log(JSON.stringify([before, await lowest(before)]))
     process.exit()
     async function terminateOne() {
       const worker = new Worker(url)
       await once(worker, 'message')
       await worker.terminate()
     }
-    async function settled(atMost) {
+    async function lowest(atMost) {
       let now = open()
       for (let turn = 0; turn < 50 && now > atMost; turn++) {
         await sleep(10)
@@ -195,6 +198,6 @@ test('workers_that_are_terminated_leave_neither_thread_nor_descriptor', async (t
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
   const [before, after] = JSON.parse(stdout) as [number, number]
-  // A host opens one or two of its own at any time.
+  // The runtime itself may have opened one or two of its own in between.
   t.true(after < before + WORKERS / 4, `${before} before, ${after} after`)
 })

@@ -1,87 +1,87 @@
-// A wait receives for a whole batch of handlers at once. A handler that acts on another connection of its batch then
-// finds, or leaves, what has been received for it.
+// Prefetch: a wait receives the input of a whole batch of connections before it calls their handlers. In these tests a
+// handler acts on another connection of the same batch, whose input is prefetched and not reported yet.
 
 import test, { type ExecutionContext } from 'ava'
 import { type Connection, Multiplexer, type Socket, toDuplex, toWeb } from 'm-socket'
 
 import { sleep } from '../support/timing.js'
-import { dial, serving } from '../support/server.js'
+import { connectSocket, testServer } from '../support/server.js'
 import { FAMILIES } from '../support/pair.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
-/** Two connections of one batch: what was told of them, in order, and the one that is told last. */
+/** Two connections of one batch: the calls of their handlers, in order, and the connection that is reported second. */
 interface Batch {
-  readonly told: string[]
+  readonly calls: string[]
   readonly second: Connection<number>
   readonly peers: Socket[]
 }
 
-/** Sends to two connections at once; the handler of the one that is told first acts on the other. */
+/** Sends to two connections at once; the handler of the one that is reported first acts on the other. */
 async function inOneBatch(
   t: ExecutionContext,
   act: (second: Connection<number>) => void,
   options: object = {},
 ): Promise<Batch> {
-  const told: string[] = []
+  const calls: string[] = []
   const connections: Connection<number>[] = []
   let second: Connection<number> | undefined
-  const server = serving<number>(t, {
+  const server = testServer<number>(t, {
     data: 0,
     ...options,
     socket: {
       open: (connection) => void (connection.data = connections.push(connection) - 1),
       data(connection, chunk) {
-        told.push(`${connection === second ? 'second' : 'first'} ${chunk}`)
+        calls.push(`${connection === second ? 'second' : 'first'} ${chunk}`)
         if (second) return
         second = connections[1 - connection.data]!
         act(second)
-        told.push('acted')
+        calls.push('acted')
       },
-      end: (connection) => void told.push(`end ${connection === second ? 'second' : 'first'}`),
-      close: (connection) => void told.push(`close ${connection === second ? 'second' : 'first'}`),
+      end: (connection) => void calls.push(`end ${connection === second ? 'second' : 'first'}`),
+      close: (connection) => void calls.push(`close ${connection === second ? 'second' : 'first'}`),
     },
   })
-  const peers = [dial(t, server), dial(t, server)]
+  const peers = [connectSocket(t, server), connectSocket(t, server)]
   await until(() => connections.length === 2)
   for (const peer of peers) peer.send('hello')
-  await until(() => told.includes('acted'))
-  return { told, second: second!, peers }
+  await until(() => calls.includes('acted'))
+  return { calls, second: second!, peers }
 }
 
 for (const family of FAMILIES) {
-  const place = (t: ExecutionContext): object =>
+  const listenOptions = (t: ExecutionContext): object =>
     family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv6' ? '::1' : '127.0.0.1' }
 
-  test(`what_was_received_for_one_that_is_paused_meanwhile_waits_for_resume: ${family}`, async (t) => {
-    const { told, second } = await inOneBatch(t, (other) => other.pause(), place(t))
+  test(`prefetched_input_of_a_paused_connection_waits_for_resume: ${family}`, async (t) => {
+    const { calls, second } = await inOneBatch(t, (other) => other.pause(), listenOptions(t))
     await sleep(20)
-    t.deepEqual(told, ['first hello', 'acted'])
+    t.deepEqual(calls, ['first hello', 'acted'])
     t.is(second.bytesRead, 0)
     second.resume()
-    await until(() => told.length > 2)
-    t.deepEqual(told, ['first hello', 'acted', 'second hello'])
+    await until(() => calls.length > 2)
+    t.deepEqual(calls, ['first hello', 'acted', 'second hello'])
     t.is(second.bytesRead, 5)
   })
 }
 
-test('one_that_is_paused_and_resumed_meanwhile_is_told_once', async (t) => {
-  const { told } = await inOneBatch(t, (other) => other.pause().resume())
+test('prefetched_input_is_reported_once_after_pause_and_resume', async (t) => {
+  const { calls } = await inOneBatch(t, (other) => other.pause().resume())
   await sleep(20)
-  t.deepEqual(told, ['first hello', 'acted', 'second hello'])
+  t.deepEqual(calls, ['first hello', 'acted', 'second hello'])
 })
 
-test('what_came_later_follows_what_was_put_back', async (t) => {
-  const { told, second, peers } = await inOneBatch(t, (other) => other.pause())
+test('later_input_follows_unread_input', async (t) => {
+  const { calls, second, peers } = await inOneBatch(t, (other) => other.pause())
   for (const peer of peers) peer.send(' again')
-  await until(() => told.includes('first  again'))
+  await until(() => calls.includes('first  again'))
   second.resume()
-  const words = (): string => told.flatMap((it) => /^second (.*)/.exec(it)?.[1] ?? []).join('')
+  const words = (): string => calls.flatMap((it) => /^second (.*)/.exec(it)?.[1] ?? []).join('')
   await until(() => words().length >= 11)
   t.is(words(), 'hello again')
 })
 
-test('a_read_into_little_room_leaves_the_rest_for_the_next', async (t) => {
+test('a_read_into_a_small_buffer_leaves_the_rest_for_the_next_read', async (t) => {
   const { second } = await inOneBatch(t, (other) => other.pause())
   const into = Buffer.alloc(5)
   const reads = [second.read(into.subarray(0, 2))]
@@ -91,22 +91,22 @@ test('a_read_into_little_room_leaves_the_rest_for_the_next', async (t) => {
   t.is(String(into), 'hello')
 })
 
-test('a_read_meanwhile_gets_what_was_received', async (t) => {
+test('read_returns_prefetched_input', async (t) => {
   const into = new Uint8Array(64)
   let read: Promise<number | null> | undefined
-  const { told } = await inOneBatch(t, (other) => void (read = other.read(into)))
+  const { calls } = await inOneBatch(t, (other) => void (read = other.read(into)))
   t.is(await read, 5)
   t.is(Buffer.from(into).toString('utf8', 0, 5), 'hello')
-  t.deepEqual(told, ['first hello', 'acted'])
+  t.deepEqual(calls, ['first hello', 'acted'])
 })
 
-test('an_iteration_that_begins_meanwhile_gets_what_was_received', async (t) => {
+test('an_iteration_begins_with_prefetched_input', async (t) => {
   let next: Promise<IteratorResult<Buffer, void>> | undefined
   await inOneBatch(t, (other) => void (next = other[Symbol.asyncIterator]().next()))
   t.is(String((await next!).value), 'hello')
 })
 
-test('adapters_made_meanwhile_get_what_was_received', async (t) => {
+test('toDuplex_and_toWeb_begin_with_prefetched_input', async (t) => {
   const chunks: string[] = []
   await inOneBatch(t, (other) => void toDuplex(other).on('data', (chunk) => chunks.push(String(chunk))))
   await until(() => chunks.length > 0)
@@ -116,28 +116,28 @@ test('adapters_made_meanwhile_get_what_was_received', async (t) => {
   t.deepEqual(chunks, ['hello', 'hello'])
 })
 
-test('the_socket_itself_gives_what_was_received_first', async (t) => {
+test('the_socket_returns_prefetched_input_first', async (t) => {
   const into = Buffer.alloc(64)
   const counts: (number | null)[] = []
-  const { told } = await inOneBatch(t, (other) => {
+  const { calls } = await inOneBatch(t, (other) => {
     const socket = other.socket!
     counts.push(socket.peek(into), socket.receive(into, 0, 2), socket.receive(into, 2), socket.receive(into))
   })
   await sleep(20)
   t.deepEqual(counts, [5, 2, 3, null])
   t.is(into.toString('utf8', 0, 5), 'hello')
-  t.deepEqual(told, ['first hello', 'acted'])
+  t.deepEqual(calls, ['first hello', 'acted'])
 })
 
-test('nothing_is_told_of_one_that_is_ended_meanwhile_by_a_reset_or_for_reading', async (t) => {
+test('prefetched_input_is_not_reported_after_a_reset_or_a_shutdown_of_reading', async (t) => {
   const reset = await inOneBatch(t, (other) => other.terminate())
   const shut = await inOneBatch(t, (other) => other.shutdown('read'))
   await sleep(20)
-  t.deepEqual(reset.told, ['first hello', 'acted', 'close second'])
-  t.deepEqual(shut.told, ['first hello', 'acted'])
+  t.deepEqual(reset.calls, ['first hello', 'acted', 'close second'])
+  t.deepEqual(shut.calls, ['first hello', 'acted'])
 })
 
-test('handlers_put_in_place_meanwhile_are_told', async (t) => {
+test('handlers_set_by_reload_get_prefetched_input', async (t) => {
   const chunks: string[] = []
   await inOneBatch(t, (other) => other.reload({ socket: { data: (_, chunk) => void chunks.push(String(chunk)) } }))
   t.deepEqual(chunks, ['hello'])
@@ -149,32 +149,32 @@ test('handlers_put_in_place_meanwhile_are_told', async (t) => {
   t.deepEqual(later, ['hello'])
 })
 
-test('a_multiplexer_closed_meanwhile_leaves_what_was_received_to_the_socket', async (t) => {
+test('prefetched_input_stays_in_the_socket_when_its_multiplexer_is_closed', async (t) => {
   const multiplexer = new Multiplexer()
   t.teardown(() => multiplexer.close())
-  const turning = (async () => {
+  const running = (async () => {
     for await (const _ of multiplexer);
   })()
-  const { told, second } = await inOneBatch(t, () => multiplexer.close(), { multiplexer })
-  await turning
+  const { calls, second } = await inOneBatch(t, () => multiplexer.close(), { multiplexer })
+  await running
   const into = Buffer.alloc(64)
   t.is(second.socket?.receive(into), 5)
   t.is(into.toString('utf8', 0, 5), 'hello')
-  t.deepEqual(told, ['first hello', 'acted'])
+  t.deepEqual(calls, ['first hello', 'acted'])
 })
 
-test('a_batch_may_fill_all_the_memory_that_there_is_for_it', async (t) => {
+test('a_batch_may_fill_the_whole_receive_buffer', async (t) => {
   const COUNT = 40
   const received = new Map<Connection<undefined>, Buffer[]>()
   const failures: Error[] = []
-  const server = serving(t, {
+  const server = testServer(t, {
     socket: {
       open: (connection) => void received.set(connection, []),
       data: (connection, chunk) => void received.get(connection)!.push(chunk),
       error: (_, error) => void failures.push(error),
     },
   })
-  const peers = Array.from({ length: COUNT }, () => dial(t, server))
+  const peers = Array.from({ length: COUNT }, () => connectSocket(t, server))
   await until(() => received.size === COUNT)
   let total = 0
   for (const size of [2048, 100, 2040, 2048, 5000, 8, 2048, 1]) {
@@ -187,7 +187,7 @@ test('a_batch_may_fill_all_the_memory_that_there_is_for_it', async (t) => {
   for (const chunks of received.values()) t.true(Buffer.concat(chunks).equals(expected))
 })
 
-test('a_multiplexer_that_a_handler_closes_ends_every_kind_of_wait', async (t) => {
+test('closing_the_multiplexer_in_a_handler_ends_every_kind_of_wait', async (t) => {
   for (const wait of [
     async (multiplexer: Multiplexer) => void (await multiplexer.wait()),
     async (multiplexer: Multiplexer) => void multiplexer.waitSync(10_000),
@@ -197,8 +197,8 @@ test('a_multiplexer_that_a_handler_closes_ends_every_kind_of_wait', async (t) =>
   ]) {
     const multiplexer = new Multiplexer()
     t.teardown(() => multiplexer.close())
-    const server = serving(t, { multiplexer, socket: { data: () => multiplexer.close() } })
-    const peers = [dial(t, server), dial(t, server)]
+    const server = testServer(t, { multiplexer, socket: { data: () => multiplexer.close() } })
+    const peers = [connectSocket(t, server), connectSocket(t, server)]
     while (server.connections < 2) await multiplexer.wait(50)
     for (const peer of peers) peer.send('hello')
     await sleep(20)
@@ -207,11 +207,11 @@ test('a_multiplexer_that_a_handler_closes_ends_every_kind_of_wait', async (t) =>
   }
 })
 
-test('a_message_that_fills_the_window_is_told_whole_in_its_turn', async (t) => {
+test('a_message_as_large_as_a_prefetch_is_reported_whole', async (t) => {
   for (const size of [2047, 2048, 2049, 6000]) {
     const received: Buffer[] = []
-    const server = serving(t, { socket: { data: (_, chunk) => void received.push(Buffer.from(chunk)) } })
-    const peer = dial(t, server)
+    const server = testServer(t, { socket: { data: (_, chunk) => void received.push(Buffer.from(chunk)) } })
+    const peer = connectSocket(t, server)
     const message = Buffer.alloc(size, 'abcdefg')
     for (let round = 1; round <= 3; round++) {
       peer.send(message)
@@ -221,7 +221,7 @@ test('a_message_that_fills_the_window_is_told_whole_in_its_turn', async (t) => {
   }
 })
 
-test('what_was_put_back_is_told_by_the_multiplexer_that_the_socket_goes_to_next', async (t) => {
+test('unread_input_is_reported_by_the_next_multiplexer_of_the_socket', async (t) => {
   const multiplexer = new Multiplexer()
   const running = (async () => {
     for await (const events of multiplexer) t.deepEqual(events, [])

@@ -10,11 +10,11 @@ import * as native from 'm-socket/native'
 
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { datagramDescriptor, descriptorFlags, openDescriptors, socketOpenedSince } from '../support/descriptors.js'
-import { FAMILIES, closing, connectedPair, listening, reach, resetting } from '../support/pair.js'
+import { FAMILIES, addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
 import { connectOutcome, receiveExactly } from '../support/waiting.js'
 
-/** All that the kernel tells about a descriptor's identity and flags. */
-function portrait(fd: number): string {
+/** What a descriptor refers to, and its flags: proc_pid_fdinfo(5). */
+function descriptorState(fd: number): string {
   return `${openDescriptors().get(fd)} ${/^flags:.*$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[0]}`
 }
 
@@ -23,29 +23,33 @@ const ADOPTERS: [string, (fd: number) => unknown][] = [
   ['Listener.bind', (fd) => Listener.bind({ fd })],
 ]
 
-/** Both ways of adopting refuse the descriptor with these codes, and leave it as it was. */
-function refused(t: ExecutionContext, fd: number, codes: readonly [string | undefined, string | undefined]): void {
-  const before = portrait(fd)
+/** Asserts that both ways of adopting fail with these codes and leave the descriptor unchanged. */
+function assertRefused(
+  t: ExecutionContext,
+  fd: number,
+  codes: readonly [string | undefined, string | undefined],
+): void {
+  const before = descriptorState(fd)
   for (const [index, [name, adopt]] of ADOPTERS.entries()) {
     const code = codes[index]
     if (code === undefined) continue
     const error = t.throws(() => adopt(fd), { instanceOf: SocketError, code }, name)
     t.true(error?.message.includes(code), name)
-    t.is(portrait(fd), before, name)
+    t.is(descriptorState(fd), before, name)
   }
 }
 
-// What is taken over
+// Descriptors that can be adopted
 
-/** What a child process finds out about its descriptor 3. */
+/** The start of a module for a child process that examines its descriptor 3. */
 const EXAMINE = `
   import { readFileSync } from 'node:fs'
   import { Listener, Multiplexer, Socket } from 'm-socket'
   const flags = () => Number.parseInt(/flags:\\s*(\\d+)/.exec(readFileSync('/proc/self/fdinfo/3', 'utf8'))[1], 8)
-  const say = (facts) => console.log(JSON.stringify(facts))
+  const report = (facts) => console.log(JSON.stringify(facts))
   const kernel = () => ({ closeOnExec: (flags() & 0o2000000) !== 0, nonBlocking: (flags() & 0o4000) !== 0 })`
 
-/** Runs a module that examines descriptor 3; returns the facts that it says, and fails with what it complains of. */
+/** Runs a module with `fd` as descriptor 3; returns the facts that it reports, and asserts an empty standard error. */
 async function examine(
   t: ExecutionContext,
   fd: number,
@@ -67,27 +71,27 @@ function facts(stdout: string): unknown[] {
     .map((line) => JSON.parse(line))
 }
 
-test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
+test('a_child_adopts_a_socket_of_its_parent', async (t) => {
   const child = startModule(
     t,
     `${EXAMINE}
     const socket = Socket.adopt(3)
     socket.send('hello from the child')
-    say({ fd: socket.fd, state: socket.state, ...kernel() })
+    report({ fd: socket.fd, state: socket.state, ...kernel() })
     const plex = new Multiplexer(socket)
     const into = Buffer.alloc(100)
     let count
     while ((count = socket.receive(into)) === null) plex.waitSync(10_000)
-    say({ received: into.toString('latin1', 0, count) })
+    report({ received: into.toString('latin1', 0, count) })
     socket.close()
     plex.close()`,
     { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] },
   )
-  const ending = outcomeOf(child)
+  const outcome = outcomeOf(child)
   const ours = child.stdio[3] as net.Socket
   ours.write('hello from the parent')
   t.is(await text(ours), 'hello from the child')
-  const { code, stdout, stderr } = await ending
+  const { code, stdout, stderr } = await outcome
   t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
   t.deepEqual(facts(stdout), [
     { fd: 3, state: 'open', closeOnExec: true, nonBlocking: true },
@@ -96,14 +100,14 @@ test('a_socket_that_the_parent_process_hands_over_is_made_ours', async (t) => {
 })
 
 for (const family of FAMILIES) {
-  test(`a_connection_accepted_here_is_served_there (${family})`, async (t) => {
+  test(`a_child_serves_a_connection_that_its_parent_accepted (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     const examining = examine(
       t,
       server.fd,
       `
       const socket = Socket.adopt(3)
-      say({ state: socket.state, status: socket.send('served'), remote: socket.remoteAddress, local: socket.localAddress })
+      report({ state: socket.state, status: socket.send('served'), remote: socket.remoteAddress, local: socket.localAddress })
       socket.close()`,
     )
     t.is((await receiveExactly(client, 6)).toString(), 'served')
@@ -112,25 +116,25 @@ for (const family of FAMILIES) {
     ])
   })
 
-  test(`a_listener_that_listens_already_goes_on_elsewhere (${family})`, async (t) => {
-    const listener = listening(t, family)
-    const { code, client } = await servedByChild(t, listener.fd, () => reach(listener))
+  test(`a_child_adopts_a_listening_socket_of_its_parent (${family})`, async (t) => {
+    const listener = testListener(t, family)
+    const { code, client } = await servedByChild(t, listener.fd, () => addressOf(listener))
     t.is(code, 0)
     t.is(client, 'accepted there')
   })
 }
 
-/** Has a child process adopt a listener and serve one client. */
+/** Lets a child process adopt a listener and serve one client. */
 async function servedByChild(
   t: ExecutionContext,
   fd: number,
-  to: () => { path: string } | { host: string; port: number },
+  address: () => { path: string } | { host: string; port: number },
 ): Promise<{ code: number | null; client: string }> {
   const child = startModule(
     t,
     `${EXAMINE}
     const listener = Listener.bind({ fd: 3 })
-    say({ fd: listener.fd, address: listener.address, ...kernel() })
+    report({ fd: listener.fd, address: listener.address, ...kernel() })
     for await (const socket of listener) {
       socket.send('accepted there')
       socket.close()
@@ -142,13 +146,13 @@ async function servedByChild(
   const exited = once(child, 'exit') as Promise<[number | null]>
   const [line] = (await once(child.stdout!, 'data')) as [Buffer]
   t.like(JSON.parse(line.toString()), { fd: 3, closeOnExec: true, nonBlocking: true })
-  const client = resetting(t, Socket.connect(to()))
+  const client = resetAtEnd(t, Socket.connect(address()))
   const received = await receiveExactly(client, 14)
   const [code] = await exited
   return { code, client: received.toString() }
 }
 
-test('what_a_multiplexer_watches_no_more_may_be_adopted', async (t) => {
+test('a_descriptor_can_be_adopted_after_its_multiplexer_was_closed', async (t) => {
   const { server } = await connectedPair(t)
   const found = await examine(
     t,
@@ -160,13 +164,13 @@ test('what_a_multiplexer_watches_no_more_may_be_adopted', async (t) => {
     multiplexer.add(target)
     multiplexer.close()
     const socket = Socket.adopt(3)
-    say(socket.state)
+    report(socket.state)
     socket.close()`,
   )
   t.deepEqual(found, ['open'])
 })
 
-test('a_socket_that_is_bound_alone_becomes_a_listener', async (t) => {
+test('a_bound_socket_becomes_a_listener', async (t) => {
   const handle = native.open(4)
   t.teardown(() => native.close(handle))
   t.is(native.bind(handle, '127.0.0.1', 0), 0)
@@ -176,32 +180,32 @@ test('a_socket_that_is_bound_alone_becomes_a_listener', async (t) => {
   t.is(client, 'accepted there')
 })
 
-test('a_socket_that_is_still_connecting_may_be_adopted', async (t) => {
-  // With the backlog full the kernel drops SYNs, and a connect stays under way.
-  const listener = listening(t, 'IPv4', { backlog: 0 })
-  await connectOutcome(resetting(t, Socket.connect(reach(listener))))
-  const client = resetting(t, Socket.connect(reach(listener)))
+test('a_connecting_socket_can_be_adopted', async (t) => {
+  // With a full backlog the kernel drops SYNs, so the connect stays pending.
+  const listener = testListener(t, 'IPv4', { backlog: 0 })
+  await connectOutcome(resetAtEnd(t, Socket.connect(addressOf(listener))))
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const found = await examine(
     t,
     client.fd,
     `
     const socket = Socket.adopt(3)
-    say({ state: socket.state, status: socket.send('later'), queued: socket.queued })
+    report({ state: socket.state, status: socket.send('later'), queued: socket.queued })
     socket.reset()`,
   )
   t.deepEqual(found, [{ state: 'connecting', status: 'queued', queued: 5 }])
 })
 
-// What is refused
+// Descriptors that are refused
 
-test('a_number_that_no_descriptor_has_is_refused', (t) => {
+test('an_unused_descriptor_number_is_refused', (t) => {
   for (const [name, adopt] of ADOPTERS) t.throws(() => adopt(999_999), { instanceOf: SocketError, code: 'EBADF' }, name)
 })
 
 test('a_regular_file_is_refused_and_stays_open', (t) => {
   const fd = openSync(new URL(import.meta.url), 'r')
   t.teardown(() => closeSync(fd))
-  refused(t, fd, ['ENOTSOCK', 'ENOTSOCK'])
+  assertRefused(t, fd, ['ENOTSOCK', 'ENOTSOCK'])
   t.is(readSync(fd, Buffer.alloc(6)), 6)
 })
 
@@ -211,39 +215,37 @@ test('a_datagram_socket_is_refused_and_stays_open', async (t) => {
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
   const { port } = socket.address()
-  refused(t, datagramDescriptor(port), ['EPROTOTYPE', 'EPROTOTYPE'])
+  assertRefused(t, datagramDescriptor(port), ['EPROTOTYPE', 'EPROTOTYPE'])
   socket.send('to myself', port, '127.0.0.1')
   const [message] = (await once(socket, 'message')) as [Buffer]
   t.is(message.toString(), 'to myself')
 })
 
 for (const family of FAMILIES) {
-  test.serial(`a_listening_socket_is_no_connection_and_goes_on_listening (${family})`, async (t) => {
+  test.serial(`a_listening_socket_is_refused_as_a_Socket_and_keeps_listening (${family})`, async (t) => {
     const server = net.createServer((connection) => connection.end('still here'))
-    const listener = listening(t, family)
-    const place = reach(listener)
+    const listener = testListener(t, family)
+    const address = addressOf(listener)
     listener.close()
     const before = openDescriptors()
-    if ('path' in place) server.listen({ path: `${place.path}-2` })
-    else server.listen({ host: place.host, port: 0 })
+    if ('path' in address) server.listen({ path: `${address.path}-2` })
+    else server.listen({ host: address.host, port: 0 })
     t.teardown(() => server.close())
     await once(server, 'listening')
-    refused(t, socketOpenedSince(before), ['ENOTCONN', undefined])
-    const address = server.address() as net.AddressInfo | string
+    assertRefused(t, socketOpenedSince(before), ['ENOTCONN', undefined])
+    const bound = server.address() as net.AddressInfo | string
     const client =
-      typeof address === 'string'
-        ? net.connect({ path: address })
-        : net.connect({ host: address.address, port: address.port })
+      typeof bound === 'string' ? net.connect({ path: bound }) : net.connect({ host: bound.address, port: bound.port })
     t.is(await text(client), 'still here')
   })
 
-  test.serial(`a_connection_is_no_listener_and_goes_on (${family})`, async (t) => {
-    const listener = listening(t, family)
+  test.serial(`a_connection_is_refused_as_a_Listener_and_keeps_working (${family})`, async (t) => {
+    const listener = testListener(t, family)
     const before = openDescriptors()
-    const connection = net.connect(reach(listener))
+    const connection = net.connect(addressOf(listener))
     t.teardown(() => connection.destroy())
     await once(connection, 'connect')
-    refused(t, socketOpenedSince(before), [undefined, 'EINVAL'])
+    assertRefused(t, socketOpenedSince(before), [undefined, 'EINVAL'])
     using server = listener.accept()
     server?.send('still here')
     const [data] = (await once(connection, 'data')) as [Buffer]
@@ -252,7 +254,7 @@ for (const family of FAMILIES) {
 }
 
 for (const family of FAMILIES) {
-  test(`a_socket_that_was_never_connected_is_refused_and_stays_open (${family})`, async (t) => {
+  test(`an_unconnected_socket_is_refused_and_stays_open (${family})`, async (t) => {
     const handle = native.open({ IPv4: 4, IPv6: 6, unix: 0 }[family])
     t.teardown(() => native.close(handle))
     const found = await examine(
@@ -262,35 +264,35 @@ for (const family of FAMILIES) {
       const before = flags()
       let code
       try { Socket.adopt(3) } catch (error) { code = error.code }
-      say({ code, unchanged: flags() === before })`,
+      report({ code, unchanged: flags() === before })`,
     )
     t.deepEqual(found, [{ code: 'ENOTCONN', unchanged: true }])
   })
 }
 
-test('what_is_ours_already_is_refused_and_works_on', async (t) => {
+test('a_descriptor_of_a_Socket_or_Listener_is_refused_and_keeps_working', async (t) => {
   const { client, server } = await connectedPair(t)
-  const listener = listening(t)
-  refused(t, client.fd, ['EEXIST', 'EEXIST'])
-  refused(t, listener.fd, ['EEXIST', 'EEXIST'])
-  client.send('works on')
-  t.is((await receiveExactly(server, 8)).toString(), 'works on')
+  const listener = testListener(t)
+  assertRefused(t, client.fd, ['EEXIST', 'EEXIST'])
+  assertRefused(t, listener.fd, ['EEXIST', 'EEXIST'])
+  client.send('it works')
+  t.is((await receiveExactly(server, 8)).toString(), 'it works')
 })
 
-test.serial('a_descriptor_that_a_multiplexer_watches_for_somebody_else_is_refused', async (t) => {
-  const listener = listening(t)
+test.serial('a_foreign_descriptor_in_a_multiplexer_is_refused', async (t) => {
+  const listener = testListener(t)
   const before = openDescriptors()
-  const connection = net.connect(reach(listener))
+  const connection = net.connect(addressOf(listener))
   t.teardown(() => connection.destroy())
   await once(connection, 'connect')
   const fd = socketOpenedSince(before)
-  const multiplexer = closing(t, new Multiplexer({ fd }))
-  refused(t, fd, ['EEXIST', 'EEXIST'])
+  const multiplexer = closeAtEnd(t, new Multiplexer({ fd }))
+  assertRefused(t, fd, ['EEXIST', 'EEXIST'])
   t.is(multiplexer.poll().length, 1)
 })
 
-test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
-  const listener = listening(t)
+test('an_invalid_option_leaves_the_descriptor_unchanged', async (t) => {
+  const listener = testListener(t)
   const found = await examine(
     t,
     listener.fd,
@@ -300,16 +302,16 @@ test('a_wrong_option_leaves_the_descriptor_to_its_owner', async (t) => {
     try { Listener.bind({ fd: 3, noDelay: 'yes' }) } catch (error) { code = error.code }
     gc()
     await new Promise((resolve) => setTimeout(resolve, 50))
-    say({ code, unchanged: flags() === before })
+    report({ code, unchanged: flags() === before })
     const listener = Listener.bind({ fd: 3 })
-    say(listener.address)
+    report(listener.address)
     listener.close()`,
     ['--expose-gc'],
   )
   t.deepEqual(found, [{ code: 'ERR_INVALID_ARG_TYPE', unchanged: true }, listener.address])
 })
 
-test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
+test('closing_an_adopted_socket_closes_its_descriptor_once', async (t) => {
   const { server } = await connectedPair(t)
   const found = await examine(
     t,
@@ -324,16 +326,17 @@ test('closing_what_was_adopted_closes_the_descriptor_once', async (t) => {
     const open = linkOf(3) === link
     socket.close()
     const closed = linkOf(3) !== link
-    // The kernel gives the lowest number that is free: one of these has 3, unless something else of the host was faster.
-    const heirs = Array.from({ length: 10 }, () => Listener.bind({ host: '127.0.0.1' }))
+    // The kernel gives the lowest free number: one of these gets 3, unless another thread of the runtime takes it
+    // first.
+    const listeners = Array.from({ length: 10 }, () => Listener.bind({ host: '127.0.0.1' }))
     socket.close()
-    say({ open, closed, heirs: heirs.every(({ fd }) => linkOf(fd).startsWith('socket:')) })
-    for (const heir of heirs) heir.close()`,
+    report({ open, closed, intact: listeners.every(({ fd }) => linkOf(fd).startsWith('socket:')) })
+    for (const listener of listeners) listener.close()`,
   )
-  t.deepEqual(found, [{ open: true, closed: true, heirs: true }])
+  t.deepEqual(found, [{ open: true, closed: true, intact: true }])
 })
 
-test('descriptors_handed_to_a_child_stay_non_blocking_and_close_on_exec_here', async (t) => {
+test('descriptors_handed_to_a_child_keep_their_flags_in_the_parent', async (t) => {
   const { server } = await connectedPair(t)
   await runModule(t, '', { stdio: ['ignore', 'pipe', 'pipe', server.fd] })
   t.deepEqual(descriptorFlags(server.fd), { closeOnExec: true, nonBlocking: true })

@@ -1,81 +1,79 @@
-import dns from 'node:dns/promises'
-import { syncBuiltinESMExports } from 'node:module'
-
 import test from 'ava'
 import { type InetAddress, Listener, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { descriptorFlags, openDescriptors, openObjects, openSockets } from '../support/descriptors.js'
-import { FAMILIES, closing, listening, reach, resetting } from '../support/pair.js'
+import { mockLookup } from '../support/dns.js'
+import { FAMILIES, addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { abstractName, freePath } from '../support/unix.js'
 import { acceptNext, connectOutcome, until } from '../support/waiting.js'
 
 const portOf = (listener: Listener): number => (listener.address as InetAddress).port
 
-test('by_default_it_listens_on_ipv4_and_ipv6_together_on_a_port_that_the_kernel_picks', async (t) => {
-  const listener = closing(t, Listener.bind())
+test('the_default_is_dual_stack_on_an_ephemeral_port', async (t) => {
+  const listener = closeAtEnd(t, Listener.bind())
   const { address, family, port } = listener.address as InetAddress
   t.deepEqual({ address, family }, { address: '::', family: 'IPv6' })
   t.true(port > 0)
-  for (const [host, seenAs] of [
+  for (const [host, remote] of [
     ['127.0.0.1', '::ffff:127.0.0.1'],
     ['::1', '::1'],
   ] as const) {
-    resetting(t, Socket.connect({ host, port }))
-    const accepted = resetting(t, await acceptNext(listener))
-    t.like(accepted.remoteAddress, { address: seenAs, family: 'IPv6' })
+    resetAtEnd(t, Socket.connect({ host, port }))
+    const accepted = resetAtEnd(t, await acceptNext(listener))
+    t.like(accepted.remoteAddress, { address: remote, family: 'IPv6' })
   }
 })
 
-test('ipv6_only_leaves_the_port_to_another_listener_on_ipv4', (t) => {
-  const { six, four } = onePortEach()
-  closing(t, six)
-  closing(t, four)
+test('ipv6Only_leaves_the_port_free_on_ipv4', (t) => {
+  const { six, four } = bindOnePortTwice()
+  closeAtEnd(t, six)
+  closeAtEnd(t, four)
   t.deepEqual(four.address, { address: '0.0.0.0', family: 'IPv4', port: portOf(six) })
 })
 
-test('the_address_is_the_one_that_was_bound', (t) => {
+test('address_is_the_bound_address', (t) => {
   const path = freePath(t)
   const name = abstractName()
-  t.like(closing(t, Listener.bind({ host: '127.0.0.3' })).address, { address: '127.0.0.3', family: 'IPv4' })
-  t.like(closing(t, Listener.bind({ host: '::1' })).address, { address: '::1', family: 'IPv6' })
-  t.deepEqual(closing(t, Listener.bind({ path })).address, { path })
-  t.deepEqual(closing(t, Listener.bind({ path: name })).address, { path: name })
+  t.like(closeAtEnd(t, Listener.bind({ host: '127.0.0.3' })).address, { address: '127.0.0.3', family: 'IPv4' })
+  t.like(closeAtEnd(t, Listener.bind({ host: '::1' })).address, { address: '::1', family: 'IPv6' })
+  t.deepEqual(closeAtEnd(t, Listener.bind({ path })).address, { path })
+  t.deepEqual(closeAtEnd(t, Listener.bind({ path: name })).address, { path: name })
 })
 
 for (const family of FAMILIES) {
-  test(`accept_gives_those_who_wait_one_by_one_and_then_null (${family})`, async (t) => {
-    const listener = listening(t, family)
+  test(`accept_returns_one_connection_at_a_time_and_then_null (${family})`, async (t) => {
+    const listener = testListener(t, family)
     t.is(listener.accept(), null)
-    const clients = [1, 2, 3].map(() => resetting(t, Socket.connect(reach(listener))))
+    const clients = [1, 2, 3].map(() => resetAtEnd(t, Socket.connect(addressOf(listener))))
     await Promise.all(clients.map(connectOutcome))
     const accepted = clients.map(() => listener.accept())
     t.is(listener.accept(), null)
     for (const [index, socket] of accepted.entries()) {
       if (!socket) return t.fail('all three connections were waiting')
-      resetting(t, socket)
+      resetAtEnd(t, socket)
       t.is(socket.state, 'open')
       t.deepEqual(socket.remoteAddress, clients[index]?.localAddress)
     }
   })
 
   test(`listeners_and_accepted_sockets_are_non_blocking_and_close_on_exec (${family})`, async (t) => {
-    const listener = listening(t, family)
-    resetting(t, Socket.connect(reach(listener)))
-    const accepted = resetting(t, await acceptNext(listener))
+    const listener = testListener(t, family)
+    resetAtEnd(t, Socket.connect(addressOf(listener)))
+    const accepted = resetAtEnd(t, await acceptNext(listener))
     for (const { fd } of [listener, accepted]) {
       t.deepEqual(descriptorFlags(fd), { closeOnExec: true, nonBlocking: true })
     }
   })
 }
 
-test('a_listener_becomes_readable_when_somebody_comes', async (t) => {
+test('a_new_connection_makes_a_listener_readable', async (t) => {
   t.plan(4)
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(listener))
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(listener))
   t.deepEqual(await multiplexer.wait(20), [])
-  resetting(t, Socket.connect(reach(listener)))
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
   const [event] = await multiplexer.wait(10_000)
   t.is(event?.target, listener)
   t.like(event, { readable: true, writable: false, readEnded: false, hangup: false, error: false })
@@ -84,8 +82,8 @@ test('a_listener_becomes_readable_when_somebody_comes', async (t) => {
   socket?.reset()
 })
 
-test.serial('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open', (t) => {
-  const first = listening(t)
+test.serial('an_address_in_use_throws_with_the_address_and_leaks_no_socket', (t) => {
+  const first = testListener(t)
   const before = openSockets().length
   const error = t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), {
     instanceOf: SocketError,
@@ -95,47 +93,47 @@ test.serial('an_address_in_use_is_an_error_that_names_it_and_leaves_nothing_open
   t.is(openSockets().length, before)
 })
 
-test('a_path_in_use_is_an_error_that_names_it', (t) => {
+test('a_path_in_use_throws_with_the_path', (t) => {
   const path = freePath(t)
-  closing(t, Listener.bind({ path }))
+  closeAtEnd(t, Listener.bind({ path }))
   const error = t.throws(() => Listener.bind({ path }), { instanceOf: SocketError, code: 'EADDRINUSE' })
   t.like(error, { syscall: 'bind', address: path, message: `bind EADDRINUSE ${path}` })
 })
 
-test('reuse_port_lets_several_listen_on_one_port', (t) => {
-  const first = closing(t, Listener.bind({ host: '127.0.0.1', reusePort: true }))
-  const second = closing(t, Listener.bind({ host: '127.0.0.1', port: portOf(first), reusePort: true }))
+test('reusePort_lets_several_listeners_share_a_port', (t) => {
+  const first = closeAtEnd(t, Listener.bind({ host: '127.0.0.1', reusePort: true }))
+  const second = closeAtEnd(t, Listener.bind({ host: '127.0.0.1', port: portOf(first), reusePort: true }))
   t.deepEqual(second.address, first.address)
   t.throws(() => Listener.bind({ host: '127.0.0.1', port: portOf(first) }), { code: 'EADDRINUSE' })
 })
 
-test('a_restarted_server_gets_its_port_back_while_old_connections_are_in_time_wait', async (t) => {
+test('a_restarted_server_can_bind_its_port_during_TIME_WAIT', async (t) => {
   const port = freePort()
-  const listener = listening(t, 'IPv4', { port })
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t, 'IPv4', { port })
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const accepted = await acceptNext(listener)
   listener.close()
-  // Whoever closes first keeps the port in TIME_WAIT.
+  // The side that closes first keeps the port in TIME_WAIT.
   accepted.close()
   await until(() => client.receive(new Uint8Array(1)) === 0, client)
   client.close()
-  t.is(portOf(closing(t, Listener.bind({ host: '127.0.0.1', port }))), port)
+  t.is(portOf(closeAtEnd(t, Listener.bind({ host: '127.0.0.1', port }))), port)
   t.throws(() => Listener.bind({ host: '127.0.0.1', port, reuseAddress: false }), { code: 'EADDRINUSE' })
 })
 
-test('the_backlog_bounds_how_many_wait', async (t) => {
-  const listener = listening(t, 'unix', { backlog: 1 })
-  // unix(7) lets one more in than listen(2) was told.
+test('backlog_limits_the_waiting_connections', async (t) => {
+  const listener = testListener(t, 'unix', { backlog: 1 })
+  // A Unix socket, unix(7), admits one connection more than the backlog of listen(2).
   const states = []
   for (let count = 0; count < 4; count++) {
-    states.push(await connectOutcome(resetting(t, Socket.connect(reach(listener)))))
+    states.push(await connectOutcome(resetAtEnd(t, Socket.connect(addressOf(listener)))))
   }
   t.deepEqual(states, ['open', 'open', 'closed', 'closed'])
 })
 
-test('close_frees_the_descriptor_and_the_port_and_may_come_twice', (t) => {
+test('close_frees_descriptor_and_port_and_can_be_repeated', (t) => {
   const port = freePort()
-  const listener = listening(t, 'IPv4', { port })
+  const listener = testListener(t, 'IPv4', { port })
   const link = openDescriptors().get(listener.fd)!
   t.regex(link, /^socket:/)
   listener.close()
@@ -147,7 +145,7 @@ test('close_frees_the_descriptor_and_the_port_and_may_come_twice', (t) => {
   t.notThrows(() => Listener.bind({ host: '127.0.0.1', port, reuseAddress: false }).close())
 })
 
-test('using_closes_it', (t) => {
+test('using_closes_the_listener', (t) => {
   let link
   {
     using listener = Listener.bind({ host: '127.0.0.1' })
@@ -157,10 +155,10 @@ test('using_closes_it', (t) => {
   t.false(openObjects().includes(link))
 })
 
-test('connections_that_nobody_accepted_are_reset_by_close', async (t) => {
+test('close_resets_connections_that_were_not_accepted', async (t) => {
   t.plan(2)
-  const listener = listening(t)
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const listener = testListener(t)
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   t.is(await connectOutcome(client), 'open')
   listener.close()
   await t.throwsAsync(
@@ -169,10 +167,10 @@ test('connections_that_nobody_accepted_are_reset_by_close', async (t) => {
   )
 })
 
-test('closing_takes_it_out_of_its_multiplexer_and_takes_its_event_back', async (t) => {
-  const listener = listening(t)
-  const multiplexer = closing(t, new Multiplexer(listener))
-  resetting(t, Socket.connect(reach(listener)))
+test('close_removes_the_listener_from_its_multiplexer_and_clears_its_event', async (t) => {
+  const listener = testListener(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(listener))
+  resetAtEnd(t, Socket.connect(addressOf(listener)))
   const [event] = await multiplexer.wait(10_000)
   t.true(event?.readable)
   listener.close()
@@ -181,49 +179,49 @@ test('closing_takes_it_out_of_its_multiplexer_and_takes_its_event_back', async (
   t.notThrows(() => multiplexer.remove(listener))
 })
 
-test('iteration_gives_connections_as_they_come_and_break_leaves_it_open', async (t) => {
+test('iteration_yields_connections_and_break_leaves_the_listener_open', async (t) => {
   t.plan(4)
-  const listener = listening(t)
+  const listener = testListener(t)
   const clients: Socket[] = []
-  const call = (): unknown => clients.push(resetting(t, Socket.connect(reach(listener))))
-  call()
+  const connect = (): unknown => clients.push(resetAtEnd(t, Socket.connect(addressOf(listener))))
+  connect()
   for await (const socket of listener) {
-    t.deepEqual(resetting(t, socket).remoteAddress, clients.at(-1)?.localAddress)
+    t.deepEqual(resetAtEnd(t, socket).remoteAddress, clients.at(-1)?.localAddress)
     if (clients.length === 3) break
-    setTimeout(call, 10)
+    setTimeout(connect, 10)
   }
-  call()
-  const last = resetting(t, await acceptNext(listener))
+  connect()
+  const last = resetAtEnd(t, await acceptNext(listener))
   t.deepEqual(last.remoteAddress, clients.at(-1)?.localAddress)
 })
 
-test('closing_ends_an_iteration_that_waits', async (t) => {
-  const listener = listening(t)
+test('close_ends_a_pending_iteration', async (t) => {
+  const listener = testListener(t)
   setTimeout(() => listener.close(), 10)
-  let came = 0
+  let accepted = 0
   for await (const socket of listener) {
     socket.reset()
-    came++
+    accepted++
   }
-  t.is(came, 0)
+  t.is(accepted, 0)
   t.is(listener.fd, -1)
 })
 
-test('an_iteration_begun_anew_gives_who_came_in_between', async (t) => {
-  const listener = listening(t)
+test('a_new_iteration_yields_connections_that_came_in_between', async (t) => {
+  const listener = testListener(t)
   const clients: Socket[] = []
   for (let round = 0; round < 3; round++) {
-    clients.push(resetting(t, Socket.connect(reach(listener))))
+    clients.push(resetAtEnd(t, Socket.connect(addressOf(listener))))
     for await (const socket of listener) {
-      t.deepEqual(resetting(t, socket).remoteAddress, clients.at(-1)?.localAddress)
+      t.deepEqual(resetAtEnd(t, socket).remoteAddress, clients.at(-1)?.localAddress)
       break
     }
   }
 })
 
-test('who_is_in_a_multiplexer_is_not_iterated', async (t) => {
-  const listener = listening(t)
-  closing(t, new Multiplexer(listener))
+test('iterating_a_listener_in_a_multiplexer_is_rejected', async (t) => {
+  const listener = testListener(t)
+  closeAtEnd(t, new Multiplexer(listener))
   await t.throwsAsync(listener[Symbol.asyncIterator]().next(), {
     instanceOf: SocketError,
     code: 'EEXIST',
@@ -231,19 +229,19 @@ test('who_is_in_a_multiplexer_is_not_iterated', async (t) => {
   })
 })
 
-test('a_second_iteration_at_the_same_time_is_refused', async (t) => {
-  const listener = listening(t)
+test('a_second_concurrent_iteration_is_rejected', async (t) => {
+  const listener = testListener(t)
   const first = listener[Symbol.asyncIterator]()
   const pending = first.next()
   await t.throwsAsync(listener[Symbol.asyncIterator]().next(), { code: 'EEXIST' })
-  const client = resetting(t, Socket.connect(reach(listener)))
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
   const { value } = await pending
   t.deepEqual((value as Socket).remoteAddress, client.localAddress)
   ;(value as Socket).reset()
   await first.return()
 })
 
-test('a_pending_iteration_holds_the_process_unless_it_is_unreferenced', async (t) => {
+test('a_pending_iteration_keeps_the_process_alive_unless_it_is_unreferenced', async (t) => {
   const source = (then: string): string => `
     import { Listener } from 'm-socket'
     const listener = Listener.bind({ host: '127.0.0.1' })
@@ -255,16 +253,16 @@ test('a_pending_iteration_holds_the_process_unless_it_is_unreferenced', async (t
     void iterate()`
   const unreferenced = await runModule(t, source('listener.unref()'))
   t.deepEqual({ code: unreferenced.code, stdout: unreferenced.stdout }, { code: 0, stdout: '' })
-  const held = await runModule(t, source('setTimeout(() => listener.close(), 300).unref()'))
-  t.deepEqual({ code: held.code, stdout: held.stdout }, { code: 0, stdout: 'closed\n' })
-  const heldAgain = await runModule(
+  const referenced = await runModule(t, source('setTimeout(() => listener.close(), 300).unref()'))
+  t.deepEqual({ code: referenced.code, stdout: referenced.stdout }, { code: 0, stdout: 'closed\n' })
+  const referencedAgain = await runModule(
     t,
     source('listener.unref().ref(); setTimeout(() => listener.close(), 300).unref()'),
   )
-  t.deepEqual({ code: heldAgain.code, stdout: heldAgain.stdout }, { code: 0, stdout: 'closed\n' })
+  t.deepEqual({ code: referencedAgain.code, stdout: referencedAgain.stdout }, { code: 0, stdout: 'closed\n' })
 })
 
-test('a_listener_that_nobody_waits_for_does_not_hold_the_process', async (t) => {
+test('an_idle_listener_does_not_keep_the_process_alive', async (t) => {
   const { code, stdout } = await runModule(
     t,
     `
@@ -275,80 +273,59 @@ test('a_listener_that_nobody_waits_for_does_not_hold_the_process', async (t) => 
   t.deepEqual({ code, stdout }, { code: 0, stdout: '127.0.0.1\n' })
 })
 
-test('bind_host_listens_on_a_name', async (t) => {
-  const listener = closing(t, await Listener.bindHost({ host: 'localhost' }))
+test('bindHost_resolves_a_host_name', async (t) => {
+  const listener = closeAtEnd(t, await Listener.bindHost({ host: 'localhost' }))
   const { address, port } = listener.address as InetAddress
   t.true(['127.0.0.1', '::1'].includes(address))
-  const client = resetting(t, Socket.connect({ host: address, port }))
+  const client = resetAtEnd(t, Socket.connect({ host: address, port }))
   t.is(await connectOutcome(client), 'open')
 })
 
-test('bind_host_takes_a_number_too', async (t) => {
-  const listener = closing(t, await Listener.bindHost({ host: '127.0.0.4' }))
+test('bindHost_accepts_a_numeric_address', async (t) => {
+  const listener = closeAtEnd(t, await Listener.bindHost({ host: '127.0.0.4' }))
   t.like(listener.address, { address: '127.0.0.4', family: 'IPv4' })
 })
 
-/** Has node:dns know one more name, or why there is none, as long as `during` runs. */
-async function withName(name: string, known: string[] | Error, during: () => Promise<void>): Promise<void> {
-  const original = dns.lookup
-  const fake = async (host: string, options: object): Promise<unknown> => {
-    if (host !== name) return original(host, options)
-    if (known instanceof Error) throw known
-    return known.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
-  }
-  Object.assign(dns, { lookup: fake })
-  syncBuiltinESMExports()
-  try {
-    await during()
-  } finally {
-    Object.assign(dns, { lookup: original })
-    syncBuiltinESMExports()
-  }
-}
-
-// 203.0.113.0/24 and 2001:db8::/32 are for documentation: nobody has them.
-test.serial('bind_host_tries_every_address_in_turn', async (t) => {
-  await withName('several.example', ['203.0.113.1', '2001:db8::1', '127.0.0.5', '127.0.0.6'], async () => {
-    const before = openSockets().length
-    const listener = closing(t, await Listener.bindHost({ host: 'several.example' }))
-    t.like(listener.address, { address: '127.0.0.5', family: 'IPv4' })
-    t.is(openSockets().length, before + 1)
-  })
+// 203.0.113.0/24 and 2001:db8::/32 are reserved for documentation (RFC 5737, RFC 3849): no host has them.
+test.serial('bindHost_tries_every_address_in_turn', async (t) => {
+  mockLookup(t, { 'several.example': ['203.0.113.1', '2001:db8::1', '127.0.0.5', '127.0.0.6'] })
+  const before = openSockets().length
+  const listener = closeAtEnd(t, await Listener.bindHost({ host: 'several.example' }))
+  t.like(listener.address, { address: '127.0.0.5', family: 'IPv4' })
+  t.is(openSockets().length, before + 1)
 })
 
-test.serial('bind_host_gathers_the_errors_of_all_addresses_into_one', async (t) => {
-  await withName('nowhere.example', ['203.0.113.1', '2001:db8::1'], async () => {
-    const before = openSockets().length
-    const error = await t.throwsAsync(Listener.bindHost({ host: 'nowhere.example', port: 4321 }), {
-      instanceOf: AggregateError,
-      message: /nowhere\.example.*2 addresses/,
-    })
-    const errors = error?.errors as SocketError[]
-    t.deepEqual(
-      errors.map(({ code, syscall, address, port }) => ({ code, syscall, address, port })),
-      [
-        { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '203.0.113.1', port: 4321 },
-        { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '2001:db8::1', port: 4321 },
-      ],
-    )
-    t.true(errors.every((one) => one instanceof SocketError))
-    t.is(openSockets().length, before)
+test.serial('bindHost_rejects_with_an_AggregateError_of_all_addresses', async (t) => {
+  mockLookup(t, { 'nowhere.example': ['203.0.113.1', '2001:db8::1'] })
+  const before = openSockets().length
+  const error = await t.throwsAsync(Listener.bindHost({ host: 'nowhere.example', port: 4321 }), {
+    instanceOf: AggregateError,
+    message: /nowhere\.example.*2 addresses/,
   })
+  const errors = error?.errors as SocketError[]
+  t.deepEqual(
+    errors.map(({ code, syscall, address, port }) => ({ code, syscall, address, port })),
+    [
+      { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '203.0.113.1', port: 4321 },
+      { code: 'EADDRNOTAVAIL', syscall: 'bind', address: '2001:db8::1', port: 4321 },
+    ],
+  )
+  t.true(errors.every((one) => one instanceof SocketError))
+  t.is(openSockets().length, before)
 })
 
-test.serial('bind_host_says_what_node_dns_says_of_a_name_that_has_no_address', async (t) => {
-  const known = Object.assign(new Error('getaddrinfo ENOTFOUND none.example'), {
+test.serial('bindHost_rejects_with_the_error_of_node_dns', async (t) => {
+  const error = Object.assign(new Error('getaddrinfo ENOTFOUND none.example'), {
     code: 'ENOTFOUND',
     syscall: 'getaddrinfo',
     hostname: 'none.example',
   })
-  await withName('none.example', known, async () => {
-    t.is(await t.throwsAsync(Listener.bindHost({ host: 'none.example' })), known)
-  })
+  mockLookup(t, { 'none.example': error })
+  t.is(await t.throwsAsync(Listener.bindHost({ host: 'none.example' })), error)
 })
 
-test('options_of_a_listener_are_read_and_set', (t) => {
-  const listener = listening(t, 'IPv4', { deferAccept: 1000, fastOpen: 7 })
+test('options_can_be_read_and_set', (t) => {
+  const listener = testListener(t, 'IPv4', { deferAccept: 1000, fastOpen: 7 })
   t.is(listener.getOption('deferAccept'), 1000)
   t.is(listener.getOption('fastOpen'), 7)
   t.true(listener.getOption('reuseAddress'))
@@ -364,14 +341,14 @@ test('options_of_a_listener_are_read_and_set', (t) => {
   t.throws(() => listener.setOption('userTimeout', 1), { instanceOf: SocketClosedError })
 })
 
-/** On a port that nobody else happens to have on IPv4. */
-function onePortEach(): { six: Listener; four: Listener } {
+/** Two listeners on one port, which happens to be free on IPv4 too. */
+function bindOnePortTwice(): { six: Listener; four: Listener } {
   const six = Listener.bind({ host: '::', ipv6Only: true })
   try {
     return { six, four: Listener.bind({ host: '0.0.0.0', port: portOf(six) }) }
   } catch (error) {
     six.close()
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    return onePortEach()
+    return bindOnePortTwice()
   }
 }

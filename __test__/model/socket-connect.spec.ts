@@ -14,7 +14,15 @@ import {
 
 import { openDescriptors, openSockets } from '../support/descriptors.js'
 import { start } from '../support/child.js'
-import { FAMILIES, closing, fill, listening, reach, reachInet, resetting } from '../support/pair.js'
+import {
+  FAMILIES,
+  addressOf,
+  closeAtEnd,
+  fillSendQueue,
+  inetAddressOf,
+  resetAtEnd,
+  testListener,
+} from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { sourceArguments } from '../support/runtime.js'
 import { abstractName, freePath } from '../support/unix.js'
@@ -30,29 +38,28 @@ import {
 
 const byte = new Uint8Array(1)
 
-/** What the first event of a socket says. */
+/** The first event of a socket. */
 async function firstEvent(t: ExecutionContext, socket: Socket, interest: Interest = 'rw'): Promise<Event> {
-  const multiplexer = closing(t, new Multiplexer())
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(socket, interest)
   const [event] = await multiplexer.wait(10_000)
-  if (!event) throw new Error('waited in vain')
+  if (!event) throw new Error('no event came')
   return event
 }
 
 /**
- * A listener that answers no more: with its backlog full, the kernel drops each SYN. Connections to it stay under way
- * until somebody is accepted.
+ * A listener with a full backlog: the kernel drops each SYN, so connects stay pending until a connection is accepted.
  */
-async function busyListener(t: ExecutionContext): Promise<Listener> {
-  const listener = listening(t, 'IPv4', { port: freePort(), backlog: 0 })
-  await connectOutcome(resetting(t, Socket.connect(reach(listener))))
+async function fullListener(t: ExecutionContext): Promise<Listener> {
+  const listener = testListener(t, 'IPv4', { port: freePort(), backlog: 0 })
+  await connectOutcome(resetAtEnd(t, Socket.connect(addressOf(listener))))
   return listener
 }
 
 for (const family of FAMILIES) {
-  test(`connecting_is_told_as_writable (${family})`, async (t) => {
-    const listener = listening(t, family)
-    const client = resetting(t, Socket.connect(reach(listener)))
+  test(`a_completed_connect_is_reported_as_writable (${family})`, async (t) => {
+    const listener = testListener(t, family)
+    const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
     t.is(client.state, 'connecting')
     const event = await firstEvent(t, client)
     t.is(event.target, client)
@@ -61,73 +68,76 @@ for (const family of FAMILIES) {
     t.deepEqual(client.remoteAddress, listener.address)
   })
 
-  test(`what_is_sent_while_connecting_goes_out_after_it (${family})`, async (t) => {
-    const listener = listening(t, family)
-    const client = resetting(t, Socket.connect(reach(listener)))
+  test(`data_sent_while_connecting_is_delivered_afterwards (${family})`, async (t) => {
+    const listener = testListener(t, family)
+    const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
     const statuses = [client.send('first, '), client.send([Buffer.from('second, '), Buffer.from('third')])]
-    // A use asks the kernel, and the loopback may have connected already.
+    // send() asks the kernel for the outcome, and over the loopback the connect may have completed already.
     for (const status of statuses) t.true(status === 'queued' || status === 'sent')
-    const server = resetting(t, await acceptNext(listener))
+    const server = resetAtEnd(t, await acceptNext(listener))
     t.is((await receiveExactly(server, 20)).toString(), 'first, second, third')
     t.is(client.queued, 0)
   })
 }
 
-test('an_abstract_name_is_connected_to', async (t) => {
+test('connect_accepts_an_abstract_name', async (t) => {
   const path = abstractName()
-  const listener = closing(t, Listener.bind({ path }))
-  const client = resetting(t, Socket.connect({ path }))
+  const listener = closeAtEnd(t, Listener.bind({ path }))
+  const client = resetAtEnd(t, Socket.connect({ path }))
   client.send('hidden')
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveExactly(server, 6)).toString(), 'hidden')
   t.deepEqual(client.remoteAddress, { path })
 })
 
 test('the_default_host_is_the_loopback', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { port } = listener.address as InetAddress
-  const client = resetting(t, Socket.connect({ port }))
+  const client = resetAtEnd(t, Socket.connect({ port }))
   t.is(await connectOutcome(client), 'open')
   t.deepEqual(client.remoteAddress, { address: '127.0.0.1', family: 'IPv4', port })
 })
 
-test('it_connects_from_the_local_address_and_port_that_are_given', async (t) => {
-  const listener = listening(t)
+test('connect_uses_the_given_local_address_and_port', async (t) => {
+  const listener = testListener(t)
   const localPort = freePort()
   const from = { address: '127.0.0.2', family: 'IPv4', port: localPort }
-  const client = resetting(t, Socket.connect({ ...reachInet(listener), localAddress: '127.0.0.2', localPort }))
-  const server = resetting(t, await acceptNext(listener))
+  const client = resetAtEnd(t, Socket.connect({ ...inetAddressOf(listener), localAddress: '127.0.0.2', localPort }))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.deepEqual(server.remoteAddress, from)
   t.deepEqual(client.localAddress, from)
 })
 
-test('a_local_address_alone_leaves_the_port_to_the_kernel_and_a_port_alone_the_address', async (t) => {
-  const four = listening(t, 'IPv4')
-  resetting(t, Socket.connect({ ...reachInet(four), localAddress: '127.0.0.7' }))
-  t.like(resetting(t, await acceptNext(four)).remoteAddress, { address: '127.0.0.7' })
-  const six = listening(t, 'IPv6')
+test('localAddress_and_localPort_can_be_given_alone', async (t) => {
+  const four = testListener(t, 'IPv4')
+  resetAtEnd(t, Socket.connect({ ...inetAddressOf(four), localAddress: '127.0.0.7' }))
+  t.like(resetAtEnd(t, await acceptNext(four)).remoteAddress, { address: '127.0.0.7' })
+  const six = testListener(t, 'IPv6')
   const localPort = freePort()
-  resetting(t, Socket.connect({ ...reachInet(six), localPort }))
-  t.deepEqual(resetting(t, await acceptNext(six)).remoteAddress, { address: '::1', family: 'IPv6', port: localPort })
+  resetAtEnd(t, Socket.connect({ ...inetAddressOf(six), localPort }))
+  t.deepEqual(resetAtEnd(t, await acceptNext(six)).remoteAddress, { address: '::1', family: 'IPv6', port: localPort })
 })
 
-test.serial('a_local_port_in_use_is_an_error_at_once_and_leaves_nothing_open', (t) => {
-  const listener = listening(t)
+test.serial('a_local_port_in_use_throws_at_once_and_leaks_no_socket', (t) => {
+  const listener = testListener(t)
   const { port } = listener.address as InetAddress
   const before = openSockets().length
-  const error = t.throws(() => Socket.connect({ ...reachInet(listener), localAddress: '127.0.0.1', localPort: port }), {
-    instanceOf: SocketError,
-    code: 'EADDRINUSE',
-    message: `bind EADDRINUSE 127.0.0.1:${port}`,
-  })
+  const error = t.throws(
+    () => Socket.connect({ ...inetAddressOf(listener), localAddress: '127.0.0.1', localPort: port }),
+    {
+      instanceOf: SocketError,
+      code: 'EADDRINUSE',
+      message: `bind EADDRINUSE 127.0.0.1:${port}`,
+    },
+  )
   t.like(error, { syscall: 'bind', address: '127.0.0.1', port })
   t.is(openSockets().length, before)
 })
 
-test.serial('a_local_address_that_is_not_ours_is_an_error_at_once', (t) => {
-  const listener = listening(t)
+test.serial('a_local_address_of_another_host_throws_at_once', (t) => {
+  const listener = testListener(t)
   const before = openSockets().length
-  t.throws(() => Socket.connect({ ...reachInet(listener), localAddress: '203.0.113.9' }), {
+  t.throws(() => Socket.connect({ ...inetAddressOf(listener), localAddress: '203.0.113.9' }), {
     instanceOf: SocketError,
     code: 'EADDRNOTAVAIL',
     message: 'bind EADDRNOTAVAIL 203.0.113.9',
@@ -135,25 +145,25 @@ test.serial('a_local_address_that_is_not_ours_is_an_error_at_once', (t) => {
   t.is(openSockets().length, before)
 })
 
-// Failing
+// Failed connects
 
 for (const host of ['127.0.0.1', '::1']) {
-  test(`a_refused_connect_is_an_event_with_error (${host})`, async (t) => {
-    for (const [interest, told] of [
+  test(`a_refused_connect_is_reported_with_error (${host})`, async (t) => {
+    for (const [interest, flags] of [
       ['r', { readable: true, writable: false }],
       ['w', { readable: false, writable: true }],
       ['rw', { readable: true, writable: true }],
     ] as const) {
-      const socket = resetting(t, Socket.connect({ host, port: freePort() }))
+      const socket = resetAtEnd(t, Socket.connect({ host, port: freePort() }))
       t.is(socket.state, 'connecting')
       const event = await firstEvent(t, socket, interest)
       t.is(event.target, socket)
-      t.like(event, { ...told, error: true, hangup: true }, interest)
+      t.like(event, { ...flags, error: true, hangup: true }, interest)
       t.is(socket.state, 'closed')
     }
   })
 
-  test(`the_first_use_throws_why_and_later_ones_find_it_closed (${host})`, async (t) => {
+  test(`the_first_use_throws_the_connect_error_and_later_ones_find_it_closed (${host})`, async (t) => {
     const uses: [string, (socket: Socket) => unknown][] = [
       ['receive', (socket) => socket.receive(byte)],
       ['peek', (socket) => socket.peek(byte)],
@@ -162,7 +172,7 @@ for (const host of ['127.0.0.1', '::1']) {
     ]
     for (const [name, use] of uses) {
       const port = freePort()
-      const socket = resetting(t, Socket.connect({ host, port }))
+      const socket = resetAtEnd(t, Socket.connect({ host, port }))
       await firstEvent(t, socket)
       const error = t.throws(() => use(socket), { instanceOf: SocketError, code: 'ECONNREFUSED' }, name)
       t.not(error?.constructor, SocketClosedError)
@@ -173,16 +183,16 @@ for (const host of ['127.0.0.1', '::1']) {
   })
 }
 
-test('a_failure_is_seen_in_state_without_any_multiplexer', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: freePort() }))
+test('state_shows_a_failed_connect_without_a_multiplexer', async (t) => {
+  const socket = resetAtEnd(t, Socket.connect({ port: freePort() }))
   t.is(socket.state, 'connecting')
   await until(() => socket.state === 'closed')
   t.true(socket.writeEnded)
   t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: /^connect / })
 })
 
-test('a_failed_connect_keeps_no_descriptor_although_nobody_has_used_it', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: freePort() }))
+test('a_failed_connect_closes_its_descriptor_before_any_use', async (t) => {
+  const socket = resetAtEnd(t, Socket.connect({ port: freePort() }))
   const link = openDescriptors().get(socket.fd)
   t.regex(link ?? '', /^socket:/)
   await until(() => socket.state === 'closed')
@@ -190,9 +200,9 @@ test('a_failed_connect_keeps_no_descriptor_although_nobody_has_used_it', async (
   t.false([...openDescriptors().values()].includes(link!))
 })
 
-test('a_failed_connect_leaves_its_multiplexer_by_itself', async (t) => {
-  const multiplexer = closing(t, new Multiplexer())
-  const socket = resetting(t, Socket.connect({ port: freePort() }))
+test('a_failed_connect_is_removed_from_its_multiplexer', async (t) => {
+  const multiplexer = closeAtEnd(t, new Multiplexer())
+  const socket = resetAtEnd(t, Socket.connect({ port: freePort() }))
   multiplexer.add(socket)
   const events = await multiplexer.wait(10_000)
   t.is(events.length, 1)
@@ -202,9 +212,9 @@ test('a_failed_connect_leaves_its_multiplexer_by_itself', async (t) => {
 })
 
 test('a_failed_connect_drops_its_queue', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: freePort() }))
+  const socket = resetAtEnd(t, Socket.connect({ port: freePort() }))
   try {
-    socket.send('nobody will read it')
+    socket.send('never read')
   } catch (error) {
     t.like(error, { code: 'ECONNREFUSED' })
   }
@@ -213,15 +223,15 @@ test('a_failed_connect_drops_its_queue', async (t) => {
   t.is(socket.bytesSent, 0)
 })
 
-for (const [what, code, path] of [
-  ['where_nothing_is', 'ENOENT', (t: ExecutionContext) => freePath(t)],
-  ['that_nobody_listens_at_any_more', 'ECONNREFUSED', abandonedPath],
-  ['that_is_an_abstract_name_of_nobody', 'ECONNREFUSED', abstractName],
+for (const [kind, code, path] of [
+  ['without_a_file', 'ENOENT', (t: ExecutionContext) => freePath(t)],
+  ['without_a_listener', 'ECONNREFUSED', abandonedPath],
+  ['that_is_an_unused_abstract_name', 'ECONNREFUSED', abstractName],
 ] as const) {
-  test(`a_path_${what}_fails_as_any_connect_does`, async (t) => {
+  test(`connect_to_a_path_${kind}_fails`, async (t) => {
     const at = path(t)
     const shown = at.replace('\0', '@')
-    const socket = resetting(t, Socket.connect({ path: at }))
+    const socket = resetAtEnd(t, Socket.connect({ path: at }))
     const event = await firstEvent(t, socket)
     t.like(event, { readable: true, writable: true, error: true })
     t.is(socket.state, 'closed')
@@ -241,28 +251,28 @@ function abandonedPath(t: ExecutionContext): string {
   return path
 }
 
-test('a_regular_file_is_no_place_to_connect_to', async (t) => {
-  const socket = resetting(t, Socket.connect({ path: new URL(import.meta.url).pathname }))
+test('connect_to_a_regular_file_fails', async (t) => {
+  const socket = resetAtEnd(t, Socket.connect({ path: new URL(import.meta.url).pathname }))
   t.like(await firstEvent(t, socket), { error: true })
   t.throws(() => socket.receive(byte), { instanceOf: SocketError, code: 'ECONNREFUSED' })
 })
 
-test('a_socket_that_would_connect_to_itself_is_refused', async (t) => {
+test('a_self_connection_is_refused', async (t) => {
   for (const host of ['127.0.0.1', '::1']) {
     const port = freePort()
-    const socket = resetting(t, Socket.connect({ host, port, localAddress: host, localPort: port }))
+    const socket = resetAtEnd(t, Socket.connect({ host, port, localAddress: host, localPort: port }))
     await until(() => socket.state !== 'connecting', socket)
     t.is(socket.state, 'closed')
     t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: `connect ECONNREFUSED ${host}:${port}` })
   }
 })
 
-// While under way
+// Pending connects
 
-test('while_under_way_nothing_is_told_and_nothing_is_there', async (t) => {
-  const listener = await busyListener(t)
-  const socket = resetting(t, Socket.connect(reach(listener)))
-  const multiplexer = closing(t, new Multiplexer(socket))
+test('a_pending_connect_reports_no_event_and_has_no_data', async (t) => {
+  const listener = await fullListener(t)
+  const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
+  const multiplexer = closeAtEnd(t, new Multiplexer(socket))
   t.deepEqual(await multiplexer.wait(100), [])
   t.is(socket.state, 'connecting')
   t.is(socket.receive(byte), null)
@@ -271,9 +281,9 @@ test('while_under_way_nothing_is_told_and_nothing_is_there', async (t) => {
   t.is(socket.state, 'connecting')
 })
 
-test('while_under_way_the_queue_keeps_its_limit', async (t) => {
-  const listener = await busyListener(t)
-  const socket = resetting(t, Socket.connect(reach(listener)))
+test('the_queue_of_a_pending_connect_has_its_limit', async (t) => {
+  const listener = await fullListener(t)
+  const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
   socket.sendQueueLimit = 10
   t.deepEqual(
     ['12345', '67890', 'x'].map((piece) => socket.send(piece)),
@@ -284,38 +294,38 @@ test('while_under_way_the_queue_keeps_its_limit', async (t) => {
   t.false(socket.flush())
 })
 
-test('what_is_queued_while_under_way_goes_out_without_any_multiplexer_and_the_end_behind_it', async (t) => {
-  const listener = await busyListener(t)
-  const socket = resetting(t, Socket.connect(reach(listener)))
+test('the_queue_and_the_end_of_a_pending_connect_are_sent_without_a_multiplexer', async (t) => {
+  const listener = await fullListener(t)
+  const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
   t.is(socket.send('patience'), 'queued')
   socket.shutdown()
   t.true(socket.writeEnded)
   t.is(socket.send('x'), 'closed')
-  resetting(t, await acceptNext(listener))
-  const server = resetting(t, await acceptNext(listener))
+  resetAtEnd(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).toString(), 'patience')
   t.is(server.send('well done'), 'sent')
   t.is((await receiveExactly(socket, 9)).toString(), 'well done')
 })
 
-test('shutdown_without_anything_queued_is_seen_by_the_peer_once_connected', async (t) => {
-  const listener = await busyListener(t)
-  const socket = resetting(t, Socket.connect(reach(listener)))
+test('the_peer_sees_a_shutdown_of_a_pending_connect', async (t) => {
+  const listener = await fullListener(t)
+  const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
   socket.shutdown()
   t.is(socket.state, 'connecting')
-  resetting(t, await acceptNext(listener))
-  const server = resetting(t, await acceptNext(listener))
+  resetAtEnd(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).length, 0)
   t.is(socket.state, 'open')
 })
 
-test('connect_then_close_at_once_leaves_no_descriptor', async (t) => {
-  const listener = listening(t)
-  const busy = await busyListener(t)
-  const places = [reach(listener), reach(busy), { port: freePort() }, { path: freePath(t) }]
+test('connect_and_close_at_once_leave_no_descriptor', async (t) => {
+  const listener = testListener(t)
+  const full = await fullListener(t)
+  const addresses = [addressOf(listener), addressOf(full), { port: freePort() }, { path: freePath(t) }]
   const links: string[] = []
-  for (const place of places) {
-    const socket = Socket.connect(place)
+  for (const address of addresses) {
+    const socket = Socket.connect(address)
     links.push(openDescriptors().get(socket.fd) ?? 'gone')
     socket.close()
     t.is(socket.state, 'closed')
@@ -328,13 +338,13 @@ test('connect_then_close_at_once_leaves_no_descriptor', async (t) => {
   )
 })
 
-test('connect_send_close_delivers_all_and_leaves_no_descriptor', async (t) => {
-  const listener = listening(t)
-  const socket = Socket.connect(reach(listener))
+test('connect_send_and_close_deliver_everything_and_leave_no_descriptor', async (t) => {
+  const listener = testListener(t)
+  const socket = Socket.connect(addressOf(listener))
   const link = openDescriptors().get(socket.fd)!
   socket.send('in passing')
   socket.close()
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).toString(), 'in passing')
   await until(() => socket.state === 'closed')
   t.false([...openDescriptors().values()].includes(link))
@@ -343,11 +353,11 @@ test('connect_send_close_delivers_all_and_leaves_no_descriptor', async (t) => {
 test('a_closing_socket_whose_connect_fails_is_closed', async (t) => {
   const port = freePort()
   for (const watched of [false, true]) {
-    const socket = resetting(t, Socket.connect({ port }))
-    const multiplexer = closing(t, new Multiplexer())
+    const socket = resetAtEnd(t, Socket.connect({ port }))
+    const multiplexer = closeAtEnd(t, new Multiplexer())
     if (watched) multiplexer.add(socket)
     try {
-      socket.send('nobody')
+      socket.send('never read')
     } catch (error) {
       t.like(error, { code: 'ECONNREFUSED' })
     }
@@ -357,9 +367,9 @@ test('a_closing_socket_whose_connect_fails_is_closed', async (t) => {
   }
 })
 
-test('reset_gives_up_what_is_under_way', async (t) => {
-  const listener = await busyListener(t)
-  const socket = Socket.connect(reach(listener))
+test('reset_aborts_a_pending_connect', async (t) => {
+  const listener = await fullListener(t)
+  const socket = Socket.connect(addressOf(listener))
   const link = openDescriptors().get(socket.fd)!
   socket.send('never')
   socket.close()
@@ -369,14 +379,14 @@ test('reset_gives_up_what_is_under_way', async (t) => {
   t.false([...openDescriptors().values()].includes(link))
 })
 
-test('the_process_is_held_until_what_was_sent_while_connecting_is_out', async (t) => {
-  const listener = await busyListener(t)
+test('the_process_stays_alive_until_data_sent_while_connecting_is_out', async (t) => {
+  const listener = await fullListener(t)
   const child = start(
     t,
     process.execPath,
     sourceArguments(`
     import { Socket } from 'm-socket'
-    const socket = Socket.connect(${JSON.stringify(reach(listener))})
+    const socket = Socket.connect(${JSON.stringify(addressOf(listener))})
     socket.send('wait for me')
     socket.close()
     console.log(socket.state)`),
@@ -384,19 +394,19 @@ test('the_process_is_held_until_what_was_sent_while_connecting_is_out', async (t
   const exited = once(child, 'exit')
   const [line] = (await once(child.stdout!, 'data')) as [Buffer]
   t.is(line.toString(), 'closing\n')
-  resetting(t, await acceptNext(listener))
-  const server = resetting(t, await acceptNext(listener))
+  resetAtEnd(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).toString(), 'wait for me')
   t.deepEqual(await exited, [0, null])
 })
 
 for (const verb of ['send', 'receive'] as const) {
-  test(`in_blocking_mode_${verb}_waits_for_the_outcome_and_throws_why_it_failed`, async (t) => {
-    const listener = await busyListener(t)
+  test(`in_blocking_mode_${verb}_waits_for_the_connect_and_throws_its_error`, async (t) => {
+    const listener = await fullListener(t)
     const { port } = listener.address as InetAddress
-    const socket = resetting(t, Socket.connect(reach(listener)))
+    const socket = resetAtEnd(t, Socket.connect(addressOf(listener)))
     t.is(socket.state, 'connecting')
-    // The SYN was dropped; the next one, a second later, meets nobody.
+    // The SYN was dropped; the retransmitted one, a second later, finds no listener.
     listener.close()
     socket.blocking = true
     const use = (): unknown => (verb === 'send' ? socket.send('x') : socket.receive(byte))
@@ -406,27 +416,27 @@ for (const verb of ['send', 'receive'] as const) {
   })
 }
 
-test('port_0_is_a_place_where_nobody_listens', async (t) => {
-  const socket = resetting(t, Socket.connect({ port: 0 }))
+test('connect_to_port_0_is_refused', async (t) => {
+  const socket = resetAtEnd(t, Socket.connect({ port: 0 }))
   t.is(await connectOutcome(socket), 'closed')
   t.throws(() => socket.receive(byte), { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1' })
 })
 
 test('options_are_set_before_connecting', async (t) => {
-  const listener = listening(t)
-  const socket = resetting(t, Socket.connect({ ...reach(listener), noDelay: true, synCount: 2, keepAlive: true }))
+  const listener = testListener(t)
+  const socket = resetAtEnd(t, Socket.connect({ ...addressOf(listener), noDelay: true, synCount: 2, keepAlive: true }))
   t.true(socket.getOption('noDelay'))
   t.is(socket.getOption('synCount'), 2)
   t.truthy(socket.getOption('keepAlive'))
   t.is(await connectOutcome(socket), 'open')
 })
 
-test('a_connected_socket_is_as_good_as_an_accepted_one', async (t) => {
-  const listener = listening(t)
-  const client = resetting(t, Socket.connect(reach(listener)))
-  const server = resetting(t, await acceptNext(listener))
+test('a_connected_socket_sends_its_queue_and_receives', async (t) => {
+  const listener = testListener(t)
+  const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
+  const server = resetAtEnd(t, await acceptNext(listener))
   await connectOutcome(client)
-  const taken = fill(client)
+  const taken = fillSendQueue(client)
   t.is((await receiveExactly(server, taken)).length, taken)
   t.is(server.send('back'), 'sent')
   await nextEvent(client, 'r')

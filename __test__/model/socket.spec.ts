@@ -7,7 +7,16 @@ import { Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
 import { runModule } from '../support/child.js'
 import { descriptorFlags, isOpen, openDescriptors } from '../support/descriptors.js'
 import { lackingInfo, testUnless } from '../support/emulation.js'
-import { FAMILIES, closing, connectedPair, fill, listening, narrowPair, reach, resetting } from '../support/pair.js'
+import {
+  FAMILIES,
+  addressOf,
+  closeAtEnd,
+  connectedPair,
+  fillSendQueue,
+  resetAtEnd,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
 import { abstractName } from '../support/unix.js'
 import {
   acceptNext,
@@ -21,8 +30,8 @@ import {
 
 const byte = new Uint8Array(1)
 
-/** Fills the socket until nothing more is taken; returns all the bytes that were. */
-function fillUp(t: ExecutionContext, socket: Socket): Buffer {
+/** Sends until the send queue is full; returns all accepted bytes. */
+function fillToLimit(t: ExecutionContext, socket: Socket): Buffer {
   const taken: Buffer[] = []
   for (let piece = randomBytes(1000); ; piece = randomBytes(1000)) {
     const status = socket.send(piece)
@@ -35,7 +44,7 @@ function fillUp(t: ExecutionContext, socket: Socket): Buffer {
 // Receiving
 
 for (const family of FAMILIES) {
-  test(`bytes_arrive_in_the_callers_own_array_and_nowhere_beside_it (${family})`, async (t) => {
+  test(`receive_writes_only_into_the_given_array (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     t.is(client.send('hello'), 'sent')
     await nextEvent(server, 'r')
@@ -45,7 +54,7 @@ for (const family of FAMILIES) {
     t.is(server.receive(memory), null)
   })
 
-  test(`what_does_not_fit_stays_for_the_next_receive (${family})`, async (t) => {
+  test(`data_that_does_not_fit_stays_for_the_next_receive (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     client.send('0123456789')
     await nextEvent(server, 'r')
@@ -55,14 +64,14 @@ for (const family of FAMILIES) {
     t.is(server.receive(four), null)
   })
 
-  test(`peek_leaves_the_bytes_and_the_counter (${family})`, async (t) => {
+  test(`peek_leaves_the_data_and_the_counter_unchanged (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     const into = Buffer.alloc(10)
     t.is(server.peek(into), null)
     client.send('peek')
     await nextEvent(server, 'r')
-    for (const glance of [1, 2]) {
-      t.is(server.peek(into), 4, `glance ${glance}`)
+    for (const attempt of [1, 2]) {
+      t.is(server.peek(into), 4, `attempt ${attempt}`)
       t.is(into.toString('latin1', 0, 4), 'peek')
     }
     t.is(server.bytesReceived, 0)
@@ -74,7 +83,7 @@ for (const family of FAMILIES) {
     t.false(server.readEnded)
   })
 
-  test(`half_open_the_end_of_one_direction_leaves_the_other (${family})`, async (t) => {
+  test(`half_open_one_direction_ends_and_the_other_stays_open (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     client.send('question')
     client.shutdown()
@@ -84,7 +93,7 @@ for (const family of FAMILIES) {
     t.true(server.readEnded)
     t.false(server.writeEnded)
     t.is(server.state, 'open')
-    t.is(server.receive(byte), 0, 'the end is told as often as asked')
+    t.is(server.receive(byte), 0, 'every receive after the end returns 0')
     t.is(server.send('answer'), 'sent')
     server.shutdown()
     t.is((await receiveToEnd(client)).toString(), 'answer')
@@ -93,7 +102,7 @@ for (const family of FAMILIES) {
   })
 }
 
-test('receive_takes_buffers_and_shared_memory_too', async (t) => {
+test('receive_accepts_shared_memory', async (t) => {
   const { client, server } = await connectedPair(t)
   const shared = new Uint8Array(new SharedArrayBuffer(8))
   client.send('shared')
@@ -105,7 +114,7 @@ test('receive_takes_buffers_and_shared_memory_too', async (t) => {
 // Sending: the five statuses
 
 for (const family of FAMILIES) {
-  test(`sent_the_kernel_took_all_of_it (${family})`, async (t) => {
+  test(`sent_means_that_the_kernel_took_everything (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     t.is(client.send(Buffer.from('all of it')), 'sent')
     t.is(client.queued, 0)
@@ -113,7 +122,7 @@ for (const family of FAMILIES) {
     t.is((await receiveExactly(server, 9)).toString(), 'all of it')
   })
 
-  test(`partially_sent_the_rest_is_queued_and_goes_out_by_itself (${family})`, async (t) => {
+  test(`partially_sent_means_that_the_rest_is_queued_and_sent_later (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     const data = randomBytes(16 << 20)
     t.is(client.send(data), 'partially-sent')
@@ -124,9 +133,9 @@ for (const family of FAMILIES) {
     t.is(client.bytesSent, data.length)
   })
 
-  test(`queued_all_of_it_waits_behind_what_waits_already (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
-    const before = fill(client)
+  test(`queued_means_that_everything_was_added_to_the_queue (${family})`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
+    const before = fillSendQueue(client)
     const queued = client.queued
     t.is(client.send('behind'), 'queued')
     t.is(client.queued, queued + 6)
@@ -134,9 +143,9 @@ for (const family of FAMILIES) {
     t.is(received.toString('latin1', before), 'behind')
   })
 
-  test(`not_sent_nothing_is_taken_when_the_queue_is_full (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
-    const taken = fillUp(t, client)
+  test(`not_sent_means_that_the_queue_is_full_and_nothing_was_taken (${family})`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
+    const taken = fillToLimit(t, client)
     const { queued } = client
     t.true(queued >= 65536 && queued < 65536 + 1000)
     t.is(client.send('lost?'), 'not-sent')
@@ -149,22 +158,22 @@ for (const family of FAMILIES) {
   })
 }
 
-test('closed_nothing_can_be_sent_any_more', async (t) => {
+test('closed_means_that_nothing_can_be_sent', async (t) => {
   const { client } = await connectedPair(t)
   client.close()
   t.is(client.send('x'), 'closed')
   t.is(client.bytesSent, 0)
 })
 
-test('closed_after_the_peer_has_reset_and_the_reason_is_kept_for_the_reader', async (t) => {
+test('send_returns_closed_after_a_reset_and_receive_throws_the_reason', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('last words')
   await nextEvent(client, 'r')
   server.reset()
   const event = await nextEvent(client)
   t.like(event, { readable: true, error: true })
-  t.is(client.send('anybody?'), 'closed')
-  t.is(client.send('anybody?'), 'closed')
+  t.is(client.send('too late'), 'closed')
+  t.is(client.send('too late'), 'closed')
   t.true(client.writeEnded)
   t.is(client.state, 'open')
   const into = Buffer.alloc(100)
@@ -174,7 +183,7 @@ test('closed_after_the_peer_has_reset_and_the_reason_is_kept_for_the_reader', as
   t.throws(() => client.receive(into), { instanceOf: SocketClosedError })
 })
 
-test('closed_after_the_peer_of_a_unix_socket_has_gone', async (t) => {
+test('send_returns_closed_after_the_peer_of_a_unix_socket_has_closed', async (t) => {
   const { client, server } = await connectedPair(t, 'unix')
   server.close()
   t.is(client.send('x'), 'closed')
@@ -182,24 +191,24 @@ test('closed_after_the_peer_of_a_unix_socket_has_gone', async (t) => {
   t.is(client.state, 'closed')
 })
 
-test('nothing_to_send_is_sent_whatever_waits', async (t) => {
-  const { client } = await narrowPair(t)
-  const nothing = [new Uint8Array(0), '', [], [new Uint8Array(0), new Uint8Array(0)]]
-  for (const data of nothing) t.is(client.send(data), 'sent')
-  fillUp(t, client)
+test('empty_data_is_sent_even_with_a_full_queue', async (t) => {
+  const { client } = await smallBufferPair(t)
+  const empty = [new Uint8Array(0), '', [], [new Uint8Array(0), new Uint8Array(0)]]
+  for (const data of empty) t.is(client.send(data), 'sent')
+  fillToLimit(t, client)
   const { queued } = client
-  for (const data of nothing) t.is(client.send(data), 'sent')
+  for (const data of empty) t.is(client.send(data), 'sent')
   t.is(client.queued, queued)
   client.shutdown()
-  for (const data of nothing) t.is(client.send(data), 'closed')
+  for (const data of empty) t.is(client.send(data), 'closed')
 })
 
 // Sending: the queue
 
-test('the_queue_takes_64_kib_unless_told_otherwise_and_the_last_piece_may_go_over', async (t) => {
-  const { client, server } = await narrowPair(t)
+test('the_default_queue_limit_is_64_KiB_and_the_last_piece_may_exceed_it', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   t.is(client.sendQueueLimit, 65536)
-  const before = fill(client)
+  const before = fillSendQueue(client)
   const rest = 65535 - client.queued
   t.is(client.send(new Uint8Array(rest)), 'queued')
   t.is(client.queued, 65535)
@@ -210,12 +219,12 @@ test('the_queue_takes_64_kib_unless_told_otherwise_and_the_last_piece_may_go_ove
   t.true(received.subarray(before + rest).every((value) => value === 7))
 })
 
-test('the_limit_is_settable_per_socket', async (t) => {
-  const { client, server } = await narrowPair(t)
+test('sendQueueLimit_can_be_set_per_socket', async (t) => {
+  const { client, server } = await smallBufferPair(t)
   client.sendQueueLimit = 1
   t.is(client.sendQueueLimit, 1)
   t.is(server.sendQueueLimit, 65536)
-  fill(client)
+  fillSendQueue(client)
   t.is(client.send(byte), 'not-sent')
   client.sendQueueLimit = client.queued + 10
   t.is(client.send(new Uint8Array(9)), 'queued')
@@ -224,8 +233,8 @@ test('the_limit_is_settable_per_socket', async (t) => {
 })
 
 for (const family of FAMILIES) {
-  test(`what_is_queued_is_a_copy_so_the_buffer_may_be_reused (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+  test(`queued_data_is_a_copy (${family})`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
     const buffer = Buffer.alloc(1 << 20, 'A')
     t.is(client.send(buffer), 'partially-sent')
     buffer.fill('B')
@@ -238,7 +247,7 @@ for (const family of FAMILIES) {
   })
 }
 
-test('strings_go_out_as_utf_8', async (t) => {
+test('strings_are_sent_as_UTF_8', async (t) => {
   const { client, server } = await connectedPair(t)
   const text = 'Grüße, 世界 👋 \ud800.'
   t.is(client.send(text), 'sent')
@@ -247,13 +256,13 @@ test('strings_go_out_as_utf_8', async (t) => {
   t.true((await receiveExactly(server, expected.length)).equals(expected))
 })
 
-testUnless(lackingInfo, 'an_array_of_pieces_leaves_in_one_system_call', async (t) => {
+testUnless(lackingInfo, 'an_array_of_pieces_is_sent_in_one_system_call', async (t) => {
   const { client, server } = await connectedPair(t, 'IPv4', { client: { noDelay: true } })
   const pieces = Array.from({ length: 100 }, (_, index) => Buffer.from(`piece ${index}, `))
   const segments = (): number => client.info().dataSegmentsOut
   const before = segments()
   t.is(client.send(pieces), 'sent')
-  // Without Nagle's algorithm each system call makes a segment of its own.
+  // Without Nagle's algorithm each system call makes its own segment.
   t.is(segments(), before + 1)
   for (const piece of pieces.slice(0, 5)) client.send(piece)
   t.is(segments(), before + 6)
@@ -262,9 +271,9 @@ testUnless(lackingInfo, 'an_array_of_pieces_leaves_in_one_system_call', async (t
 })
 
 for (const family of FAMILIES) {
-  test(`pieces_keep_their_order_wherever_the_kernel_stops (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
-    // More than one system call takes: UIO_MAXIOV is 1024.
+  test(`pieces_keep_their_order_after_a_partial_send (${family})`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
+    // More than one system call accepts: UIO_MAXIOV is 1024.
     const pieces = Array.from({ length: 3000 }, (_, index) => randomBytes((index * 7) % 301))
     t.is(client.send(pieces), 'partially-sent')
     const expected = Buffer.concat(pieces)
@@ -273,7 +282,7 @@ for (const family of FAMILIES) {
   })
 }
 
-test('thousands_of_pieces_that_fit_are_sent', async (t) => {
+test('3000_pieces_that_fit_are_sent', async (t) => {
   const { client, server } = await connectedPair(t)
   const pieces = Array.from({ length: 3000 }, (_, index) => Buffer.of(index & 0xff))
   t.is(client.send(pieces), 'sent')
@@ -281,14 +290,14 @@ test('thousands_of_pieces_that_fit_are_sent', async (t) => {
   t.true((await receiveExactly(server, 3000)).equals(Buffer.concat(pieces)))
 })
 
-test('flush_tries_now_and_tells_whether_the_queue_is_empty', async (t) => {
-  const { client, server } = await narrowPair(t, 'unix')
-  t.true(client.flush(), 'of an empty queue')
-  const taken = fill(client)
+test('flush_sends_now_and_returns_whether_the_queue_is_empty', async (t) => {
+  const { client, server } = await smallBufferPair(t, 'unix')
+  t.true(client.flush(), 'the queue is empty')
+  const taken = fillSendQueue(client)
   const { queued, bytesSent } = client
   t.false(client.flush(), 'the kernel is full')
   t.is(client.queued, queued)
-  // Without a turn of Node's loop nobody but flush sends.
+  // Without a turn of Node's loop only flush() sends.
   let received = 0
   const into = Buffer.alloc(65536)
   while (client.queued > 0) {
@@ -300,28 +309,28 @@ test('flush_tries_now_and_tells_whether_the_queue_is_empty', async (t) => {
   t.is(received, taken)
 })
 
-test('a_queue_goes_out_by_itself_without_any_multiplexer', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const taken = fillUp(t, client)
+test('a_queue_is_sent_without_a_multiplexer', async (t) => {
+  const { client, server } = await smallBufferPair(t)
+  const taken = fillToLimit(t, client)
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   t.is(client.queued, 0)
   t.is(client.bytesSent, taken.length)
 })
 
-test('a_queue_goes_out_by_itself_between_the_waits_of_its_multiplexer', async (t) => {
-  const { client, server } = await narrowPair(t)
-  closing(t, new Multiplexer(client))
-  const taken = fillUp(t, client)
+test('a_queue_is_sent_between_the_waits_of_its_multiplexer', async (t) => {
+  const { client, server } = await smallBufferPair(t)
+  closeAtEnd(t, new Multiplexer(client))
+  const taken = fillToLimit(t, client)
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   t.is(client.queued, 0)
 })
 
-test('a_queue_goes_out_during_the_waits_of_its_multiplexer_and_writable_is_told_when_it_is_empty', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer())
+test('a_queue_is_sent_during_waits_and_writable_is_reported_when_it_is_empty', async (t) => {
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'w')
   await multiplexer.wait(10_000)
-  const taken = fillUp(t, client)
+  const taken = fillToLimit(t, client)
   const receiving = receiveExactly(server, taken.length)
   let writable = 0
   await waitUntil(
@@ -335,14 +344,14 @@ test('a_queue_goes_out_during_the_waits_of_its_multiplexer_and_writable_is_told_
   t.true((await receiving).equals(taken))
 })
 
-test('a_queue_goes_out_while_its_multiplexer_sleeps_in_wait_sync', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer(client, server))
-  const taken = fillUp(t, client)
+test('a_queue_is_sent_during_waitSync', async (t) => {
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client, server))
+  const taken = fillToLimit(t, client)
   const received: Buffer[] = []
   let length = 0
   while (length < taken.length) {
-    if (multiplexer.waitSync(10_000).length === 0) return t.fail('nothing moves')
+    if (multiplexer.waitSync(10_000).length === 0) return t.fail('no event came')
     const into = Buffer.alloc(65536)
     const count = server.receive(into)
     if (count === null) continue
@@ -353,11 +362,11 @@ test('a_queue_goes_out_while_its_multiplexer_sleeps_in_wait_sync', async (t) => 
   t.is(client.queued, 0)
 })
 
-test('a_queue_that_leaves_a_multiplexer_goes_on_being_sent', async (t) => {
+test('a_queue_is_sent_after_its_socket_has_left_the_multiplexer', async (t) => {
   for (const leave of ['remove', 'close'] as const) {
-    const { client, server } = await narrowPair(t)
-    const multiplexer = closing(t, new Multiplexer(client))
-    const taken = fillUp(t, client)
+    const { client, server } = await smallBufferPair(t)
+    const multiplexer = closeAtEnd(t, new Multiplexer(client))
+    const taken = fillToLimit(t, client)
     if (leave === 'remove') multiplexer.remove(client)
     else multiplexer.close()
     t.true((await receiveExactly(server, taken.length)).equals(taken), leave)
@@ -365,10 +374,10 @@ test('a_queue_that_leaves_a_multiplexer_goes_on_being_sent', async (t) => {
   }
 })
 
-test('a_socket_whose_queue_is_being_sent_may_enter_a_multiplexer', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const taken = fillUp(t, client)
-  const multiplexer = closing(t, new Multiplexer())
+test('a_socket_with_a_queue_can_be_added_to_a_multiplexer', async (t) => {
+  const { client, server } = await smallBufferPair(t)
+  const taken = fillToLimit(t, client)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
   t.notThrows(() => multiplexer.add(client, 'rw', 'level'))
   t.true((await receiveExactly(server, taken.length)).equals(taken))
   server.send('back')
@@ -384,10 +393,10 @@ test('a_socket_whose_queue_is_being_sent_may_enter_a_multiplexer', async (t) => 
 // Ending
 
 for (const family of FAMILIES) {
-  test(`close_is_graceful_what_is_queued_goes_out_first (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
+  test(`close_sends_the_queue_first (${family})`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
     const { fd } = client
-    const taken = fillUp(t, client)
+    const taken = fillToLimit(t, client)
     const { queued } = client
     client.close()
     t.is(client.state, 'closing')
@@ -405,7 +414,7 @@ for (const family of FAMILIES) {
     t.true(client.flush())
   })
 
-  test(`close_without_a_queue_is_at_once_and_may_come_twice (${family})`, async (t) => {
+  test(`close_without_a_queue_is_immediate_and_can_be_repeated (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     client.send('bye')
     const link = openDescriptors().get(client.fd)
@@ -416,9 +425,9 @@ for (const family of FAMILIES) {
     t.is((await receiveToEnd(server)).toString(), 'bye')
   })
 
-  test(`shutdown_ends_writing_behind_the_queue (${family})`, async (t) => {
-    const { client, server } = await narrowPair(t, family)
-    const taken = fillUp(t, client)
+  test(`shutdown_sends_the_queue_first (${family})`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
+    const taken = fillToLimit(t, client)
     client.shutdown()
     client.shutdown('write')
     t.true(client.writeEnded)
@@ -430,7 +439,7 @@ for (const family of FAMILIES) {
     t.is((await receiveExactly(client, 6)).toString(), 'answer')
   })
 
-  test(`shutdown_of_reading_is_an_end_at_once_and_drops_what_still_comes (${family})`, async (t) => {
+  test(`shutdown_read_ends_at_once_and_discards_later_data (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     server.send('unread')
     await nextEvent(client, 'r')
@@ -446,7 +455,7 @@ for (const family of FAMILIES) {
   })
 }
 
-test('shutdown_of_both_ends_both', async (t) => {
+test('shutdown_both_ends_both_directions', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send('last')
   client.shutdown('both')
@@ -456,10 +465,10 @@ test('shutdown_of_both_ends_both', async (t) => {
   t.is((await receiveToEnd(server)).toString(), 'last')
 })
 
-test('a_graceful_close_completes_in_the_multiplexer_that_the_socket_is_in', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const multiplexer = closing(t, new Multiplexer(client))
-  const taken = fillUp(t, client)
+test('a_graceful_close_completes_in_its_multiplexer', async (t) => {
+  const { client, server } = await smallBufferPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer(client))
+  const taken = fillToLimit(t, client)
   const link = openDescriptors().get(client.fd)!
   client.close()
   const receiving = receiveToEnd(server)
@@ -469,13 +478,13 @@ test('a_graceful_close_completes_in_the_multiplexer_that_the_socket_is_in', asyn
     () => client.state === 'closed',
     (batch) => (events += batch.length),
   )
-  t.is(events, 0, 'a closing socket has nothing to tell')
+  t.is(events, 0, 'a closing socket reports no events')
   t.false([...openDescriptors().values()].includes(link))
   t.true((await receiving).equals(taken))
   t.notThrows(() => multiplexer.remove(client))
 })
 
-test('close_with_unread_input_still_lets_the_peer_read_the_end', async (t) => {
+test('close_with_unread_input_still_delivers_what_was_sent', async (t) => {
   const { client, server } = await connectedPair(t)
   server.send('never read')
   await nextEvent(client, 'r')
@@ -484,7 +493,7 @@ test('close_with_unread_input_still_lets_the_peer_read_the_end', async (t) => {
   t.is((await receiveToEnd(server)).toString(), 'all there is')
 })
 
-test('reset_is_an_rst_that_the_peer_sees_after_the_data', async (t) => {
+test('the_peer_of_a_reset_reads_the_data_and_then_ECONNRESET', async (t) => {
   const { client, server } = await connectedPair(t)
   t.is(server.send('before'), 'sent')
   const { fd } = server
@@ -510,10 +519,10 @@ test('reset_is_an_rst_that_the_peer_sees_after_the_data', async (t) => {
   t.is(client.send('x'), 'closed')
 })
 
-test('reset_drops_the_queue_also_of_a_closing_socket', async (t) => {
+test('reset_drops_the_queue_even_of_a_closing_socket', async (t) => {
   for (const closeFirst of [false, true]) {
-    const { client, server } = await narrowPair(t)
-    fillUp(t, client)
+    const { client, server } = await smallBufferPair(t)
+    fillToLimit(t, client)
     if (closeFirst) client.close()
     client.reset()
     t.is(client.state, 'closed')
@@ -524,7 +533,7 @@ test('reset_drops_the_queue_also_of_a_closing_socket', async (t) => {
   }
 })
 
-test('the_peer_of_a_unix_socket_that_is_reset_sees_its_end', async (t) => {
+test('the_peer_of_a_reset_unix_socket_reads_its_end', async (t) => {
   const { client, server } = await connectedPair(t, 'unix')
   client.send('before')
   client.reset()
@@ -532,20 +541,20 @@ test('the_peer_of_a_unix_socket_that_is_reset_sees_its_end', async (t) => {
 })
 
 test('using_closes_gracefully', async (t) => {
-  const { client, server } = await narrowPair(t)
+  const { client, server } = await smallBufferPair(t)
   let taken
   {
     using socket = client
-    taken = fillUp(t, socket)
+    taken = fillToLimit(t, socket)
   }
   t.is(client.state, 'closing')
   t.true((await receiveToEnd(server)).equals(taken))
   await until(() => client.state === 'closed')
 })
 
-test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
-  const listener = listening(t)
-  const address = JSON.stringify(reach(listener))
+test('queued_output_keeps_the_process_alive_until_it_is_sent', async (t) => {
+  const listener = testListener(t)
+  const address = JSON.stringify(addressOf(listener))
   const ended = runModule(
     t,
     `
@@ -555,7 +564,7 @@ test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
     socket.close()
     console.log(socket.state)`,
   )
-  const server = resetting(t, await acceptNext(listener))
+  const server = resetAtEnd(t, await acceptNext(listener))
   t.is((await receiveToEnd(server)).length, 32 << 20)
   const { code, stdout } = await ended
   t.deepEqual({ code, stdout }, { code: 0, stdout: 'closing\n' })
@@ -563,15 +572,15 @@ test('queued_output_holds_the_process_until_it_has_gone_out', async (t) => {
 
 // State, counters, addresses, descriptor
 
-test('a_socket_goes_from_connecting_over_open_and_closing_to_closed', async (t) => {
-  const listener = listening(t, 'IPv4', { receiveBufferSize: 4096 })
+test('state_goes_from_connecting_to_open_closing_and_closed', async (t) => {
+  const listener = testListener(t, 'IPv4', { receiveBufferSize: 4096 })
   const states: string[] = []
-  const client = resetting(t, Socket.connect({ ...reach(listener), sendBufferSize: 4096 }))
+  const client = resetAtEnd(t, Socket.connect({ ...addressOf(listener), sendBufferSize: 4096 }))
   states.push(client.state)
   await connectOutcome(client)
   states.push(client.state)
-  const server = resetting(t, await acceptNext(listener))
-  fill(client)
+  const server = resetAtEnd(t, await acceptNext(listener))
+  fillSendQueue(client)
   client.close()
   states.push(client.state)
   await receiveToEnd(server)
@@ -580,12 +589,12 @@ test('a_socket_goes_from_connecting_over_open_and_closing_to_closed', async (t) 
   t.deepEqual(states, ['connecting', 'open', 'closing', 'closed'])
 })
 
-test('an_accepted_socket_is_open_with_both_halves', async (t) => {
+test('an_accepted_socket_is_open_in_both_directions', async (t) => {
   const { server } = await connectedPair(t)
   t.deepEqual([server.state, server.readEnded, server.writeEnded], ['open', false, false])
 })
 
-test('read_ended_is_about_the_end_that_has_been_received', async (t) => {
+test('readEnded_becomes_true_when_receive_returns_the_end', async (t) => {
   const { client, server } = await connectedPair(t)
   client.send('x')
   client.shutdown()
@@ -598,7 +607,7 @@ test('read_ended_is_about_the_end_that_has_been_received', async (t) => {
 })
 
 for (const family of FAMILIES) {
-  test(`the_counters_count_both_directions_and_outlive_the_socket (${family})`, async (t) => {
+  test(`the_counters_count_both_directions_and_stay_after_close (${family})`, async (t) => {
     const { client, server } = await connectedPair(t, family)
     t.deepEqual([client.bytesSent, client.bytesReceived], [0, 0])
     client.send('12345')
@@ -611,10 +620,10 @@ for (const family of FAMILIES) {
     t.deepEqual([server.bytesSent, server.bytesReceived], [4, 9])
   })
 
-  test(`the_ends_agree_on_their_addresses (${family})`, async (t) => {
-    const listener = listening(t, family)
-    const client = resetting(t, Socket.connect(reach(listener)))
-    const server = resetting(t, await acceptNext(listener))
+  test(`both_ends_agree_on_their_addresses (${family})`, async (t) => {
+    const listener = testListener(t, family)
+    const client = resetAtEnd(t, Socket.connect(addressOf(listener)))
+    const server = resetAtEnd(t, await acceptNext(listener))
     await connectOutcome(client)
     t.deepEqual(client.remoteAddress, listener.address)
     t.deepEqual(server.localAddress, listener.address)
@@ -629,14 +638,14 @@ for (const family of FAMILIES) {
 
 test('an_abstract_address_begins_with_nul', async (t) => {
   const path = abstractName()
-  const listener = listening(t, 'unix', { path })
-  const client = resetting(t, Socket.connect({ path }))
-  const server = resetting(t, await acceptNext(listener))
+  const listener = testListener(t, 'unix', { path })
+  const client = resetAtEnd(t, Socket.connect({ path }))
+  const server = resetAtEnd(t, await acceptNext(listener))
   await connectOutcome(client)
   t.deepEqual([client.remoteAddress, server.localAddress], [{ path }, { path }])
 })
 
-test('the_descriptor_is_a_socket_non_blocking_and_close_on_exec_from_birth', async (t) => {
+test('the_descriptor_is_a_non_blocking_close_on_exec_socket', async (t) => {
   const { client, server } = await connectedPair(t)
   for (const { fd } of [client, server]) {
     t.regex(openDescriptors().get(fd) ?? '', /^socket:/)
@@ -652,47 +661,47 @@ interface Report {
   readonly [step: string]: unknown
 }
 
-/** Runs a script of the worker's on a connection, and hands the other end to `during`; returns what the worker reports. */
+/** Runs a script of blocking-worker.ts on a connection whose other end `during` gets; returns the worker's report. */
 async function blockingWorker(
   t: ExecutionContext,
   script: string,
-  during: (server: Socket, told: (word: string) => Promise<void>) => Promise<void>,
+  during: (server: Socket, reached: (step: string) => Promise<void>) => Promise<void>,
 ): Promise<Report> {
-  const listener = listening(t)
+  const listener = testListener(t)
   const worker = new Worker(new URL('../support/blocking-worker.ts', import.meta.url), {
-    workerData: { to: reach(listener), script },
+    workerData: { to: addressOf(listener), script },
   })
   t.teardown(() => worker.terminate())
-  const words: string[] = []
+  const steps: string[] = []
   const reported = new Promise<Report>((resolve, reject) => {
     worker.on('message', (message: string | Report) =>
-      typeof message === 'string' ? words.push(message) : resolve(message),
+      typeof message === 'string' ? steps.push(message) : resolve(message),
     )
     worker.on('error', reject)
   })
-  const accompanied = acceptNext(listener).then((server) =>
-    during(resetting(t, server), (word) => until(() => words.includes(word))),
+  const served = acceptNext(listener).then((server) =>
+    during(resetAtEnd(t, server), (step) => until(() => steps.includes(step))),
   )
-  const [report] = await Promise.all([reported, accompanied])
+  const [report] = await Promise.all([reported, served])
   return report
 }
 
-test('blocking_in_a_worker_receive_waits_for_data_and_for_the_end', async (t) => {
-  const report = await blockingWorker(t, 'receive', async (server, told) => {
-    await told('receives')
+test('blocking_receive_waits_for_data_and_for_the_end', async (t) => {
+  const report = await blockingWorker(t, 'receive', async (server, reached) => {
+    await reached('receives')
     await new Promise((resolve) => setTimeout(resolve, 100))
     server.send('at last')
-    await told('receives again')
+    await reached('receives again')
     await new Promise((resolve) => setTimeout(resolve, 100))
     server.shutdown()
   })
   t.deepEqual(report, { before: null, first: 7, text: 'at last', second: 0, warnings: 0 })
 })
 
-test('blocking_in_a_worker_send_waits_until_all_has_been_taken', async (t) => {
+test('blocking_send_waits_until_everything_is_sent', async (t) => {
   const length = 16 << 20
-  const report = await blockingWorker(t, 'send', async (server, told) => {
-    await told('sends')
+  const report = await blockingWorker(t, 'send', async (server, reached) => {
+    await reached('sends')
     await new Promise((resolve) => setTimeout(resolve, 100))
     const bytes = await receiveToEnd(server)
     t.is(bytes.length, length)
@@ -701,7 +710,7 @@ test('blocking_in_a_worker_send_waits_until_all_has_been_taken', async (t) => {
   t.deepEqual(report, { status: 'sent', queued: 0, sent: length, warnings: 0 })
 })
 
-test('blocking_in_a_worker_connect_is_waited_for_too', async (t) => {
+test('blocking_calls_wait_for_the_connect', async (t) => {
   const report = await blockingWorker(t, 'echo', async (server) => {
     server.send(await receiveExactly(server, 5))
   })
@@ -709,15 +718,15 @@ test('blocking_in_a_worker_connect_is_waited_for_too', async (t) => {
 })
 
 test('blocking_send_ends_when_the_peer_resets', async (t) => {
-  const report = await blockingWorker(t, 'send', async (server, told) => {
-    await told('sends')
+  const report = await blockingWorker(t, 'send', async (server, reached) => {
+    await reached('sends')
     await new Promise((resolve) => setTimeout(resolve, 100))
     server.reset()
   })
   t.like(report, { status: 'closed', queued: 0 })
 })
 
-test('blocking_is_off_at_first_and_settable', async (t) => {
+test('blocking_is_off_by_default_and_can_be_set', async (t) => {
   const { client } = await connectedPair(t, 'unix')
   t.false(client.blocking)
   client.blocking = true
@@ -726,7 +735,7 @@ test('blocking_is_off_at_first_and_settable', async (t) => {
   t.is(client.receive(byte), null)
 })
 
-test('blocking_receive_returns_at_once_what_is_there', async (t) => {
+test('blocking_receive_returns_available_data_at_once', async (t) => {
   const { client, server } = await connectedPair(t, 'unix')
   client.send('now')
   server.blocking = true
@@ -735,10 +744,10 @@ test('blocking_receive_returns_at_once_what_is_there', async (t) => {
   t.is(server.receive(byte), 0)
 })
 
-test('flush_never_waits_also_in_blocking_mode', async (t) => {
-  const { client } = await narrowPair(t)
-  fill(client)
-  // More than the acknowledgement that the peer's kernel owes after 40 ms makes room for.
+test('flush_never_blocks_even_in_blocking_mode', async (t) => {
+  const { client } = await smallBufferPair(t)
+  fillSendQueue(client)
+  // More than the peer's delayed ACK, sent after 40 ms, makes room for.
   t.is(client.send(new Uint8Array(50_000)), 'queued')
   client.blocking = true
   t.false(client.flush())
@@ -746,12 +755,12 @@ test('flush_never_waits_also_in_blocking_mode', async (t) => {
 })
 
 test('blocking_on_the_main_thread_warns_once', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { code, stderr } = await runModule(
     t,
     `
     import { Socket } from 'm-socket'
-    const sockets = [1, 2].map(() => Socket.connect(${JSON.stringify(reach(listener))}))
+    const sockets = [1, 2].map(() => Socket.connect(${JSON.stringify(addressOf(listener))}))
     for (const socket of sockets) {
       socket.blocking = false
       socket.blocking = true

@@ -7,7 +7,7 @@ import { lackingInfo, lackingOption, testUnless } from '../support/emulation.js'
 
 const SENT = 10_000
 
-/** A client that has sent {@link SENT} bytes, which the accepted socket has read. */
+/** A client that has sent {@link SENT} bytes, and the accepted socket, which has received them. */
 async function exchanged(t: ExecutionContext, host = '127.0.0.1'): Promise<{ client: Socket; accepted: Socket }> {
   const listener = Listener.bind({ host })
   t.teardown(() => listener.close())
@@ -32,7 +32,7 @@ async function exchanged(t: ExecutionContext, host = '127.0.0.1'): Promise<{ cli
 }
 
 for (const host of ['127.0.0.1', '::1']) {
-  testUnless(lackingInfo, `info_tells_what_went_over_the_connection (${host})`, async (t) => {
+  testUnless(lackingInfo, `info_counts_the_traffic_of_the_connection (${host})`, async (t) => {
     const { client, accepted } = await exchanged(t, host)
     const received = accepted.info()
     t.is(received.state, 'established')
@@ -49,7 +49,7 @@ for (const host of ['127.0.0.1', '::1']) {
   })
 }
 
-testUnless(lackingInfo ?? lackingOption('maxPacingRate'), 'info_and_getOption_agree', async (t) => {
+testUnless(lackingInfo ?? lackingOption('maxPacingRate'), 'info_agrees_with_getOption', async (t) => {
   const { client } = await exchanged(t)
   client.setOption('maxPacingRate', 2 ** 33)
   const info = client.info()
@@ -57,7 +57,7 @@ testUnless(lackingInfo ?? lackingOption('maxPacingRate'), 'info_and_getOption_ag
   t.is(info.sendMss, client.getOption('maxSegment'))
 })
 
-testUnless(lackingInfo, 'info_reads_every_field_where_linux_tcp_h_puts_it', async (t) => {
+testUnless(lackingInfo, 'info_reads_each_field_at_its_offset_in_linux_tcp_h', async (t) => {
   const { client } = await exchanged(t)
   const raw = client.getsockopt(kernel.IPPROTO_TCP, kernel.TCP_INFO, 512)
   const info = client.info()
@@ -74,7 +74,7 @@ testUnless(lackingInfo, 'info_reads_every_field_where_linux_tcp_h_puts_it', asyn
   if (raw.length >= 236) t.is(info.receiveWindow, raw.readUInt32LE(232))
 })
 
-test('info_has_the_fields_that_are_listed_and_no_other', async (t) => {
+test('info_has_exactly_the_listed_fields', async (t) => {
   const { client } = await exchanged(t)
   const info = client.info()
   t.deepEqual(Object.keys(info), [...TCP_INFO_FIELDS])
@@ -83,16 +83,16 @@ test('info_has_the_fields_that_are_listed_and_no_other', async (t) => {
   }
 })
 
-testUnless(lackingInfo, 'what_an_older_kernel_does_not_give_is_NaN_and_the_rest_a_number', async (t) => {
+testUnless(lackingInfo, 'fields_that_an_older_kernel_lacks_are_NaN_and_all_others_are_numbers', async (t) => {
   const { client } = await exchanged(t)
   const given = client.infoInto(new Float64Array(TCP_INFO_FIELDS.length))
   const info = client.info()
   for (const [index, name] of TCP_INFO_FIELDS.entries()) t.is(Number.isNaN(info[name]), index >= given, name)
-  // All of Linux 4.18, the oldest that Node 20 runs on, is there.
+  // Linux 4.18, the oldest that Node 20 runs on, has all fields up to this one.
   t.true(given > TCP_INFO_FIELDS.indexOf('deliveredCe'))
 })
 
-test('infoInto_writes_numbers_in_the_listed_order', async (t) => {
+test('infoInto_writes_the_fields_in_the_listed_order', async (t) => {
   const { client } = await exchanged(t)
   const into = new Float64Array(TCP_INFO_FIELDS.length + 2).fill(-1)
   client.infoInto(into)
@@ -107,7 +107,7 @@ test('infoInto_writes_numbers_in_the_listed_order', async (t) => {
   t.deepEqual(into.slice(-2), Float64Array.of(-1, -1))
 })
 
-test('infoInto_writes_as_much_as_fits', async (t) => {
+test('infoInto_writes_as_many_fields_as_fit', async (t) => {
   const { client } = await exchanged(t)
   const into = new Float64Array(3).fill(-1)
   t.is(client.infoInto(into.subarray(0, 2)), 2)
@@ -124,7 +124,7 @@ test('info_follows_the_state_of_the_connection', async (t) => {
   t.regex(client.info().state, /^fin-wait-[12]$/)
 })
 
-test('a_unix_socket_and_a_closed_one_have_no_info', async (t) => {
+test('info_of_a_unix_socket_or_a_closed_socket_is_an_error', async (t) => {
   const path = `\0m-socket-tcp-info-${process.pid}`
   const listener = Listener.bind({ path })
   t.teardown(() => listener.close())

@@ -11,12 +11,12 @@ import { countedOf } from '../../benchmark/counted.js'
 import type { Sample } from '../../benchmark/measure.js'
 import { plan } from '../../benchmark/options.js'
 import { measured, written } from '../../benchmark/page.js'
-import { type Results, summary } from '../../benchmark/results.js'
+import { type Results, serialized, summary } from '../../benchmark/results.js'
 import { WORKLOADS } from '../../benchmark/workloads.js'
 import { fileArguments } from '../support/runtime.js'
 
 const SERVERS = new URL('../../benchmark/servers/', import.meta.url).pathname
-const MEBIBYTE = Buffer.alloc(2 ** 20, 'All that comes goes back. ')
+const MEBIBYTE = Buffer.alloc(2 ** 20, 'These bytes come back. ')
 
 for (const name of [
   'wait-sync',
@@ -28,12 +28,12 @@ for (const name of [
   'net',
   'net --pipe',
 ]) {
-  test.serial(`a_contender_gives_back_what_it_is_sent (${name})`, async (t) => {
+  test.serial(`a_contender_echoes_what_it_receives (${name})`, async (t) => {
     const { port } = await serving(t, name, 'echo')
     t.true((await exchange(port, MEBIBYTE, MEBIBYTE.length)).equals(MEBIBYTE))
   })
 
-  test.serial(`a_contender_answers_the_end_with_how_many_bytes_came (${name})`, async (t) => {
+  test.serial(`a_contender_answers_the_end_with_the_number_of_bytes (${name})`, async (t) => {
     const { child, port } = await serving(t, name, 'sink')
     t.is(String(await exchange(port, MEBIBYTE)), String(MEBIBYTE.length))
     const { heapUsed } = await child.ask<{ heapUsed: number }>('usage')
@@ -41,7 +41,7 @@ for (const name of [
   })
 }
 
-test('ratios_are_those_of_samples_of_the_same_round', (t) => {
+test('ratios_compare_samples_of_the_same_round', (t) => {
   const bare = [sampleOf(1), sampleOf(10), sampleOf(2)]
   const own = [
     sampleOf(2, { user: 1, system: 3 }),
@@ -53,7 +53,15 @@ test('ratios_are_those_of_samples_of_the_same_round', (t) => {
   t.deepEqual([timed.cpu.median, timed.user, timed.system], [6, 1.5, 4.5])
 })
 
-test('system_calls_are_read_from_a_summary_of_strace', (t) => {
+test('results_are_written_with_one_line_for_each_record', (t) => {
+  const handlers = summary([sampleOf(2), sampleOf(1 / 3)], {})
+  const results = { date: 'today', skipped: [], timed: { accept: { handlers, net: handlers } }, heap: {} }
+  const text = serialized(results as unknown as Results)
+  t.deepEqual((JSON.parse(text) as Results).timed['accept']!['net']!.samples, [2, 0.333333])
+  t.is(text.trim().split('\n').length, 11)
+})
+
+test('system_calls_are_read_from_the_summary_of_strace', (t) => {
   const { perEcho, calls } = countedOf(
     `% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
@@ -69,7 +77,7 @@ test('system_calls_are_read_from_a_summary_of_strace', (t) => {
   t.deepEqual(calls, { recvfrom: 1.5, sendto: 1, epoll_wait: 0.01 })
 })
 
-test('only_what_is_named_takes_part_and_the_bare_loop', (t) => {
+test('only_the_named_contenders_and_the_bare_loop_are_run', (t) => {
   const present = ['bare', 'handlers', 'net'].map((name) => ({
     name,
     title: name,
@@ -108,7 +116,7 @@ test('a_chart_has_a_bar_of_the_right_length_for_each_contender', (t) => {
   t.true(total('silver') > 0)
 })
 
-test('the_page_on_performance_has_the_figures_of_the_runs', (t) => {
+test('the_page_on_performance_has_the_figures_of_the_results', (t) => {
   const page = readFileSync(new URL('../../docs/performance.md', import.meta.url), 'utf8')
   const results = measured()
   t.is(written(page, results), page)
@@ -120,9 +128,9 @@ test('the_page_on_performance_has_the_figures_of_the_runs', (t) => {
   t.regex(written(page, other), /9\.00 \(9\.00–9\.00\)/)
 })
 
-test('what_the_readme_says_of_speed_holds_for_these_figures', (t) => {
+test('the_figures_in_the_readme_agree_with_the_results', (t) => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  const said = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s
+  const stated = /it costs ([\d.]+) to ([\d.]+) times.*?takes ([\d.]+) to ([\d.]+) times/s
     .exec(readme)!
     .slice(1)
     .map(Number)
@@ -133,8 +141,8 @@ test('what_the_readme_says_of_speed_holds_for_these_figures', (t) => {
     )
   const ours = figures(['wait-sync', 'multiplexer', 'handlers', 'borrowed'])
   const theirs = figures(['net'])
-  t.true(Math.min(...ours) >= said[0]! && Math.max(...ours) <= said[1]!, `${ours}`)
-  t.true(Math.min(...theirs) >= said[2]! && Math.max(...theirs) <= said[3]!, `${theirs}`)
+  t.true(Math.min(...ours) >= stated[0]! && Math.max(...ours) <= stated[1]!, `${ours}`)
+  t.true(Math.min(...theirs) >= stated[2]! && Math.max(...theirs) <= stated[3]!, `${theirs}`)
   const [least, most, nets] = /weighs ([\d.]+) to\s+([\d.]+) KB, where `node:net`'s weighs ([\d.]+)\. /
     .exec(readme)!
     .slice(1)
@@ -156,7 +164,10 @@ async function serving(t: ExecutionContext, name: string, mode: string): Promise
   return { child, port: Number((await child.line()).slice('port '.length)) }
 }
 
-/** Sends `data` and our end, receives to the server's; with `length`, ends only when so much has come back. */
+/**
+ * Sends `data`, ends, and receives up to the end of the server. With `length`, ends only after that many bytes have
+ * come back.
+ */
 async function exchange(port: number, data: Buffer, length = 0): Promise<Buffer> {
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
   const chunks: Buffer[] = []

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import * as library from 'm-socket'
 
-import { ROOT, blocks, shownBy, startBlock, textOf } from '../support/code-blocks.js'
+import { ROOT, codeBlocks, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf } from '../support/child.js'
 import { lackingCookie, testUnless } from '../support/emulation.js'
 
@@ -17,17 +17,17 @@ const PAGES = [
 ]
 
 for (const page of PAGES.filter((name) => name !== 'README.md')) {
-  for (const [index, code] of blocks(textOf(page), 'ts').entries()) {
+  for (const [index, code] of codeBlocks(textOf(page), 'ts').entries()) {
     testUnless(
       code.includes('SO_COOKIE') ? lackingCookie : undefined,
-      `what_a_page_shows_runs_and_prints_what_it_says: ${page} ${index + 1}`,
+      `an_example_runs_and_prints_what_its_comments_say: ${page} ${index + 1}`,
       async (t) => {
         const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
         t.is(status, 0, stderr)
         const printed = stdout.split('\n')
-        for (const line of shownBy(code))
+        for (const line of expectedOutput(code))
           t.true(
-            printed.some((it) => says(line, it)),
+            printed.some((it) => describes(line, it)),
             `${line}: not in ${stdout}`,
           )
       },
@@ -36,8 +36,8 @@ for (const page of PAGES.filter((name) => name !== 'README.md')) {
   }
 }
 
-/** A comment is the line that is printed, with `…` for what differs, and perhaps an explanation of it. */
-function says(comment: string, printed: string): boolean {
+/** A comment is the printed line, with `…` for text that varies. An explanation may follow after `: ` or `, `. */
+function describes(comment: string, printed: string): boolean {
   const pattern = comment
     .split('…')
     .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
@@ -48,21 +48,21 @@ function says(comment: string, printed: string): boolean {
   )
 }
 
-test('links_between_pages_lead_somewhere', (t) => {
-  const lost = PAGES.flatMap((page) =>
+test('links_between_pages_have_a_target', (t) => {
+  const broken = PAGES.flatMap((page) =>
     linksOf(page)
-      .filter((link) => !leadsSomewhere(page, link))
+      .filter((link) => !hasTarget(page, link))
       .map((link) => `${page}: ${link}`),
   )
-  t.deepEqual(lost, [])
+  t.deepEqual(broken, [])
 })
 
-test('each_option_and_each_field_of_tcp_info_has_its_line', (t) => {
+test('the_page_on_options_lists_each_option_and_each_field_of_tcp_info', (t) => {
   const text = textOf('docs/options.md')
   for (const name of [...library.OPTION_NAMES, ...library.TCP_INFO_FIELDS]) t.true(text.includes(`\`${name}\``), name)
 })
 
-test('each_code_of_an_error_is_explained', (t) => {
+test('the_page_on_errors_explains_each_error_code', (t) => {
   const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('.ts'),
   )
@@ -72,7 +72,7 @@ test('each_code_of_an_error_is_explained', (t) => {
     t.true(text.includes(code), code)
 })
 
-test('each_handler_and_each_member_that_bun_has_is_in_the_table', (t) => {
+test('the_page_on_migration_lists_each_handler_and_member_of_Bun', (t) => {
   const text = textOf('docs/coming-from.md')
   for (const name of [
     'open',
@@ -92,7 +92,7 @@ test('each_handler_and_each_member_that_bun_has_is_in_the_table', (t) => {
   }
 })
 
-test('each_value_that_the_package_exports_has_a_page', (t) => {
+test('each_export_is_documented', (t) => {
   const text = PAGES.map(textOf).join('')
   for (const name of Object.keys(library)) t.true(text.includes(name), name)
 })
@@ -103,14 +103,14 @@ function linksOf(page: string): string[] {
     .filter((link) => !link.startsWith('https://'))
 }
 
-function leadsSomewhere(page: string, link: string): boolean {
+function hasTarget(page: string, link: string): boolean {
   const [path = '', anchor] = link.split('#') as [string?, string?]
   const target = path === '' ? page : join(dirname(page), path)
   if (!existsSync(join(ROOT, target))) return false
   return anchor === undefined || anchorsOf(target).includes(anchor)
 }
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub derives from headings. */
 function anchorsOf(page: string): string[] {
   return [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
     heading!

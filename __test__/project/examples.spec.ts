@@ -13,17 +13,17 @@ import { outcomeOf, sendSignal, start } from '../support/child.js'
 import { lackingInfo, testUnless } from '../support/emulation.js'
 import { type ExampleName, interrupt, runExample, startServer } from '../support/example.js'
 import { run } from '../support/fixture.js'
-import { turn } from '../support/timing.js'
+import { nextTurn } from '../support/timing.js'
 import { LineClient } from '../support/line-client.js'
 import { testWith } from '../support/programs.js'
-import { resetting } from '../support/pair.js'
+import { resetAtEnd } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
-import { HOST, follow, isDelay } from '../support/reconnect.js'
+import { HOST, isDelay, runReconnect } from '../support/reconnect.js'
 import { Recorder } from '../support/recorder.js'
-import { stalled } from '../support/stall.js'
+import { untilStalled } from '../support/stall.js'
 import { acceptNext, receiveExactly, until } from '../support/waiting.js'
 
-test.serial('what_comes_in_goes_back_and_ctrl_c_prints_totals', async (t) => {
+test.serial('echo: input_is_echoed_and_SIGINT_prints_totals', async (t) => {
   const { child, outcome, port, line } = await startServer(t, 'echo', ['--host', '127.0.0.1', '--port', '0'])
   t.is(line, `Listening on 127.0.0.1 port ${port}. Try: nc 127.0.0.1 ${port}\n`)
   const sent = Buffer.alloc(3_000_000, 'm-socket')
@@ -36,7 +36,7 @@ test.serial('what_comes_in_goes_back_and_ctrl_c_prints_totals', async (t) => {
   t.regex(stdout, /\n1 connections, 3000000 bytes in, 3000000 bytes out\n$/)
 })
 
-test.serial('a_peer_that_stays_does_not_hold_the_end_up', async (t) => {
+test.serial('echo: an_open_connection_does_not_delay_the_exit', async (t) => {
   const { child, outcome, port } = await startServer(t, 'echo', ['--port', '0'])
   const client = connect(port, '127.0.0.1')
   client.write('hello')
@@ -49,17 +49,17 @@ test.serial('a_peer_that_stays_does_not_hold_the_end_up', async (t) => {
   t.regex(stdout, /1 connections, 5 bytes in, 5 bytes out/)
 })
 
-test.serial('host_and_port_come_from_the_environment_too', async (t) => {
+test.serial('echo: host_and_port_can_come_from_the_environment', async (t) => {
   const { line } = await startServer(t, 'echo', [], { HOST: '127.0.0.2', PORT: '0' })
   t.regex(line, /^Listening on 127\.0\.0\.2 port [1-9]/)
 })
 
 for (const [title, args, message] of [
-  ['a_wrong_port', ['--port', '99999'], /port should be >= 0 and < 65536/],
-  ['a_name_as_host', ['--host', 'example.org', '--port', '0'], /numeric/],
+  ['an_invalid_port', ['--port', '99999'], /port should be >= 0 and < 65536/],
+  ['a_host_name', ['--host', 'example.org', '--port', '0'], /numeric/],
   ['an_unknown_flag', ['--bort', '1'], /--bort/],
 ] as const) {
-  test.serial(`${title}_is_refused_with_a_clear_message`, async (t) => {
+  test.serial(`echo: ${title}_is_refused_with_a_clear_message`, async (t) => {
     const { code, stderr } = await runExample(t, 'echo', args).outcome
     t.is(code, 1)
     t.regex(stderr, /^echo: /)
@@ -78,11 +78,11 @@ test.serial('a_port_in_use_is_refused_with_a_clear_message', async (t) => {
 })
 
 for (const name of ['chat', 'lines', 'redis'] satisfies ExampleName[]) {
-  test.serial(`${name}_says_one_line_and_ends_although_a_peer_stays`, async (t) => {
+  test.serial(`${name}: the_server_prints_one_line_and_exits_with_a_connection_open`, async (t) => {
     const server = await startServer(t, name)
     t.is(server.line, `Listening on 127.0.0.1 port ${server.port}\n`)
     const client = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true })
-    // All three answer this; a connection that nobody has accepted yet is reset when the server ends.
+    // All three answer this line. A connection that is still in the backlog would be reset when the server exits.
     client.write('ECHO 1\n')
     await once(client, 'data')
     const ended = once(client, 'end')
@@ -93,13 +93,13 @@ for (const name of ['chat', 'lines', 'redis'] satisfies ExampleName[]) {
   })
 }
 
-test.serial('lines: commands_are_answered_in_order_wherever_chunks_are_cut', async (t) => {
+test.serial('lines: commands_are_answered_in_order_at_any_chunk_boundary', async (t) => {
   const server = await startServer(t, 'lines')
   const client = await LineClient.connect(t, server.port)
   client.socket.setNoDelay()
   for (const byte of Buffer.from('ECHO h\u00e9 h\u00e9\r\nsum 1 2.5 -3\nSUM\nHELP\n')) {
     client.socket.write(Buffer.of(byte))
-    await turn()
+    await nextTurn()
   }
   t.deepEqual(await client.take(4), ['OK h\u00e9 h\u00e9', 'OK 0.5', 'OK 0', 'OK TIME ECHO SUM HELP QUIT'])
   client.say('TIME')
@@ -108,7 +108,7 @@ test.serial('lines: commands_are_answered_in_order_wherever_chunks_are_cut', asy
   await interrupt(t, server)
 })
 
-test.serial('lines: what_is_wrong_is_answered_and_the_next_line_counts', async (t) => {
+test.serial('lines: an_invalid_line_is_answered_and_the_next_line_works', async (t) => {
   const server = await startServer(t, 'lines')
   const client = await LineClient.connect(t, server.port)
   for (const line of [
@@ -129,7 +129,7 @@ test.serial('lines: what_is_wrong_is_answered_and_the_next_line_counts', async (
   await interrupt(t, server)
 })
 
-test.serial('lines: after_quit_nothing_is_answered', async (t) => {
+test.serial('lines: nothing_is_answered_after_QUIT', async (t) => {
   const server = await startServer(t, 'lines')
   const client = await LineClient.connect(t, server.port)
   client.say('ECHO 1\nQUIT\nECHO 2')
@@ -137,13 +137,13 @@ test.serial('lines: after_quit_nothing_is_answered', async (t) => {
   await interrupt(t, server)
 })
 
-test.serial('lines: who_does_not_read_is_not_listened_to_and_gets_all_answers_later', async (t) => {
+test.serial('lines: a_client_that_does_not_read_is_paused_and_gets_all_answers_later', async (t) => {
   const server = await startServer(t, 'lines')
   const client = connect(server.port, '127.0.0.1')
   t.teardown(() => client.destroy())
   const count = 40_000
   client.write(Array.from({ length: count }, (_, index) => `ECHO ${index} ${'x'.repeat(1000)}\n`).join(''))
-  t.true((await stalled(client)) > 0, 'the server has taken all, and answered nobody')
+  t.true((await untilStalled(client)) > 0, 'the server has read everything without being able to answer')
   client.end('QUIT\n')
   const lines = (await text(client)).split('\n')
   t.is(lines.length, count + 2)
@@ -156,7 +156,7 @@ test.serial('lines: who_does_not_read_is_not_listened_to_and_gets_all_answers_la
   await interrupt(t, server)
 })
 
-test('a_line_splitter_gives_the_same_lines_wherever_chunks_are_cut', (t) => {
+test('a_line_splitter_gives_the_same_lines_at_any_chunk_boundary', (t) => {
   const bytes = Buffer.from('one\r\n\ntw\u00f6\n12345678\r\n123456789\nlonger than eight\n\r\r\nrest')
   const lines = ['one', '', 'tw\u00f6', '12345678', null, null, '\r', 'rest']
   for (let first = 0; first <= bytes.length; first++) {
@@ -169,7 +169,7 @@ test('a_line_splitter_gives_the_same_lines_wherever_chunks_are_cut', (t) => {
   }
 })
 
-test.serial('chat: guests_come_talk_and_leave', async (t) => {
+test.serial('chat: clients_join_talk_and_leave', async (t) => {
   const server = await startServer(t, 'chat')
   const [ann, bob] = [await LineClient.connect(t, server.port), await LineClient.connect(t, server.port)]
   ann.say('Ann\nhello?')
@@ -187,7 +187,7 @@ test.serial('chat: guests_come_talk_and_leave', async (t) => {
   t.is(await ann.next(), '* Bob has joined')
   ann.say('hello, \x1b[31mB\u00f6b\x07')
   t.is(await bob.next(), 'Ann: hello, [31mB\u00f6b')
-  bob.say(`${'x'.repeat(513)}\n/who\n/quit\nnobody hears this`)
+  bob.say(`${'x'.repeat(513)}\n/who\n/quit\nthis is dropped`)
   t.deepEqual(await bob.rest(), ['* A line has at most 512 bytes', '* Here: Ann, Bob', '* Bye'])
   t.is(await ann.next(), '* Bob has left')
   const carl = await LineClient.connect(t, server.port)
@@ -200,7 +200,7 @@ test.serial('chat: guests_come_talk_and_leave', async (t) => {
   await interrupt(t, server)
 })
 
-test.serial('chat: a_slow_reader_misses_whole_lines_is_told_how_many_and_holds_nobody_up', async (t) => {
+test.serial('chat: a_slow_reader_skips_lines_gets_their_count_and_delays_no_other_client', async (t) => {
   const server = await startServer(t, 'chat')
   const [slow, quick, speaker] = [
     await LineClient.connect(t, server.port),
@@ -213,16 +213,16 @@ test.serial('chat: a_slow_reader_misses_whole_lines_is_told_how_many_and_holds_n
   }
   t.deepEqual([await slow.take(2), await quick.next()], [['* n1 has joined', '* n2 has joined'], '* n2 has joined'])
   slow.socket.pause()
-  // More than two kernel buffers hold: net.ipv4.tcp_rmem and tcp_wmem end at 10 MB together.
+  // More than two kernel buffers can take: the limits of net.ipv4.tcp_rmem and tcp_wmem are 10 MB together.
   const [rounds, each] = [1200, 24]
   for (let round = 0; round < rounds; round++) {
     speaker.say(Array.from({ length: each }, (_, index) => `${round * each + index} ${'x'.repeat(500)}`).join('\n'))
-    const heard = await quick.take(each)
-    if (!heard.every((line, index) => line?.startsWith(`n2: ${round * each + index} x`)))
-      return t.fail(`missed: ${heard}`)
+    const lines = await quick.take(each)
+    if (!lines.every((line, index) => line?.startsWith(`n2: ${round * each + index} x`)))
+      return t.fail(`missed: ${lines}`)
   }
   slow.socket.resume()
-  // A gap is told with the next line.
+  // A gap is reported before the next line.
   let spoken = rounds * each
   const more = setInterval(() => speaker.say(`${spoken++} more`), 20)
   let skipped = 0
@@ -231,7 +231,7 @@ test.serial('chat: a_slow_reader_misses_whole_lines_is_told_how_many_and_holds_n
     skipped = Number(/^\* (\d+) lines skipped$/.exec(line!)?.[1] ?? 0)
     expected += skipped
     if (skipped > 0) line = await slow.next()
-    if (!line?.startsWith(`n2: ${expected} `)) return t.fail(`${line} in the place of line ${expected}`)
+    if (!line?.startsWith(`n2: ${expected} `)) return t.fail(`${line} instead of line ${expected}`)
   }
   clearInterval(more)
   t.true(skipped > 0)
@@ -239,7 +239,7 @@ test.serial('chat: a_slow_reader_misses_whole_lines_is_told_how_many_and_holds_n
 })
 
 for (const pipelined of [1, 16]) {
-  testWith(['redis-benchmark'], `redis: redis_benchmark_gets_all_its_answers_${pipelined}_at_a_time`, async (t) => {
+  testWith(['redis-benchmark'], `redis: redis_benchmark_gets_all_answers_with_${pipelined}_in_flight`, async (t) => {
     const server = await startServer(t, 'redis')
     const args = ['-p', String(server.port), '-c', '100', '-n', '20000', '-P', String(pipelined), '-t', 'ping,set,get']
     const { code, stdout, stderr } = await run(t, 'redis-benchmark', args)
@@ -259,7 +259,7 @@ testWith(['redis-cli'], 'redis: redis_cli_stores_and_gets_binary_and_large_value
     t.is((await outcomeOf(setting)).stdout, 'OK\n')
     const getting = start(t, 'redis-cli', cli('--raw', 'GET', 'k\u00f6y'), { stdio: ['ignore', 'pipe', 'inherit'] })
     const got = await buffer(getting.stdout!)
-    // A newline is redis-cli's own.
+    // redis-cli appends a newline.
     t.true(got.equals(Buffer.concat([value, Buffer.from('\n')])), `${value.length} bytes`)
   }
   const stdouts: string[] = []
@@ -290,14 +290,14 @@ testWith(['redis-cli'], 'redis: redis_cli_stores_and_gets_binary_and_large_value
   await interrupt(t, server)
 })
 
-test.serial('redis: commands_count_wherever_chunks_are_cut', async (t) => {
+test.serial('redis: commands_are_answered_at_any_chunk_boundary', async (t) => {
   const server = await startServer(t, 'redis')
   const client = connect({ port: server.port, host: '127.0.0.1', noDelay: true })
   const commands =
     '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\n$b\r\n*0\r\nget k\r\n\r\n PING  hi \n*2\r\n$4\r\nincr\r\n$1\r\nk\r\n*1\r\n$4\r\nQUIT\r\nPING\r\n'
   for (const byte of Buffer.from(commands)) {
     client.write(Buffer.of(byte))
-    await turn()
+    await nextTurn()
   }
   t.is(
     await text(client),
@@ -308,16 +308,16 @@ test.serial('redis: commands_count_wherever_chunks_are_cut', async (t) => {
 
 testUnless(
   lackingInfo,
-  'redis: answers_to_the_commands_of_one_chunk_leave_in_one_write',
+  'redis: answers_to_the_commands_of_one_chunk_are_one_write',
   async (t) => {
     const server = await startServer(t, 'redis')
-    const client = resetting(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
+    const client = resetAtEnd(t, Socket.connect({ host: '127.0.0.1', port: server.port }))
     const answer = '+PONG\r\n$1\r\nx\r\n'.repeat(100)
     for (let round = 1; round <= 20; round++) {
       client.send('*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n'.repeat(100))
       t.is((await receiveExactly(client, answer.length)).toString(), answer)
     }
-    // With TCP_NODELAY each write is a segment of its own; one that is acknowledged late comes twice.
+    // With TCP_NODELAY each write is a segment of its own. A segment that is acknowledged late is sent twice.
     t.true(client.info().dataSegmentsIn < 40)
     client.close()
     await interrupt(t, server)
@@ -325,7 +325,7 @@ testUnless(
   test.serial,
 )
 
-test.serial('redis: what_breaks_the_protocol_is_answered_and_ends_the_connection', async (t) => {
+test.serial('redis: a_protocol_error_is_answered_and_ends_the_connection', async (t) => {
   const server = await startServer(t, 'redis')
   for (const [sent, answer] of [
     ['*x\r\n', 'invalid multibulk length'],
@@ -346,7 +346,7 @@ test.serial('redis: what_breaks_the_protocol_is_answered_and_ends_the_connection
   await interrupt(t, server)
 })
 
-test.serial('redis: what_is_wrong_in_a_command_is_answered_and_the_next_counts', async (t) => {
+test.serial('redis: an_invalid_command_is_answered_and_the_next_one_works', async (t) => {
   const server = await startServer(t, 'redis')
   const client = await LineClient.connect(t, server.port)
   const most = '9223372036854775807'
@@ -374,7 +374,7 @@ test.serial('redis: what_is_wrong_in_a_command_is_answered_and_the_next_counts',
   await interrupt(t, server)
 })
 
-test.serial('redis: commands_of_who_does_not_read_wait', async (t) => {
+test.serial('redis: commands_of_a_client_that_does_not_read_wait', async (t) => {
   const server = await startServer(t, 'redis')
   const [lazy, other] = [connect(server.port, '127.0.0.1'), await LineClient.connect(t, server.port)]
   t.teardown(() => lazy.destroy())
@@ -392,7 +392,7 @@ test.serial('redis: commands_of_who_does_not_read_wait', async (t) => {
     begun = (await other.next())!
   }
   t.is(await other.next(), '1')
-  // What was begun is all that will be: the others get their turn before and after.
+  // The server has begun and goes no further until the client reads; other clients are served before and after.
   for (let round = 0; round < 100; round++) {
     other.say('GET done')
     t.is(await other.next(), '$-1')
@@ -405,7 +405,7 @@ test.serial('redis: commands_of_who_does_not_read_wait', async (t) => {
   await interrupt(t, server)
 })
 
-test('redis: a_command_parser_gives_the_same_commands_wherever_chunks_are_cut', (t) => {
+test('redis: a_command_parser_gives_the_same_commands_at_any_chunk_boundary', (t) => {
   const argument = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
   const command = fc.array(argument, { minLength: 1, maxLength: 5 })
   fc.assert(
@@ -428,7 +428,7 @@ test('redis: a_command_parser_gives_the_same_commands_wherever_chunks_are_cut', 
   )
 })
 
-/** A command as clients send it. */
+/** A command as an array of bulk strings, as clients send it. */
 function encode(args: readonly Buffer[]): Buffer[] {
   return [
     Buffer.from(`*${args.length}\r\n`),
@@ -436,14 +436,21 @@ function encode(args: readonly Buffer[]): Buffer[] {
   ]
 }
 
-test.serial('reconnect: refused_at_first_it_comes_back_ever_more_slowly_up_to_a_bound', async (t) => {
+test.serial('reconnect: delays_grow_up_to_a_limit_until_a_server_listens', async (t) => {
   const port = freePort()
-  const { stdin, outcome, said, delays } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { stdin, outcome, output, delays } = runReconnect(t, [
+    '--port',
+    String(port),
+    '--shortest',
+    '10',
+    '--longest',
+    '100',
+  ])
   stdin.write('hello\n')
   await until(() => delays().length >= 7)
-  t.true(said.stderr.startsWith(`connect ECONNREFUSED ${HOST}:${port}: again in `), said.stderr)
+  t.true(output.stderr.startsWith(`connect ECONNREFUSED ${HOST}:${port}: again in `), output.stderr)
   const recorder = new Recorder(t, HOST, port)
-  await until(() => recorder.heard === 'hello\n')
+  await until(() => recorder.text === 'hello\n')
   t.true(
     delays().every((delay, index) => isDelay(delay, index, 10, 100)),
     `${delays()}`,
@@ -451,66 +458,73 @@ test.serial('reconnect: refused_at_first_it_comes_back_ever_more_slowly_up_to_a_
   recorder.connections[0]!.write('welcome\n')
   stdin.end('bye')
   const { code, stdout } = await outcome
-  t.deepEqual({ code, stdout, heard: recorder.heard }, { code: 0, stdout: 'welcome\n', heard: 'hello\nbye\n' })
+  t.deepEqual({ code, stdout, heard: recorder.text }, { code: 0, stdout: 'welcome\n', heard: 'hello\nbye\n' })
 })
 
-test.serial('reconnect: a_server_that_is_killed_and_comes_back_finds_the_client_again', async (t) => {
+test.serial('reconnect: the_client_connects_again_after_each_restart_of_the_server', async (t) => {
   const port = freePort()
   let recorder = new Recorder(t, HOST, port)
-  const { child, stdin, outcome, said } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { child, stdin, outcome, output } = runReconnect(t, [
+    '--port',
+    String(port),
+    '--shortest',
+    '10',
+    '--longest',
+    '100',
+  ])
   for (let life = 1; life <= 3; life++) {
     stdin.write(`line ${life}\n`)
-    await until(() => recorder.heard === `line ${life}\n`)
+    await until(() => recorder.text === `line ${life}\n`)
     recorder.connections[0]!.write(`answer ${life}\n`)
-    await until(() => said.stdout.endsWith(`answer ${life}\n`))
+    await until(() => output.stdout.endsWith(`answer ${life}\n`))
     recorder.server.stop(true)
-    await until(() => said.stderr.split('ECONNREFUSED').length > life)
+    await until(() => output.stderr.split('ECONNREFUSED').length > life)
     recorder = new Recorder(t, HOST, port)
   }
-  await until(() => said.stderr.split(`Connected to ${HOST} port ${port}`).length === 5)
+  await until(() => output.stderr.split(`Connected to ${HOST} port ${port}`).length === 5)
   t.is(recorder.connections.length, 1)
   sendSignal(child, 'SIGTERM')
   const { code, stdout } = await outcome
   t.deepEqual({ code, stdout }, { code: 0, stdout: 'answer 1\nanswer 2\nanswer 3\n' })
 })
 
-test.serial('reconnect: what_cannot_be_sent_waits_where_it_comes_from', async (t) => {
+test.serial('reconnect: input_that_cannot_be_sent_waits_in_stdin', async (t) => {
   const port = freePort()
-  const { stdin, outcome, delays } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { stdin, outcome, delays } = runReconnect(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index} ${'x'.repeat(80)}\n`).join('')
   stdin.end(lines)
   await until(() => delays().length > 0)
-  t.true((await stalled(stdin)) > lines.length / 2, 'most of it has been taken')
+  t.true((await untilStalled(stdin)) > lines.length / 2, 'the client has read most of its stdin')
   const recorder = new Recorder(t, HOST, port)
   const { code } = await outcome
   t.is(code, 0)
-  t.true(recorder.heard === lines, `${recorder.heard.length} of ${lines.length} bytes`)
+  t.true(recorder.text === lines, `${recorder.text.length} of ${lines.length} bytes`)
 })
 
-test.serial('reconnect: a_line_that_breaks_off_is_sent_whole_on_the_next_connection', async (t) => {
+test.serial('reconnect: an_incomplete_line_is_sent_whole_on_the_next_connection', async (t) => {
   const port = freePort()
   const listener = Listener.bind({ host: HOST, port, receiveBufferSize: 4096 })
-  const { stdin, outcome } = follow(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
+  const { stdin, outcome } = runReconnect(t, ['--port', String(port), '--shortest', '10', '--longest', '100'])
   const lines = Array.from({ length: 200 }, (_, index) => `${index} ${'x'.repeat(65_000)}\n`)
   const first = await acceptNext(listener)
   stdin.end(lines.join(''))
-  t.true((await stalled(stdin)) > 0, 'all has been taken')
+  t.true((await untilStalled(stdin)) > 0, 'the client has read all of its stdin')
   listener.close()
   first.reset()
   const recorder = new Recorder(t, HOST, port)
   t.is((await outcome).code, 0)
-  const [begin] = recorder.heard.split(' ', 1)
+  const [begin] = recorder.text.split(' ', 1)
   t.true(
-    recorder.heard === lines.slice(Number(begin)).join(''),
-    `${recorder.heard.length} bytes, not whole lines from ${begin!.slice(0, 5)} on`,
+    recorder.text === lines.slice(Number(begin)).join(''),
+    `${recorder.text.length} bytes, not whole lines from ${begin!.slice(0, 5)} on`,
   )
 })
 
-test.serial('reconnect: interrupted_it_ends_connected_or_not', async (t) => {
+test.serial('reconnect: SIGINT_ends_it_connected_or_not', async (t) => {
   const recorder = new Recorder(t, HOST)
   for (const port of [recorder.server.port!, freePort()]) {
-    const { child, outcome, said } = follow(t, ['--port', String(port)])
-    await until(() => said.stderr !== '')
+    const { child, outcome, output } = runReconnect(t, ['--port', String(port)])
+    await until(() => output.stderr !== '')
     sendSignal(child, 'SIGINT')
     const { code, signal } = await outcome
     t.deepEqual({ code, signal }, { code: 0, signal: null })

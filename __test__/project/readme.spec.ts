@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 
 import test from 'ava'
 
-import { blocks as blocksOf, shownBy, startBlock, textOf } from '../support/code-blocks.js'
+import { codeBlocks as blocksOf, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf, start } from '../support/child.js'
 import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
@@ -29,7 +29,7 @@ async function untilListening(port: string): Promise<void> {
   }
 }
 
-test('each_block_of_code_is_run_by_a_test_here', (t) => {
+test('each_code_block_is_run_by_a_test_of_this_file', (t) => {
   t.is(blocks('ts').length, 2)
   t.is(blocks('console').length, 1)
   t.is(blocks('sh').length, 1)
@@ -45,16 +45,16 @@ testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
   t.deepEqual(stdout.trimEnd().split('\n'), shown)
 })
 
-test('the_handlers_print_what_their_comments_say', async (t) => {
+test('the_example_with_handlers_prints_what_its_comments_say', async (t) => {
   const code = blocks('ts')[1]!
-  const shown = shownBy(code)
+  const shown = expectedOutput(code)
   t.is(shown.length, 2)
   const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
   t.is(status, 0, stderr)
   t.deepEqual(stdout.trimEnd().split('\n').sort(), shown.sort())
 })
 
-test('the_two_commands_are_scripts_of_the_package', (t) => {
+test('the_commands_are_scripts_of_the_package', (t) => {
   const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
   for (const [, name] of blocks('sh')[0]!.matchAll(/^npm (\w+)/gm)) t.truthy(scripts[name!], name)
 })

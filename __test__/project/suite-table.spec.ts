@@ -20,7 +20,7 @@ function rows(text: string): string[] {
   return text.split('\n').filter((line) => /^\| (Node|Bun|Deno) /.test(line))
 }
 
-test('lines_of_TAP_are_counted_with_reasons_and_details', (t) => {
+test('TAP_lines_are_counted_with_skip_reasons_and_failure_details', (t) => {
   const tally = new Tally()
   for (const line of [
     'TAP version 13',
@@ -35,23 +35,23 @@ test('lines_of_TAP_are_counted_with_reasons_and_details', (t) => {
     'ok 6 - a › later # skip',
     '1..6',
   ]) {
-    tally.hear(line)
+    tally.read(line)
   }
   t.is(tally.passed, 2)
-  t.is(tally.heard, 6)
+  t.is(tally.count, 6)
   t.deepEqual(tally.failed, [{ name: 'a › fails', details: ['  ---', '  message: why'] }])
   t.deepEqual(tally.skipped, [
     { name: 'a › waits', reason: 'for Deno' },
     { name: 'a › segments', reason: 'emulated: TCP_INFO' },
-    { name: 'a › later', reason: 'skipped by itself' },
+    { name: 'a › later', reason: 'no reason given' },
   ])
 })
 
 test('tallies_of_several_files_add_up', (t) => {
   const [one, two] = [new Tally(), new Tally()]
-  one.hear('ok 1 - a')
-  two.hear('not ok 1 - b', 'x.spec.ts: ')
-  two.hear('ok 2 - c # SKIP', 'x.spec.ts: ')
+  one.read('ok 1 - a')
+  two.read('not ok 1 - b', 'x.spec.ts: ')
+  two.read('ok 2 - c # SKIP', 'x.spec.ts: ')
   one.add(two)
   t.deepEqual(
     [one.passed, one.failed.map(({ name }) => name), one.skipped.map(({ name }) => name)],
@@ -84,19 +84,19 @@ test('the_table_has_a_row_for_each_run_in_a_fixed_order', (t) => {
   }
 })
 
-test('without_records_the_page_says_that_there_are_none', (t) => {
+test('without_records_the_page_says_so', (t) => {
   const text = page([])
   t.true(text.endsWith('\n\nNo run has been recorded yet.\n'), text)
   t.deepEqual(rows(text), [])
 })
 
-test('why_a_test_was_skipped_stands_in_its_title_where_skip_has_no_reason', (t) => {
+test('the_skip_reason_is_taken_from_the_title_when_SKIP_has_none', (t) => {
   const tally = new Tally()
-  tally.hear('ok 1 - a (needs nc, not to be used) # SKIP ', 'x › ')
-  t.deepEqual(tally.skipped, [{ name: 'x › a', reason: 'needs nc, not to be used' }])
+  tally.read('ok 1 - a (needs nc, which is not usable) # SKIP ', 'x › ')
+  t.deepEqual(tally.skipped, [{ name: 'x › a', reason: 'needs nc, which is not usable' }])
 })
 
-test('what_failed_and_what_was_skipped_is_named', (t) => {
+test('failed_and_skipped_tests_are_listed', (t) => {
   const skipped = [
     { name: 'a › one', reason: 'no TLS' },
     { name: 'b › two', reason: 'no descriptors' },

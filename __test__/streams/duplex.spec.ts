@@ -19,7 +19,15 @@ import {
 
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { openDescriptors } from '../support/descriptors.js'
-import { FAMILIES, type Family, connectedPair, fill, listening, narrowPair, reach } from '../support/pair.js'
+import {
+  FAMILIES,
+  type Family,
+  addressOf,
+  connectedPair,
+  fillSendQueue,
+  smallBufferPair,
+  testListener,
+} from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { acceptNext, receiveExactly, receiveToEnd, until } from '../support/waiting.js'
 
@@ -43,7 +51,7 @@ async function connected(
 
 /** The same over a connection whose kernel buffers are small. */
 async function narrow(t: ExecutionContext, options: SocketDuplexOptions = {}): Promise<Ends> {
-  return over(t, await narrowPair(t), options)
+  return over(t, await smallBufferPair(t), options)
 }
 
 function over(
@@ -93,8 +101,8 @@ test('strings_buffers_and_corked_writes_keep_their_order', async (t) => {
 })
 
 test('a_write_while_connecting_is_sent_once_connected', async (t) => {
-  const listener = listening(t)
-  const duplex = toDuplex(Socket.connect(reach(listener) as { port: number }))
+  const listener = testListener(t)
+  const duplex = toDuplex(Socket.connect(addressOf(listener) as { port: number }))
   t.teardown(() => void duplex.destroy())
   duplex.end('early')
   const peer = await acceptNext(listener)
@@ -106,8 +114,8 @@ test('a_write_while_connecting_is_sent_once_connected', async (t) => {
 })
 
 test('data_queued_before_toDuplex_is_sent_first', async (t) => {
-  const { client, server } = await narrowPair(t)
-  const length = fill(server)
+  const { client, server } = await smallBufferPair(t)
+  const length = fillSendQueue(server)
   const duplex = toDuplex(server)
   t.teardown(() => void duplex.destroy())
   duplex.end('behind')
@@ -432,7 +440,7 @@ test('a_registered_socket_is_refused_and_stays_registered', async (t) => {
 })
 
 test('toDuplex_refuses_anything_but_an_open_socket', async (t) => {
-  for (const wrong of [null, undefined, 3, {}, listening(t)]) {
+  for (const wrong of [null, undefined, 3, {}, testListener(t)]) {
     t.throws(() => toDuplex(wrong as never), {
       instanceOf: TypeError,
       code: 'ERR_INVALID_ARG_TYPE',
@@ -509,10 +517,10 @@ test('chunks_stay_valid_after_later_reads', async (t) => {
 })
 
 test('many_streams_at_once_each_get_their_own_data', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const pairs = await Promise.all(
     Array.from({ length: 100 }, async (_, index) => {
-      const near = toDuplex(Socket.connect(reach(listener) as { port: number }))
+      const near = toDuplex(Socket.connect(addressOf(listener) as { port: number }))
       const sent = randomBytes(1 + index * 500)
       near.end(sent)
       const back = await collected(near)
@@ -524,7 +532,7 @@ test('many_streams_at_once_each_get_their_own_data', async (t) => {
 
 /** A program that ends its side of a stream and waits for the peer's end, if something keeps it alive that long. */
 function patient(t: ExecutionContext, reference: string): { child: ChildProcess; listener: Listener } {
-  const listener = listening(t)
+  const listener = testListener(t)
   const child = startModule(
     t,
     `import { Socket, toDuplex } from 'm-socket'
@@ -555,7 +563,7 @@ test('an_unreferenced_stream_does_not_keep_the_process_alive', async (t) => {
 })
 
 test('queued_output_of_an_unreferenced_stream_is_sent_before_the_process_exits', async (t) => {
-  const listener = listening(t)
+  const listener = testListener(t)
   const { port } = listener.address as { port: number }
   const outcome = runModule(
     t,

@@ -1,20 +1,20 @@
 import type { ExecutionContext } from 'ava'
 import { Listener, Socket } from 'm-socket'
 
-import { closing, reach, resetting } from './pair.js'
+import { addressOf, closeAtEnd, resetAtEnd } from './pair.js'
 
-/** Milliseconds after which who is still connecting is taken to wait for room in the backlog. */
-const SETTLED = 150
+/** A connect that is pending for so many milliseconds counts as dropped because the backlog is full. */
+const CONNECT_TIME = 150
 
 /**
- * A listener whose backlog is full: tcp(7) drops the SYNs of all who come next, which then wait without an answer.
- * Accepting makes room; the kernel answers the next SYN that is sent again, after a second.
+ * A listener with a full backlog: the kernel drops every further SYN, tcp(7), so connects stay pending. Accepting makes
+ * room; the kernel answers the next retransmitted SYN, after a second.
  */
 export async function blackhole(t: ExecutionContext, host: string, port = 0): Promise<Listener> {
-  const listener = closing(t, Listener.bind({ host, port, backlog: 0 }))
+  const listener = closeAtEnd(t, Listener.bind({ host, port, backlog: 0 }))
   for (;;) {
-    const socket = resetting(t, Socket.connect(reach(listener) as { host: string; port: number }))
-    const end = performance.now() + SETTLED
+    const socket = resetAtEnd(t, Socket.connect(addressOf(listener) as { host: string; port: number }))
+    const end = performance.now() + CONNECT_TIME
     while (socket.state === 'connecting' && performance.now() < end)
       await new Promise((resolve) => setTimeout(resolve, 10))
     if (socket.state === 'connecting') {

@@ -2,21 +2,21 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { Socket } from 'm-socket'
 
-/** The scripts of a worker whose socket blocks; each returns what it reports. */
+/** What the worker does with its blocking socket; each script returns its report. */
 const scripts = {
   receive(socket: Socket) {
     const before = socket.receive(into)
     socket.blocking = true
-    say('receives')
+    post('receives')
     const first = socket.receive(into)
     const text = into.toString('latin1', 0, first ?? 0)
-    say('receives again')
+    post('receives again')
     return { before, first, text, second: socket.receive(into) }
   },
 
   send(socket: Socket) {
     socket.blocking = true
-    say('sends')
+    post('sends')
     const status = socket.send(Buffer.alloc(16 << 20, 'a'))
     return { status, queued: socket.queued, sent: socket.bytesSent }
   },
@@ -33,14 +33,14 @@ const into = Buffer.alloc(100)
 const { to, script } = workerData as { to: { host: string; port: number }; script: keyof typeof scripts }
 
 let warnings = 0
-// Node 26 warns of what the TypeScript loader calls.
+// Node 26 deprecates a function that the TypeScript loader calls.
 process.on('warning', ({ name }) => name !== 'DeprecationWarning' && warnings++)
 
-function say(message: unknown): void {
+function post(message: unknown): void {
   parentPort?.postMessage(message)
 }
 
 const socket = Socket.connect(to)
 const report = scripts[script](socket)
 socket.close()
-setImmediate(() => say({ ...report, warnings }))
+setImmediate(() => post({ ...report, warnings }))

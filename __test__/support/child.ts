@@ -7,7 +7,7 @@ import type { ExecutionContext } from 'ava'
 
 import { sourceArguments } from './runtime.js'
 
-/** Starts a program that, by its process id, is killed at the end of the test if it still runs. */
+/** Starts a program; if it still runs at the end of the test, it is killed. */
 export function start(
   t: ExecutionContext,
   command: string,
@@ -23,12 +23,15 @@ export function start(
   return child
 }
 
-/** Sends a signal by the process id: what `kill()` of Deno's child has sent counts as its end there, even if it exits by itself. */
+/**
+ * Sends a signal by process id: Deno reports a signal that `child.kill()` sent as the reason of the exit, even of a
+ * regular one.
+ */
 export function sendSignal({ pid }: ChildProcess, name: NodeJS.Signals): void {
   process.kill(pid!, name)
 }
 
-/** What a program said and how it ended. */
+/** A program's output and how it ended. */
 export interface Outcome {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -37,11 +40,11 @@ export interface Outcome {
 }
 
 interface ModuleOptions extends SpawnOptions {
-  /** For Node itself, before the module. */
+  /** Options of Node itself. */
   readonly nodeArguments?: readonly string[]
 }
 
-/** Starts a module, given as its source, in a process of its own, from the project's root. */
+/** Starts a module, given as source text, in a process of its own in the project's root. */
 export function startModule(
   t: ExecutionContext,
   source: string,
@@ -54,14 +57,14 @@ export function startModule(
   })
 }
 
-/** Waits for a program's end; to be called as soon as it is started. */
+/** Waits for a program's end. Call it right after the start, so that no output is missed. */
 export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout!), text(child.stderr!), ended])
   return { code, signal, stdout, stderr }
 }
 
-/** Runs a module, given as its source, to its end. */
+/** Runs a module, given as source text, to its end. */
 export async function runModule(t: ExecutionContext, source: string, options?: ModuleOptions): Promise<Outcome> {
   return outcomeOf(startModule(t, source, options))
 }

@@ -10,32 +10,32 @@ import {
 } from 'm-socket'
 
 import type { Family } from './pair.js'
-import { resolvers, serving } from './server.js'
+import { testServer, withResolvers } from './server.js'
 import { freePath } from './unix.js'
 
-/** Two connections that are the ends of one, and the server that accepted its end. */
-export interface Linked<D = undefined> {
+/** Both ends of a connection, and the server that accepted it. */
+export interface ConnectionPair<D = undefined> {
   readonly connection: Connection<D>
   readonly accepted: Connection<D>
   readonly server: Server<D>
 }
 
-/** What a server and a client are told besides where. */
-export interface LinkedOptions<D = undefined> {
+/** Options of the server and the client, besides the address. */
+export interface ConnectionPairOptions<D = undefined> {
   readonly family?: Family
   readonly server?: ServerOptions<D> & { readonly data?: D }
   readonly client?: ClientOptions<D> & { readonly data?: D }
 }
 
 /** A server and a connection to it, terminated at the end of the test. */
-export async function linked<D = undefined>(
+export async function connectionPair<D = undefined>(
   t: ExecutionContext,
-  { family = 'IPv4', server = {}, client = {} }: LinkedOptions<D> = {},
-): Promise<Linked<D>> {
-  const accepted = resolvers<Connection<D>>()
-  const place = family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
-  const listening = serving<D>(t, {
-    ...place,
+  { family = 'IPv4', server = {}, client = {} }: ConnectionPairOptions<D> = {},
+): Promise<ConnectionPair<D>> {
+  const accepted = withResolvers<Connection<D>>()
+  const address = family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
+  const listeningServer = testServer<D>(t, {
+    ...address,
     ...server,
     socket: {
       ...server.socket,
@@ -45,21 +45,27 @@ export async function linked<D = undefined>(
       },
     },
   } as ListenOptions<D>)
-  const connection = await connect<D>({ ...reachOf(listening), ...client } as ConnectOptions<D>)
+  const connection = await connect<D>({ ...connectOptions(listeningServer), ...client } as ConnectOptions<D>)
   t.teardown(() => connection.terminate())
-  return { connection, accepted: await accepted.promise, server: listening }
+  return { connection, accepted: await accepted.promise, server: listeningServer }
 }
 
-/** As {@link linked}, with kernel buffers so small that the queue comes into use after some kilobytes. */
-export async function narrowlyLinked<D = undefined>(
+/**
+ * As {@link connectionPair}, with kernel buffers so small that a few kilobytes fill them and the send queue is used.
+ */
+export async function smallBufferConnectionPair<D = undefined>(
   t: ExecutionContext,
-  { family = 'IPv4', server, client }: LinkedOptions<D> = {},
-): Promise<Linked<D>> {
+  { family = 'IPv4', server, client }: ConnectionPairOptions<D> = {},
+): Promise<ConnectionPair<D>> {
   const small = { sendBufferSize: 4096, receiveBufferSize: 4096 }
-  return linked<D>(t, { family, server: { ...small, ...server }, client: { ...small, ...client } })
+  return connectionPair<D>(t, { family, server: { ...small, ...server }, client: { ...small, ...client } })
 }
 
-/** Where `connect` reaches a server. */
-export function reachOf<D>({ unix, hostname, port }: Server<D>): { unix: string } | { hostname: string; port: number } {
+/** The options with which `connect` reaches a server. */
+export function connectOptions<D>({
+  unix,
+  hostname,
+  port,
+}: Server<D>): { unix: string } | { hostname: string; port: number } {
   return unix === undefined ? { hostname: hostname!, port: port! } : { unix }
 }

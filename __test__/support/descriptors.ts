@@ -1,22 +1,22 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:fs'
 
-/** What this process has open: descriptor and what it stands for, such as `socket:[1234]`. */
+/** The open descriptors of this process and their targets, such as `socket:[1234]`. */
 export function openDescriptors(): Map<number, string> {
   const open = new Map<number, string>()
   for (const name of readdirSync('/proc/self/fd')) {
     try {
       open.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
     } catch {
-      // The descriptor through which the directory was read is gone already.
+      // The descriptor through which the directory was read is closed by now.
     }
   }
   return open
 }
 
 /**
- * The sockets, epoll descriptors and the like that this process has open. No files: a host loads modules on threads of its
- * own, at any time. No duplicates of the standard streams: Bun makes one for its first warning.
+ * The sockets, epoll descriptors and the like that this process has open. Without files: a runtime loads modules on its
+ * own threads at any time. Without duplicates of the standard streams: Bun makes one for its first warning.
  */
 export function openObjects(): string[] {
   const open = openDescriptors()
@@ -24,18 +24,21 @@ export function openObjects(): string[] {
   return [...open.values()].filter((target) => !target.startsWith('/') && !standard.includes(target)).sort()
 }
 
-/** The descriptor of this process's datagram socket of a port, by its inode: proc_pid_net(5). */
+/** The descriptor of this process's datagram socket on a port, found by its inode: proc_pid_net(5). */
 export function datagramDescriptor(port: number): number {
   const rows = readFileSync('/proc/self/net/udp', 'utf8')
     .split('\n')
     .map((row) => row.trim().split(/\s+/))
   const inode = rows.find((row) => Number.parseInt(row[1]?.split(':')[1] ?? '', 16) === port)?.[9]
   const found = [...openDescriptors()].find(([, link]) => link === `socket:[${inode}]`)
-  if (!found) throw new Error(`no datagram socket of port ${port}`)
+  if (!found) throw new Error(`no datagram socket on port ${port}`)
   return found[0]
 }
 
-/** The one socket that this process has opened since then, while nothing else opens any: not every runtime tells the descriptors of its own. */
+/**
+ * The one socket that this process has opened since `before`; nothing else may open any meanwhile. For sockets of
+ * node:net, whose descriptors not every runtime exposes.
+ */
 export function socketOpenedSince(before: ReadonlyMap<number, string>): number {
   const known = new Set(before.values())
   const opened = [...openDescriptors()].filter(([, link]) => link.startsWith('socket:') && !known.has(link))
@@ -43,12 +46,12 @@ export function socketOpenedSince(before: ReadonlyMap<number, string>): number {
   return opened[0]![0]
 }
 
-/** The sockets that this process has open; a lookup of a host's name opens some of its own, on another thread. */
+/** The sockets that this process has open. The lookup of a host name opens more of them, on another thread. */
 export function openSockets(): string[] {
   return openObjects().filter((target) => target.startsWith('socket:'))
 }
 
-/** Whether the descriptor is open. */
+/** Whether a descriptor is open. */
 export function isOpen(fd: number): boolean {
   return openDescriptors().has(fd)
 }
@@ -59,5 +62,5 @@ export function descriptorFlags(fd: number): { closeOnExec: boolean; nonBlocking
   return { closeOnExec: (flags & O_CLOEXEC) !== 0, nonBlocking: (flags & constants.O_NONBLOCK) !== 0 }
 }
 
-/** fcntl(2); node:fs does not name it. */
+/** fcntl(2). node:fs has no such constant. */
 const O_CLOEXEC = 0o2000000

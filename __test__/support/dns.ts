@@ -3,26 +3,26 @@ import { syncBuiltinESMExports } from 'node:module'
 
 import type { ExecutionContext } from 'ava'
 
-/** What a look-up answers: addresses in order, or an error; after it has been waited for. */
-export type Answer = readonly string[] | Error | Promise<readonly string[]>
+/** The result of a lookup: addresses in order, an error, or a promise of addresses. */
+export type LookupResult = readonly string[] | Error | Promise<readonly string[]>
 
-/** Has node:dns answer for some names, in this process and for the test; tells which it was asked for. */
-export function answering(t: ExecutionContext, names: Readonly<Record<string, Answer>>): string[] {
-  const asked: string[] = []
+/** Replaces the lookup of node:dns until the end of the test; returns the list of the names that were looked up. */
+export function mockLookup(t: ExecutionContext, names: Readonly<Record<string, LookupResult>>): string[] {
+  const lookedUp: string[] = []
   const { lookup } = dns
-  const answer = async (name: string): Promise<{ address: string; family: number }[]> => {
-    asked.push(name)
+  const mock = async (name: string): Promise<{ address: string; family: number }[]> => {
+    lookedUp.push(name)
     const found = await names[name]
-    if (!found) throw new Error(`the test knows no ${name}`)
+    if (!found) throw new Error(`the test did not expect a lookup of ${name}`)
     if (found instanceof Error) throw found
     return found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
   }
-  install(answer as unknown as typeof lookup)
+  install(mock as unknown as typeof lookup)
   t.teardown(() => install(lookup))
-  return asked
+  return lookedUp
 }
 
-/** `import { lookup } from 'node:dns/promises'` sees it too. */
+/** Also changes what `import { lookup } from 'node:dns/promises'` gives. */
 function install(lookup: typeof dns.lookup): void {
   dns.lookup = lookup
   syncBuiltinESMExports()

@@ -1,19 +1,19 @@
 import { type Event, Listener, Multiplexer, Socket } from 'm-socket'
 
 /**
- * An echo server as a user would write it: one multiplexer and one buffer for all, and nobody is read whose echo has not
- * gone out yet.
+ * An echo server as a user would write it: one multiplexer and one buffer for all connections. A connection is not read
+ * before its last echo was sent.
  */
 export class EchoServer {
   readonly multiplexer = new Multiplexer()
   readonly connections = new Set<Socket>()
-  /** What connections ended with that did not end well. */
+  /** The errors of connections that failed. */
   readonly failures: Error[] = []
-  /** How many bytes came. */
+  /** The number of received bytes. */
   received = 0
-  /** How many connections there were at once, at most. */
+  /** The largest number of open connections. */
   peak = 0
-  /** Resolves when the server has been closed. */
+  /** Resolves when the server is closed. */
   readonly finished: Promise<void>
   readonly #listeners: readonly Listener[]
   readonly #buffer = new Uint8Array(65536)
@@ -58,7 +58,7 @@ export class EchoServer {
       if (count === 0) return this.#end(socket)
       this.received += count
       const status = socket.send(this.#buffer.subarray(0, count))
-      if (status === 'not-sent') throw new Error('the queue was empty, and took nothing')
+      if (status === 'not-sent') throw new Error('the empty queue accepted nothing')
       if (status === 'partially-sent' || status === 'queued') this.multiplexer.modify(socket, 'w')
     } catch (error) {
       this.failures.push(error as Error)

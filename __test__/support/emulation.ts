@@ -7,17 +7,17 @@ import { IPPROTO_TCP, SOL_SOCKET, SO_COOKIE, TCP_INFO } from '../../lib/options/
 import type { Family } from '../../lib/native.js'
 import { type SettableOptionName, getOption, setOption } from '../../lib/options/index.js'
 
-/** An emulator answers for /proc/self itself; for /proc/thread-self the kernel does, and what it runs is the emulator. */
+/** An emulator answers for /proc/self; for /proc/thread-self the kernel does, and names the emulator. */
 export const EMULATED = readlinkSync('/proc/self/exe') !== readlinkSync('/proc/thread-self/exe')
 
-/** What the emulator that this runs in lacks, if trying it shows that it does; never anything on a real machine. */
+/** Returns `what` if this runs in an emulator and `works()` is false there; undefined on a real machine. */
 export function lacking(what: string, works: () => boolean): string | undefined {
   return EMULATED && !works() ? what : undefined
 }
 
 type Declare = (title: string, run: Implementation<[]>) => void
 
-/** Declares a test that is skipped when something is lacking; its title then says what. */
+/** Declares a test that is skipped if the emulator lacks something, which its title then names. */
 export function testUnless(
   lack: string | undefined,
   title: string,
@@ -28,7 +28,7 @@ export function testUnless(
   else test.skip(`${title} (emulated: ${lack})`, run)
 }
 
-/** An option that cannot be read, or set, or read again; a missing privilege is no lack. */
+/** The name of an option that cannot be read, set and read again; a missing privilege (EPERM) does not count. */
 export function lackingOption(
   name: SettableOptionName,
   value = (before: never): unknown => before,
@@ -46,7 +46,7 @@ export function lackingOption(
   )
 }
 
-/** An option of more than four bytes that is read as an int, or not at all. */
+/** Returns `what` if an option of more than four bytes is read as an int, or not at all. */
 function lackingBytes(what: string, level: number, constant: number): string | undefined {
   return lacking(what, () =>
     withSocket(4, (handle) => native.getOption(handle, level, constant, new Uint8Array(512)) > 4),

@@ -2,55 +2,58 @@ import { createCipheriv, createHash } from 'node:crypto'
 
 import type { Event, Interest, Mode, Multiplexer, SendStatus, Socket } from 'm-socket'
 
-/** What one end of a connection does. Lists are gone through again and again. */
+/** What one end of a connection does. Lists are cycled through. */
 export interface Plan {
-  /** How many bytes it sends. */
+  /** The number of bytes that it sends. */
   readonly bytes: number
-  /** How long a piece is. */
+  /** The lengths of pieces. */
   readonly pieces: readonly number[]
-  /** What is given to `send`: one piece, as bytes or as a string, or an array of several. */
+  /** The argument of `send`: one piece, as bytes or as a string, or an array of pieces. */
   readonly forms: readonly ('bytes' | 'string' | 'array')[]
   readonly queueLimit: number
-  /** How long the array is that is given to `receive`. */
+  /** The lengths of the arrays given to `receive`. */
   readonly buffers: readonly number[]
-  /** How many times it sends, and how many times it receives, between two waits. */
+  /** The largest number of sends, and of receives, between two waits. */
   readonly budget: number
-  /** Milliseconds between two waits. */
+  /** Pauses between two waits, in milliseconds. */
   readonly pauses: readonly number[]
   readonly mode: Mode
   /** Whether it calls `flush` before it sends. */
   readonly flushes: boolean
 }
 
-/** How long a wait may last before the connection counts as stuck, in milliseconds. */
+/** A wait of so many milliseconds means that the connection is stuck. */
 const PATIENCE = 20_000
 
-/** Seven bits a byte, so that any cut of it is a string too; of odd length, so that no period of a test's fits it. */
-const POOL = randomLooking(4_194_301).map((byte) => byte & 0x7f)
+/**
+ * Seven-bit bytes, so that any part of it is a valid string; of odd length, so that it repeats with no period of a
+ * test.
+ */
+const POOL = pseudoRandom(4_194_301).map((byte) => byte & 0x7f)
 
-/** After so many waits an end pauses no more: one that receives byte by byte would take minutes. */
+/** After so many waits an end stops pausing: receiving byte by byte would take minutes. */
 const MAX_PAUSED_WAITS = 100
 
-/** How many pieces of an array one send takes. */
-const GATHERED = 5
+/** The number of pieces in an array given to `send`. */
+const PIECES = 5
 
-/** One end of a connection: sends and receives after its plan, and keeps the sums of both directions. */
+/** One end of a connection: sends and receives by its plan, and computes checksums of both directions. */
 export class Endpoint {
   readonly socket: Socket
-  /** How many sends found the queue full. */
+  /** The number of sends that found the queue full. */
   refusals = 0
   readonly #plan: Plan
   readonly #closesAtEnd: boolean
   readonly #sums = { sent: createHash('sha256'), received: createHash('sha256') }
   #sent = 0
   #received = 0
-  /** Whether the last send was not refused, or the socket was writable since. */
+  /** Whether the last send was accepted, or the socket has been writable since. */
   #maySend = true
   #interest: Interest = 'rw'
   #steps = 0
   #waits = 0
 
-  /** `closesAtEnd`: it says its own end by closing, after the peer's; else by shutting down. */
+  /** `closesAtEnd`: it ends its direction by close(), after the peer's end; otherwise by shutdown(). */
   constructor(socket: Socket, plan: Plan, closesAtEnd: boolean) {
     this.socket = socket
     this.#plan = plan
@@ -62,12 +65,12 @@ export class Endpoint {
     return this.socket.state === 'closed' || this.socket.state === 'closing'
   }
 
-  /** Whether only an event can take it further. */
+  /** Whether it can go on only after an event. */
   get isWaiting(): boolean {
     return this.isDone || !this.#maySend || this.#sent === this.#plan.bytes
   }
 
-  /** Bytes and checksums, once done. */
+  /** Byte counts and checksums of both directions; read it when done. */
   get sums(): { sent: string; received: string } {
     return {
       sent: `${this.#sent} ${this.#sums.sent.digest('hex')}`,
@@ -75,7 +78,7 @@ export class Endpoint {
     }
   }
 
-  joins(multiplexer: Multiplexer): void {
+  register(multiplexer: Multiplexer): void {
     multiplexer.add(this.socket, this.#interest, this.#plan.mode)
   }
 
@@ -85,8 +88,8 @@ export class Endpoint {
       await new Promise((resolve) => setTimeout(resolve, milliseconds))
   }
 
-  /** Takes an event in. Edge-triggered, the multiplexer is asked for nothing again: it has to tell again by itself. */
-  take({ readable, writable, error }: Event, multiplexer: Multiplexer): void {
+  /** Handles an event. In edge mode nothing is re-armed: the multiplexer has to report unread data again by itself. */
+  handle({ readable, writable, error }: Event, multiplexer: Multiplexer): void {
     if (writable) this.#maySend = true
     if (readable || error) this.#receive()
     if (this.isDone || this.#plan.mode === 'edge') return
@@ -96,7 +99,7 @@ export class Endpoint {
     multiplexer.modify(this.socket, interest, this.#plan.mode)
   }
 
-  /** Sends until the budget is spent or nothing more is taken, and ends what has to end. */
+  /** Sends until the budget is used up or the queue is full, and ends the direction after the last byte. */
   send(multiplexer?: Multiplexer): void {
     if (this.isDone) return
     if (this.#plan.flushes) this.socket.flush()
@@ -115,7 +118,7 @@ export class Endpoint {
     const form = cycle(this.#plan.forms, this.#steps)
     const pieces: Uint8Array[] = []
     let bytes = 0
-    for (let count = form === 'array' ? GATHERED : 1; count > 0; count--) {
+    for (let count = form === 'array' ? PIECES : 1; count > 0; count--) {
       const piece = cutAt(
         this.#sent + bytes,
         Math.min(cycle(this.#plan.pieces, this.#steps++), this.#plan.bytes - this.#sent - bytes),
@@ -139,7 +142,7 @@ export class Endpoint {
     this.#sent += bytes
     for (const piece of pieces) {
       this.#sums.sent.update(piece)
-      // The socket has what it needs: the memory is the caller's again.
+      // send() has copied what it needs: the caller may overwrite the memory.
       piece.fill(0xff)
     }
   }
@@ -156,13 +159,13 @@ export class Endpoint {
   }
 }
 
-/** Lets endpoints work in one multiplexer until they are done; fails when nothing moves any more. */
+/** Runs endpoints in one multiplexer until they are done; fails if they get stuck. */
 export async function drive(
   multiplexer: Multiplexer,
   endpoints: readonly Endpoint[],
   synchronously: boolean,
 ): Promise<void> {
-  for (const endpoint of endpoints) endpoint.joins(multiplexer)
+  for (const endpoint of endpoints) endpoint.register(multiplexer)
   const owners = new Map(endpoints.map((endpoint) => [endpoint.socket, endpoint]))
   for (;;) {
     for (const endpoint of endpoints) endpoint.send(multiplexer)
@@ -171,11 +174,11 @@ export async function drive(
     const patience = endpoints.every((endpoint) => endpoint.isWaiting) ? PATIENCE : 0
     const events = synchronously ? multiplexer.waitSync(patience) : await multiplexer.wait(patience)
     if (patience > 0 && events.length === 0) throw new Error('stuck')
-    for (const event of events) owners.get(event.target as Socket)!.take(event, multiplexer)
+    for (const event of events) owners.get(event.target as Socket)!.handle(event, multiplexer)
   }
 }
 
-/** A copy of the part of the endless stream that begins at `position`. */
+/** A copy of `length` bytes of the repeating stream from `position` on. */
 function cutAt(position: number, length: number): Uint8Array {
   const piece = new Uint8Array(length)
   for (let filled = 0; filled < length;) {
@@ -187,7 +190,7 @@ function cutAt(position: number, length: number): Uint8Array {
   return piece
 }
 
-/** Whether a status and the queue before and after tell the same. */
+/** Whether a status agrees with the queue before and after the send. */
 function agrees(status: SendStatus, bytes: number, before: number, after: number, limit: number): boolean {
   if (status === 'sent') return before === 0 && after === 0
   if (status === 'partially-sent') return before === 0 && after > 0 && after < bytes
@@ -199,7 +202,7 @@ function cycle<T>(list: readonly T[], step: number): T {
   return list[step % list.length]!
 }
 
-/** The same at every run: a failure can be repeated. */
-function randomLooking(length: number): Buffer {
+/** The same bytes in every run, so that a failure can be reproduced. */
+function pseudoRandom(length: number): Buffer {
   return createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(length))
 }

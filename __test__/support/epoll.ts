@@ -15,7 +15,7 @@ export function multiplexerAndDescriptor(): { multiplexer: Multiplexer; epoll: n
   return { multiplexer, epoll: opened[0]![0] }
 }
 
-/** What an epoll descriptor watches, by the numbers that were registered: proc_pid_fdinfo(5). */
-export function watchedBy(epoll: number): number[] {
+/** The descriptor numbers that are registered with an epoll descriptor, proc_pid_fdinfo(5). */
+export function registeredIn(epoll: number): number[] {
   return [...readFileSync(`/proc/self/fdinfo/${epoll}`, 'utf8').matchAll(/^tfd:\s*(\d+)/gm)].map(([, fd]) => Number(fd))
 }

@@ -1,19 +1,19 @@
 import type { Event, Target } from 'm-socket'
 
-const WORDS = ['readable', 'writable', 'readEnded', 'hangup', 'error'] as const
+const FLAGS = ['readable', 'writable', 'readEnded', 'hangup', 'error'] as const
 
-/** What an event says, in words and for good: the next wait writes the event itself anew. */
-export function said(event: Event): string {
-  return WORDS.filter((word) => event[word]).join(' ')
+/** The flags of an event as a string, which stays when the next wait reuses the event object. */
+export function flagsOf(event: Event): string {
+  return FLAGS.filter((flag) => event[flag]).join(' ')
 }
 
-/** What a batch says of a target; undefined when it says nothing. */
-export function saidOf(target: Target, events: readonly Event[]): string | undefined {
+/** The flags that a batch reports for a target; undefined if it has no event of it. */
+export function flagsFor(target: Target, events: readonly Event[]): string | undefined {
   const event = events.find((candidate) => candidate.target === target)
-  return event && said(event)
+  return event && flagsOf(event)
 }
 
-/** Whom a batch tells of. */
+/** The targets of a batch, in order. */
 export function targetsOf(events: readonly Event[]): Target[] {
   return events.map(({ target }) => target)
 }

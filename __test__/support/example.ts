@@ -9,7 +9,7 @@ import { fileArguments } from './runtime.js'
 
 export type ExampleName = 'chat' | 'echo' | 'lines' | 'reconnect' | 'redis'
 
-/** Where a test wants a server to listen. */
+/** The arguments that make a server listen on a free port of the loopback. */
 export const ANYWHERE = ['--host', '127.0.0.1', '--port', '0'] as const
 
 export interface RunningExample {
@@ -17,10 +17,10 @@ export interface RunningExample {
   readonly outcome: Promise<Outcome>
 }
 
-/** Node 26 warns of how the loader registers itself, which is no word of the example's. */
+/** Node 26 deprecates how the TypeScript loader registers itself; the examples have nothing to do with it. */
 const QUIET = ['--disable-warning=DEP0205']
 
-/** Runs a program of `examples/`. */
+/** Starts a program of `examples/`. */
 export function runExample(
   t: ExecutionContext,
   name: ExampleName,
@@ -32,7 +32,7 @@ export function runExample(
   return { child, outcome: outcomeOf(child) }
 }
 
-/** Starts a server of `examples/`; resolves with its port once it says that it listens. */
+/** Starts a server of `examples/`; resolves with its port when it has printed that it listens. */
 export async function startServer(
   t: ExecutionContext,
   name: ExampleName,
@@ -45,7 +45,7 @@ export async function startServer(
   return { child, outcome, port, line: line.toString() }
 }
 
-/** Ends a server as Ctrl-C does, and fails when it does not end well. */
+/** Ends a server as Ctrl-C does, and asserts that it exits with code 0 and an empty standard error. */
 export async function interrupt(t: ExecutionContext, { child, outcome }: RunningExample): Promise<void> {
   sendSignal(child, 'SIGINT')
   const { code, signal, stderr } = await outcome

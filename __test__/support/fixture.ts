@@ -16,7 +16,7 @@ export function fixtureArguments(name: string, ...args: readonly (string | numbe
   return fileArguments(fixturePath(name), args.map(String), ['--expose-gc'])
 }
 
-/** Runs a module of `fixtures/` in a process of its own, to its end. */
+/** Runs a module of `fixtures/` to its end in a process of its own. */
 export async function runFixture(
   t: ExecutionContext,
   name: string,

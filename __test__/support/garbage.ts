@@ -1,4 +1,6 @@
-/** Collects all garbage, and lets finalizers run, some times over: what one of them lets go of is garbage only then. */
+/**
+ * Collects garbage and lets finalizers run, several times: what a finalizer releases is collected in the next round.
+ */
 export async function collectGarbage(): Promise<void> {
   for (let round = 0; round < 6; round++) {
     globalThis.gc!()

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 
 import type { ExecutionContext } from 'ava'
 
-/** Somebody at a terminal, with Node's own sockets: says lines, and reads one after the other. */
+/** A line-based client on a socket of node:net: sends lines, and reads one at a time. */
 export class LineClient {
   readonly socket: Socket
   readonly #lines: AsyncIterator<string>
@@ -14,7 +14,7 @@ export class LineClient {
     this.#lines = createInterface({ input: socket })[Symbol.asyncIterator]()
   }
 
-  /** Destroyed at the end of the test. */
+  /** The socket is destroyed at the end of the test. */
   static async connect(t: ExecutionContext, port: number): Promise<LineClient> {
     const socket = connect(port, '127.0.0.1')
     t.teardown(() => socket.destroy())
@@ -38,7 +38,7 @@ export class LineClient {
     return lines
   }
 
-  /** All lines to the end. */
+  /** All lines until the end. */
   async rest(): Promise<string[]> {
     const lines: string[] = []
     for (let line = await this.next(); line !== undefined; line = await this.next()) lines.push(line)

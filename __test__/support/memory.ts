@@ -1,24 +1,30 @@
 import { readFileSync } from 'node:fs'
 
-/** Resident bytes. Node reads /proc/self/stat, which an emulator may answer with zeroes. */
+/** The resident set size in bytes. Not from Node, which reads /proc/self/stat: an emulator may report zeroes there. */
 export function residentBytes(): number {
   return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1])
 }
 
-/** How far the memory of the two below can grow. */
-export const MOST = 64
+/** The default `maxByteLength` of the buffers below. */
+export const MAX_BYTE_LENGTH = 64
 
-/** ES2024: memory that changes its length. */
-export function resizable(length: number, maxByteLength = MOST): ArrayBuffer & { resize(length: number): void } {
+/** A resizable ArrayBuffer (ES2024, not in our `lib` setting). */
+export function resizable(
+  length: number,
+  maxByteLength = MAX_BYTE_LENGTH,
+): ArrayBuffer & { resize(length: number): void } {
   return Reflect.construct(ArrayBuffer, [length, { maxByteLength }])
 }
 
-/** ES2024: shared memory that grows. */
-export function growable(length: number, maxByteLength = MOST): SharedArrayBuffer & { grow(length: number): void } {
+/** A growable SharedArrayBuffer (ES2024, not in our `lib` setting). */
+export function growable(
+  length: number,
+  maxByteLength = MAX_BYTE_LENGTH,
+): SharedArrayBuffer & { grow(length: number): void } {
   return Reflect.construct(SharedArrayBuffer, [length, { maxByteLength }])
 }
 
-/** Sends the memory of an array elsewhere, and returns the array, which has none now. */
+/** Detaches the buffer of an array and returns the array. */
 export function detach<T extends Uint8Array>(array: T): T {
   structuredClone(array, { transfer: [array.buffer as ArrayBuffer] })
   return array

@@ -8,68 +8,68 @@ export type Family = 'IPv4' | 'IPv6' | 'unix'
 
 export const FAMILIES: readonly Family[] = ['IPv4', 'IPv6', 'unix']
 
-/** Two ends of one connection. */
+/** Both ends of a connection. */
 export interface Pair {
   readonly client: Socket
   readonly server: Socket
 }
 
-/** A listener on the loopback's own port or in a directory of its own, closed at the end of the test. */
-export function listening(t: ExecutionContext, family: Family = 'IPv4', options: ListenerOptions = {}): Listener {
-  const place = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
-  return closing(t, Listener.bind({ ...place, ...options } as ListenerOptions))
+/** A listener on a free port of the loopback, or on a free path; closed at the end of the test. */
+export function testListener(t: ExecutionContext, family: Family = 'IPv4', options: ListenerOptions = {}): Listener {
+  const address = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
+  return closeAtEnd(t, Listener.bind({ ...address, ...options } as ListenerOptions))
 }
 
-/** Where to connect to, to reach a listener. */
-export function reach({ address }: Listener): { path: string } | { host: string; port: number } {
-  if (!address) throw new Error('the listener is closed')
+/** The address of a listener or server, as options of `Socket.connect`. */
+export function addressOf({ address }: Pick<Listener, 'address'>): { path: string } | { host: string; port: number } {
+  if (!address) throw new Error('it is closed')
   return 'path' in address ? { path: address.path } : { host: address.address, port: address.port }
 }
 
-/** As {@link reach}, of a listener on an Internet address. */
-export function reachInet(listener: Listener): { host: string; port: number } {
-  return reach(listener) as { host: string; port: number }
+/** As {@link addressOf}, of a listener on an Internet address. */
+export function inetAddressOf(listener: Listener): { host: string; port: number } {
+  return addressOf(listener) as { host: string; port: number }
 }
 
-/** Two connected sockets in no multiplexer, both reset at the end of the test. */
+/** Two connected sockets that are in no multiplexer; reset at the end of the test. */
 export async function connectedPair(
   t: ExecutionContext,
   family: Family = 'IPv4',
   options: { client?: Partial<InetSocketOptions>; listener?: ListenerOptions } = {},
 ): Promise<Pair> {
-  const listener = listening(t, family, options.listener)
-  const client = resetting(t, Socket.connect({ ...reach(listener), ...options.client } as SocketConnectOptions))
-  const server = resetting(t, await acceptNext(listener))
+  const listener = testListener(t, family, options.listener)
+  const client = resetAtEnd(t, Socket.connect({ ...addressOf(listener), ...options.client } as SocketConnectOptions))
+  const server = resetAtEnd(t, await acceptNext(listener))
   listener.close()
   if ((await connectOutcome(client)) !== 'open') throw new Error('the client did not connect')
   return { client, server }
 }
 
-/** A pair whose kernel buffers are small, so that a send queue comes into use after some kilobytes. */
-export async function narrowPair(t: ExecutionContext, family: Family = 'IPv4'): Promise<Pair> {
+/** A pair with kernel buffers so small that a few kilobytes fill them and the send queue is used. */
+export async function smallBufferPair(t: ExecutionContext, family: Family = 'IPv4'): Promise<Pair> {
   const small = { sendBufferSize: 4096, receiveBufferSize: 4096 }
   return connectedPair(t, family, { client: small, listener: small })
 }
 
-/** Fills the kernel and then the queue, until something is queued; returns how many bytes that took in all. */
-export function fill(socket: Socket, piece: Uint8Array = new Uint8Array(4096)): number {
-  let taken = 0
+/** Sends until the kernel's buffers are full and something is queued; returns the number of accepted bytes. */
+export function fillSendQueue(socket: Socket, piece: Uint8Array = new Uint8Array(4096)): number {
+  let accepted = 0
   while (socket.queued === 0) {
     const status = socket.send(piece)
     if (status === 'not-sent' || status === 'closed') throw new Error(`send: ${status}`)
-    taken += piece.length
+    accepted += piece.length
   }
-  return taken
+  return accepted
 }
 
-/** Has the test close something at its end. */
-export function closing<T extends { close(): void }>(t: ExecutionContext, opened: T): T {
+/** Closes something at the end of the test; returns it. */
+export function closeAtEnd<T extends { close(): void }>(t: ExecutionContext, opened: T): T {
   t.teardown(() => opened.close())
   return opened
 }
 
-/** Has the test reset a socket at its end, whatever is queued. */
-export function resetting(t: ExecutionContext, socket: Socket): Socket {
+/** Resets a socket at the end of the test, even with queued output; returns it. */
+export function resetAtEnd(t: ExecutionContext, socket: Socket): Socket {
   t.teardown(() => socket.reset())
   return socket
 }

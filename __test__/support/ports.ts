@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs'
 
 import { Listener } from 'm-socket'
 
-/** What the kernel gives those who ask for any port, ip(7): below it a port is only whose program names it. */
+/** The first port that the kernel gives for port 0, ip(7). Ports below it are used only by programs that name them. */
 const [FIRST_EPHEMERAL] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s+/).map(Number) as [
   number,
 ]
-/** The ports of servers that are well known end about here. */
+/** Above most well-known ports of servers. */
 const LOWEST = 12_000
 
-/** A port that nobody has, and that nobody is given who asks for any: tests of all processes share one machine. */
+/** A free port outside the ephemeral range: the kernel gives it to no test that runs at the same time. */
 export function freePort(): number {
   for (;;) {
     const port = LOWEST + Math.floor(Math.random() * (FIRST_EPHEMERAL - LOWEST))

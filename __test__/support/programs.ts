@@ -4,28 +4,28 @@ import { delimiter, join } from 'node:path'
 
 import test, { type Implementation } from 'ava'
 
-/** Programs of other people that tests talk to or look through. */
-export type Peer =
+/** External programs that tests need. */
+export type Program =
   'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace' | 'unshare'
 
 /**
- * Declares a serial test that needs other people's programs. Where one is absent the test is skipped, and its title says
- * why; under CI, which installs them all, it fails.
+ * Declares a serial test that needs external programs. If one is missing, the test is skipped and its title says why;
+ * under CI, which installs all of them, it fails.
  */
-export function testWith(peers: readonly Peer[], title: string, run: Implementation<[]>): void {
-  const absent = peers.filter((peer) => !isUsable(peer)).join(' and ')
-  if (absent === '') test.serial(title, run)
+export function testWith(programs: readonly Program[], title: string, run: Implementation<[]>): void {
+  const missing = programs.filter((program) => !isUsable(program)).join(' and ')
+  if (missing === '') test.serial(title, run)
   else if (process.env['CI'])
-    test.serial(title, (t) => t.fail(`${absent}: not to be used on this machine, and CI needs it`))
-  else test.serial.skip(`${title} (needs ${absent}, not to be used on this machine)`, run)
+    test.serial(title, (t) => t.fail(`${missing}: not usable on this machine, but CI needs it`))
+  else test.serial.skip(`${title} (needs ${missing}, not usable on this machine)`, run)
 }
 
-function isUsable(peer: Peer): boolean {
-  // A container may have strace and forbid ptrace(2).
-  if (peer === 'strace') return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
-  // Namespaces are root's to make.
-  if (peer === 'unshare') return spawnSync('unshare', ['--net', '--mount', 'true']).status === 0
-  return (process.env['PATH'] ?? '').split(delimiter).some((directory) => isExecutable(join(directory, peer)))
+function isUsable(program: Program): boolean {
+  // A container may have strace but forbid ptrace(2).
+  if (program === 'strace') return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
+  // Only root may create these namespaces.
+  if (program === 'unshare') return spawnSync('unshare', ['--net', '--mount', 'true']).status === 0
+  return (process.env['PATH'] ?? '').split(delimiter).some((directory) => isExecutable(join(directory, program)))
 }
 
 function isExecutable(path: string): boolean {

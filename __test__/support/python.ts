@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 
-/** From here on a program's own descriptors stand where `runPython` puts those that it hands over. */
+/** The first descriptor after the standard streams: `runPython` passes its descriptors from here on. */
 const FIRST_FD = 3
 
 /**
- * Runs a Python program to its end, and returns what it printed. Meanwhile this thread stands still. The descriptors
- * become its 3, 4 and so on: the same open files, which it can use under our eyes.
+ * Runs a Python program to its end and returns its output; this thread is blocked meanwhile. The descriptors become its
+ * descriptors 3, 4 and so on, and refer to the same open files.
  */
 export function runPython(source: string, ...fds: readonly number[]): string {
   const { status, stdout, stderr, error } = spawnSync('python3', ['-c', source], {
@@ -17,7 +17,7 @@ export function runPython(source: string, ...fds: readonly number[]): string {
   return stdout
 }
 
-/** The expression by which such a program names the socket that was handed over as its `index`th. */
+/** The Python expression for the socket that was passed at `index`. */
 export function inherited(index = 0): string {
   return `socket.socket(fileno=${FIRST_FD + index})`
 }

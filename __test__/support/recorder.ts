@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava'
 import { type Connection, type Server, listen } from 'm-socket'
 
-/** A server that keeps what it hears, stopped at the end of the test. */
+/** A server that keeps all received data; stopped at the end of the test. */
 export class Recorder {
   readonly server: Server
   readonly chunks: Buffer[] = []
@@ -19,7 +19,7 @@ export class Recorder {
     t.teardown(() => this.server.stop(true))
   }
 
-  get heard(): string {
+  get text(): string {
     return Buffer.concat(this.chunks).toString()
   }
 }

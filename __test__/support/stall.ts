@@ -2,15 +2,15 @@ import type { Writable } from 'node:stream'
 
 import { sleep } from './timing.js'
 
-/** How often in a row nothing may have moved until a stream counts as stalled. */
-const STILLS = 10
+/** After so many checks without progress a stream counts as stalled. */
+const CHECKS = 10
 
-/** Waits until a stream that is written to moves no more; resolves with the bytes that its reader has not taken. */
-export async function stalled(stream: Writable): Promise<number> {
+/** Waits until a writable stream makes no more progress; resolves with the number of bytes it still buffers. */
+export async function untilStalled(stream: Writable): Promise<number> {
   let left = stream.writableLength
-  for (let stills = 0; stills < STILLS && left > 0;) {
+  for (let checks = 0; checks < CHECKS && left > 0;) {
     await sleep(50)
-    stills = stream.writableLength === left ? stills + 1 : 0
+    checks = stream.writableLength === left ? checks + 1 : 0
     left = stream.writableLength
   }
   return left

@@ -1,17 +1,17 @@
 import type { ExecutionContext } from 'ava'
 
-/** The share of the time that may go into work of Node's own, such as collecting garbage. */
-const LEISURE = 0.5
+/** The share of CPU time that Node's own work may take, such as garbage collection. */
+const MAX_CPU_SHARE = 0.5
 
-/** Fails when the process computes while it should sleep, as one that spins does: by its CPU time, not by the clock. */
-export async function asleepDuring<T>(t: ExecutionContext, act: () => T | Promise<T>): Promise<T> {
+/** Asserts that the process sleeps during `act` and does not spin, by its CPU time. */
+export async function assertIdle<T>(t: ExecutionContext, act: () => T | Promise<T>): Promise<T> {
   const began = performance.now()
   const before = process.cpuUsage()
   const result = await act()
   const { user, system } = process.cpuUsage(before)
   const used = (user + system) / 1000
   const passed = performance.now() - began
-  t.true(used < LEISURE * passed, `${used.toFixed(1)} ms of work in ${passed.toFixed(1)} ms`)
+  t.true(used < MAX_CPU_SHARE * passed, `${used.toFixed(1)} ms of CPU time in ${passed.toFixed(1)} ms`)
   return result
 }
 
@@ -19,7 +19,7 @@ export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
 
-/** Lets Node's loop go round. */
-export function turn(): Promise<void> {
+/** Waits for the next turn of Node's loop. */
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

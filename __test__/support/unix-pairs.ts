@@ -4,10 +4,10 @@ import { Listener, Socket } from 'm-socket'
 import type { Pair } from './pair.js'
 import { freePath } from './unix.js'
 
-/** Many connected pairs over Unix sockets, all reset at the end of the test. */
-export function crowd(t: ExecutionContext, size: number): Pair[] {
+/** Connected pairs over Unix sockets; reset at the end of the test. */
+export function unixPairs(t: ExecutionContext, size: number): Pair[] {
   using listener = Listener.bind({ path: freePath(t) })
-  const to = listener.address as { path: string }
+  const address = listener.address as { path: string }
   const pairs: Pair[] = []
   t.teardown(() => {
     for (const { client, server } of pairs) {
@@ -16,10 +16,10 @@ export function crowd(t: ExecutionContext, size: number): Pair[] {
     }
   })
   for (let count = 0; count < size; count++) {
-    const client = Socket.connect(to)
+    const client = Socket.connect(address)
     pairs.push({ client, server: listener.accept()! })
-    // A look asks the kernel for the outcome, which a Unix socket has at once.
-    if (client.state === 'closed') throw new Error('a member of the crowd did not connect')
+    // Reading `state` asks the kernel for the outcome, which a Unix socket has at once.
+    if (client.state === 'closed') throw new Error('a client did not connect')
   }
   return pairs
 }

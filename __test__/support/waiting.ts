@@ -1,42 +1,42 @@
 import { type Event, type Listener, Multiplexer, type Socket, type Target } from 'm-socket'
 
-/** Long enough for a busy machine, short enough to name the test that hangs. */
+/** In milliseconds: long enough for a busy machine, shorter than ava's timeout, which would not name the condition. */
 const PATIENCE = 100_000
 
 /**
- * Waits with the multiplexer until `holds`, which is asked at once and after each wait; `during` sees the events.
- * Fails when that takes too long.
+ * Waits with the multiplexer until `condition` is true; it is checked at once and after each wait. `onEvents` gets the
+ * events of each wait. Fails after a timeout.
  */
 export async function waitUntil(
   multiplexer: Multiplexer,
-  holds: () => boolean,
-  during: (events: Event[]) => void = () => {},
+  condition: () => boolean,
+  onEvents: (events: Event[]) => void = () => {},
 ): Promise<void> {
   const end = performance.now() + PATIENCE
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`waited in vain for: ${holds}`)
-    // A short wait, since `holds` may be about something that is no event here.
-    during(await multiplexer.wait(50))
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`never became true: ${condition}`)
+    // A short wait, because `condition` may depend on more than events of this multiplexer.
+    onEvents(await multiplexer.wait(50))
   }
 }
 
-/** As {@link waitUntil}, with a multiplexer of its own, or none to wait for anything else. */
-export async function until(holds: () => boolean, ...targets: Target[]): Promise<void> {
+/** As {@link waitUntil}, with a new multiplexer of `targets`. */
+export async function until(condition: () => boolean, ...targets: Target[]): Promise<void> {
   using multiplexer = new Multiplexer(...targets)
-  await waitUntil(multiplexer, holds)
+  await waitUntil(multiplexer, condition)
 }
 
-/** The next event of one target: whatever it says. */
+/** The flags of the next event of a target. */
 export async function nextEvent(target: Target, interest: 'r' | 'w' | 'rw' = 'rw'): Promise<Omit<Event, 'target'>> {
   using multiplexer = new Multiplexer()
   multiplexer.add(target, interest)
   const [event] = await multiplexer.wait(PATIENCE)
-  if (!event) throw new Error('waited in vain for an event')
+  if (!event) throw new Error('no event came')
   const { readable, writable, readEnded, hangup, error } = event
   return { readable, writable, readEnded, hangup, error }
 }
 
-/** Accepts, as soon as somebody comes. */
+/** Waits for a connection and accepts it. */
 export async function acceptNext(listener: Listener): Promise<Socket> {
   let accepted: Socket | null = null
   await until(() => (accepted = listener.accept()) !== null, listener)
@@ -49,7 +49,7 @@ export async function connectOutcome(socket: Socket): Promise<Socket['state']> {
   return socket.state
 }
 
-/** Receives `length` bytes, and fails when the end comes before. The socket must be in no multiplexer. */
+/** Receives `length` bytes; fails if the peer ends before. The socket must be in no multiplexer. */
 export async function receiveExactly(socket: Socket, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(length)
   let filled = 0
@@ -65,7 +65,7 @@ export async function receiveExactly(socket: Socket, length: number): Promise<Bu
   return bytes
 }
 
-/** Receives all until the peer's end. The socket must be in no multiplexer. */
+/** Receives everything until the peer's end. The socket must be in no multiplexer. */
 export async function receiveToEnd(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   await until(() => {

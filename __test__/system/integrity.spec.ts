@@ -4,30 +4,32 @@ import { Listener, type Mode, Multiplexer, Socket } from 'm-socket'
 
 import type { SocketOptions } from '../../lib/options/index.js'
 import { Endpoint, type Plan, drive } from '../support/endpoint.js'
-import { reach } from '../support/pair.js'
+import { addressOf } from '../support/pair.js'
 import { abstractName } from '../support/unix.js'
 import { acceptNext } from '../support/waiting.js'
 
 type Transport = 'tcp' | 'unix'
 
-/** How the two ends of a connection wait: each for itself, with one multiplexer, or that asleep. */
-type Company = 'apart' | 'together' | 'synchronous'
+/**
+ * How the two ends of a connection wait: each with its own multiplexer, both with one, or both with one in waitSync().
+ */
+type Waiting = 'separate' | 'shared' | 'synchronous'
 
 interface Conversation {
   readonly client: Plan
   readonly server: Plan
-  readonly company: Company
-  /** Which end closes with its last bytes still queued, instead of shutting down. */
+  readonly waiting: Waiting
+  /** The end that closes while its last bytes are queued, instead of shutting down. */
   readonly closing: 'client' | 'server' | 'neither'
-  /** SO_SNDBUF of both; the kernel's own when undefined. */
+  /** SO_SNDBUF of both; the default of the kernel when undefined. */
   readonly sendBufferSize: number | undefined
 }
 
 const MIB = 2 ** 20
 
-/** Few and large, over each transport and in each mode: at least 2 * 1.25 * 5 MiB a property, six times. */
+/** Few large streams for each transport and mode: six properties of at least 2 * 1.25 * 5 MiB each. */
 const LARGE = { bytes: { min: 1.25 * MIB, max: 2 * MIB }, pieces: { min: 4000, max: 200_000 }, runs: 5 }
-/** Many and small: what happens at the edges of buffers and at ends. */
+/** Many small streams, which test the boundaries of buffers and the ends of streams. */
 const SMALL = { bytes: { min: 0, max: 60_000 }, pieces: { min: 1, max: 3000 }, runs: 40 }
 
 let total = 0
@@ -36,9 +38,9 @@ let refusals = 0
 for (const transport of ['tcp', 'unix'] as const) {
   for (const mode of ['edge', 'level', 'oneshot'] as const) {
     for (const [name, size] of Object.entries({ small: SMALL, large: LARGE })) {
-      test.serial(`what_is_received_is_what_was_sent (${transport}, ${mode}, ${name} streams)`, async (t) => {
+      test.serial(`received_bytes_are_the_sent_bytes (${transport}, ${mode}, ${name} streams)`, async (t) => {
         await fc.assert(
-          fc.asyncProperty(conversations(mode, size), (conversation) => hold(conversation, transport)),
+          fc.asyncProperty(conversations(mode, size), (conversation) => converse(conversation, transport)),
           { numRuns: size.runs, endOnFailure: true, includeErrorInReport: true },
         )
         t.pass()
@@ -47,15 +49,15 @@ for (const transport of ['tcp', 'unix'] as const) {
   }
 }
 
-test.serial('all_that_was_about_64_MiB_and_more_and_queues_were_full_at_times', (t) => {
+test.serial('at_least_64_MiB_were_sent_and_queues_were_full_at_times', (t) => {
   t.log(`${(total / MIB).toFixed(1)} MiB, ${refusals} sends that found the queue full`)
   t.true(total >= 64 * MIB)
   t.true(refusals > 50)
 })
 
-/** Lets both ends send and receive at once, and compares. */
-async function hold(
-  { client, server, company, closing, sendBufferSize }: Conversation,
+/** Both ends send and receive at the same time; then the checksums are compared. */
+async function converse(
+  { client, server, waiting, closing, sendBufferSize }: Conversation,
   transport: Transport,
 ): Promise<void> {
   const options = optionsFor(transport, sendBufferSize)
@@ -63,12 +65,12 @@ async function hold(
     ...(transport === 'tcp' ? { host: '127.0.0.1' } : { path: abstractName() }),
     ...options,
   })
-  const near = new Endpoint(Socket.connect({ ...reach(listener), ...options }), client, closing === 'client')
-  // While it is still connecting.
+  const near = new Endpoint(Socket.connect({ ...addressOf(listener), ...options }), client, closing === 'client')
+  // Sends while the socket is still connecting.
   near.send()
   const far = new Endpoint(await acceptNext(listener), server, closing === 'server')
   try {
-    await converse(near, far, company)
+    await driveBoth(near, far, waiting)
   } finally {
     near.socket.reset()
     far.socket.reset()
@@ -82,22 +84,22 @@ async function hold(
   refusals += near.refusals + far.refusals
 }
 
-async function converse(near: Endpoint, far: Endpoint, company: Company): Promise<void> {
-  if (company === 'apart') {
+async function driveBoth(near: Endpoint, far: Endpoint, waiting: Waiting): Promise<void> {
+  if (waiting === 'separate') {
     await Promise.all([near, far].map((endpoint) => driveAlone(endpoint)))
   } else {
     using multiplexer = new Multiplexer()
-    await drive(multiplexer, [near, far], company === 'synchronous')
+    await drive(multiplexer, [near, far], waiting === 'synchronous')
   }
 }
 
-/** What it closes with goes out although its multiplexer is closed at once. */
+/** Queued bytes are sent although the multiplexer is closed right after the socket. */
 async function driveAlone(endpoint: Endpoint): Promise<void> {
   using multiplexer = new Multiplexer()
   await drive(multiplexer, [endpoint], false)
 }
 
-/** With Nagle's algorithm a send buffer smaller than a segment of the loopback's waits for delayed acknowledgements. */
+/** With Nagle's algorithm, a send buffer smaller than a loopback segment waits for delayed acknowledgements. */
 function optionsFor(transport: Transport, sendBufferSize: number | undefined): SocketOptions {
   return {
     ...(transport === 'tcp' ? { noDelay: true } : {}),
@@ -109,7 +111,7 @@ function conversations(mode: Mode, size: typeof LARGE): fc.Arbitrary<Conversatio
   return fc.record({
     client: plans(mode, size),
     server: plans(mode, size),
-    company: fc.constantFrom('apart', 'together', 'synchronous'),
+    waiting: fc.constantFrom('separate', 'shared', 'synchronous'),
     closing: fc.constantFrom('client', 'server', 'neither'),
     sendBufferSize: fc.option(fc.integer({ min: 8192, max: 200_000 }), { nil: undefined }),
   })

@@ -15,19 +15,20 @@ const ROUNDS = 8
 const CONNECTIONS = 100_000
 
 /**
- * What a connection may leave behind, in bytes: the smallest object is 12, a native record some hundred. What is forgotten is
- * forgotten in each round, so their median counts: a table of V8's that doubles, or memory that the allocator gives back late,
- * comes in one round or two. Measured on Node 20 to 26: up to 2 bytes of heap, and 40 of memory in all.
+ * The bytes that a closed connection may leave behind. The smallest object has 12 bytes, a native record some hundred.
+ * A leak shows in every round, so the median of the rounds is compared: a table of V8's that doubles, or memory that
+ * the allocator returns late, shows in only one or two. Measured on Node 20 to 26: up to 2 bytes of heap, and 40 of
+ * memory in all.
  */
 const LEFT_OF_HEAP = 10
 const LEFT_OF_MEMORY = 200
 
-/** V8 sizes its young generation by the load, up to far more than what is measured here. */
+/** V8 grows its young generation with the load, to far more than is measured here. */
 const SMALL_YOUNG_GENERATION = '--max-semi-space-size=4'
 
 testUnless(
-  EMULATED ? 'the speed for 120000 connections' : undefined,
-  '100000_connections_opened_and_closed_leave_no_descriptor_and_no_memory',
+  EMULATED ? 'too slow for 120000 connections' : undefined,
+  '100000_closed_connections_leave_no_descriptor_and_no_memory',
   async (t) => {
     t.timeout(600_000)
     const each = CONNECTIONS / ROUNDS
@@ -51,7 +52,7 @@ testUnless(
         .map((bytes) => bytes.toFixed(1))
         .join(' ')} of ${what}`
     t.log(
-      `${seconds.toFixed(1)} s; bytes that a connection left, by rounds: ${show('rss')}; ${show('heap')}; ${show('external')}`,
+      `${seconds.toFixed(1)} s; bytes left per connection, by round: ${show('rss')}; ${show('heap')}; ${show('external')}`,
     )
     t.is(echoed, 20_000 + CONNECTIONS)
     t.deepEqual(growth('descriptors'), Array(ROUNDS).fill(0))
@@ -62,14 +63,14 @@ testUnless(
   test.serial,
 )
 
-test.serial('what_is_forgotten_is_closed_once_and_warned_of_and_what_is_held_is_not', async (t) => {
+test.serial('collected_objects_are_closed_once_with_a_warning_and_referenced_ones_stay_open', async (t) => {
   const each = 100
   const { code, stdout, stderr } = await runFixture(t, 'unclosed.ts', each)
   t.is(code, 0, stderr)
   t.deepEqual(JSON.parse(stdout), {
-    // A listener and three connections each, a multiplexer each, and the one that is not forgotten.
+    // Each time a listener, three connections and a multiplexer; and one multiplexer that stays referenced.
     opened: 7 * each + DESCRIPTORS_OF_A_MULTIPLEXER * (each + 1),
-    // That one, and what it watches.
+    // The referenced multiplexer and its targets.
     forgotten: {
       left: each + DESCRIPTORS_OF_A_MULTIPLEXER,
       alive: each,

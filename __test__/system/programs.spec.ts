@@ -16,8 +16,8 @@ import { outcomeOf, start } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
 import { fixturePath, run, runFixture } from '../support/fixture.js'
-import { type Family, listening, reach } from '../support/pair.js'
-import { type Peer, testWith } from '../support/programs.js'
+import { type Family, addressOf, testListener } from '../support/pair.js'
+import { type Program, testWith } from '../support/programs.js'
 import { acceptNext, receiveExactly, until } from '../support/waiting.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'm-socket-programs-'))
@@ -26,24 +26,27 @@ const file = join(directory, '50 MB')
 test.before(() => writeFileSync(file, randomBytes(50_000_000)))
 test.after.always(() => rmSync(directory, { recursive: true, force: true }))
 
-/** How a program copies its input to a listener, and what comes back to its output, until both have ended. */
+/**
+ * The arguments with which a program copies its stdin to a listener, and the answer to its stdout, until both have
+ * ended.
+ */
 const COPIERS: readonly {
-  peer: Peer
+  peer: Program
   family: Family
-  args: (place: { path: string } | { port: number }) => string[]
+  args: (address: { path: string } | { port: number }) => string[]
 }[] = [
-  { peer: 'socat', family: 'IPv4', args: (place) => ['-t', '60', '-', `TCP:127.0.0.1:${portIn(place)}`] },
-  { peer: 'socat', family: 'unix', args: (place) => ['-t', '60', '-', `UNIX-CONNECT:${pathIn(place)}`] },
-  { peer: 'nc', family: 'IPv4', args: (place) => ['-N', '127.0.0.1', portIn(place)] },
-  { peer: 'nc', family: 'unix', args: (place) => ['-N', '-U', pathIn(place)] },
+  { peer: 'socat', family: 'IPv4', args: (address) => ['-t', '60', '-', `TCP:127.0.0.1:${portIn(address)}`] },
+  { peer: 'socat', family: 'unix', args: (address) => ['-t', '60', '-', `UNIX-CONNECT:${pathIn(address)}`] },
+  { peer: 'nc', family: 'IPv4', args: (address) => ['-N', '127.0.0.1', portIn(address)] },
+  { peer: 'nc', family: 'unix', args: (address) => ['-N', '-U', pathIn(address)] },
 ]
 
 for (const { peer, family, args } of COPIERS) {
-  testWith([peer], `50_MB_through_${peer}_and_back_are_the_same_bytes (${family})`, async (t) => {
+  testWith([peer], `50_MB_echoed_through_${peer}_are_the_same_bytes (${family})`, async (t) => {
     const { listener, server } = serving(t, family)
     const back = join(directory, `back through ${peer} over ${family}`)
     const [input, output] = [openSync(file, 'r'), openSync(back, 'w')]
-    const copier = start(t, peer, args(reach(listener)), { stdio: [input, output, 'pipe'] })
+    const copier = start(t, peer, args(addressOf(listener)), { stdio: [input, output, 'pipe'] })
     closeSync(input)
     closeSync(output)
     const [stderr, [code]] = await Promise.all([text(copier.stderr!), once(copier, 'close')])
@@ -57,7 +60,7 @@ for (const { peer, family, args } of COPIERS) {
 
 test.serial('1000_connections_at_once_all_get_their_own_echo', async (t) => {
   const { listener, server } = serving(t)
-  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(reach(listener)), 1000, 3, 3000)
+  const { code, stdout, stderr } = await runFixture(t, 'echo-clients.ts', portIn(addressOf(listener)), 1000, 3, 3000)
   t.is(code, 0, stderr)
   t.is(Number(stdout), 9_000_000)
   t.is(server.received, 9_000_000)
@@ -66,9 +69,9 @@ test.serial('1000_connections_at_once_all_get_their_own_echo', async (t) => {
   t.deepEqual(server.failures, [])
 })
 
-/** One reads its echo, and dies with both directions under way; the other does not, and dies with all buffers full. */
+/** The first is killed with data in flight both ways; the second does not read and is killed with all buffers full. */
 for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads nothing': ['-u', '-'] })) {
-  testWith(['socat'], `a_peer_killed_in_mid_transfer_harms_nobody_else (one that ${kind})`, async (t) => {
+  testWith(['socat'], `a_peer_killed_during_a_transfer_affects_no_other_connection (it ${kind})`, async (t) => {
     const { listener, server } = serving(t)
     const { port } = listener.address as { port: number }
     const bystander = Socket.connect({ port })
@@ -98,8 +101,8 @@ for (const [kind, args] of Object.entries({ 'reads its echo': ['-'], 'reads noth
   })
 }
 
-testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded', async (t) => {
-  const listener = listening(t, 'IPv4', { sendBufferSize: 65536 })
+testWith(['python3'], 'a_slow_reader_gets_every_byte_once_and_the_queue_stays_bounded', async (t) => {
+  const listener = testListener(t, 'IPv4', { sendBufferSize: 65536 })
   const { port } = listener.address as { port: number }
   const reader = start(t, 'python3', [fixturePath('slow_reader.py'), String(port), 'wait'])
   const reading = outcomeOf(reader)
@@ -133,7 +136,7 @@ testWith(['python3'], 'a_slow_reader_gets_all_once_and_the_queue_stays_bounded',
 
 testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_its_connection', async (t) => {
   const { listener, accepted } = httpServing(t, http.createServer(answer))
-  const url = `http://127.0.0.1:${portIn(reach(listener))}`
+  const url = `http://127.0.0.1:${portIn(addressOf(listener))}`
   const { code, stdout, stderr } = await curl(t, [
     '--data-binary',
     `@${file}`,
@@ -153,7 +156,7 @@ testWith(['curl'], 'curl_gets_and_posts_over_node_http_on_duplexes_and_reuses_it
 testWith(['curl', 'openssl'], 'curl_gets_and_posts_over_node_https_on_duplexes', async (t) => {
   const { key, cert } = await certificate(t)
   const { listener, accepted } = httpServing(t, https.createServer({ key, cert }, answer))
-  const port = portIn(reach(listener))
+  const port = portIn(addressOf(listener))
   const url = `https://localhost:${port}`
   const trusting = ['--cacert', join(directory, 'cert.pem'), '--resolve', `localhost:${port}:127.0.0.1`]
   const { code, stdout, stderr } = await curl(t, [
@@ -174,14 +177,14 @@ testWith(['curl', 'openssl'], 'curl_gets_and_posts_over_node_https_on_duplexes',
   t.is(accepted(), 1)
 })
 
-testWith(['openssl'], 'node_tls_on_a_duplex_talks_to_the_server_of_openssl', async (t) => {
+testWith(['openssl'], 'node_tls_on_a_duplex_connects_to_openssl_s_server', async (t) => {
   const { cert } = await certificate(t)
   const where = ['-accept', '127.0.0.1:0', '-key', join(directory, 'key.pem'), '-cert', join(directory, 'cert.pem')]
   const server = start(t, 'openssl', ['s_server', '-rev', ...where], { stdio: ['ignore', 'pipe', 'ignore'] })
-  let said = ''
-  server.stdout!.setEncoding('utf8').on('data', (some: string) => (said += some))
-  await until(() => /ACCEPT 127\.0\.0\.1:\d+\n/.test(said))
-  const duplex = toDuplex(Socket.connect({ port: Number(/ACCEPT 127\.0\.0\.1:(\d+)/.exec(said)![1]) }))
+  let output = ''
+  server.stdout!.setEncoding('utf8').on('data', (some: string) => (output += some))
+  await until(() => /ACCEPT 127\.0\.0\.1:\d+\n/.test(output))
+  const duplex = toDuplex(Socket.connect({ port: Number(/ACCEPT 127\.0\.0\.1:(\d+)/.exec(output)![1]) }))
   const secured = tls.connect({ socket: duplex, ca: cert, servername: 'localhost' })
   t.teardown(() => secured.destroy())
   await once(secured, 'secureConnect')
@@ -195,15 +198,15 @@ testWith(['openssl'], 'node_tls_on_a_duplex_talks_to_the_server_of_openssl', asy
 })
 
 function serving(t: ExecutionContext, family: Family = 'IPv4'): { listener: Listener; server: EchoServer } {
-  const listener = listening(t, family)
+  const listener = testListener(t, family)
   const server = new EchoServer(listener)
   t.teardown(() => server.close())
   return { listener, server }
 }
 
-/** Has a server of Node's take all connections, as duplexes. */
+/** Passes each accepted connection to a server of Node's, as a Duplex. */
 function httpServing(t: ExecutionContext, server: http.Server): { listener: Listener; accepted: () => number } {
-  const listener = listening(t)
+  const listener = testListener(t)
   let count = 0
   const accepting = (async () => {
     for await (const socket of listener) {
@@ -219,7 +222,7 @@ function httpServing(t: ExecutionContext, server: http.Server): { listener: List
   return { listener, accepted: () => count }
 }
 
-/** `/sum` answers with the sum of what is posted; `/zeros?n` with n zeros. */
+/** `/sum` answers with the SHA-256 of the request body, `/zeros?n` with n zero bytes. */
 function answer(request: http.IncomingMessage, response: http.ServerResponse): void {
   const { pathname, search } = new URL(request.url!, 'http://localhost')
   if (pathname === '/zeros') return void response.end(Buffer.alloc(Number(search.slice(1))))
@@ -231,11 +234,11 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse): v
 }
 
 async function curl(t: ExecutionContext, args: readonly string[]): ReturnType<typeof run> {
-  // Without the header curl would ask for leave to send a large body first.
+  // By default curl sends `Expect: 100-continue` before a large body; the empty header turns that off.
   return run(t, 'curl', ['-sS', '--max-time', '60', '--noproxy', '*', '-H', 'Expect:', ...args])
 }
 
-/** A key and a certificate for localhost, signed by itself. */
+/** A key and a self-signed certificate for localhost. */
 async function certificate(t: ExecutionContext): Promise<{ key: Buffer; cert: Buffer }> {
   const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
@@ -275,10 +278,10 @@ function sumOfZeros(length: number): string {
   return createHash('sha256').update(Buffer.alloc(length)).digest('hex')
 }
 
-function portIn(place: { path: string } | { port: number }): string {
-  return String((place as { port: number }).port)
+function portIn(address: { path: string } | { port: number }): string {
+  return String((address as { port: number }).port)
 }
 
-function pathIn(place: { path: string } | { port: number }): string {
-  return (place as { path: string }).path
+function pathIn(address: { path: string } | { port: number }): string {
+  return (address as { path: string }).path
 }

@@ -25,7 +25,7 @@ interface Call {
   readonly result: number
 }
 
-testWith(['strace'], 'an_echo_is_one_recv_and_one_send_and_its_share_of_a_batch', async (t) => {
+testWith(['strace'], 'an_echo_is_one_recv_one_send_and_a_share_of_a_batch', async (t) => {
   const calls = await trace(t, 'echo-until-closed.ts', [CONNECTIONS], async (server) => {
     const [port] = (await once(createInterface(server.stdout!), 'line')) as [string]
     await load(t, Number(port))
@@ -43,23 +43,23 @@ testWith(['strace'], 'an_echo_is_one_recv_and_one_send_and_its_share_of_a_batch'
   t.log(
     `per echo: recv ${per(receives)}, send ${per(sends)}, our epoll_wait ${per(ours)}, libuv's ${per(sleeps)}, epoll_ctl ${per(controls)}, poll ${per(named(calls, 'poll'))}`,
   )
-  // And one for each connection, which reads the end.
+  // And one for each connection, which receives the end.
   t.true(receives.length <= ECHOES + CONNECTIONS)
   t.true(sends.length <= ECHOES)
   t.true(ours.length < ECHOES / 2)
   t.true(sleeps.length < ECHOES / 2)
-  // Each connection comes and goes, and so do the listener and the multiplexer; nothing is registered anew for an echo.
+  // Each connection is added and removed, and so are the listener and the multiplexer; an echo changes no registration.
   t.true(controls.length <= 2 * CONNECTIONS + 20)
 })
 
-testWith(['strace'], 'connecting_streams_and_closes_never_block_either', async (t) => {
+testWith(['strace'], 'connects_streams_and_closes_never_block', async (t) => {
   const calls = await trace(t, 'churn.ts', [0, 200, 1], (child) => void child.stdout!.resume())
-  // The server's, the client's, and that of the streams.
+  // One epoll descriptor each for the server, the client and the streams.
   t.is(neverBlocks(t, calls).size, 3)
   t.is(named(calls, 'connect').length, 200)
 })
 
-/** Checks that no call of ours could have slept; tells which epoll descriptors are ours. */
+/** Asserts that none of our calls could block. Returns our epoll descriptors. */
 function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
   const epolls = new Set(
     onSockets(calls, targetOf)
@@ -71,7 +71,7 @@ function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
   t.deepEqual(
     waits.filter(({ args }) => !/, 0(, NULL, 8)?$/.test(args)),
     [],
-    'every epoll_wait of ours has a timeout of 0',
+    'each epoll_wait of ours has a timeout of 0',
   )
   t.deepEqual(
     [
@@ -79,20 +79,20 @@ function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
       ...named(calls, 'ppoll').filter(({ args }) => !args.includes('{tv_sec=0, tv_nsec=0}')),
     ],
     [],
-    'and so has every poll',
+    'each poll has a timeout of 0',
   )
 
   const opened = named(calls, 'socket', 'accept4')
   t.deepEqual(
     opened.filter(({ args }) => !args.includes('SOCK_CLOEXEC|SOCK_NONBLOCK')),
     [],
-    'every socket is born non-blocking',
+    'each socket is created non-blocking',
   )
   t.deepEqual(named(calls, 'accept'), [])
   t.deepEqual(
     onSockets(calls).filter(({ name }) => !KNOWN.has(name)),
     [],
-    'nothing else is done to one',
+    'only known calls are made on a socket',
   )
   const transfers = named(calls, 'recvfrom', 'sendto', 'sendmsg')
   t.true(transfers.length > 0)
@@ -103,7 +103,7 @@ function neverBlocks(t: ExecutionContext, calls: readonly Call[]): Set<number> {
   return epolls
 }
 
-/** What happens to a socket of ours; all of it returns at once on one that is non-blocking and does not linger. */
+/** The calls that we make on sockets. On a non-blocking socket without SO_LINGER all of them return at once. */
 const KNOWN = new Set([
   'bind',
   'listen',
@@ -120,7 +120,7 @@ const KNOWN = new Set([
   'close',
 ])
 
-/** The calls of which one argument, the first or another, is a socket that is open at the time. */
+/** The calls with an argument, by default the first, that is a socket which is open at that time. */
 function onSockets(calls: readonly Call[], argument: (call: Call) => number = firstOf): Call[] {
   const sockets = new Set<number>()
   return calls.filter((call) => {
@@ -131,7 +131,7 @@ function onSockets(calls: readonly Call[], argument: (call: Call) => number = fi
   })
 }
 
-/** Runs a program of `fixtures/`, and something else meanwhile: the calls of its main thread since it first listened. */
+/** Runs a program of `fixtures/` and `meanwhile`. Returns the calls of its main thread from the first listen(2) on. */
 async function trace(
   t: ExecutionContext,
   program: string,
@@ -148,7 +148,7 @@ async function trace(
   await meanwhile(child)
   t.is((await ended)[0], 0, await errors)
 
-  // One file for each thread; the one that listens is the main thread's.
+  // strace -ff writes one file for each thread; the thread that listens is the main thread.
   const threads = readdirSync(directory).map((name) =>
     readFileSync(`${directory}/${name}`, 'utf8').split('\n').flatMap(parse),
   )
@@ -157,7 +157,7 @@ async function trace(
   return main[0]!.slice(main[0]!.findIndex(({ name }) => name === 'listen'))
 }
 
-/** Has all connections echo at once, so that events come in batches. */
+/** All connections echo at the same time, so that events come in batches. */
 async function load(t: ExecutionContext, port: number): Promise<void> {
   const sockets = Array.from({ length: CONNECTIONS }, () => connect({ port, noDelay: true }))
   t.teardown(() => sockets.forEach((socket) => socket.destroy()))
@@ -187,7 +187,7 @@ function firstOf({ args }: Call): number {
   return Number.parseInt(args, 10)
 }
 
-/** Whose registration epoll_ctl(2) changes. */
+/** The descriptor whose registration epoll_ctl(2) changes. */
 function targetOf({ args }: Call): number {
   return Number(/^\d+, EPOLL_CTL_\w+, (\d+)/.exec(args)?.[1])
 }

@@ -12,7 +12,7 @@ const WORKERS = 8
 const CONNECTIONS = 5
 const BYTES = 200_000
 
-test.serial('many_workers_load_the_addon_at_once_and_each_has_a_state_of_its_own', async (t) => {
+test.serial('many_workers_load_the_addon_at_once_and_each_has_its_own_state', async (t) => {
   const workers = Array.from({ length: WORKERS }, () => new Worker(fixturePath('echo-worker.ts')))
   const addresses = await Promise.all(
     workers.map(async (worker) => ((await once(worker, 'message')) as [InetAddress])[0]),
@@ -45,7 +45,7 @@ for (const [way, code] of Object.entries({ end: 0, exit: 3, throw: 1, terminate:
     worker.on('error', (error) => errors.push(error))
     const ended = new Promise((resolve) => worker.once('exit', resolve))
     await once(worker, 'message')
-    t.true(openObjects().length >= before + 4, 'what it has open is open in this process')
+    t.true(openObjects().length >= before + 4, 'its descriptors are open in this process')
     if (way === 'terminate') await worker.terminate()
     else worker.postMessage('now')
     t.is(await ended, code)
@@ -54,7 +54,7 @@ for (const [way, code] of Object.entries({ end: 0, exit: 3, throw: 1, terminate:
   })
 }
 
-test.serial('200_workers_terminated_in_mid_traffic_leave_no_crash_and_no_descriptor', async (t) => {
+test.serial('200_workers_terminated_during_traffic_cause_no_crash_and_leak_no_descriptor', async (t) => {
   const { code, signal, stdout, stderr } = await runFixture(t, 'terminate-workers.ts', 200)
   t.is(signal, null, stderr)
   t.is(code, 0, stderr)
@@ -64,7 +64,7 @@ test.serial('200_workers_terminated_in_mid_traffic_leave_no_crash_and_no_descrip
     counts: Record<string, number>
   }
   t.log(
-    `descriptors but for files: ${before.length} before, ${after.length} after; ${Object.entries(counts)
+    `descriptors other than files: ${before.length} before, ${after.length} after; ${Object.entries(counts)
       .map(([scene, count]) => `${scene} ${count}`)
       .join(', ')}`,
   )

@@ -19,7 +19,7 @@ interface Session {
 
 const server = listen<Session>({
   port: 0,
-  data: { name: 'nobody' },
+  data: { name: 'unknown' },
   socket: {
     open: (connection) => same<typeof connection, Connection<Session>>(),
     data(connection, chunk) {

@@ -30,9 +30,9 @@ socket.send([buffer, Buffer.alloc(1)])
 new Socket()
 // @ts-expect-error a number is not data
 socket.send(1)
-// @ts-expect-error strings are not gathered
+// @ts-expect-error an array of strings is not data
 socket.send(['text'])
-// @ts-expect-error nothing is received into a string
+// @ts-expect-error a string is not a buffer
 socket.receive('text')
 
 const multiplexer = new Multiplexer(socket)

@@ -1,4 +1,4 @@
-// Deno.listen, read and write.
+// Deno.listen with read() and write().
 
 import { announce, mode } from './support/control.js'
 
@@ -29,7 +29,7 @@ async function serve(connection: DenoConnection): Promise<void> {
     }
     if (mode === 'sink') await writeAll(connection, new TextEncoder().encode(String(received)))
   } catch {
-    // Reset by the peer.
+    // The peer has reset the connection.
   }
   connection.close()
 }

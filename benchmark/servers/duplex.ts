@@ -1,4 +1,4 @@
-// Node's stream over our connections. --pipe: by pipe().
+// A Duplex over each of our connections. --pipe: with pipe().
 
 import { listen, toDuplex } from 'm-socket'
 

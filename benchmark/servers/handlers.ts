@@ -1,4 +1,4 @@
-// One set of handlers. --borrowed: the chunks are views of one buffer.
+// One set of handlers for all connections. --borrowed: the chunks are views of one buffer (receiveInto).
 
 import { listen } from 'm-socket'
 

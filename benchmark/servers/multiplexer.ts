@@ -1,4 +1,4 @@
-// The model, beside everything else that Node's loop does.
+// The model with wait(), on the event loop of Node.
 
 import { announce } from './support/control.js'
 import { multiplexer, port, serve } from './support/model.js'

@@ -1,4 +1,4 @@
-// node:net. --pipe: by pipe().
+// node:net. --pipe: with pipe().
 
 import { type AddressInfo, createServer } from 'node:net'
 

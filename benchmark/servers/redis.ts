@@ -1,4 +1,4 @@
-// A small Redis with our handlers; --net: the same program on node:net.
+// A small Redis with our handlers. --net: the same program with node:net.
 
 import { type AddressInfo, createServer } from 'node:net'
 

@@ -1,4 +1,4 @@
-// The model, on a thread of its own that sleeps in waitSync().
+// The model with waitSync(), which blocks the thread.
 
 import { readSync } from 'node:fs'
 import process from 'node:process'
@@ -8,7 +8,7 @@ import type { Event } from 'm-socket'
 import { answer } from './support/control.js'
 import { multiplexer, port, serve } from './support/model.js'
 
-// Node's loop does not run here: stdin is one more descriptor.
+// The event loop of Node does not run here, so stdin is added as a descriptor.
 const stdin = { fd: 0 }
 const line = Buffer.alloc(64)
 multiplexer.add(stdin, 'r')

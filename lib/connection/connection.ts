@@ -4,7 +4,8 @@ import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import type { ShutdownHow, Socket } from '../model/socket.js'
 import type { SocketState } from '../model/stream-source.js'
 import { HALVES, type InterestBits, NONE, WRITE } from '../native.js'
-import { integer, milliseconds, oneOf } from '../validate.js'
+import { milliseconds, oneOf } from '../validate.js'
+import type { Adapter } from './adapter.js'
 import { type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
 import { IdleTimer } from './idle-timer.js'
 import { Output } from './output.js'
@@ -13,16 +14,6 @@ import type { Server } from './server.js'
 
 /** `-2` our half has ended, `0` closed, `1` open, `2` connecting: Bun's numbers. */
 export type ReadyState = -2 | 0 | 1 | 2
-
-/** @internal What reads and writes a connection in place of its handlers: a Duplex, web streams. */
-export interface Adapter {
-  /** There is room, after a write that took less than it was given. */
-  onDrain?(): void
-  /** The connection is closed. */
-  onClose?(error?: Error): void
-  /** Ends our half, behind what the adapter has still to send. */
-  end?(): void
-}
 
 /** A socket with handlers: made by `listen` and `connect`. */
 export class Connection<D = undefined> extends Output<D> implements AsyncIterable<Buffer>, Disposable {
@@ -140,19 +131,6 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     const duration = milliseconds(ms, 'ms')
     this.#idle?.stop()
     this.#idle = duration === 0 || this.#closed ? undefined : new IdleTimer(duration, (timer) => this.#onIdle(timer))
-    return this
-  }
-
-  /** TCP_NODELAY: small writes leave at once. **Default:** on. */
-  setNoDelay(enable = true): this {
-    this.#socket?.setOption('noDelay', enable)
-    return this
-  }
-
-  /** SO_KEEPALIVE, and TCP_KEEPIDLE when `initialDelay` (milliseconds) is given. */
-  setKeepAlive(enable = true, initialDelay?: number): this {
-    const value = enable && initialDelay ? { idle: integer(initialDelay, 0, MAX_KEEP_IDLE, 'initialDelay') } : enable
-    this.#socket?.setOption('keepAlive', value)
     return this
   }
 
@@ -350,6 +328,3 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return summarize('Connection', fields, how)
   }
 }
-
-/** Milliseconds of the largest TCP_KEEPIDLE, tcp(7). */
-const MAX_KEEP_IDLE = 32_767_000

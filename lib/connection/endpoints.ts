@@ -1,7 +1,11 @@
 import { type InetAddress, familyNameOf, hostOf, portOf } from '../model/address.js'
 import type { Socket } from '../model/socket.js'
+import { integer } from '../validate.js'
 
-/** The two ends of a connection: their addresses, and the bytes that went between them. */
+/** Milliseconds of the largest TCP_KEEPIDLE, tcp(7). */
+const MAX_KEEP_IDLE = 32_767_000
+
+/** The socket of a connection: its addresses, its counters and the options that are set most. */
 export abstract class Endpoints {
   /** The socket beneath, with its options, `info()` and the like; undefined until connected. The connection closes it. */
   abstract readonly socket: Socket | undefined
@@ -44,5 +48,18 @@ export abstract class Endpoints {
   /** The peer's port; undefined on a Unix socket. */
   get remotePort(): number | undefined {
     return portOf(this.socket?.remoteAddress)
+  }
+
+  /** TCP_NODELAY: small writes leave at once. **Default:** on. */
+  setNoDelay(enable = true): this {
+    this.socket?.setOption('noDelay', enable)
+    return this
+  }
+
+  /** SO_KEEPALIVE, and TCP_KEEPIDLE when `initialDelay` (milliseconds) is given. */
+  setKeepAlive(enable = true, initialDelay?: number): this {
+    const value = enable && initialDelay ? { idle: integer(initialDelay, 0, MAX_KEEP_IDLE, 'initialDelay') } : enable
+    this.socket?.setOption('keepAlive', value)
+    return this
   }
 }

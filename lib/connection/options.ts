@@ -2,6 +2,7 @@ import { invalidArgType, invalidArgValue } from '../errors.js'
 import { ReceiveBuffer } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { Multiplexer } from '../model/multiplexer.js'
+import { DEFAULT_SEND_QUEUE_LIMIT } from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
 import { boolean, integer, milliseconds } from '../validate.js'
 import { type Handlers, checkHandlers } from './handlers.js'
@@ -133,8 +134,6 @@ function sendQueueLimit(options: ConnectionOptions<never>): number {
   const { value, name } = aliased('sendQueueLimit', sendQueueLimit, 'highWaterMark', highWaterMark)
   return integer(value === undefined ? DEFAULT_SEND_QUEUE_LIMIT : value, 0, Number.MAX_SAFE_INTEGER, name)
 }
-
-const DEFAULT_SEND_QUEUE_LIMIT = 65536
 
 /** @internal Only the options of the kernel. */
 export function socketOptions(options: SocketOptions): SocketOptions {

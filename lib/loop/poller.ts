@@ -1,20 +1,15 @@
 import { constants } from 'node:os'
 
-import { SocketClosedError, invalidState, systemError, throwLater } from '../errors.js'
+import { SocketClosedError, invalidState, systemError } from '../errors.js'
 import { type Descriptor, type ReadyEvent, Registration, type Target, type Watcher } from '../model/event.js'
 import { SLICE, Source } from '../model/source.js'
 import * as native from '../native.js'
+import { attempt, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
 import { ReceiveBuffer } from './receive-buffer.js'
 import { RegistrationTable } from './registration-table.js'
+import { TurnBudget } from './turn-budget.js'
 import { WakeTimer } from './wake-timer.js'
-
-/** From so many events on, it pays to poll again before Node's loop does: its own epoll_wait(2) on ours is dearer. */
-const BUSY = 2
-
-/** After so many polls or events the other handles of Node's loop get their turn. */
-const POLLS_PER_TURN = 4
-const EVENTS_PER_TURN = 256
 
 const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex, a connection or an iteration)'
 
@@ -28,10 +23,8 @@ interface PendingWait {
 }
 
 /**
- * The inside of a multiplexer: one native epoll descriptor, the registrations in it, and the wait that is pending.
- *
- * Node's loop refers to a poller, but not to the {@link Multiplexer} around it, so that a Multiplexer can be collected
- * while it is open; its finalizer then closes the poller.
+ * The inside of a multiplexer: one native epoll descriptor, the registrations in it, and the wait that is pending. Node's
+ * loop refers to a poller, but not to the {@link Multiplexer} around it, which can be collected while it is open.
  */
 export class Poller {
   readonly #handle: number
@@ -49,9 +42,7 @@ export class Poller {
   spin = 0
   #pending: PendingWait | undefined
   readonly #timer = new WakeTimer(() => this.#turn())
-  /** How often this turn of Node's loop may poll again, and how many events it may still report. */
-  #pollsLeft = 0
-  #eventsLeft = 0
+  readonly #budget = new TurnBudget()
   #woken = false
   #closed = false
   #referenced = true
@@ -168,7 +159,7 @@ export class Poller {
    */
   wait(timeout: number, deliver: Deliver): void {
     this.#refuseSecondWait()
-    if (this.#pollsLeft > 0 && !this.#inBatch && !this.#woken) {
+    if (!this.#budget.isSpent && !this.#inBatch && !this.#woken) {
       const events = this.#pollAgain()
       if (events || this.#closed) return deliver(events ?? [])
     }
@@ -180,8 +171,7 @@ export class Poller {
   /** The program waits again in the same turn of Node's loop. */
   #pollAgain(): ReadyEvent[] | undefined {
     const count = this.#poll(0)
-    this.#eventsLeft -= count
-    this.#pollsLeft = count < BUSY || this.#eventsLeft <= 0 ? 0 : this.#pollsLeft - 1
+    this.#budget.spend(count)
     return this.#dispatch(count)
   }
 
@@ -218,7 +208,7 @@ export class Poller {
   close(onQueued: (source: Source, handle: number) => void): void {
     if (this.#closed) return
     this.#closed = true
-    this.#pollsLeft = 0
+    this.#budget.clear()
     native.closeMultiplexer(this.#handle)
     for (const registration of this.#registrations.clear()) {
       const { target, handle } = registration
@@ -255,11 +245,10 @@ export class Poller {
 
   /** Where only watchers were called, polls again for what happened meanwhile. */
   #pollForTurn(): ReadyEvent[] | undefined {
-    this.#pollsLeft = POLLS_PER_TURN
-    this.#eventsLeft = EVENTS_PER_TURN
+    this.#budget.begin()
     for (;;) {
       const events = this.#pollAgain()
-      if (events || this.#pollsLeft === 0) return events
+      if (events || this.#budget.isSpent) return events
     }
   }
 
@@ -342,35 +331,6 @@ export class Poller {
     this.#inBatch = false
     this.#batch.hasInput = false
     native.flushCorked()
-  }
-}
-
-/** What a watcher throws is an uncaught exception of its own, and does not end the batch. */
-function callWatcher(
-  registration: Registration,
-  watcher: Watcher,
-  isReady: boolean,
-  isDetached: boolean,
-  chunk: Buffer | undefined,
-): void {
-  try {
-    if (isReady) watcher.onEvent(registration, chunk)
-  } catch (error) {
-    throwLater(error)
-  }
-  if (isDetached) callDetached(watcher)
-}
-
-/** A function of its own, since its closure would cost each call of {@link callWatcher} a context on the heap. */
-function callDetached(watcher: Watcher): void {
-  attempt(() => watcher.onDetached?.())
-}
-
-function attempt(act: () => void): void {
-  try {
-    act()
-  } catch (error) {
-    throwLater(error)
   }
 }
 

@@ -174,10 +174,10 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     if (this.handle >= 0) sharedPoller().setInterest(this, native.NONE)
   }
 
-  #setReference(holds: boolean): void {
-    if (holds === this.#holdsReference) return
-    this.#holdsReference = holds
-    if (holds) sharedPoller().ref()
+  #setReference(referenced: boolean): void {
+    if (referenced === this.#holdsReference) return
+    this.#holdsReference = referenced
+    if (referenced) sharedPoller().ref()
     else sharedPoller().unref()
   }
 

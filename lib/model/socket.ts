@@ -22,6 +22,9 @@ type Pieces = Uint8Array | string | readonly Uint8Array[]
 
 const EAGAIN = constants.errno.EAGAIN
 
+/** The errno of a native `failure`. */
+const ERRNO_MASK = (1 << native.FAILURE_CALL_SHIFT) - 1
+
 const EMPTY = new Uint8Array(0)
 
 const guard = new LeakGuard<number>('Socket', native.close)
@@ -158,7 +161,7 @@ export class Socket extends StreamSource {
       throw invalidArgType('data', 'a Uint8Array, a string or an array of Uint8Arrays', data)
     }
     if (this.handle < 0) return 'closed'
-    throw native.failure(this.handle) < 0 ? systemError(-status, 'write') : this.#fail(-status)
+    throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-status, 'write') : this.#fail(-status)
   }
 
   #send(data: Pieces): number {
@@ -228,7 +231,8 @@ export class Socket extends StreamSource {
     oneOf(how, native.HALVES, 'how')
     this.poller?.unreadInput(this)
     const result = native.shutdown(this.openHandle('shutdown'), native.HALVES.indexOf(how))
-    if (result < 0) throw native.failure(this.handle) < 0 ? systemError(-result, 'shutdown') : this.#fail(-result)
+    if (result < 0)
+      throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-result, 'shutdown') : this.#fail(-result)
     // A queue that goes first, and input that is dropped as it comes, need a poller.
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
     if (needsPoller) this.#flushInBackground(this.handle)
@@ -250,7 +254,7 @@ export class Socket extends StreamSource {
     }
     this.setQueueHandle(handle)
     registration?.setBits(0)
-    if (outcome === native.CLOSED_UNWATCHED) sharedPoller().flushInBackground(this, handle)
+    if (outcome === native.CLOSED_UNREGISTERED) sharedPoller().flushInBackground(this, handle)
   }
 
   /** Closes at once, by RST on TCP; what is queued is dropped: SO_LINGER 0, close(2). */
@@ -266,10 +270,11 @@ export class Socket extends StreamSource {
   /** The connection is dead: closes what is left of it, and returns the reason. */
   #fail(errno: number): Error {
     const failure = native.failure(this.handle)
-    const syscall = native.FAILED_CALLS[failure >> 16] ?? 'read'
+    const syscall = native.FAILED_CALLS[failure >> native.FAILURE_CALL_SHIFT] ?? 'read'
+    this.keepAddresses()
     this.close()
     return systemError(
-      failure < 0 ? errno : failure & 0xffff,
+      failure === native.NO_FAILURE ? errno : failure & ERRNO_MASK,
       syscall,
       syscall === 'connect' ? this.#remote : undefined,
     )

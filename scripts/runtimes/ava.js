@@ -1,15 +1,15 @@
-// As much of ava as the specs use, for runtimes on which ava itself does not run. Tests of a file: serial ones first, one by
-// one, then the others, some at once.
+// The part of the API of ava that the specs use, for runtimes on which ava does not run. The serial tests of a file run
+// first, one after another; then the others, a few at a time.
 
 import assert from 'node:assert'
 import process from 'node:process'
 import { inspect, isDeepStrictEqual } from 'node:util'
 
-/** More of them in one thread only wait for each other, and some count on being called in time. */
-const AT_ONCE = 4
+/** More tests in one thread would delay each other, and some tests depend on timers. */
+const CONCURRENCY = 4
 
-/** After so long a test counts as one that hangs. */
-const PATIENCE = 60_000
+/** The longest time for one test, in milliseconds. */
+const TIMEOUT = 60_000
 
 const tests = []
 const before = []
@@ -29,12 +29,15 @@ test.after.always = test.after
 function declare(declared) {
   const { title, implementation, rest } = declared
   if (typeof title === 'string') return void tests.push(declared)
-  // A macro without a title of the test's own.
+  // A macro, which makes the title from its arguments.
   const [macro, args] = [title, [implementation, ...rest]]
   tests.push({ ...declared, title: macro.title(undefined, ...args), implementation: macro, rest: args })
 }
 
-/** Runs what has been declared and prints TAP; `reasonToSkip` may say of a title why it cannot run here. */
+/**
+ * Runs the declared tests and prints TAP. `reasonToSkip` returns why the test with a title cannot run here, or
+ * undefined.
+ */
 export async function run(reasonToSkip) {
   let number = 0
   const context = {}
@@ -42,7 +45,7 @@ export async function run(reasonToSkip) {
   for (const one of tests.filter(({ serial }) => serial)) await runOne(one)
   const others = tests.filter(({ serial }) => !serial)
   await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
+    Array.from({ length: CONCURRENCY }, async () => {
       for (let one; (one = others.shift());) await runOne(one)
     }),
   )
@@ -57,7 +60,7 @@ export async function run(reasonToSkip) {
   }
 }
 
-/** `t`. An assertion that fails does not end the test; it counts. */
+/** The `t` of a test. A failed assertion is recorded and does not end the test. */
 class Execution {
   #failures = []
   #teardowns = []
@@ -74,11 +77,11 @@ class Execution {
 
   async run(implementation, rest) {
     let timer
-    const patience = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`hangs for ${PATIENCE} ms`)), PATIENCE)
+    const timeout = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`the test did not end within ${TIMEOUT} ms`)), TIMEOUT)
     })
     try {
-      await Promise.race([(async () => implementation(this, ...rest))(), patience])
+      await Promise.race([(async () => implementation(this, ...rest))(), timeout])
       if (this.#planned !== undefined && this.#planned !== this.#count)
         this.#fail(`${this.#count} assertions instead of ${this.#planned}`)
       if (this.#count === 0) this.#fail('no assertion')
@@ -101,15 +104,15 @@ class Execution {
     return false
   }
 
-  #check(holds, what) {
+  #check(passed, what) {
     this.#count++
-    return holds || this.#fail(typeof what === 'function' ? what() : what)
+    return passed || this.#fail(typeof what === 'function' ? what() : what)
   }
 
   plan(count) {
     this.#planned = count
   }
-  /** Each test has the same patience here. */
+  /** Ignored: every test has the same time limit here. */
   timeout() {}
   log(...values) {
     for (const line of values.join(' ').split('\n')) console.log(`  # ${line}`)
@@ -190,7 +193,7 @@ class Execution {
   }
 
   #expect(error, { any, code, instanceOf, is, message, name } = {}, what) {
-    const holds =
+    const passed =
       (any || error instanceof Error) &&
       (code === undefined || error.code === code) &&
       (instanceOf === undefined || error instanceof instanceOf) &&
@@ -198,7 +201,7 @@ class Execution {
       (name === undefined || error.name === name) &&
       (message === undefined || matches(error.message, message))
     this.#check(
-      holds,
+      passed,
       () => `${what} threw ${inspect(error)} instead of ${inspect({ any, code, instanceOf, is, message, name })}`,
     )
     return error
@@ -219,7 +222,7 @@ function isLike(actual, selector) {
   )
 }
 
-/** What ava reports too: an error that no test has caught. */
+/** As in ava, an error that no test catches is a failure. */
 for (const event of ['uncaughtException', 'unhandledRejection']) {
   process.on(event, (error) => {
     console.log(`not ok - ${event}: ${inspect(error).replaceAll('\n', '\n  # ')}`)

@@ -1,5 +1,5 @@
-// node:dns/promises as the library gets it here, so that a test can put another `lookup` in place: neither Bun's nor Deno's
-// syncBuiltinESMExports() changes what has been imported by name.
+// Replaces node:dns/promises for the library on Bun and Deno, so that a test can replace `lookup`: there
+// syncBuiltinESMExports() does not update names that are imported already.
 
 import { promises } from 'node:dns'
 

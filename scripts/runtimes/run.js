@@ -1,5 +1,5 @@
-// Runs one spec under Bun or Deno: `run.js <path of the spec>`. There `ava` means ava.js of this folder, and what the library
-// imports as node:dns/promises is dns.js.
+// Runs one spec on Bun or Deno: `run.js <path of the spec>`. `ava` resolves to ava.js of this folder, and
+// node:dns/promises in the library to dns.js.
 
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
@@ -11,7 +11,7 @@ import { reasonToSkip } from './skips.js'
 const runtime = process.versions.bun ? 'bun' : 'deno'
 const spec = process.argv[2]
 
-// Deno has its import map for that; neither Bun's paths nor its modules replace a module of Node.
+// Deno does this with an import map. In Bun, neither `paths` nor modules of a plugin can replace a built-in module.
 if (runtime === 'bun') {
   const dns = JSON.stringify(new URL('dns.js', import.meta.url).pathname)
   const contents = (path) => readFileSync(path, 'utf8').replace("'node:dns/promises'", dns)

@@ -1,10 +1,14 @@
-// What cannot run on Bun and Deno, each with its reason.
+// The tests that cannot run on Bun or Deno, each with the reason.
 
 const BOTH = ['bun', 'deno']
 
-/** Whole files, by what their paths end in. */
+/** Complete files, by a pattern of the path. */
 const FILES = [
-  { on: BOTH, spec: /(architecture|kernel\/coverage)\.spec/, reason: 'is about the sources, whatever runs them' },
+  {
+    on: BOTH,
+    spec: /(architecture|kernel\/coverage)\.spec/,
+    reason: 'checks source files, which are the same on every runtime',
+  },
 ]
 
 const TESTS = [
@@ -12,76 +16,76 @@ const TESTS = [
     on: BOTH,
     spec: /docs/,
     title: /Duplex\.md 3$/,
-    reason: 'the page shows TLS with a pre-shared key, for which neither Bun nor Deno has a cipher',
+    reason: 'the example uses TLS with a pre-shared key, for which Bun and Deno have no cipher',
   },
   {
     on: ['bun'],
     spec: /errors/,
     title: /nonexistent/,
-    reason: "node:net's error of Bun has a property `port`, undefined, also for a path",
+    reason: 'an error of node:net in Bun has the property `port` (undefined) even for a path',
   },
   {
     on: ['bun'],
     spec: /draining/,
-    title: /in_a_flood.*handlers/,
-    reason: "Bun's loop lets a thread call several times before it runs what setImmediate() was given",
+    title: /connection_flood.*handlers/,
+    reason: 'the event loop of Bun runs several calls of a thread-safe function before a setImmediate() callback',
   },
-  { on: ['bun'], spec: /original/, title: /^errors: /, reason: "node:dns's error of Bun does not name the host" },
+  { on: ['bun'], spec: /original/, title: /^errors: /, reason: 'an error of node:dns in Bun does not name the host' },
   {
     on: ['bun'],
     spec: /original/,
     title: /^finalizers/,
-    reason: "JavaScriptCore's collector looks at the stack and spares what it may see there",
+    reason: 'the garbage collector of JavaScriptCore scans the stack conservatively and keeps what it may find there',
   },
   {
     on: ['bun'],
     spec: /options/,
-    title: /^originalDestination_is_read/,
-    reason: "node:net's SocketAddress of Bun does not shorten IPv6 addresses",
+    title: /^originalDestination_is_decoded/,
+    reason: 'net.SocketAddress in Bun does not shorten IPv6 addresses',
   },
-  { on: ['bun'], spec: /programs/, title: /over_node_https/, reason: "Bun's TLS server does not take a Duplex" },
+  { on: ['bun'], spec: /programs/, title: /over_node_https/, reason: 'the TLS server of Bun does not accept a Duplex' },
   {
     on: ['deno'],
     spec: /programs/,
     title: /over_node_https?_/,
-    reason: "Deno's node:http destroys a Duplex after one answer, whatever the headers say",
+    reason: 'node:http in Deno destroys a Duplex after one response, whatever the headers are',
   },
   {
     on: ['deno'],
     spec: /adopt/,
     title: /^descriptors_handed/,
-    reason: "Deno's spawn() makes a descriptor that a child inherits blocking, for both",
+    reason: 'spawn() in Deno makes a descriptor that a child inherits blocking, for parent and child',
   },
   {
     on: ['deno'],
     spec: /readiness/,
-    title: /somebody_else_accepts/,
-    reason: "Deno's spawn() makes a listener that a child inherits blocking, and so accept(2) would wait",
+    title: /another_process_accepts/,
+    reason: 'spawn() in Deno makes a listener that a child inherits blocking, so that accept(2) would block',
   },
   {
     on: ['deno'],
     spec: /errors/,
     title: /type symbol/,
-    reason: "Deno's util.inspect shows a description of a symbol quoted",
+    reason: 'util.inspect in Deno quotes the description of a symbol',
   },
   {
     on: ['deno'],
     spec: /examples/,
-    title: /^reconnect: (a_server_that_is_killed|interrupted)/,
-    reason: 'Deno goes on reading a standard input that has been destroyed',
+    title: /^reconnect: (the_client_connects_again|SIGINT_ends)/,
+    reason: 'Deno continues to read a stdin that has been destroyed',
   },
   {
     on: ['deno'],
     spec: /leaks/,
-    title: /what_is_forgotten/,
-    reason: 'counts descriptors: Deno opens a pair of Unix sockets for itself meanwhile',
+    title: /^collected_objects/,
+    reason: 'counts descriptors: Deno opens a pair of Unix sockets of its own in the meantime',
   },
   {
     on: ['deno'],
     spec: /(workers|lifetime)/,
     title: /^(a_worker_leaves|200_workers|truth 37: workers)/,
     reason:
-      'counts descriptors: Deno leaves an epoll and an eventfd for each ended worker that has loaded any addon, and does not end one that never rests',
+      'counts descriptors: Deno leaves an epoll descriptor and an eventfd for each ended worker that has loaded an addon, and cannot terminate a worker whose event loop never blocks',
   },
   {
     on: ['deno'],
@@ -91,9 +95,9 @@ const TESTS = [
   },
 ]
 
-/** Why the test, or its whole file when no title is given, cannot run; undefined when it can. */
+/** Why the test cannot run, or its complete file when no title is given; undefined when it can. */
 export function reasonToSkip(runtime, spec, title) {
-  const isHere = (entry) => entry.on.includes(runtime) && entry.spec.test(spec)
-  return [...FILES, ...TESTS].find((entry) => isHere(entry) && (entry.title === undefined || entry.title.test(title)))
+  const applies = (entry) => entry.on.includes(runtime) && entry.spec.test(spec)
+  return [...FILES, ...TESTS].find((entry) => applies(entry) && (entry.title === undefined || entry.title.test(title)))
     ?.reason
 }

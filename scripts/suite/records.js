@@ -1,4 +1,4 @@
-// What whole runs of the suite have come to: one file for each runtime, architecture and libc.
+// The results of complete test runs: one file for each runtime, architecture and libc.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
@@ -7,21 +7,22 @@ import { byReason } from './tally.js'
 
 const FOLDER = new URL('../../docs/suite/', import.meta.url)
 
-/** The commit that is checked out: asked for before a run, which takes so long that the next may be made meanwhile. */
+/** The commit that is checked out. Call it before a run: another commit may be made while the tests run. */
 export function commitHere() {
   return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
 }
 
 /**
- * Keeps what a whole run has come to.
+ * Writes the record of a complete run.
  *
- * @param {{ runtime: string, architecture: string, libc: string, on: string, commit: string }} where `runtime` with its version, as `Node 24.1.0`
+ * @param {{ runtime: string, architecture: string, libc: string, on: string, commit: string }} where
+ *   `runtime` with its version, for example `Node 24.1.0`
  * @param {import('./tally.js').Tally} tally
  */
 export function record(where, { passed, failed, skipped }) {
   const [name, version] = where.runtime.toLowerCase().split(' ')
   const file = `${[name === 'node' ? `node-${version.split('.')[0]}` : name, where.architecture, where.libc].join('-')}.json`
-  const kept = {
+  const content = {
     ...where,
     date: new Date().toISOString().slice(0, 10),
     passed,
@@ -29,23 +30,23 @@ export function record(where, { passed, failed, skipped }) {
     skipped: skipped.toSorted(byName),
   }
   mkdirSync(FOLDER, { recursive: true })
-  writeFileSync(new URL(file, FOLDER), `${JSON.stringify(kept, null, 1)}\n`)
+  writeFileSync(new URL(file, FOLDER), `${JSON.stringify(content, null, 1)}\n`)
 }
 
-/** All that is kept. */
+/** All records. */
 export function records() {
   const files = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.json')) : []
   return files.map((name) => JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8')))
 }
 
-/** The page that shows them. */
+/** The text of docs/suite.md. */
 export function page(records) {
   const sorted = [...records].sort((a, b) => compare(rank(a), rank(b)))
-  return `# The suite, runtime by runtime
+  return `# Test results by runtime
 
-What whole runs of the suite have come to. Each left a record in \`docs/suite\`, and this page is written from them by
-\`npm run suite:table\`. A run is recorded with \`--record\`: \`npm run test:runtimes -- --record\`,
-\`npm run test:arm64 -- --record\`, and \`test:musl\` and \`test:arm64-musl\` likewise.
+The results of complete test runs. A run with \`--record\` writes a record to \`docs/suite\`: \`npm run test:runtimes -- --record\`,
+\`npm run test:arm64 -- --record\`, and likewise \`test:musl\` and \`test:arm64-musl\`. \`npm run suite:table\` writes this page from the
+records.
 
 ${sorted.length === 0 ? 'No run has been recorded yet.\n' : table(sorted)}`
 }
@@ -55,11 +56,11 @@ function table(sorted) {
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${sorted.map(row).join('\n')}
 
-Skipped is what the runtime or the emulation cannot do: found out by trying, or by a probe, never by a guess.
+A test is skipped where the runtime or the emulator cannot run it. Each reason was found by running the test or by a probe.
 ${sorted.map(details).join('')}`
 }
 
-/** Tests end in another order each time. */
+/** The order in which tests end differs from run to run. */
 function byName(a, b) {
   return compare([a.reason, a.name], [b.reason, b.name])
 }
@@ -79,7 +80,7 @@ function list(title, names) {
   return [title, '', ...names.map((name) => `- \`${name}\``)].join('\n')
 }
 
-/** Nodes by age, then the others; x64 before arm64, glibc before musl. */
+/** Versions of Node from old to new, then other runtimes; x64 before arm64, glibc before musl. */
 function rank({ runtime, architecture, libc }) {
   const [name, version] = runtime.split(' ')
   return [name === 'Node' ? Number.parseInt(version, 10) : 1000, name, architecture === 'x64' ? 0 : 1, libc]

@@ -1,36 +1,36 @@
-// What a run of the suite says of its tests.
+// Counts the results in the TAP output of a test run.
 
 const LINE = /^(not )?ok(?: \d+)? - (.*?)(?: # (SKIP|TODO) ?(.*))?$/i
-/** `(emulated: TCP_INFO)` or `(needs nc)`, at a title's end. */
+/** The reason at the end of a title: `(emulated: TCP_INFO)` or `(needs nc)`. */
 const REASON = / \(((?:emulated: |needs )[^()]*)\)$/
 
-/** Counts the lines of TAP. */
+/** The results of a test run. */
 export class Tally {
   passed = 0
-  /** Each with what was said of it below. */
+  /** Each with the indented lines that follow it. */
   failed = []
   skipped = []
   #last
 
-  /** How many tests have been told of. */
-  get heard() {
+  /** The number of tests: passed, failed and skipped. */
+  get count() {
     return this.passed + this.failed.length + this.skipped.length
   }
 
-  /** Takes in one line; `prefix` goes before the names of tests. */
-  hear(line, prefix = '') {
-    const [, not, title, skip, told] = LINE.exec(line) ?? []
+  /** Reads one line of TAP; `prefix` is put before the name of the test. */
+  read(line, prefix = '') {
+    const [, not, title, skip, reason] = LINE.exec(line) ?? []
     if (title === undefined) {
       if (/^\s/.test(line)) this.#last?.details.push(line)
       return
     }
     this.#last = undefined
-    if (skip) this.#skip(prefix + title, told)
+    if (skip) this.#skip(prefix + title, reason)
     else if (not) this.fail(prefix + title)
     else this.passed++
   }
 
-  /** Takes in what another has counted. */
+  /** Adds the results of another tally. */
   add({ passed, failed, skipped }) {
     this.passed += passed
     this.failed.push(...failed)
@@ -42,12 +42,12 @@ export class Tally {
     this.failed.push(this.#last)
   }
 
-  #skip(name, told) {
-    const reason = told || REASON.exec(name)?.[1] || 'skipped by itself'
+  #skip(name, given) {
+    const reason = given || REASON.exec(name)?.[1] || 'no reason given'
     this.skipped.push({ name: name.replace(REASON, ''), reason })
   }
 
-  /** What has failed, and what was skipped and why. */
+  /** Prints the failed tests, and the skipped ones by reason. */
   report(title) {
     for (const { name, details } of this.failed)
       console.log(`${title} failed: ${name}\n${details.slice(0, 30).join('\n')}`)
@@ -58,7 +58,7 @@ export class Tally {
   }
 }
 
-/** The names of what was skipped, by reason. */
+/** The names of the skipped tests, by reason. */
 export function byReason(skipped) {
   const groups = new Map()
   for (const { name, reason } of skipped) groups.set(reason, [...(groups.get(reason) ?? []), name])

@@ -1,21 +1,21 @@
-//! Addresses in Node's shape.
+//! Addresses in the form of `net.AddressInfo`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use napi_derive::napi;
 
-use crate::sys::{Address, Errno};
+use crate::sys::{Address, Errno, Family};
 
-/// Where a socket is bound or connected to.
+/// The address that a socket is bound or connected to.
 #[napi(object, js_name = "NativeAddress")]
 pub struct JsAddress {
-    /// The numeric host, with its zone where it has one.
+    /// The numeric host of an IP socket; an IPv6 address may have a zone.
     pub address: Option<String>,
-    /// 4 or 6.
+    /// The family of an IP socket, 4 or 6.
     pub family: Option<u32>,
-    /// The port, 0 to 65535.
+    /// The port of an IP socket.
     pub port: Option<u32>,
-    /// The path of a Unix socket; empty when it has none, abstract when it begins with NUL.
+    /// The path of a Unix socket: empty for an unnamed socket, abstract when it begins with NUL.
     pub path: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl From<Address> for JsAddress {
         match address {
             Address::Inet(address) => Self {
                 address: Some(host(&address)),
-                family: Some(if address.is_ipv4() { 4 } else { 6 }),
+                family: Some(if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 } as u32),
                 port: Some(u32::from(address.port())),
                 path: None,
             },
@@ -47,12 +47,13 @@ fn host(address: &SocketAddr) -> String {
     }
 }
 
-/// A numeric host and port, or EINVAL.
+/// # Errors
+/// EINVAL for a host that is not numeric or a port above 65535; ENODEV for an unknown zone.
 pub(super) fn numeric(host: &str, port: u32) -> Result<Address, Errno> {
     Address::numeric(host, u16::try_from(port).map_err(|_| Errno::INVAL)?)
 }
 
-/// A Unix path, abstract when it begins with NUL.
+/// The address of a Unix path; abstract when it begins with NUL.
 pub(super) fn unix(path: String) -> Address {
     Address::Unix(path.into_bytes())
 }

@@ -1,25 +1,27 @@
-//! Byte arrays, borrowed for the length of one call.
+//! Byte arrays, borrowed for the duration of one call.
 
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
 
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
-/// What a call gets for an argument that is no `Uint8Array`, or for a window that is not within it.
+/// What a function returns for an argument that is not a `Uint8Array`, or for a part that exceeds it.
 pub(super) const NOT_BYTES: i32 = i32::MIN;
 
-/// A part of an array: where it begins, and how many bytes it has; -1 for all that follow.
+/// A part of an array. A negative length stands for all bytes from the offset on.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
-    pub(super) offset: i32,
-    pub(super) length: i32,
+pub(super) struct Part {
+    offset: i32,
+    length: i32,
 }
 
-impl Window {
-    /// All of the array.
-    pub(super) const ALL: Self = Self { offset: 0, length: -1 };
+impl Part {
+    /// The part at `offset`, by default 0, of `length` bytes, by default all that follow.
+    pub(super) fn new(offset: Option<i32>, length: Option<i32>) -> Self {
+        Self { offset: offset.unwrap_or(0), length: length.unwrap_or(-1) }
+    }
 
-    /// The range that it is of an array of `total` bytes, if it is one.
+    /// The range in an array of `total` bytes; `None` when the part exceeds it.
     fn range(self, total: usize) -> Option<std::ops::Range<usize>> {
         let start = usize::try_from(self.offset).ok()?;
         let rest = total.checked_sub(start)?;
@@ -28,47 +30,46 @@ impl Window {
     }
 }
 
-/// The bytes of a `Uint8Array`; a detached or out-of-bounds one is empty.
+/// The bytes of a `Uint8Array`; a detached or out-of-bounds array is empty.
 ///
-/// Anything else than a `Uint8Array` becomes `None` inside, so that TypeScript makes the error.
+/// Any other value is `None`: the function returns [`NOT_BYTES`], and TypeScript throws the error.
 pub struct Bytes(Option<*mut [u8]>);
 
-// In both: the engine gave address and length during this very call, and no JavaScript runs before it
-// returns, so the memory neither moves nor shrinks nor goes away. A SharedArrayBuffer may change under
-// our eyes: its bytes go to and come from the kernel as they are, and nothing is concluded from them.
+// Why the memory is valid: napi_get_typedarray_info returned its address and length during this call, and no JavaScript
+// runs before the call returns, so that the array cannot be detached, resized or collected. Another thread may write to
+// a SharedArrayBuffer meanwhile; its bytes are only copied to and from the kernel.
 impl Bytes {
-    /// No `Uint8Array`.
     pub(super) const NONE: Self = Self(None);
 
-    /// Whether the two have bytes in common.
+    /// Whether the two arrays share bytes.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let (Some(own), Some(others)) = (self.get(), other.get()) else { return false };
         let (own, others) = (own.as_ptr_range(), others.as_ptr_range());
         own.start < others.end && others.start < own.end
     }
 
-    /// The bytes, to be read during the call.
+    /// The bytes, for reading.
     pub(super) fn get(&self) -> Option<&[u8]> {
-        // SAFETY: as above; several arguments may be the same array, and are only read then.
+        // SAFETY: the memory is valid, see above. Several arguments may be one array; then all of them are only read.
         self.0.map(|bytes| unsafe { &*bytes })
     }
 
-    /// A part of the bytes, to be read during the call.
-    pub(super) fn window(&self, window: Window) -> Option<&[u8]> {
+    /// A part of the bytes, for reading.
+    pub(super) fn part(&self, part: Part) -> Option<&[u8]> {
         let bytes = self.get()?;
-        bytes.get(window.range(bytes.len())?)
+        bytes.get(part.range(bytes.len())?)
     }
 
-    /// A part of the bytes, to be written during the call, which has no other argument that shares them.
-    pub(super) fn window_mut(&mut self, window: Window) -> Option<&mut [u8]> {
+    /// A part of the bytes, for writing. No other argument of the call may share them.
+    pub(super) fn part_mut(&mut self, part: Part) -> Option<&mut [u8]> {
         let bytes = self.get_mut()?;
-        let range = window.range(bytes.len())?;
+        let range = part.range(bytes.len())?;
         bytes.get_mut(range)
     }
 
-    /// The bytes, to be written during the call, which has no other argument that shares them.
+    /// The bytes, for writing. No other argument of the call may share them.
     pub(super) fn get_mut(&mut self) -> Option<&mut [u8]> {
-        // SAFETY: as above; the argument is the only way to the bytes.
+        // SAFETY: the memory is valid, see above, and no other argument of the call refers to it.
         self.0.map(|bytes| unsafe { &mut *bytes })
     }
 }
@@ -76,8 +77,7 @@ impl Bytes {
 impl FromNapiValue for Bytes {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         let (mut kind, mut length, mut data) = (0, 0, null_mut());
-        // SAFETY: napi-rs calls this with a live environment and value; null is allowed for the
-        // results that are not asked for.
+        // SAFETY: napi-rs passes a live environment and value. Node-API allows null for results that are not wanted.
         let status = unsafe {
             sys::napi_get_typedarray_info(
                 env,
@@ -110,7 +110,7 @@ impl TypeName for Bytes {
 
 impl ValidateNapiValue for Bytes {}
 
-/// The byte arrays of a JavaScript array; `None` inside when one of its elements is none.
+/// The byte arrays of a JavaScript array; `None` when an element is not a typed array.
 pub struct Pieces(Option<Vec<Bytes>>);
 
 impl Pieces {
@@ -122,27 +122,27 @@ impl Pieces {
 impl FromNapiValue for Pieces {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         let mut length = 0;
-        // SAFETY: napi-rs calls this with a live environment and value.
+        // SAFETY: napi-rs passes a live environment and value.
         let status = unsafe { sys::napi_get_array_length(env, value, &raw mut length) };
         if status != sys::Status::napi_ok {
-            // A proxy of an array, which Node-API does not take for one.
+            // A proxy of an array: Array.isArray() accepts it, Node-API does not.
             return Ok(Self(None));
         }
-        // An element may be a getter, which may take another's memory away: the engine is asked
-        // for addresses only when it has run them all.
+        // An element may be a getter, which may detach the memory of another element. So all elements are read before
+        // the first address is.
         let mut elements = Vec::new();
         for index in 0..length {
             let (mut element, mut is_array) = (null_mut(), false);
-            // SAFETY: as above; the element lives as long as the call's handle scope.
+            // SAFETY: as above; the call's handle scope keeps the element alive.
             check_status!(unsafe { sys::napi_get_element(env, value, index, &raw mut element) })?;
-            // SAFETY: as above.
+            // SAFETY: environment and element are live.
             unsafe { sys::napi_is_typedarray(env, element, &raw mut is_array) };
             if !is_array {
                 return Ok(Self(None));
             }
             elements.push(element);
         }
-        // SAFETY: as above.
+        // SAFETY: environment and elements are live.
         let pieces = elements.into_iter().map(|it| unsafe { Bytes::from_napi_value(env, it) });
         pieces.collect::<Result<Vec<_>>>().map(|pieces| Self(Some(pieces)))
     }

@@ -1,22 +1,22 @@
-//! A JavaScript function that Node's loop calls.
+//! A JavaScript function that the event loop calls.
 
 use std::ptr::null_mut;
 
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
-/// A function without arguments, held until it is dropped.
+/// A strong reference to a function without arguments.
 pub struct Callback {
     env: sys::napi_env,
     function: sys::napi_ref,
 }
 
 impl Callback {
-    /// Calls the function as an event of its own: ticks and microtasks run after it, and what it
-    /// throws becomes an uncaught exception. `napi_make_callback`.
+    /// `napi_make_callback`: `process.nextTick()` callbacks and microtasks run after the function. An error that it
+    /// throws becomes an uncaught exception.
     pub(super) fn call(&self) {
         let mut scope = null_mut();
-        // SAFETY: this runs on the environment's thread, from its loop, while it is live.
+        // SAFETY: the event loop calls this on the thread of the environment, while that is live.
         unsafe {
             if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
                 return;
@@ -27,10 +27,11 @@ impl Callback {
     }
 
     /// # Safety
-    /// A handle scope must be open on the environment's thread.
+    /// The caller is on the thread of a live environment, with an open handle scope.
     unsafe fn call_in_scope(&self) {
         let (mut function, mut global, mut result) = (null_mut(), null_mut(), null_mut());
-        // SAFETY: as the caller says; the reference is strong, so the function is there.
+        // SAFETY: environment and scope are the caller's promise; the reference is strong, so that the function is
+        // live.
         let status = unsafe {
             sys::napi_get_reference_value(self.env, self.function, &raw mut function);
             sys::napi_get_global(self.env, &raw mut global);
@@ -46,8 +47,8 @@ impl Callback {
             )
         };
         if status == sys::Status::napi_pending_exception {
-            // SAFETY: as above. Node-API keeps the exception until it is fetched, and reports it
-            // to nobody by itself. A worker that is being terminated has none to give.
+            // SAFETY: as above. The exception stays pending until it is fetched; Node-API does not report it. In a
+            // worker that is being terminated there is none to fetch.
             unsafe {
                 let mut exception = null_mut();
                 let fetched = sys::napi_get_and_clear_last_exception(self.env, &raw mut exception);
@@ -61,8 +62,8 @@ impl Callback {
 
 impl Drop for Callback {
     fn drop(&mut self) {
-        // SAFETY: callbacks are dropped by calls from JavaScript and by the cleanup hook, both on
-        // a live environment's thread.
+        // SAFETY: a callback is dropped by a call from JavaScript or by the cleanup hook: both run on the thread of the
+        // environment, while that is live.
         unsafe { sys::napi_delete_reference(self.env, self.function) };
     }
 }
@@ -70,7 +71,7 @@ impl Drop for Callback {
 impl FromNapiValue for Callback {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         let mut function = null_mut();
-        // SAFETY: napi-rs calls this with a live environment and value.
+        // SAFETY: napi-rs passes a live environment and value.
         check_status!(unsafe { sys::napi_create_reference(env, value, 1, &raw mut function) })?;
         Ok(Self { env, function })
     }

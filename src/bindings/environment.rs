@@ -1,69 +1,74 @@
-//! All state of one environment, in the addon's instance data.
+//! The state of one environment: the main thread of a process, or a worker.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
 use std::rc::{Rc, Weak};
 
-use napi::JsValue;
-use napi::bindgen_prelude::{Env, Object, Result};
-use napi::{check_status, sys};
-use napi_derive::napi;
+use napi::bindgen_prelude::Env;
+use napi::sys;
 
 use super::callback::Callback;
-use super::fast;
-use super::loop_watch::{Waker, Way};
-use crate::core::{Context, Handle};
+use super::loop_watch::{Backend, LoopWatch};
+use crate::core::{Handle, Registry};
 
-/// A multiplexer's place in the host's loop.
-struct Watch {
-    waker: Waker,
-    /// Owned here: the waker's own closure must not touch the environment when it is freed.
+/// A multiplexer in the event loop.
+struct LoopEntry {
+    watch: LoopWatch,
+    /// The only strong reference. The closure in `watch` has a weak one: it may be freed after the environment, when a
+    /// callback must not be dropped any more.
     _on_ready: Rc<Callback>,
-    /// Whether a pending wait holds the process.
-    awaited: bool,
+    /// Whether JavaScript has referenced the multiplexer.
+    referenced: bool,
 }
 
-/// What one main thread or worker has open.
+/// Everything that one environment has open.
 pub(super) struct Environment {
-    context: RefCell<Context>,
-    watches: RefCell<HashMap<i32, Watch>>,
-    way: Way,
+    registry: RefCell<Registry>,
+    entries: RefCell<HashMap<i32, LoopEntry>>,
+    backend: Backend,
 }
 
 impl Environment {
-    /// The environment that a call comes from.
+    pub(super) fn new(env: &Env) -> Self {
+        Self {
+            registry: RefCell::new(Registry::new()),
+            entries: RefCell::new(HashMap::new()),
+            backend: Backend::of(env),
+        }
+    }
+
+    /// The environment of a call: `napi_get_instance_data`.
     pub(super) fn of(env: &Env) -> &Self {
         let mut data = null_mut();
-        // SAFETY: the environment is live; `init` has set the data before any function could be
-        // called, and it is freed only after the last one. All changes go through RefCells.
+        // SAFETY: `init` sets the data before JavaScript can call a function, and Node frees it after the last call.
+        // Shared references are sound, since all changes go through the RefCells.
         unsafe {
             sys::napi_get_instance_data(env.raw(), &raw mut data);
             &*data.cast::<Self>()
         }
     }
 
-    pub(super) fn context(&self) -> RefMut<'_, Context> {
-        self.context.borrow_mut()
+    pub(super) fn registry(&self) -> RefMut<'_, Registry> {
+        self.registry.borrow_mut()
     }
 
-    /// Who waits for multiplexers here.
-    pub(super) fn way(&self) -> Way {
-        self.way
+    /// The backend of this runtime.
+    pub(super) fn backend(&self) -> Backend {
+        self.backend
     }
 
-    /// Has the host's loop told when an epoll descriptor is readable.
+    /// Has the event loop call `on_ready` when a multiplexer's epoll descriptor is readable.
     ///
     /// # Errors
-    /// An error number, negative.
+    /// As `LoopWatch::start`.
     pub(super) fn watch(
         &self,
         env: &Env,
         multiplexer: Handle,
         fd: RawFd,
-        way: Way,
+        backend: Backend,
         on_ready: Callback,
     ) -> std::result::Result<(), i32> {
         let on_ready = Rc::new(on_ready);
@@ -73,68 +78,43 @@ impl Environment {
                 callback.call();
             }
         });
-        let waker = Waker::start(env, way, fd, call)?;
-        let watch = Watch { waker, _on_ready: on_ready, awaited: false };
-        self.watches.borrow_mut().insert(multiplexer.raw(), watch);
+        let watch = LoopWatch::start(env, backend, fd, call)?;
+        let entry = LoopEntry { watch, _on_ready: on_ready, referenced: false };
+        self.entries.borrow_mut().insert(multiplexer.raw(), entry);
         Ok(())
     }
 
     pub(super) fn unwatch(&self, multiplexer: Handle) {
-        self.watches.borrow_mut().remove(&multiplexer.raw());
+        self.entries.borrow_mut().remove(&multiplexer.raw());
     }
 
-    /// Whether a pending wait of this multiplexer is to keep the process alive.
-    pub(super) fn await_for(&self, multiplexer: Handle, awaited: bool) {
-        if let Some(watch) = self.watches.borrow_mut().get_mut(&multiplexer.raw()) {
-            watch.awaited = awaited;
-            watch.waker.hold(awaited || self.context.borrow().is_held(multiplexer));
+    /// Sets whether JavaScript references the multiplexer.
+    pub(super) fn set_referenced(&self, multiplexer: Handle, referenced: bool) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&multiplexer.raw()) {
+            entry.referenced = referenced;
+            let has_output = self.registry.borrow().is_referenced(multiplexer);
+            entry.watch.set_referenced(referenced || has_output);
         }
     }
 
-    /// Queued output keeps the process alive: after calls that may have begun or ended some.
-    pub(super) fn update_holds(&self) {
-        if !self.context.borrow().has_hold_changes() {
+    /// References multiplexers with queued output, and unreferences those without. To be called after every call that
+    /// may have filled or emptied a queue.
+    pub(super) fn update_references(&self) {
+        if !self.registry.borrow().has_reference_changes() {
             return;
         }
-        let changed = self.context.borrow_mut().take_hold_changes();
+        let changed = self.registry.borrow_mut().take_reference_changes();
         for multiplexer in changed {
-            if let Some(watch) = self.watches.borrow().get(&multiplexer.raw()) {
-                watch.waker.hold(watch.awaited || self.context.borrow().is_held(multiplexer));
+            if let Some(entry) = self.entries.borrow().get(&multiplexer.raw()) {
+                let has_output = self.registry.borrow().is_referenced(multiplexer);
+                entry.watch.set_referenced(entry.referenced || has_output);
             }
         }
     }
-}
 
-/// Gives each environment that loads the addon a state of its own.
-#[napi(module_exports)]
-pub fn init(exports: Object<'_>, env: Env) -> Result<()> {
-    let environment = Box::into_raw(Box::new(Environment {
-        context: RefCell::new(Context::new()),
-        watches: RefCell::new(HashMap::new()),
-        way: Way::of(&env),
-    }));
-    // SAFETY: the box is handed to the environment, which gives it back to `free` once, last.
-    check_status!(unsafe {
-        sys::napi_set_instance_data(env.raw(), environment.cast(), Some(free), null_mut())
-    })?;
-    // SAFETY: hooks run before the instance data is freed.
-    check_status!(unsafe {
-        sys::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
-    })?;
-    // SAFETY: the instance data outlives every call.
-    unsafe { fast::replace(env.raw(), exports.raw(), environment) }
-}
-
-/// The environment ends, also by `worker.terminate()`: libuv aborts on handles left open,
-/// and a thread must not outlive what it waits on.
-extern "C" fn end(data: *mut c_void) {
-    // SAFETY: `init` registered this very pointer, and `free` has not run yet.
-    let environment = unsafe { &*data.cast::<Environment>() };
-    environment.watches.borrow_mut().clear();
-    *environment.context.borrow_mut() = Context::new();
-}
-
-extern "C" fn free(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: the pointer is the one that `init` gave away, and this runs once.
-    drop(unsafe { Box::from_raw(data.cast::<Environment>()) });
+    /// Closes all sources and multiplexers.
+    pub(super) fn close(&self) {
+        self.entries.borrow_mut().clear();
+        *self.registry.borrow_mut() = Registry::new();
+    }
 }

@@ -1,8 +1,9 @@
-//! The verbs that run once per event or connection, as bare Node-API callbacks.
+//! Functions that run once per event or per connection, as bare Node-API callbacks.
 //!
-//! What napi-rs generates opens a borrow scope on every call, which allocates and costs as much as
-//! everything else at the seam. The generated functions declare these verbs, their names and their
-//! typings; in each environment's exports these take their places.
+//! The wrapper that napi-rs generates for a `#[napi]` function opens a borrow scope on every call, which allocates and
+//! costs as much as the rest of the call. `fast!` makes two things of one function: the `#[napi]` function, which
+//! declares it in index.js and index.d.ts, and a bare callback. `install` puts the callbacks in the places of the
+//! wrappers.
 
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
@@ -10,46 +11,84 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::{check_status, sys};
 
-use super::bytes::{Bytes, Window};
+use super::bytes::Bytes;
 use super::environment::Environment;
-use super::{listener, multiplexer, socket};
+use super::{listener, multiplexer, socket, state, transfer};
 
-/// The most arguments that one of these verbs takes.
-const ARITY: usize = 5;
+/// The most arguments that a fast function takes.
+const MAX_ARGUMENTS: usize = 5;
 
-const VERBS: [(&CStr, sys::napi_callback); 12] = [
-    (c"accept", Some(accept)),
-    (c"add", Some(add)),
-    (c"receive", Some(receive)),
-    (c"send", Some(send)),
-    (c"write", Some(write)),
-    (c"flush", Some(flush)),
-    (c"flushCorked", Some(flush_gathered)),
-    (c"wait", Some(wait)),
-    (c"idle", Some(idle)),
-    (c"setReferenced", Some(hold)),
-    (c"totals", Some(totals)),
-    (c"close", Some(close)),
+/// By the names that they have in JavaScript.
+const FUNCTIONS: [(&CStr, sys::napi_callback); 12] = [
+    (c"accept", Some(listener::accept::callback)),
+    (c"add", Some(multiplexer::add::callback)),
+    (c"receive", Some(transfer::receive::callback)),
+    (c"send", Some(transfer::send::callback)),
+    (c"write", Some(transfer::write::callback)),
+    (c"flush", Some(transfer::flush::callback)),
+    (c"flushCorked", Some(transfer::flush_corked::callback)),
+    (c"wait", Some(multiplexer::wait::callback)),
+    (c"idle", Some(multiplexer::idle::callback)),
+    (c"setReferenced", Some(multiplexer::set_referenced::callback)),
+    (c"totals", Some(state::totals::callback)),
+    (c"close", Some(socket::close::callback)),
 ];
 
-/// Puts the verbs into an environment's exports.
+/// Declares a function to napi-rs, and makes a bare callback of it: `name::callback`, for `FUNCTIONS`.
+///
+/// The callback reads an argument that is missing or of another type as [`Argument`] says, and never throws.
+macro_rules! fast {
+    (
+        $(#[$($attribute:tt)*])*
+        pub fn $name:ident(
+            $environment:ident: &Environment
+            $(, $argument:ident: $type:ident $(<$inner:ident>)?)* $(,)?
+        ) -> i32 $body:block
+    ) => {
+        $(#[$($attribute)*])*
+        pub fn $name(env: &Env $(, $argument: $type $(<$inner>)?)*) -> i32 {
+            $name::body(Environment::of(env) $(, $argument)*)
+        }
+
+        pub(super) mod $name {
+            use super::*;
+
+            pub(super) fn body(
+                $environment: &Environment
+                $(, $argument: $type $(<$inner>)?)*
+            ) -> i32 $body
+
+            pub extern "C" fn callback(
+                env: napi::sys::napi_env,
+                info: napi::sys::napi_callback_info,
+            ) -> napi::sys::napi_value {
+                $crate::bindings::fast::invoke(env, info, |call| {
+                    body(call.environment() $(, call.next::<$type $(<$inner>)?>())*)
+                })
+            }
+        }
+    };
+}
+pub(super) use fast;
+
+/// Puts the callbacks into an environment's exports.
 ///
 /// # Safety
 /// `environment` outlives every call of an exported function.
-pub(super) unsafe fn replace(
+pub(super) unsafe fn install(
     env: sys::napi_env,
     exports: sys::napi_value,
     environment: *mut Environment,
 ) -> Result<()> {
-    for (name, callback) in VERBS {
+    for (name, callback) in FUNCTIONS {
         let mut function = null_mut();
-        // SAFETY: environment and exports are live; the name is a C string, and the length says so.
+        // SAFETY: the environment and its exports are live during `init`; the name has the length that is given.
         check_status!(unsafe {
             let length = name.count_bytes().cast_signed();
             let data = environment.cast::<c_void>();
             sys::napi_create_function(env, name.as_ptr(), length, callback, data, &raw mut function)
         })?;
-        // SAFETY: as above.
+        // SAFETY: as above; the name is NUL-terminated.
         check_status!(unsafe {
             sys::napi_set_named_property(env, exports, name.as_ptr(), function)
         })?;
@@ -57,138 +96,16 @@ pub(super) unsafe fn replace(
     Ok(())
 }
 
-extern "C" fn accept(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| listener::accept_next(call.environment, call.int(0)))
-}
-
-extern "C" fn add(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| {
-        let (interest, mode) = (call.int(2).cast_unsigned(), call.int(3).cast_unsigned());
-        multiplexer::add_source(call.environment, call.int(0), call.int(1), interest, mode)
-    })
-}
-
-extern "C" fn receive(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| {
-        socket::receive_into(call.environment, call.int(0), call.bytes(1), call.window(2))
-    })
-}
-
-extern "C" fn send(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| {
-        socket::send_bytes(call.environment, call.int(0), &call.bytes(1), call.window(2))
-    })
-}
-
-extern "C" fn write(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| {
-        let (bytes, gather) = (call.bytes(1), call.flag(2));
-        socket::write_bytes(call.environment, call.int(0), &bytes, gather, call.window(3))
-    })
-}
-
-extern "C" fn flush(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::flush_queue(call.environment, call.int(0)))
-}
-
-extern "C" fn flush_gathered(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::flush_all(call.environment))
-}
-
-extern "C" fn wait(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| {
-        let (events, inbox) = (call.bytes(2), call.bytes(3));
-        multiplexer::wait_for(
-            call.environment,
-            call.int(0),
-            call.int(1),
-            events,
-            inbox,
-            call.int(4),
-        )
-    })
-}
-
-extern "C" fn idle(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| multiplexer::idle_time(call.environment, call.int(0), call.int(1)))
-}
-
-extern "C" fn hold(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| {
-        multiplexer::hold_for(call.environment, call.int(0), call.flag(1));
-        0
-    })
-}
-
-extern "C" fn totals(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::totals_into(call.environment, call.int(0), call.bytes(1)))
-}
-
-extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    answer(env, info, |call| socket::close_handle(call.environment, call.int(0)))
-}
-
-/// One call from JavaScript.
-struct Call<'a> {
-    env: sys::napi_env,
-    environment: &'a Environment,
-    arguments: [sys::napi_value; ARITY],
-    /// How many of them were given.
-    count: usize,
-}
-
-impl Call<'_> {
-    /// An int, or -1 for anything else: no handle, and no time.
-    fn int(&self, index: usize) -> i32 {
-        let mut int = -1;
-        // SAFETY: `answer` has filled the arguments, with undefined where there was none.
-        self.with(index, |value| unsafe {
-            sys::napi_get_value_int32(self.env, value, &raw mut int);
-        });
-        int
-    }
-
-    /// A boolean; false for anything else.
-    fn flag(&self, index: usize) -> bool {
-        let mut flag = false;
-        // SAFETY: as in `int`.
-        self.with(index, |value| unsafe {
-            sys::napi_get_value_bool(self.env, value, &raw mut flag);
-        });
-        flag
-    }
-
-    fn bytes(&self, index: usize) -> Bytes {
-        let value = self.arguments.get(index).copied().unwrap_or(null_mut());
-        // SAFETY: as in `int`; the bytes are used during this call alone.
-        unsafe { Bytes::from_napi_value(self.env, value) }.unwrap_or(Bytes::NONE)
-    }
-
-    /// The two ints from `index` on, where they were given.
-    fn window(&self, index: usize) -> Window {
-        if self.count <= index {
-            return Window::ALL;
-        }
-        Window { offset: self.int(index), length: self.int(index + 1) }
-    }
-
-    fn with(&self, index: usize, read: impl FnOnce(sys::napi_value)) {
-        if let Some(value) = self.arguments.get(index) {
-            read(*value);
-        }
-    }
-}
-
-/// Runs a verb on a call's arguments; its int is the answer.
-fn answer(
+/// Calls a fast function's body with the arguments of a JavaScript call, and returns its int to JavaScript.
+pub(super) fn invoke(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-    verb: impl FnOnce(&Call<'_>) -> i32,
+    body: impl FnOnce(&mut Call<'_>) -> i32,
 ) -> sys::napi_value {
-    let (mut count, mut arguments) = (ARITY, [null_mut(); ARITY]);
+    let (mut count, mut arguments) = (MAX_ARGUMENTS, [null_mut(); MAX_ARGUMENTS]);
     let (mut data, mut result) = (null_mut(), null_mut());
-    // SAFETY: Node-API calls this with a live environment and call; arguments that were not given
-    // become undefined. `replace` stored the environment's address, which is still good.
+    // SAFETY: Node-API calls this with a live environment and call, and fills `arguments` up with undefined. The data
+    // is the address that `install` was given, which is valid for as long as there are calls.
     unsafe {
         sys::napi_get_cb_info(
             env,
@@ -199,8 +116,77 @@ fn answer(
             &raw mut data,
         );
         let environment = &*data.cast::<Environment>();
-        let answered = verb(&Call { env, environment, arguments, count });
-        sys::napi_create_int32(env, answered, &raw mut result);
+        let int = body(&mut Call { env, environment, arguments, count, next: 0 });
+        sys::napi_create_int32(env, int, &raw mut result);
     }
     result
+}
+
+/// One call from JavaScript.
+pub(super) struct Call<'a> {
+    env: sys::napi_env,
+    environment: &'a Environment,
+    arguments: [sys::napi_value; MAX_ARGUMENTS],
+    /// How many arguments were given.
+    count: usize,
+    /// The argument to read next.
+    next: usize,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn environment(&self) -> &'a Environment {
+        self.environment
+    }
+
+    /// Reads the next argument.
+    pub(super) fn next<T: Argument>(&mut self) -> T {
+        let value = self.arguments.get(self.next).copied().unwrap_or(null_mut());
+        let argument = T::read(self.env, value, self.next < self.count);
+        self.next += 1;
+        argument
+    }
+}
+
+/// A type of arguments. `value` is undefined where none was given.
+pub(super) trait Argument {
+    fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self;
+}
+
+/// -1 for anything but a number: neither a handle nor a length.
+impl Argument for i32 {
+    fn read(env: sys::napi_env, value: sys::napi_value, _given: bool) -> Self {
+        let mut int = -1;
+        // SAFETY: `invoke` has the environment and the value from the call that is under way.
+        unsafe { sys::napi_get_value_int32(env, value, &raw mut int) };
+        int
+    }
+}
+
+impl Argument for u32 {
+    fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self {
+        i32::read(env, value, given).cast_unsigned()
+    }
+}
+
+impl Argument for Option<i32> {
+    fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self {
+        given.then(|| i32::read(env, value, given))
+    }
+}
+
+/// False for anything but a boolean.
+impl Argument for bool {
+    fn read(env: sys::napi_env, value: sys::napi_value, _given: bool) -> Self {
+        let mut flag = false;
+        // SAFETY: as for an int.
+        unsafe { sys::napi_get_value_bool(env, value, &raw mut flag) };
+        flag
+    }
+}
+
+impl Argument for Bytes {
+    fn read(env: sys::napi_env, value: sys::napi_value, _given: bool) -> Self {
+        // SAFETY: as for an int; the bytes are used only during the call.
+        unsafe { Self::from_napi_value(env, value) }.unwrap_or(Self::NONE)
+    }
 }

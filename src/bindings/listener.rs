@@ -4,33 +4,33 @@ use napi::bindgen_prelude::Env;
 use napi_derive::napi;
 
 use super::environment::Environment;
+use super::fast::fast;
 use super::{number, status};
 use crate::core::Handle;
 
 /// `listen(2)` on a bound socket, which becomes a listener under the same handle.
 #[napi]
 pub fn listen(env: &Env, handle: i32, backlog: i32) -> i32 {
-    status(Environment::of(env).context().listen(Handle::from_raw(handle), backlog))
+    status(Environment::of(env).registry().listen(Handle::from_raw(handle), backlog))
 }
 
-/// Takes a bound or listening descriptor over; on failure it stays as it was.
+/// Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle.
+/// After an error the descriptor is unchanged and still the caller's.
 #[napi]
 pub fn adopt_listener(env: &Env, fd: i32, backlog: i32) -> i32 {
-    number(Environment::of(env).context().adopt_listener(fd, backlog).map(Handle::raw))
+    number(Environment::of(env).registry().adopt_listener(fd, backlog).map(Handle::raw))
 }
 
-/// Gives an adopted listener's descriptor back, open.
+/// Frees an adopted listener's handle and leaves its descriptor open.
 #[napi]
 pub fn disown(env: &Env, handle: i32) -> i32 {
-    status(Environment::of(env).context().disown(Handle::from_raw(handle)))
+    status(Environment::of(env).registry().disown(Handle::from_raw(handle)))
 }
 
-/// `accept4(2)`: the next connection's handle; -EAGAIN when nobody waits.
-#[napi]
-pub fn accept(env: &Env, handle: i32) -> i32 {
-    accept_next(Environment::of(env), handle)
-}
-
-pub(super) fn accept_next(environment: &Environment, handle: i32) -> i32 {
-    number(environment.context().accept(Handle::from_raw(handle)).map(Handle::raw))
+fast! {
+    /// `accept4(2)`: returns the handle of the next connection, or -EAGAIN when none is pending.
+    #[napi]
+    pub fn accept(environment: &Environment, handle: i32) -> i32 {
+        number(environment.registry().accept(Handle::from_raw(handle)).map(Handle::raw))
+    }
 }

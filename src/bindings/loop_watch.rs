@@ -1,4 +1,4 @@
-//! What tells JavaScript that an epoll descriptor is readable: start it, hold it, drop it.
+//! Calls JavaScript when an epoll descriptor is readable: from libuv's loop, or by a thread.
 
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
@@ -6,70 +6,74 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::{Env, JsObjectValue, Object};
 use napi::sys;
 
-use super::thread_watch::Relay;
+use super::thread_watch::ThreadWatch;
 use crate::sys::Errno;
 use crate::uv;
 
-/// Who waits.
+/// What watches epoll descriptors.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// The loop of libuv that Node runs.
-    Loop,
-    /// A thread of ours, where there is no such loop.
+pub(super) enum Backend {
+    /// A `uv_poll_t` in the loop of Node.
+    Libuv,
+    /// A thread, for runtimes without libuv's loop.
     Thread,
 }
 
-/// Hosts without a loop of libuv's, as `process.versions` names them. Their symbols would not tell:
-/// both export libuv's functions.
-const WITHOUT_LOOP: [&str; 2] = ["bun", "deno"];
+/// Runtimes without libuv's loop, by their names in `process.versions`. Their symbols do not show it: both export
+/// libuv's functions.
+const WITHOUT_LIBUV: [&str; 2] = ["bun", "deno"];
 
-impl Way {
-    /// The way of the host that an environment is of.
+/// What `LoopWatch::start` returns when libuv's functions are missing.
+const NO_LIBUV: i32 = -1;
+
+impl Backend {
+    /// The backend of the runtime, by `process.versions`.
     pub(super) fn of(env: &Env) -> Self {
         let versions = env
             .get_global()
             .and_then(|global| global.get_named_property::<Object>("process"))
             .and_then(|process| process.get_named_property::<Object>("versions"));
-        let names = |name: &str| {
+        let is_listed = |name: &str| {
             versions.as_ref().is_ok_and(|it| it.has_named_property(name).unwrap_or(false))
         };
-        if WITHOUT_LOOP.into_iter().any(names) { Self::Thread } else { Self::Loop }
+        if WITHOUT_LIBUV.into_iter().any(is_listed) { Self::Thread } else { Self::Libuv }
     }
 }
 
-/// A watch on one descriptor, which does not hold the process at first; dropping it ends it.
-pub(super) enum Waker {
-    Loop(uv::Poll),
-    Thread(Relay),
+/// A watch on one descriptor, unreferenced at first. Dropping it ends it.
+pub(super) enum LoopWatch {
+    Libuv(uv::Poll),
+    Thread(ThreadWatch),
 }
 
-impl Waker {
-    /// `on_ready` runs on the environment's thread, from its loop, whenever `fd` is readable.
+impl LoopWatch {
+    /// Calls `on_ready` on the thread of the environment, from its event loop, whenever `fd` is readable.
     ///
     /// # Errors
-    /// An error number, negative.
+    /// A negated errno, or `NO_LIBUV`.
     pub(super) fn start(
         env: &Env,
-        way: Way,
+        backend: Backend,
         fd: RawFd,
         on_ready: Box<dyn Fn()>,
     ) -> Result<Self, i32> {
-        if way == Way::Thread {
-            return Relay::start(env, fd, on_ready).map(Self::Thread).map_err(Errno::negated);
+        if backend == Backend::Thread {
+            return ThreadWatch::start(env, fd, on_ready).map(Self::Thread).map_err(Errno::negated);
         }
-        let api = uv::Api::load().ok_or(-1)?;
+        let api = uv::Api::load().ok_or(NO_LIBUV)?;
         let mut event_loop = null_mut();
-        // SAFETY: the environment is live.
+        // SAFETY: the environment is live during a call.
         unsafe { sys::napi_get_uv_event_loop(env.raw(), &raw mut event_loop) };
-        // SAFETY: the loop is this thread's, and Node runs it until all handles have closed.
-        unsafe { uv::Poll::start(api, event_loop.cast(), fd, on_ready) }.map(Self::Loop)
+        // SAFETY: the loop is the one of this thread. Node runs it until the close callbacks of all handles have run,
+        // also when a worker ends.
+        unsafe { uv::Poll::start(api, event_loop.cast(), fd, on_ready) }.map(Self::Libuv)
     }
 
-    /// Whether it keeps the loop, and with it the process, alive.
-    pub(super) fn hold(&self, holds: bool) {
+    /// Sets whether the watch keeps the event loop, and so the process, alive.
+    pub(super) fn set_referenced(&self, referenced: bool) {
         match self {
-            Self::Loop(poll) => poll.hold(holds),
-            Self::Thread(relay) => relay.hold(holds),
+            Self::Libuv(poll) => poll.set_referenced(referenced),
+            Self::Thread(watch) => watch.set_referenced(referenced),
         }
     }
 }

@@ -9,12 +9,12 @@ use super::{count, status};
 use crate::core::Handle;
 use crate::sys;
 
-/// `getsockopt(2)`: how many bytes of `into` the kernel filled.
+/// `getsockopt(2)`: returns the number of bytes written to `into`.
 #[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
 pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let context = Environment::of(env).context();
-    let fd = context.fd(Handle::from_raw(handle));
+    let registry = Environment::of(env).registry();
+    let fd = registry.fd(Handle::from_raw(handle));
     count(fd.and_then(|fd| sys::get_option(fd, level, name, into)))
 }
 
@@ -22,6 +22,6 @@ pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, mut into: Bytes
 #[napi(ts_args_type = "handle: number, level: number, name: number, value: Uint8Array")]
 pub fn set_option(env: &Env, handle: i32, level: i32, name: i32, value: Bytes) -> i32 {
     let Some(value) = value.get() else { return NOT_BYTES };
-    let mut context = Environment::of(env).context();
-    status(context.set_option(Handle::from_raw(handle), level, name, value))
+    let mut registry = Environment::of(env).registry();
+    status(registry.set_option(Handle::from_raw(handle), level, name, value))
 }

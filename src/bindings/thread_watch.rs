@@ -1,4 +1,4 @@
-//! From a waiting thread to JavaScript: a threadsafe function of Node-API.
+//! A thread that watches a descriptor and calls JavaScript by a threadsafe function.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -9,56 +9,56 @@ use napi::bindgen_prelude::Env;
 use napi::sys;
 
 use crate::sys::Errno;
-use crate::thread::{Sleeper, Trigger, Waiter};
+use crate::thread::{PollThread, PollThreadBuilder, Resumer};
 
-/// What a call that has arrived does; freed by the finalizer, which Deno does not run in a worker
-/// that ends, and so nothing here owns a descriptor.
-struct Arrival {
+/// The context of the threadsafe function. It owns no descriptor: its finalizer frees it, and Deno does not run that in
+/// a worker that ends.
+struct CallContext {
     on_ready: Box<dyn Fn()>,
-    trigger: Trigger,
+    resumer: Resumer,
 }
 
-/// A thread that waits on a descriptor, and the way from it to JavaScript.
-pub(super) struct Relay {
-    /// Dropped, and so joined, before the function that it calls.
-    _waiter: Waiter,
+/// A watch by a thread.
+pub(super) struct ThreadWatch {
+    /// Dropped before `function`: it joins the thread that calls the function.
+    _thread: PollThread,
     function: Function,
-    held: Cell<bool>,
+    referenced: Cell<bool>,
     env: sys::napi_env,
 }
 
-impl Relay {
-    /// `on_ready` runs on the environment's thread whenever `fd` is readable. One call is under way
-    /// at most: the thread looks again when `on_ready` has returned.
+impl ThreadWatch {
+    /// Calls `on_ready` on the thread of the environment whenever `fd` is readable. The poll thread pauses from a
+    /// report until `on_ready` has returned, so that at most one call is queued.
     ///
     /// # Errors
-    /// EMFILE and the like of `eventfd(2)`; EAGAIN when there can be no more threads.
+    /// The errors of eventfd(2); EAGAIN when no thread or function can be created.
     pub(super) fn start(env: &Env, fd: RawFd, on_ready: Box<dyn Fn()>) -> Result<Self, Errno> {
-        let sleeper = Sleeper::new()?;
-        let arrival = Arrival { on_ready, trigger: sleeper.trigger() };
-        let function = Function::create(env, arrival).ok_or(Errno::AGAIN)?;
+        let builder = PollThreadBuilder::new()?;
+        let context = CallContext { on_ready, resumer: builder.resumer() };
+        let function = Function::create(env, context).ok_or(Errno::AGAIN)?;
         let caller = function.caller();
-        let waiter = sleeper.start(fd, move || caller.call())?;
-        Ok(Self { _waiter: waiter, function, held: Cell::new(false), env: env.raw() })
+        let thread = builder.start(fd, move || caller.call())?;
+        Ok(Self { _thread: thread, function, referenced: Cell::new(false), env: env.raw() })
     }
 
-    pub(super) fn hold(&self, holds: bool) {
-        // Not every host's references are idempotent.
-        if self.held.replace(holds) != holds {
-            self.function.hold(self.env, holds);
+    /// Sets whether the function keeps the event loop alive. Not every runtime makes that idempotent.
+    pub(super) fn set_referenced(&self, referenced: bool) {
+        if self.referenced.replace(referenced) != referenced {
+            self.function.set_referenced(self.env, referenced);
         }
     }
 }
 
-/// A threadsafe function with the one thread as its only other user.
+/// A threadsafe function that one thread calls.
 struct Function(sys::napi_threadsafe_function);
 
 impl Function {
-    /// `None` when the host refuses; unreferenced at first.
-    fn create(env: &Env, arrival: Arrival) -> Option<Self> {
+    /// Creates an unreferenced function; `None` when the runtime refuses.
+    fn create(env: &Env, context: CallContext) -> Option<Self> {
         let (mut name, mut function) = (null_mut(), null_mut());
-        let context = Box::into_raw(Box::new(arrival)).cast::<c_void>();
-        // SAFETY: the environment is live, on this thread; the context lives until `finalize`.
+        let context = Box::into_raw(Box::new(context)).cast::<c_void>();
+        // SAFETY: the environment is live, on this thread. The context lives until `finalize` frees it.
         let status = unsafe {
             sys::napi_create_string_utf8(env.raw(), c"m-socket".as_ptr(), 8, &raw mut name);
             sys::napi_create_threadsafe_function(
@@ -71,17 +71,17 @@ impl Function {
                 context,
                 Some(finalize),
                 context,
-                Some(arrive),
+                Some(call_js),
                 &raw mut function,
             )
         };
         if status != sys::Status::napi_ok {
-            // SAFETY: a function that was not made does not finalize.
-            drop(unsafe { Box::from_raw(context.cast::<Arrival>()) });
+            // SAFETY: Node-API does not run the finalizer of a function that it did not create.
+            drop(unsafe { Box::from_raw(context.cast::<CallContext>()) });
             return None;
         }
         let function = Self(function);
-        function.hold(env.raw(), false);
+        function.set_referenced(env.raw(), false);
         Some(function)
     }
 
@@ -89,10 +89,11 @@ impl Function {
         Caller(self.0)
     }
 
-    fn hold(&self, env: sys::napi_env, holds: bool) {
-        // SAFETY: on the environment's thread; the function is there until it is released.
+    /// `napi_ref_threadsafe_function`, `napi_unref_threadsafe_function`.
+    fn set_referenced(&self, env: sys::napi_env, referenced: bool) {
+        // SAFETY: this runs on the thread of the environment, and the function lives until it is released.
         unsafe {
-            if holds {
+            if referenced {
                 sys::napi_ref_threadsafe_function(env, self.0);
             } else {
                 sys::napi_unref_threadsafe_function(env, self.0);
@@ -104,29 +105,29 @@ impl Function {
 impl Drop for Function {
     fn drop(&mut self) {
         let abort = sys::ThreadsafeFunctionReleaseMode::abort;
-        // SAFETY: the thread, its only other user, has ended. Where the host has begun to close it
-        // at the environment's end, it is freed only after all cleanup hooks.
+        // SAFETY: the thread that calls it has been joined. At the end of an environment the runtime closes its
+        // threadsafe functions, but frees them only after all cleanup hooks.
         unsafe { sys::napi_release_threadsafe_function(self.0, abort) };
     }
 }
 
-/// The thread's end of it.
+/// The function, for the thread.
 struct Caller(sys::napi_threadsafe_function);
 
-// SAFETY: these functions are made to be called from any thread.
+// SAFETY: Node-API allows calls of a threadsafe function from any thread.
 unsafe impl Send for Caller {}
 
 impl Caller {
-    /// A refusal means that the environment ends: nobody has to be told any more.
+    /// `napi_call_threadsafe_function`. A refusal means that the environment ends.
     fn call(&self) {
         let nonblocking = sys::ThreadsafeFunctionCallMode::nonblocking;
-        // SAFETY: the function is released only when the calling thread has been joined.
+        // SAFETY: the function is released only after this thread has been joined.
         unsafe { sys::napi_call_threadsafe_function(self.0, null_mut(), nonblocking) };
     }
 }
 
-/// Runs on the environment's thread; without an environment when that ends.
-unsafe extern "C" fn arrive(
+/// Runs on the thread of the environment; `env` is null when the environment ends.
+unsafe extern "C" fn call_js(
     env: sys::napi_env,
     _function: sys::napi_value,
     context: *mut c_void,
@@ -135,14 +136,14 @@ unsafe extern "C" fn arrive(
     if env.is_null() {
         return;
     }
-    // SAFETY: the context lives until `finalize`, after which no call arrives.
-    let arrival = unsafe { &*context.cast::<Arrival>() };
-    (arrival.on_ready)();
-    arrival.trigger.arm();
+    // SAFETY: Node-API runs `finalize`, which frees the context, after the last call.
+    let context = unsafe { &*context.cast::<CallContext>() };
+    (context.on_ready)();
+    context.resumer.resume();
 }
 
-/// Runs once; maybe when the environment has gone, which it does not touch.
+/// Frees the context. The environment may be gone already, so that it is not used.
 unsafe extern "C" fn finalize(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: `create` gave this very pointer away.
-    drop(unsafe { Box::from_raw(data.cast::<Arrival>()) });
+    // SAFETY: `create` gave up this pointer, and Node-API runs a finalizer once.
+    drop(unsafe { Box::from_raw(data.cast::<CallContext>()) });
 }

@@ -1,15 +1,15 @@
-//! Names of slots that outlive what stands in them.
+//! Names of slots. A name does not refer to a later value of its slot.
 
-/// How many low bits of a handle are its generation.
+/// The number of low bits of a handle that are the generation.
 const GENERATION_BITS: u32 = 9;
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
 
-/// How many slots handles can name.
+/// The number of slots that a handle can name.
 pub(crate) const MAX_SLOTS: usize = 1 << (31 - GENERATION_BITS);
 
-/// A slot and its generation: what JavaScript holds, a positive small integer.
+/// A slot and the low bits of its generation: an int32 that is never negative, for JavaScript.
 ///
-/// Never the descriptor: the kernel gives a closed descriptor's number to the next one.
+/// A handle is not a descriptor: the kernel reuses the number of a closed descriptor for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Handle(i32);
 
@@ -37,7 +37,7 @@ impl Handle {
     }
 }
 
-/// A slot and its whole generation: what the kernel holds and hands back with an event.
+/// A slot and its whole generation: the data that epoll stores, and returns with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) slot: u32,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_survives_the_kernel() {
+    fn a_token_survives_conversion_to_epoll_data() {
         let token = Token { slot: 5, generation: 0xdead_beef };
         assert_eq!(Token::from_raw(token.raw()), token);
     }

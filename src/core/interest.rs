@@ -1,41 +1,47 @@
-//! What a multiplexer is asked to watch, and how often it tells.
+//! What a multiplexer reports of a source, and how often.
 
-/// Which directions are asked for. Hang-up and errors are told unasked.
+/// The bits of an interest, as JavaScript passes them.
+mod interest_bits {
+    pub(super) const READ: u32 = 1;
+    pub(super) const WRITE: u32 = 2;
+    pub(super) const PREFETCH: u32 = 4;
+}
+
+/// The directions that a multiplexer reports. Hang-up and errors are always reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) read: bool,
     pub(crate) write: bool,
-    /// Whether a wait that has an inbox may receive what it would tell of.
-    pub(crate) ahead: bool,
+    /// Whether a wait may receive the bytes that it would report.
+    pub(crate) prefetch: bool,
 }
 
 impl Interest {
-    /// A closing socket's: only its queue still moves.
-    pub(crate) const NONE: Self = Self { read: false, write: false, ahead: false };
+    /// The interest of a flush-only registration.
+    pub(crate) const NONE: Self = Self { read: false, write: false, prefetch: false };
 
     pub(crate) fn from_bits(bits: u32) -> Self {
-        Self { read: bits & 1 != 0, write: bits & 2 != 0, ahead: bits & 4 != 0 }
+        Self {
+            read: bits & interest_bits::READ != 0,
+            write: bits & interest_bits::WRITE != 0,
+            prefetch: bits & interest_bits::PREFETCH != 0,
+        }
     }
 }
 
-/// How often readiness that lasts is told.
+/// How often lasting readiness is reported, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Readable until drained; writable once each time it becomes so.
-    Edge,
-    /// Readable and writable for as long as they last.
-    Level,
-    /// Once, then nothing until modified.
-    Oneshot,
+    /// Readable at each wait until it is drained; writable once each time that it becomes writable.
+    Edge = 0,
+    /// At each wait for as long as it is ready.
+    Level = 1,
+    /// Once, and again after `modify`.
+    Oneshot = 2,
 }
 
 impl Mode {
     pub(crate) fn from_number(number: u32) -> Option<Self> {
-        match number {
-            0 => Some(Self::Edge),
-            1 => Some(Self::Level),
-            2 => Some(Self::Oneshot),
-            _ => None,
-        }
+        [Self::Edge, Self::Level, Self::Oneshot].into_iter().find(|mode| *mode as u32 == number)
     }
 }

@@ -1,4 +1,4 @@
-//! One listening socket.
+//! A listening socket.
 
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -7,32 +7,32 @@ use super::readiness::Readiness;
 use super::socket::Socket;
 use crate::sys::{self, Errno};
 
-/// How long an exhausted process leaves its listeners alone.
+/// How long a listener is not accepted from after the process has run out of descriptors or memory.
 ///
-/// accept(2) at the descriptor limit leaves the connection in the backlog and gives no new edge.
-const BACK_OFF: Duration = Duration::from_millis(100);
+/// accept(2) then leaves the connection in the backlog, and epoll(7) does not report a new edge for it.
+const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 pub(crate) struct Listener {
     fd: OwnedFd,
     accepts_tcp: bool,
-    /// `SO_LINGER` makes close(2) of what is accepted wait.
+    /// Whether accepted sockets inherit a `SO_LINGER` that makes close(2) block.
     pub(super) lingers: bool,
     pub(super) readiness: Readiness,
-    /// When an exhausted listener is looked at again.
+    /// The end of the accept back-off.
     pub(super) back_off: Option<Instant>,
 }
 
 impl Listener {
-    /// A descriptor on which listen(2) has been called.
+    /// Makes a listener of a descriptor on which listen(2) has been called.
     pub(super) fn new(fd: OwnedFd, accepts_tcp: bool, lingers: bool) -> Self {
-        Self { fd, accepts_tcp, lingers, readiness: Readiness::UNKNOWN, back_off: None }
+        Self { fd, accepts_tcp, lingers, readiness: Readiness::UNVERIFIED, back_off: None }
     }
 
-    /// Takes over somebody's bound or listening socket: `listen(2)`.
+    /// `listen(2)` on a bound or listening descriptor, which it takes ownership of.
     ///
     /// # Errors
-    /// EBADF, ENOTSOCK, EPROTOTYPE when it is no stream socket; EINVAL when it is connected. The
-    /// descriptor then stays as it was.
+    /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; EINVAL when it is connected. The descriptor then
+    /// stays open and the caller's.
     pub(crate) fn adopt(fd: RawFd, backlog: i32) -> Result<Self, Errno> {
         let (fd, accepts_tcp) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
@@ -42,7 +42,7 @@ impl Listener {
         Ok(Self::new(fd, accepts_tcp, false))
     }
 
-    /// Lets go of the descriptor without closing it.
+    /// Gives up the descriptor without closing it.
     pub(super) fn disown(self) {
         let _ = self.fd.into_raw_fd();
     }
@@ -51,11 +51,11 @@ impl Listener {
         self.fd.as_fd()
     }
 
-    /// The next connection.
+    /// `accept4(2)`, again after errors of one connection.
     ///
     /// # Errors
-    /// EAGAIN when nobody waits. EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the
-    /// backlog, and the listener counts as not readable for a while.
+    /// EAGAIN when no connection is pending. EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog, and
+    /// the listener is in back-off.
     pub(crate) fn accept(&mut self) -> Result<Socket, Errno> {
         loop {
             match sys::accept(self.fd()) {
@@ -69,7 +69,7 @@ impl Listener {
                 Err(errno) => {
                     self.readiness.would_block_reader();
                     if errno.is_exhaustion() {
-                        self.back_off = Some(Instant::now() + BACK_OFF);
+                        self.back_off = Some(Instant::now() + ACCEPT_BACK_OFF);
                     }
                     return Err(errno);
                 }

@@ -1,4 +1,4 @@
-//! What a socket is and what a multiplexer does, over `sys`; no unsafe code and no JavaScript.
+//! Sockets, listeners and multiplexers, over `sys`; no unsafe code and no Node-API.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,6 @@ mod source;
 pub(crate) use handle::Handle;
 pub(crate) use interest::{Interest, Mode};
 pub(crate) use multiplexer::Event;
-pub(crate) use receive_buffer::Inbox;
-pub(crate) use registry::{Closed, Context};
+pub(crate) use receive_buffer::ReceiveBuffer;
+pub(crate) use registry::Registry;
 pub(crate) use send_queue::SendStatus;

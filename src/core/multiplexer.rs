@@ -1,4 +1,4 @@
-//! One epoll descriptor and the sources that have news.
+//! An epoll descriptor and its ready list.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -6,46 +6,48 @@ use std::ops::Range;
 use super::handle::{Handle, Token};
 use crate::sys::{Epoll, Errno};
 
-/// What an event says, as JavaScript reads it.
+/// The bits of an event, as JavaScript reads them.
 pub(crate) mod event_bits {
     pub(crate) const READABLE: u32 = 1;
     pub(crate) const WRITABLE: u32 = 2;
     pub(crate) const READ_ENDED: u32 = 4;
     pub(crate) const HANGUP: u32 = 8;
     pub(crate) const ERROR: u32 = 16;
-    /// The source has left the multiplexer by itself.
-    pub(crate) const LEFT: u32 = 32;
+    /// The source was deregistered without a call of `remove`.
+    pub(crate) const DETACHED: u32 = 32;
 }
 
-/// One line of a batch.
+/// An event of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) handle: Handle,
     pub(crate) bits: u32,
-    /// Where in the inbox is what has been received already.
+    /// The prefetched bytes, as a range of the receive buffer.
     pub(crate) received: Range<usize>,
 }
 
 pub(crate) struct Multiplexer {
     pub(super) epoll: Epoll,
-    /// Sources with news or a doubt, first come first told.
+    /// Sources that have events to report, or unverified readiness; the next one to report comes first.
     pub(super) ready: VecDeque<Token>,
-    /// Listeners that wait for the process to have descriptors or memory again.
+    /// Listeners in accept back-off.
     pub(super) backing_off: Vec<Token>,
-    /// Sockets that were here to empty their queues, and have left.
-    pub(super) farewells: VecDeque<Handle>,
-    /// How many sources have queued output.
-    pub(super) holds: u32,
+    /// Sources that were detached and are not reported yet.
+    pub(super) detached: VecDeque<Handle>,
+    /// The number of sources with queued output.
+    pub(super) references: u32,
 }
 
 impl Multiplexer {
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
     pub(super) fn new() -> Result<Self, Errno> {
         Ok(Self {
             epoll: Epoll::new()?,
             ready: VecDeque::new(),
             backing_off: Vec::new(),
-            farewells: VecDeque::new(),
-            holds: 0,
+            detached: VecDeque::new(),
+            references: 0,
         })
     }
 }

@@ -1,138 +1,141 @@
-//! What is known of a descriptor's readiness: the one place that interprets epoll's bits.
+//! The readiness of a descriptor. Only this module interprets epoll's flags.
 
 use crate::sys::flags;
 
-const HAPPENED_TO_READER: u32 = flags::IN | flags::RDHUP | flags::HUP | flags::ERR;
-const HAPPENED_TO_WRITER: u32 = flags::OUT | flags::HUP | flags::ERR;
-const UNASKED: u32 = flags::HUP | flags::ERR;
+/// The flags after which a read does not block.
+const READ_READY: u32 = flags::IN | flags::RDHUP | flags::HUP | flags::ERR;
 
-/// What is known about one direction.
+/// The flags after which a write does not block.
+const WRITE_READY: u32 = flags::OUT | flags::HUP | flags::ERR;
+
+/// The flags that epoll always reports, requested or not: `epoll_ctl(2)`.
+const ALWAYS_REPORTED: u32 = flags::HUP | flags::ERR;
+
+/// The readiness of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Knowledge {
-    /// Not ready; the next edge will say so.
-    Waiting,
-    /// Was ready when last told or used; only the kernel knows whether it still is.
-    Doubtful,
-    /// Ready, and not told yet.
+enum State {
+    /// Not ready: epoll reports an edge when it becomes ready.
+    NotReady,
+    /// Was ready when it was reported or used last; poll(2) says whether it still is.
+    Unverified,
+    /// Ready, and not reported yet.
     Ready,
 }
 
-/// Both directions of a descriptor, and its last words from the kernel.
+/// The readiness of both directions of a descriptor.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    read: Knowledge,
-    write: Knowledge,
-    /// The kernel's RDHUP, HUP, ERR and PRI, as last heard.
+    read: State,
+    write: State,
+    /// RDHUP, HUP, ERR and PRI, as epoll or poll reported them last.
     flags: u32,
-    /// A HUP or ERR that has not been told yet.
+    /// Whether there is a HUP or ERR that is not reported yet.
     alarm: bool,
 }
 
 impl Readiness {
-    pub(crate) const UNKNOWN: Self =
-        Self { read: Knowledge::Doubtful, write: Knowledge::Doubtful, flags: 0, alarm: false };
+    /// The readiness of a new descriptor.
+    pub(crate) const UNVERIFIED: Self =
+        Self { read: State::Unverified, write: State::Unverified, flags: 0, alarm: false };
 
-    /// Takes in what an edge says.
-    pub(crate) fn hear(&mut self, heard: u32) {
-        if heard & HAPPENED_TO_READER != 0 {
-            self.read = Knowledge::Ready;
+    /// Merges the flags of an edge-triggered event.
+    pub(crate) fn merge(&mut self, flags: u32) {
+        if flags & READ_READY != 0 {
+            self.read = State::Ready;
         }
-        if heard & HAPPENED_TO_WRITER != 0 {
-            self.write = Knowledge::Ready;
+        if flags & WRITE_READY != 0 {
+            self.write = State::Ready;
         }
-        self.flags |= heard & (flags::RDHUP | UNASKED | flags::PRI);
-        self.alarm |= heard & UNASKED != 0;
+        self.flags |= flags & (flags::RDHUP | ALWAYS_REPORTED | flags::PRI);
+        self.alarm |= flags & ALWAYS_REPORTED != 0;
     }
 
-    /// Replaces a doubt by what poll(2) answered.
-    pub(crate) fn settle(&mut self, answered: u32) {
-        let verdict = |happened| if happened { Knowledge::Ready } else { Knowledge::Waiting };
-        if self.read == Knowledge::Doubtful {
-            self.read = verdict(answered & HAPPENED_TO_READER != 0);
+    /// Replaces unverified readiness by the flags that poll(2) returned.
+    pub(crate) fn verify(&mut self, polled: u32) {
+        let state = |ready| if ready { State::Ready } else { State::NotReady };
+        if self.read == State::Unverified {
+            self.read = state(polled & READ_READY != 0);
         }
-        if self.write == Knowledge::Doubtful {
-            self.write = verdict(answered & HAPPENED_TO_WRITER != 0);
+        if self.write == State::Unverified {
+            self.write = state(polled & WRITE_READY != 0);
         }
-        self.flags = answered & (flags::RDHUP | UNASKED) | self.flags & flags::PRI;
+        self.flags = polled & (flags::RDHUP | ALWAYS_REPORTED) | self.flags & flags::PRI;
     }
 
     pub(crate) fn can_read(&self) -> bool {
-        self.read == Knowledge::Ready
+        self.read == State::Ready
     }
 
     pub(crate) fn can_write(&self) -> bool {
-        self.write == Knowledge::Ready
+        self.write == State::Ready
     }
 
-    /// Whether there is nothing to tell, whoever asks for what.
+    /// Whether there is nothing to report, whatever the interest is.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.can_read() && !self.can_write() && !self.alarm
     }
 
-    /// Whether there is a doubt about a direction that is asked for.
-    pub(crate) fn is_doubtful(&self, read: bool, write: bool) -> bool {
-        read && self.read == Knowledge::Doubtful || write && self.write == Knowledge::Doubtful
+    /// Whether one of these directions has to be verified.
+    pub(crate) fn is_unverified(&self, read: bool, write: bool) -> bool {
+        read && self.read == State::Unverified || write && self.write == State::Unverified
     }
 
-    pub(crate) fn is_alarmed(&self) -> bool {
+    pub(crate) fn has_alarm(&self) -> bool {
         self.alarm
     }
 
-    pub(crate) fn heard(&self, flag: u32) -> bool {
+    pub(crate) fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
 
-    /// Whether bytes may wait that nobody has taken yet.
-    pub(crate) fn may_hold_input(&self) -> bool {
-        self.read != Knowledge::Waiting
+    /// Whether the kernel may have input.
+    pub(crate) fn may_have_input(&self) -> bool {
+        self.read != State::NotReady
     }
 
-    /// The news has been told: whether it lasts is in doubt from here on.
-    pub(crate) fn told(&mut self, writable_lasts: bool) {
-        if self.read == Knowledge::Ready {
-            self.read = Knowledge::Doubtful;
+    /// Marks what is ready as reported: it is unverified from then on. Without `level_triggered`, writable is reported
+    /// again only by the next edge.
+    pub(crate) fn set_reported(&mut self, level_triggered: bool) {
+        if self.read == State::Ready {
+            self.read = State::Unverified;
         }
-        if self.write == Knowledge::Ready {
-            self.write = if writable_lasts { Knowledge::Doubtful } else { Knowledge::Waiting };
+        if self.write == State::Ready {
+            self.write = if level_triggered { State::Unverified } else { State::NotReady };
         }
         self.alarm = false;
     }
 
-    /// Puts both directions in doubt: somebody asks anew.
-    pub(crate) fn doubt(&mut self) {
-        self.read = Knowledge::Doubtful;
-        self.write = Knowledge::Doubtful;
+    /// Makes both directions unverified.
+    pub(crate) fn invalidate(&mut self) {
+        self.read = State::Unverified;
+        self.write = State::Unverified;
     }
 
-    /// The kernel said EAGAIN to a reader.
+    /// Takes note that a read returned EAGAIN.
     pub(crate) fn would_block_reader(&mut self) {
-        self.read = Knowledge::Waiting;
+        self.read = State::NotReady;
         self.flags &= !flags::PRI;
     }
 
-    /// The kernel said EAGAIN to a writer: its next edge will say when to go on.
+    /// Takes note that a write returned EAGAIN.
     pub(crate) fn would_block_writer(&mut self) {
-        self.write = Knowledge::Waiting;
+        self.write = State::NotReady;
     }
 
-    /// The kernel spoke of a socket whose connect has not got anywhere: its OUT|HUP means nothing.
-    pub(crate) fn forget(&mut self) {
-        *self =
-            Self { read: Knowledge::Waiting, write: Knowledge::Waiting, flags: 0, alarm: false };
+    /// Drops all flags of a socket that is not connected: epoll reports it as OUT|HUP, which means nothing.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { read: State::NotReady, write: State::NotReady, flags: 0, alarm: false };
     }
 
-    /// Bytes were taken. `short` says that fewer came than there was room for.
+    /// Takes note of a read or accept that succeeded. `short` says that it returned fewer bytes than there was room
+    /// for.
     ///
     /// # Notes
-    /// A short read means that the kernel is empty, unless an end or an error waits behind the
-    /// bytes, or recv(2) stopped at the urgent mark, where tcp(7) splits the stream.
+    /// After a short read the kernel is empty, unless an end or an error follows the bytes, or recv(2) stopped at the
+    /// urgent mark: tcp(7).
     pub(crate) fn took(&mut self, short: bool) {
-        let inconclusive = flags::RDHUP | UNASKED | flags::PRI;
-        self.read = if short && !self.heard(inconclusive) {
-            Knowledge::Waiting
-        } else {
-            Knowledge::Doubtful
-        };
+        let more = flags::RDHUP | ALWAYS_REPORTED | flags::PRI;
+        self.read = if short && !self.has(more) { State::NotReady } else { State::Unverified };
     }
 }
 
@@ -140,49 +143,49 @@ impl Readiness {
 mod tests {
     use super::{Readiness, flags};
 
-    fn heard(flags: u32) -> Readiness {
-        let mut readiness = Readiness::UNKNOWN;
-        readiness.hear(flags);
+    fn merged(flags: u32) -> Readiness {
+        let mut readiness = Readiness::UNVERIFIED;
+        readiness.merge(flags);
         readiness
     }
 
     #[test]
     fn a_short_read_means_drained() {
-        let mut readiness = heard(flags::IN);
+        let mut readiness = merged(flags::IN);
         readiness.took(true);
-        assert!(!readiness.can_read() && !readiness.is_doubtful(true, false));
+        assert!(!readiness.can_read() && !readiness.is_unverified(true, false));
     }
 
     #[test]
-    fn a_short_read_before_a_fin_does_not() {
+    fn a_short_read_before_an_end_does_not_mean_drained() {
         for flag in [flags::RDHUP, flags::HUP, flags::ERR, flags::PRI] {
-            let mut readiness = heard(flags::IN | flag);
+            let mut readiness = merged(flags::IN | flag);
             readiness.took(true);
-            assert!(readiness.is_doubtful(true, false), "{flag:#x}");
+            assert!(readiness.is_unverified(true, false), "{flag:#x}");
         }
     }
 
     #[test]
-    fn a_full_read_leaves_a_doubt_that_poll_settles() {
-        for (answered, ready) in [(flags::IN, true), (0, false), (flags::OUT, false)] {
-            let mut readiness = heard(flags::IN);
+    fn poll_verifies_readiness_after_a_full_read() {
+        for (polled, ready) in [(flags::IN, true), (0, false), (flags::OUT, false)] {
+            let mut readiness = merged(flags::IN);
             readiness.took(false);
-            readiness.settle(answered);
+            readiness.verify(polled);
             assert_eq!(readiness.can_read(), ready);
         }
     }
 
     #[test]
-    fn peer_shutdown_is_readable_and_not_writable() {
-        let readiness = heard(flags::RDHUP);
-        assert!(readiness.can_read() && !readiness.can_write() && !readiness.is_alarmed());
+    fn a_peer_shutdown_is_readable_and_not_writable() {
+        let readiness = merged(flags::RDHUP);
+        assert!(readiness.can_read() && !readiness.can_write() && !readiness.has_alarm());
     }
 
     #[test]
-    fn an_alarm_is_told_once() {
-        let mut readiness = heard(flags::ERR);
-        assert!(readiness.is_alarmed());
-        readiness.told(false);
-        assert!(!readiness.is_alarmed() && readiness.heard(flags::ERR));
+    fn an_error_is_reported_once() {
+        let mut readiness = merged(flags::ERR);
+        assert!(readiness.has_alarm());
+        readiness.set_reported(false);
+        assert!(!readiness.has_alarm() && readiness.has(flags::ERR));
     }
 }

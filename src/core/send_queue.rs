@@ -1,25 +1,25 @@
-//! What the kernel would not take yet.
+//! Bytes that wait for room in the kernel's send buffer.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// What became of a piece given to `send`.
+/// The result of `send`, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum SendStatus {
-    /// The kernel took all of it.
+    /// The kernel took all bytes.
     Sent = 0,
-    /// The kernel took some, the rest is queued.
+    /// The kernel took some bytes, the rest is queued.
     PartiallySent = 1,
-    /// All of it is queued.
+    /// All bytes are queued.
     Queued = 2,
-    /// Nothing was taken: the queue is full.
+    /// No bytes were taken: the queue is full.
     NotSent = 3,
-    /// Nothing was taken: nothing can be sent any more.
+    /// No bytes were taken: the socket cannot send any more.
     Closed = 4,
 }
 
-/// Bytes that wait for the kernel's buffer, in order, bounded by a limit of bytes.
+/// A queue of bytes with a limit.
 pub(crate) struct SendQueue {
     bytes: VecDeque<u8>,
     limit: usize,
@@ -27,7 +27,7 @@ pub(crate) struct SendQueue {
 
 impl SendQueue {
     pub(crate) const DEFAULT_LIMIT: usize = 65536;
-    /// Bytes of memory that an empty queue keeps at most: enough for the small writes that a batch gathers.
+    /// The most memory that an empty queue keeps, in bytes: room for a few small corked writes.
     const KEPT: usize = 256;
 
     pub(crate) fn new() -> Self {
@@ -50,34 +50,34 @@ impl SendQueue {
         self.limit = limit;
     }
 
-    /// Whether one more piece is let in: the last one may go over the limit.
+    /// Whether another piece may be queued. The last one may exceed the limit.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes.len() < self.limit
     }
 
-    /// How many bytes may join before the limit is reached.
+    /// The number of bytes below the limit.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.bytes.len())
     }
 
-    /// Copies the pieces in, without the `skip` bytes at their front that have gone out already.
+    /// Queues the pieces without their first `skip` bytes, which have been sent already.
     pub(crate) fn push(&mut self, pieces: &[IoSlice<'_>], mut skip: usize) {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
         self.bytes.reserve(total.saturating_sub(skip));
         for piece in pieces {
-            let gone = skip.min(piece.len());
-            skip -= gone;
-            self.bytes.extend(piece.get(gone..).unwrap_or_default());
+            let sent = skip.min(piece.len());
+            skip -= sent;
+            self.bytes.extend(piece.get(sent..).unwrap_or_default());
         }
     }
 
-    /// The waiting bytes, in order, as the two pieces of a ring.
+    /// The queued bytes in order: the two pieces of the ring buffer.
     pub(crate) fn pieces(&self) -> [IoSlice<'_>; 2] {
         let (front, back) = self.bytes.as_slices();
         [IoSlice::new(front), IoSlice::new(back)]
     }
 
-    /// Drops what has gone out; an empty queue gives its memory back, unless it is little.
+    /// Removes the first `count` bytes, which have been sent.
     pub(crate) fn advance(&mut self, count: usize) {
         if count >= self.bytes.len() {
             self.clear();
@@ -86,6 +86,7 @@ impl SendQueue {
         }
     }
 
+    /// Removes all bytes, and frees memory above `KEPT`.
     pub(crate) fn clear(&mut self) {
         if self.bytes.capacity() > Self::KEPT {
             self.bytes = VecDeque::new();
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_gone_out_is_skipped_across_pieces() {
+    fn bytes_that_were_sent_are_skipped_across_pieces() {
         for skip in 0..=6 {
             let mut queue = SendQueue::new();
             queue.push(&[IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"def")], skip);
@@ -114,22 +115,22 @@ mod tests {
     }
 
     #[test]
-    fn order_survives_the_ring_wrapping() {
+    fn the_order_is_kept_when_the_ring_buffer_wraps() {
         let mut queue = SendQueue::new();
         let mut expected = Vec::new();
         for round in 0u8..200 {
             let piece = vec![round; usize::from(round % 17) + 1];
             queue.push(&[IoSlice::new(&piece)], 0);
             expected.extend(&piece);
-            let gone = usize::from(round % 13).min(expected.len());
-            queue.advance(gone);
-            expected.drain(..gone);
+            let sent = usize::from(round % 13).min(expected.len());
+            queue.advance(sent);
+            expected.drain(..sent);
             assert_eq!(contents(&queue), expected);
         }
     }
 
     #[test]
-    fn the_last_piece_may_go_over_the_limit() {
+    fn the_last_piece_may_exceed_the_limit() {
         let mut queue = SendQueue::new();
         queue.set_limit(4);
         assert!(queue.has_room());

@@ -1,4 +1,4 @@
-//! Stable slots with generations.
+//! A table of slots with generations.
 
 use std::collections::VecDeque;
 
@@ -9,10 +9,10 @@ struct Entry<T> {
     value: Option<T>,
 }
 
-/// Values by handle or token; a name of a former value of the slot finds nothing.
+/// Values by handle or token. The name of an earlier value of a slot finds nothing.
 pub(crate) struct Slab<T> {
     entries: Vec<Entry<T>>,
-    /// Oldest first, so that a slot rests as long as possible before it is reused.
+    /// The slot that was freed first is reused first, so that stale handles find nothing for as long as possible.
     free: VecDeque<u32>,
 }
 
@@ -21,7 +21,7 @@ impl<T> Slab<T> {
         Self { entries: Vec::new(), free: VecDeque::new() }
     }
 
-    /// Puts the value into a slot; `None` when all slots that a handle can name are taken.
+    /// Inserts a value; `None` when all slots that a handle can name are in use.
     pub(crate) fn insert(&mut self, value: T) -> Option<Token> {
         if let Some(slot) = self.free.pop_front() {
             let entry = self.entries.get_mut(slot as usize)?;
@@ -47,17 +47,17 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// Removes every value that is doomed.
-    pub(crate) fn remove_all(&mut self, is_doomed: impl Fn(&T) -> bool) {
+    /// Removes all values for which `is_removed` is true.
+    pub(crate) fn remove_all(&mut self, is_removed: impl Fn(&T) -> bool) {
         for (slot, entry) in (0..).zip(&mut self.entries) {
-            if entry.value.take_if(|value| is_doomed(value)).is_some() {
+            if entry.value.take_if(|value| is_removed(value)).is_some() {
                 entry.generation = entry.generation.wrapping_add(1);
                 self.free.push_back(slot);
             }
         }
     }
 
-    /// The full name of what the handle means, if that still stands.
+    /// The token of a handle's value; `None` for a stale handle.
     pub(crate) fn token(&self, handle: Handle) -> Option<Token> {
         let entry = self.entries.get(handle.slot() as usize)?;
         let current = entry.value.is_some() && handle.is_of(entry.generation);
@@ -79,13 +79,13 @@ impl<T> Slab<T> {
         if handle.is_of(entry.generation) { entry.value.as_ref() } else { None }
     }
 
-    /// The full name of what stands in the slot now.
+    /// The token of the value that is in a slot now.
     pub(crate) fn token_at(&self, slot: u32) -> Option<Token> {
         let entry = self.entries.get(slot as usize)?;
         entry.value.is_some().then_some(Token { slot, generation: entry.generation })
     }
 
-    /// What stands in the slot now.
+    /// The value that is in a slot now.
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.entries.get_mut(slot as usize)?.value.as_mut()
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slot_that_rested_longest_is_reused_first() {
+    fn the_slot_that_was_freed_first_is_reused_first() {
         let mut slab = Slab::new();
         let tokens: Vec<_> = (0..3).filter_map(|value| slab.insert(value)).collect();
         for token in &tokens {

@@ -1,4 +1,4 @@
-//! Whatever a multiplexer can watch, and its place in one.
+//! A source: anything that a multiplexer can report events of, and its registration.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
@@ -13,24 +13,24 @@ use crate::sys::{Errno, flags};
 pub(crate) enum Kind {
     Socket(Socket),
     Listener(Listener),
-    /// Somebody else's descriptor: watched, never read, written or closed.
+    /// A descriptor of the program: registered, and never read, written or closed here.
     Foreign(RawFd, Readiness),
 }
 
-/// A place in a multiplexer.
+/// The registration of a source with a multiplexer.
 pub(super) struct Registration {
-    /// The multiplexer's slot.
+    /// The slot of the multiplexer.
     pub(super) multiplexer: u32,
     pub(super) interest: Interest,
     pub(super) mode: Mode,
-    /// The flags that the kernel watches for.
-    pub(super) armed: u32,
-    /// Whether the source stands on the ready list.
+    /// The flags that epoll monitors; 0 when the descriptor is not in its interest list.
+    pub(super) epoll_flags: u32,
+    /// Whether the source is on the ready list.
     pub(super) listed: bool,
-    /// One-shot, and told.
-    pub(super) spent: bool,
-    /// Whether queued output of this source holds the multiplexer, and with it the process.
-    pub(super) holds: bool,
+    /// Whether a oneshot registration has been reported.
+    pub(super) disabled: bool,
+    /// Whether the source counts in `Multiplexer::references`.
+    pub(super) referenced: bool,
 }
 
 pub(crate) struct Source {
@@ -43,7 +43,6 @@ impl Source {
         Self { kind, registration: None }
     }
 
-    /// Whether it is here only as long as it is watched.
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.kind, Kind::Foreign(..))
     }
@@ -57,7 +56,7 @@ impl Source {
     }
 
     /// # Errors
-    /// EBADF for somebody else's descriptor, or one that is gone.
+    /// EBADF for a descriptor of the program, and after a failed connect.
     pub(super) fn own_fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         match &self.kind {
             Kind::Socket(socket) => socket.fd(),
@@ -82,65 +81,64 @@ impl Source {
         }
     }
 
-    /// Takes in an edge; tells whether work was left over that no further edge will announce.
-    pub(super) fn hear(&mut self, flags: u32) -> bool {
+    /// Merges the flags of an edge-triggered event. Returns whether work is left for which there will be no edge.
+    pub(super) fn merge(&mut self, flags: u32) -> bool {
         match &mut self.kind {
-            Kind::Socket(socket) => socket.hear(flags),
+            Kind::Socket(socket) => socket.merge(flags),
             Kind::Listener(listener) => {
-                listener.readiness.hear(flags);
+                listener.readiness.merge(flags);
                 false
             }
             Kind::Foreign(_, readiness) => {
-                readiness.hear(flags);
+                readiness.merge(flags);
                 false
             }
         }
     }
 
-    /// Replaces doubts by what poll(2) answered, which knows nothing of what was put back.
-    pub(super) fn settle(&mut self, answered: u32) {
-        let ours = if self.has_unread() { flags::IN } else { 0 };
-        self.readiness_mut().settle(answered | ours);
+    /// Replaces unverified readiness by the flags that poll(2) returned. Unread bytes are not in the kernel.
+    pub(super) fn verify(&mut self, polled: u32) {
+        let unread = if self.has_unread() { flags::IN } else { 0 };
+        self.readiness_mut().verify(polled | unread);
     }
 
-    /// Whether input waits that was put back, and has left the kernel.
     pub(super) fn has_unread(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.has_unread())
     }
 
-    /// Whether what these bits tell of may be received at once. An end or an error is left to the
-    /// owner: it is met behind all that came before.
-    pub(super) fn is_received_ahead(&self, bits: u32) -> bool {
-        let (Kind::Socket(socket), Some(place)) = (&self.kind, &self.registration) else {
+    /// Whether a wait prefetches the bytes that these event bits report. An end or an error is left to the owner, who
+    /// receives the bytes before it first.
+    pub(super) fn is_prefetched(&self, bits: u32) -> bool {
+        let (Kind::Socket(socket), Some(registration)) = (&self.kind, &self.registration) else {
             return false;
         };
         let is_input = bits & !event_bits::WRITABLE == event_bits::READABLE;
-        is_input && place.interest.ahead && !socket.receives_much()
+        is_input && registration.interest.prefetch && !socket.receives_large()
     }
 
-    /// Whether queued output waits.
     pub(super) fn has_output(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.has_output())
     }
 
-    /// Whether the source is here only to connect and to empty its queue, and has.
-    pub(super) fn is_done(&self) -> bool {
+    /// Whether a flush-only registration, or a socket that is closing, has nothing left to do.
+    pub(super) fn should_detach(&self) -> bool {
         let Kind::Socket(socket) = &self.kind else { return false };
-        let unasked = |place: &Registration| place.interest == Interest::NONE;
-        let is_guest = self.registration.as_ref().is_some_and(unasked);
-        socket.is_finished() || is_guest && !socket.awaits_writable() && !socket.discards()
+        let is_flush_only =
+            self.registration.as_ref().is_some_and(|it| it.interest == Interest::NONE);
+        socket.is_finished() || is_flush_only && !socket.awaits_writable() && !socket.discards()
     }
 
-    /// What the owner asks for and may still be told.
-    pub(super) fn wants(&self) -> Interest {
+    /// The part of the interest that can be reported now.
+    pub(super) fn reportable(&self) -> Interest {
         let Some(registration) = &self.registration else { return Interest::NONE };
-        if registration.spent {
+        if registration.disabled {
             return Interest::NONE;
         }
         let Interest { read, write, .. } = registration.interest;
         match &self.kind {
             Kind::Socket(socket) => {
-                let (read, write) = (read && socket.tells_read(), write && socket.tells_write());
+                let read = read && socket.reports_readable();
+                let write = write && socket.reports_writable();
                 Interest { read, write, ..registration.interest }
             }
             Kind::Listener(_) => Interest { read, ..Interest::NONE },
@@ -148,44 +146,47 @@ impl Source {
         }
     }
 
-    /// The flags that epoll has to watch for now. PRI is watched for since it marks where a read
-    /// stops short; edge-triggered, it does not spin.
-    pub(super) fn needs(&self) -> u32 {
+    /// The flags that epoll has to monitor now.
+    ///
+    /// # Notes
+    /// PRI marks the position at which a read stops short: tcp(7). Edge-triggered, an unread urgent byte is reported
+    /// once.
+    pub(super) fn needed_flags(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
-        let asked = if registration.spent { Interest::NONE } else { registration.interest };
+        let interest = if registration.disabled { Interest::NONE } else { registration.interest };
         let (read, write) = match &self.kind {
             Kind::Socket(socket) => (
-                asked.read && socket.tells_read() || socket.discards(),
-                asked.write || socket.awaits_writable(),
+                interest.read && socket.reports_readable() || socket.discards(),
+                interest.write || socket.awaits_writable(),
             ),
-            _ => (asked.read, asked.write),
+            _ => (interest.read, interest.write),
         };
-        let mut needs = flags::ET;
+        let mut needed = flags::ET;
         if read {
-            needs |= flags::IN | flags::RDHUP | flags::PRI;
+            needed |= flags::IN | flags::RDHUP | flags::PRI;
         }
         if write {
-            needs |= flags::OUT;
+            needed |= flags::OUT;
         }
-        needs
+        needed
     }
 
-    /// The news for the owner, 0 when there is none.
-    pub(super) fn news(&self) -> u32 {
+    /// The bits of the event to report, 0 for none.
+    pub(super) fn pending_bits(&self) -> u32 {
         let Some(registration) = &self.registration else { return 0 };
         let readiness = self.readiness();
         if readiness.is_quiet() {
             return 0;
         }
-        let wants = self.wants();
+        let reportable = self.reportable();
         let mut bits = 0;
-        if wants.read && readiness.can_read() {
+        if reportable.read && readiness.can_read() {
             bits |= event_bits::READABLE;
         }
-        if wants.write && readiness.can_write() {
+        if reportable.write && readiness.can_write() {
             bits |= event_bits::WRITABLE;
         }
-        if bits == 0 && (!readiness.is_alarmed() || registration.spent || self.is_closing()) {
+        if bits == 0 && (!readiness.has_alarm() || registration.disabled || self.is_closing()) {
             return 0;
         }
         for (flag, bit) in [
@@ -193,15 +194,15 @@ impl Source {
             (flags::HUP, event_bits::HANGUP),
             (flags::ERR, event_bits::ERROR),
         ] {
-            if readiness.heard(flag) {
+            if readiness.has(flag) {
                 bits |= bit;
             }
         }
         bits
     }
 
-    /// Whether an exhausted listener is to be left alone for now.
-    pub(super) fn backs_off(&self) -> bool {
+    /// Whether it is a listener in accept back-off.
+    pub(super) fn is_backing_off(&self) -> bool {
         let Kind::Listener(listener) = &self.kind else { return false };
         listener.back_off.is_some_and(|end| end > Instant::now())
     }
@@ -210,19 +211,19 @@ impl Source {
         matches!(&self.kind, Kind::Socket(socket) if socket.is_closing())
     }
 
-    /// Whether a doubt about a direction that is asked for has to be settled.
-    pub(super) fn is_doubtful(&self) -> bool {
+    /// Whether a direction that can be reported is unverified. Edge-triggered, writable is unverified only after
+    /// `modify`.
+    pub(super) fn is_unverified(&self) -> bool {
         let Some(registration) = &self.registration else { return false };
-        let wants = self.wants();
-        // An edge tells writable once; a doubt about it comes from somebody asking anew.
-        self.readiness().is_doubtful(wants.read, wants.write) && !registration.spent
+        let reportable = self.reportable();
+        self.readiness().is_unverified(reportable.read, reportable.write) && !registration.disabled
     }
 
-    /// The news has been told.
-    pub(super) fn told(&mut self) {
+    /// Marks the pending event as reported.
+    pub(super) fn set_reported(&mut self) {
         let Some(registration) = &mut self.registration else { return };
-        registration.spent = registration.mode == Mode::Oneshot;
-        let level = registration.mode == Mode::Level;
-        self.readiness_mut().told(level);
+        registration.disabled = registration.mode == Mode::Oneshot;
+        let level_triggered = registration.mode == Mode::Level;
+        self.readiness_mut().set_reported(level_triggered);
     }
 }

@@ -10,17 +10,17 @@ use super::Errno;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     Inet(SocketAddr),
-    /// The bytes of a path without the closing NUL; empty when unnamed, abstract when the first is NUL.
+    /// A path without its terminating NUL; empty for an unnamed socket, abstract when it begins with NUL.
     Unix(Vec<u8>),
 }
 
 const PATH_OFFSET: usize = offset_of!(libc::sockaddr_un, sun_path);
 
 impl Address {
-    /// A numeric host, an IPv6 one with a zone (`fe80::1%eth0`) included.
+    /// Parses a numeric host; an IPv6 address may have a zone (`fe80::1%eth0`).
     ///
     /// # Errors
-    /// EINVAL when the host is not numeric, ENODEV when the zone names no interface.
+    /// EINVAL for a host that is not numeric; ENODEV for a zone that is not an interface.
     pub(crate) fn numeric(host: &str, port: u16) -> Result<Self, Errno> {
         if let Some((host, zone)) = host.split_once('%') {
             let host: Ipv6Addr = host.parse().map_err(|_| Errno::INVAL)?;
@@ -31,7 +31,7 @@ impl Address {
         Ok(Self::Inet((host, port).into()))
     }
 
-    /// Whether the address is this machine's own, reached through the loopback interface.
+    /// Whether the address is reached through the loopback interface.
     pub(crate) fn is_loopback(&self) -> bool {
         match self {
             Self::Inet(address) => address.ip().to_canonical().is_loopback(),
@@ -40,7 +40,7 @@ impl Address {
     }
 }
 
-/// An `Address` as system calls take it: some `sockaddr` and its length.
+/// An address in the kernel's form: a `sockaddr` of some family and its length.
 pub(super) struct RawAddress {
     storage: libc::sockaddr_storage,
     length: libc::socklen_t,
@@ -48,7 +48,7 @@ pub(super) struct RawAddress {
 
 impl RawAddress {
     /// # Errors
-    /// ENAMETOOLONG for a path that does not fit `sun_path`.
+    /// ENAMETOOLONG for a path that does not fit in `sun_path`.
     pub(super) fn new(address: &Address) -> Result<Self, Errno> {
         match address {
             Address::Inet(SocketAddr::V4(address)) => Ok(Self::of(ipv4(*address))),
@@ -57,17 +57,22 @@ impl RawAddress {
         }
     }
 
-    /// Room for the kernel to write an address of any family to.
-    pub(super) fn room() -> Self {
+    /// An empty buffer that the kernel writes at most `size` bytes to.
+    pub(super) fn with_room(size: usize) -> Self {
+        Self { length: socklen(size), ..Self::empty() }
+    }
+
+    /// An empty buffer that the kernel can write an address of any family to.
+    pub(super) fn empty() -> Self {
         // SAFETY: all-zero bytes are a valid `sockaddr_storage`, of family AF_UNSPEC.
         let storage = unsafe { MaybeUninit::zeroed().assume_init() };
         Self { storage, length: socklen(size_of::<libc::sockaddr_storage>()) }
     }
 
     fn of<T>(address: T) -> Self {
-        let mut raw = Self::room();
+        let mut raw = Self::empty();
         raw.length = socklen(size_of::<T>());
-        // SAFETY: every `sockaddr_*` fits a `sockaddr_storage`, which is aligned for all of them.
+        // SAFETY: sockaddr(3type): every `sockaddr_*` fits in a `sockaddr_storage`, which is aligned for all of them.
         unsafe { (&raw mut raw.storage).cast::<T>().write(address) };
         raw
     }
@@ -84,18 +89,18 @@ impl RawAddress {
         ((&raw mut self.storage).cast(), &raw mut self.length)
     }
 
-    /// What the kernel wrote; `None` for a family that is not ours.
+    /// The address that the kernel wrote; `None` for a family that is not in [`Family`](super::Family).
     pub(super) fn address(&self) -> Option<Address> {
         match i32::from(self.storage.ss_family) {
             libc::AF_INET => {
-                // SAFETY: the family says that the storage holds a `sockaddr_in`.
+                // SAFETY: the family AF_INET says that the storage is a `sockaddr_in`.
                 let raw = unsafe { *(&raw const self.storage).cast::<libc::sockaddr_in>() };
                 let host = raw.sin_addr.s_addr.to_ne_bytes().into();
                 let port = u16::from_be(raw.sin_port);
                 Some(Address::Inet(SocketAddrV4::new(host, port).into()))
             }
             libc::AF_INET6 => {
-                // SAFETY: the family says that the storage holds a `sockaddr_in6`.
+                // SAFETY: the family AF_INET6 says that the storage is a `sockaddr_in6`.
                 let raw = unsafe { *(&raw const self.storage).cast::<libc::sockaddr_in6>() };
                 let host = raw.sin6_addr.s6_addr.into();
                 let port = u16::from_be(raw.sin6_port);
@@ -108,10 +113,11 @@ impl RawAddress {
     }
 
     fn path(&self) -> Vec<u8> {
-        // SAFETY: the caller has seen the family AF_UNIX; the rest of the storage is zeroed.
+        // SAFETY: the caller has checked for the family AF_UNIX, so the storage is a `sockaddr_un`; what the kernel did
+        // not write is zero.
         let raw = unsafe { *(&raw const self.storage).cast::<libc::sockaddr_un>() };
         let length = usize::try_from(self.length).unwrap_or(0).saturating_sub(PATH_OFFSET);
-        // A C char is signed on x86-64 and unsigned on arm64.
+        // `c_char` is signed on x86-64 and unsigned on arm64.
         let bytes = raw.sun_path.iter().take(length).flat_map(|byte| byte.to_ne_bytes());
         if raw.sun_path.first() == Some(&0) {
             return bytes.collect();
@@ -139,7 +145,7 @@ fn ipv6(address: &SocketAddrV6) -> libc::sockaddr_in6 {
     }
 }
 
-/// unix(7): a path counts with its NUL; an abstract name is as long as its bytes.
+/// Makes a `sockaddr_un`. unix(7): the length of a path includes its NUL; an abstract name has no terminator.
 fn unix(path: &[u8]) -> Result<RawAddress, Errno> {
     let mut raw = libc::sockaddr_un { sun_family: family(libc::AF_UNIX), sun_path: [0; 108] };
     let terminator = usize::from(path.first().is_some_and(|byte| *byte != 0));
@@ -162,13 +168,16 @@ fn socklen(length: usize) -> libc::socklen_t {
     libc::socklen_t::try_from(length).unwrap_or(0)
 }
 
-/// `if_nametoindex(3)`, or the number itself.
+/// `if_nametoindex(3)`; a number is an index already.
+///
+/// # Errors
+/// ENODEV when there is no interface of that name.
 fn interface_index(zone: &str) -> Result<u32, Errno> {
     if let Ok(index) = zone.parse() {
         return Ok(index);
     }
     let name = CString::new(zone).map_err(|_| Errno::INVAL)?;
-    // SAFETY: the name is NUL-terminated.
+    // SAFETY: a `CString` is NUL-terminated.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => Err(Errno::NODEV),
         index => Ok(index),
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_family_survives_the_kernel_form() {
+    fn addresses_of_every_family_survive_conversion() {
         let mut addresses: Vec<_> = ["127.0.0.1", "::1", "fe80::1%7"]
             .iter()
             .filter_map(|host| Address::numeric(host, 5000).ok())
@@ -199,18 +208,18 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_may_name_an_interface() {
+    fn a_zone_can_be_the_name_of_an_interface() {
         assert!(Address::numeric("fe80::1%lo", 1).is_ok());
         assert_eq!(Address::numeric("fe80::1%nowhere", 1), Err(Errno::NODEV));
     }
 
     #[test]
-    fn a_name_is_no_numeric_host() {
+    fn a_host_name_is_not_numeric() {
         assert_eq!(Address::numeric("localhost", 1), Err(Errno::INVAL));
     }
 
     #[test]
-    fn a_path_leaves_room_for_its_nul_and_an_abstract_name_needs_none() {
+    fn a_path_needs_room_for_its_nul_and_an_abstract_name_does_not() {
         assert!(RawAddress::new(&Address::Unix(vec![b'a'; 107])).is_ok());
         assert!(RawAddress::new(&Address::Unix(vec![0; 108])).is_ok());
         let long = RawAddress::new(&Address::Unix(vec![b'a'; 108]));

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::Errno;
 
-/// Readiness flags; the same bits as in `poll(2)`.
+/// Event flags of `epoll_ctl(2)`. poll(2) uses the same bits for those that it knows.
 pub(crate) mod flags {
     #![allow(clippy::cast_sign_loss, reason = "libc types bit flags as signed; EPOLLET is bit 31")]
 
@@ -17,7 +17,7 @@ pub(crate) mod flags {
     pub(crate) const ET: u32 = libc::EPOLLET as u32;
 }
 
-/// One `struct epoll_event`: flags and the 64 bits that were registered with them.
+/// `struct epoll_event`: flags, and the 64 bits of data that were registered with the descriptor.
 #[derive(Clone, Copy)]
 pub(crate) struct EpollEvent(libc::epoll_event);
 
@@ -38,26 +38,39 @@ pub(crate) struct Epoll(OwnedFd);
 
 impl Epoll {
     /// `epoll_create1(2)`.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
     pub(crate) fn new() -> Result<Self, Errno> {
         let fd = syscall!(epoll_create1(libc::EPOLL_CLOEXEC))?;
-        // SAFETY: the kernel has just made this descriptor, so nobody else owns it.
+        // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
     /// `epoll_ctl(EPOLL_CTL_ADD)`.
     ///
     /// # Errors
-    /// EEXIST, EPERM (a regular file), EBADF, ELOOP, ENOMEM, ENOSPC (`max_user_watches`).
+    /// EEXIST for a descriptor that is registered already; EPERM for one that epoll does not support (a regular file);
+    /// EBADF, ELOOP, ENOMEM; ENOSPC at the limit `/proc/sys/fs/epoll/max_user_watches`.
     pub(crate) fn add(&self, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_ADD, fd, flags, token)
     }
 
-    /// `epoll_ctl(EPOLL_CTL_MOD)`. Readiness that already holds is reported anew.
+    /// `epoll_ctl(EPOLL_CTL_MOD)`.
+    ///
+    /// # Errors
+    /// ENOENT for a descriptor that is not registered; EBADF, ENOMEM.
+    ///
+    /// # Notes
+    /// A descriptor that is ready is reported again, also when it is edge-triggered.
     pub(crate) fn modify(&self, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_MOD, fd, flags, token)
     }
 
     /// `epoll_ctl(EPOLL_CTL_DEL)`.
+    ///
+    /// # Errors
+    /// ENOENT for a descriptor that is not registered; EBADF for one that is closed.
     pub(crate) fn delete(&self, fd: RawFd) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
     }
@@ -67,9 +80,12 @@ impl Epoll {
         syscall!(epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event)).map(drop)
     }
 
-    /// `epoll_wait(2)`: how many leading slots of `events` were filled.
+    /// `epoll_wait(2)`: returns the number of events written to `events`.
     ///
-    /// `timeout` is in milliseconds; -1 waits without end.
+    /// `timeout` is in milliseconds; -1 blocks without limit.
+    ///
+    /// # Errors
+    /// EINTR when a signal handler ran.
     pub(crate) fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
         let capacity = i32::try_from(events.len()).unwrap_or(i32::MAX);
         let filled = syscall!(epoll_wait(

@@ -24,31 +24,31 @@ impl Errno {
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const PROTOTYPE: Self = Self(libc::EPROTOTYPE);
 
-    /// The calling thread's `errno`.
+    /// The `errno` of the calling thread.
     pub(crate) fn last() -> Self {
         Self(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
     }
 
-    /// An error number that the kernel handed over as data, as `SO_ERROR` does; `None` for 0.
+    /// An error number that the kernel returned as data, as `SO_ERROR` does; `None` for 0.
     pub(crate) fn from_raw(number: i32) -> Option<Self> {
         (number > 0).then_some(Self(number))
     }
 
-    /// The number negated: how errors cross into JavaScript.
+    /// The negated number, as functions return it to JavaScript.
     pub(crate) fn negated(self) -> i32 {
         -self.0
     }
 
-    /// Whether the process, the system or its memory is exhausted, so that a retry has to wait.
+    /// Whether the process or the system is out of descriptors or memory, so that a retry has to wait.
     pub(crate) fn is_exhaustion(self) -> bool {
         matches!(self.0, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
     }
 
-    /// Errors of accept4(2) that belong to the one connection, not to the listener.
+    /// Whether an error of accept4(2) concerns one connection and not the listener.
     ///
     /// # Notes
-    /// accept(2): Linux passes already-pending network errors on the new socket as an error code
-    /// of accept; they are to be treated like EAGAIN by retrying.
+    /// accept(2): Linux returns pending network errors of the new socket as errors of accept. A server has to retry
+    /// after them, as after EAGAIN. EPERM: firewall rules forbid the connection.
     pub(crate) fn is_of_one_connection(self) -> bool {
         matches!(
             self.0,
@@ -72,13 +72,13 @@ mod tests {
     use super::Errno;
 
     #[test]
-    fn zero_is_no_error() {
+    fn zero_is_not_an_error() {
         assert_eq!(Errno::from_raw(0), None);
         assert_eq!(Errno::from_raw(libc::EAGAIN), Some(Errno::AGAIN));
     }
 
     #[test]
-    fn crosses_as_a_negative_number() {
+    fn javascript_gets_the_negated_number() {
         assert_eq!(Errno::INVAL.negated(), -libc::EINVAL);
     }
 }

@@ -4,15 +4,17 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::Errno;
 
-/// What one thread rings and another one hears by `poll(2)`.
-pub(crate) struct Bell(OwnedFd);
+/// A counter that one thread signals, to wake another one from poll(2).
+pub(crate) struct EventFd(OwnedFd);
 
-impl Bell {
+impl EventFd {
+    /// `eventfd(2)`.
+    ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub(crate) fn new() -> Result<Self, Errno> {
         let fd = syscall!(eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
-        // SAFETY: the kernel has just made this descriptor for us.
+        // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -20,14 +22,20 @@ impl Bell {
         self.0.as_raw_fd()
     }
 
-    /// Makes the descriptor readable. EAGAIN, the counter's end, would say that it is already.
-    pub(crate) fn ring(&self) {
+    /// Makes the descriptor readable: `write(2)`.
+    ///
+    /// # Notes
+    /// EAGAIN is ignored: the counter is at its maximum, so the descriptor is readable.
+    pub(crate) fn signal(&self) {
         let one = 1_u64;
         let _ = syscall!(write(self.fd(), (&raw const one).cast(), size_of::<u64>()));
     }
 
-    /// Makes it unreadable; EAGAIN says that nobody has rung.
-    pub(crate) fn hush(&self) {
+    /// Makes the descriptor unreadable: `read(2)` resets the counter to 0.
+    ///
+    /// # Notes
+    /// EAGAIN is ignored: the counter is 0 already.
+    pub(crate) fn clear(&self) {
         let mut count = 0_u64;
         let _ = syscall!(read(self.fd(), (&raw mut count).cast(), size_of::<u64>()));
     }

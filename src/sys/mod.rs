@@ -1,11 +1,11 @@
-//! The only home of `libc`: one thin, safe function per system call.
+//! The only module that uses `libc`: one thin, safe function per system call, and no state.
 //!
-//! Every descriptor is owned from birth, close-on-exec and non-blocking. Nothing here keeps state.
+//! Every descriptor is owned, close-on-exec and non-blocking from its creation.
 
-/// Runs a system call that reports failure as -1 and turns it into a `Result`.
+/// Makes a system call and converts its result: -1 becomes the errno.
 macro_rules! syscall {
     ($call:ident($($argument:expr),* $(,)?)) => {{
-        // SAFETY: pointers handed over are valid for the call; the kernel checks everything else.
+        // SAFETY: all pointers that callers pass are valid for the call; the kernel checks the other arguments.
         let result = unsafe { libc::$call($($argument),*) };
         if result == -1 { Err(crate::sys::Errno::last()) } else { Ok(result) }
     }};
@@ -25,16 +25,16 @@ mod transfer;
 pub(crate) use address::Address;
 pub(crate) use epoll::{Epoll, EpollEvent, flags};
 pub(crate) use errno::Errno;
-pub(crate) use eventfd::Bell;
-pub(crate) use fcntl::{adopt, is_descriptor};
+pub(crate) use eventfd::EventFd;
+pub(crate) use fcntl::{adopt, check_open};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{
-    Family, Shutdown, accept, bind, connect, listen, local_address, remote_address, shutdown,
-    socket,
+    Family, Shutdown, accept, bind, connect, former_remote_address, listen, local_address,
+    remote_address, shutdown, socket,
 };
 pub(crate) use sockopt::{
-    check_stream, discard_on_close, get_option, is_listening, is_tcp, makes_close_wait,
-    send_behind_close, set_option, socket_error,
+    check_stream, discard_on_close, get_option, is_listening, is_tcp, makes_close_block,
+    send_after_close, set_option, socket_error,
 };
 pub(crate) use symbol::symbol;
 pub(crate) use transfer::{MAX_PIECES, peek, receive, send_pieces};

@@ -5,23 +5,35 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use super::address::RawAddress;
 use super::{Address, Errno};
 
-/// `address_families(7)`.
+/// An address family, `address_families(7)`, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
-    Unix,
-    Ipv4,
-    Ipv6,
+    Unix = 0,
+    Ipv4 = 4,
+    Ipv6 = 6,
 }
 
-/// Which half `shutdown(2)` ends.
+impl Family {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        [Self::Unix, Self::Ipv4, Self::Ipv6].into_iter().find(|family| *family as u32 == number)
+    }
+}
+
+/// The half of a connection that `shutdown(2)` ends, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shutdown {
-    Read,
-    Write,
-    Both,
+    Read = 0,
+    Write = 1,
+    Both = 2,
 }
 
-/// A stream socket: `socket(2)`.
+impl Shutdown {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        [Self::Read, Self::Write, Self::Both].into_iter().find(|how| *how as u32 == number)
+    }
+}
+
+/// `socket(2)`: a stream socket.
 ///
 /// # Errors
 /// EMFILE, ENFILE, ENOBUFS, ENOMEM; EAFNOSUPPORT when the kernel lacks the family.
@@ -33,23 +45,26 @@ pub(crate) fn socket(family: Family) -> Result<OwnedFd, Errno> {
     };
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     let fd = syscall!(socket(domain, kind, 0))?;
-    // SAFETY: the kernel has just made this descriptor, so nobody else owns it.
+    // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// `bind(2)`.
 ///
 /// # Errors
-/// EADDRINUSE, EADDRNOTAVAIL, EACCES; for paths also ENOENT, ENOTDIR, ENAMETOOLONG.
+/// EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL; for a path also ENOENT, ENOTDIR, EROFS, ENAMETOOLONG.
 pub(crate) fn bind(fd: BorrowedFd<'_>, address: &Address) -> Result<(), Errno> {
     let raw = RawAddress::new(address)?;
     syscall!(bind(fd.as_raw_fd(), raw.as_ptr(), raw.length())).map(drop)
 }
 
-/// `listen(2)`; the kernel caps `backlog` at `net.core.somaxconn`.
+/// `listen(2)`.
 ///
 /// # Errors
 /// EADDRINUSE when another socket listens on the same port.
+///
+/// # Notes
+/// The kernel silently limits `backlog` to `/proc/sys/net/core/somaxconn`.
 pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     syscall!(listen(fd.as_raw_fd(), backlog)).map(drop)
 }
@@ -57,23 +72,24 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
 /// `accept4(2)`: the next connection.
 ///
 /// # Errors
-/// EAGAIN when nobody waits; EMFILE, ENFILE, ENOBUFS, ENOMEM; errors of the one connection.
+/// EAGAIN when no connection is pending; EMFILE, ENFILE, ENOBUFS, ENOMEM; errors of one connection, see
+/// [`Errno::is_of_one_connection`].
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     let accepted =
         syscall!(accept4(fd.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags))?;
-    // SAFETY: the kernel has just made this descriptor, so nobody else owns it.
+    // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(accepted) })
 }
 
 /// `connect(2)`.
 ///
 /// # Errors
-/// EINPROGRESS while a TCP connection is under way. EAGAIN from a Unix listener whose backlog is
-/// full: nothing will be under way then, and nothing to wait for.
+/// EINPROGRESS while a TCP connection is being established. EAGAIN when the backlog of a Unix listener is full: the
+/// attempt has ended, and no event will follow. ECONNREFUSED, ENOENT, EADDRNOTAVAIL and others.
 ///
 /// # Notes
-/// EINTR leaves the connection under way: connect(2) must not be called again for it.
+/// connect(2): after EINTR the connection is established asynchronously, so it is reported as EINPROGRESS here.
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: &Address) -> Result<(), Errno> {
     let raw = RawAddress::new(address)?;
     match syscall!(connect(fd.as_raw_fd(), raw.as_ptr(), raw.length())) {
@@ -85,7 +101,7 @@ pub(crate) fn connect(fd: BorrowedFd<'_>, address: &Address) -> Result<(), Errno
 /// `shutdown(2)`.
 ///
 /// # Errors
-/// ENOTCONN once the connection is gone.
+/// ENOTCONN when the socket is not connected any more.
 pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> Result<(), Errno> {
     let how = match how {
         Shutdown::Read => libc::SHUT_RD,
@@ -98,9 +114,9 @@ pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> Result<(), Errno> {
 /// `getsockname(2)`.
 ///
 /// # Errors
-/// EINVAL for an address of a family that is not ours.
+/// EINVAL for an address of a family that is not in [`Family`].
 pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
-    let mut raw = RawAddress::room();
+    let mut raw = RawAddress::empty();
     let (address, length) = raw.as_mut_parts();
     syscall!(getsockname(fd.as_raw_fd(), address, length))?;
     raw.address().ok_or(Errno::INVAL)
@@ -109,10 +125,33 @@ pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
 /// `getpeername(2)`.
 ///
 /// # Errors
-/// ENOTCONN before a connection stands and after it is gone.
+/// ENOTCONN when the socket is not connected yet, or not any more.
 pub(crate) fn remote_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
-    let mut raw = RawAddress::room();
+    let mut raw = RawAddress::empty();
     let (address, length) = raw.as_mut_parts();
     syscall!(getpeername(fd.as_raw_fd(), address, length))?;
+    raw.address().ok_or(Errno::INVAL)
+}
+
+/// The peer of a connection that was reset: `SO_PEERNAME`.
+///
+/// # Errors
+/// ENOTCONN when the socket was never connected.
+///
+/// # Notes
+/// `inet_getname` in `net/ipv4/af_inet.c` refuses `getpeername(2)` in the state `TCP_CLOSE`, but not this option, which
+/// `net/core/sock.c` refuses (EINVAL) for a length above that of the address.
+pub(crate) fn former_remote_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
+    match peer_name(fd, size_of::<libc::sockaddr_in6>()) {
+        Err(Errno::INVAL) => peer_name(fd, size_of::<libc::sockaddr_in>()),
+        result => result,
+    }
+}
+
+fn peer_name(fd: BorrowedFd<'_>, size: usize) -> Result<Address, Errno> {
+    let mut raw = RawAddress::with_room(size);
+    let (address, length) = raw.as_mut_parts();
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERNAME);
+    syscall!(getsockopt(fd.as_raw_fd(), level, name, address.cast(), length))?;
     raw.address().ok_or(Errno::INVAL)
 }

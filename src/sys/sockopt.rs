@@ -4,7 +4,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::Errno;
 
-/// `getsockopt(2)`: how many bytes of `into` the kernel filled.
+/// `getsockopt(2)`: returns the number of bytes written to `into`.
+///
+/// # Errors
+/// ENOPROTOOPT for an unknown option; EINVAL.
 pub(crate) fn get_option(
     fd: BorrowedFd<'_>,
     level: i32,
@@ -15,6 +18,9 @@ pub(crate) fn get_option(
 }
 
 /// `setsockopt(2)`.
+///
+/// # Errors
+/// ENOPROTOOPT for an unknown option; EINVAL, EPERM, EDOM and others, by option.
 pub(crate) fn set_option(
     fd: BorrowedFd<'_>,
     level: i32,
@@ -25,15 +31,15 @@ pub(crate) fn set_option(
     syscall!(setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), length)).map(drop)
 }
 
-/// `SO_ERROR`: the socket's pending error, which reading clears.
+/// `SO_ERROR`: the socket's pending error. socket(7): reading it clears it.
 pub(crate) fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
     get_int(fd.as_raw_fd(), libc::SO_ERROR).map(Errno::from_raw)
 }
 
-/// `SO_TYPE`, checked to be a stream.
+/// Checks by `SO_TYPE` that it is a stream socket.
 ///
 /// # Errors
-/// EBADF, ENOTSOCK; EPROTOTYPE for a socket of another type.
+/// EBADF; ENOTSOCK for a descriptor of another kind; EPROTOTYPE for a socket of another type.
 pub(crate) fn check_stream(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     match get_int(fd.as_raw_fd(), libc::SO_TYPE)? {
         libc::SOCK_STREAM => Ok(()),
@@ -41,28 +47,29 @@ pub(crate) fn check_stream(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// Whether the socket speaks TCP, by `SO_PROTOCOL`.
+/// Whether `SO_PROTOCOL` is TCP.
 pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(get_int(fd.as_raw_fd(), libc::SO_PROTOCOL)? == libc::IPPROTO_TCP)
 }
 
-/// Whether listen(2) has been called, by `SO_ACCEPTCONN`.
+/// `SO_ACCEPTCONN`: whether listen(2) has been called.
 pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(get_int(fd.as_raw_fd(), libc::SO_ACCEPTCONN)? != 0)
 }
 
-/// `SO_LINGER` with a time of 0: close(2) then sends RST and drops what is buffered.
+/// Sets `SO_LINGER` with a time of 0: close(2) then sends RST and discards unsent bytes.
 pub(crate) fn discard_on_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     set_linger(fd, 1)
 }
 
-/// No `SO_LINGER`: close(2) returns at once, and the kernel goes on sending.
-pub(crate) fn send_behind_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Turns `SO_LINGER` off: close(2) then returns at once, and the kernel sends the rest in the background.
+pub(crate) fn send_after_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     set_linger(fd, 0)
 }
 
-/// Whether the option makes close(2) wait, by socket(7) also where nothing else would block.
-pub(crate) fn makes_close_wait(level: i32, name: i32, value: &[u8]) -> bool {
+/// Whether the option makes close(2) block. socket(7): `SO_LINGER` with a time above 0 does, also for a non-blocking
+/// socket.
+pub(crate) fn makes_close_block(level: i32, name: i32, value: &[u8]) -> bool {
     let zero = |half: Option<&[u8]>| half.is_none_or(|half| half.iter().all(|byte| *byte == 0));
     level == libc::SOL_SOCKET
         && name == libc::SO_LINGER

@@ -3,8 +3,8 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
-/// The address of a symbol in the running program and what it has loaded: `dlsym(RTLD_DEFAULT)`.
+/// `dlsym(RTLD_DEFAULT)`: the address of a symbol of the program or of its shared libraries.
 pub(crate) fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
-    // SAFETY: the name is NUL-terminated, and RTLD_DEFAULT needs no handle.
+    // SAFETY: a `CStr` is NUL-terminated, and RTLD_DEFAULT is valid without dlopen(3).
     NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }

@@ -1,7 +1,7 @@
 //! `recv(2)`, `send(2)` and `sendmsg(2)`.
 //!
-//! The first two by `syscall(2)`: libc's are cancellation points, pthreads(7), and set and take back
-//! the thread's cancellation type around each call.
+//! recv(2) and send(2) are made by syscall(2): libc's functions are cancellation points (pthreads(7)) and change the
+//! thread's cancellation type before and after each call.
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -9,18 +9,21 @@ use std::ptr::{null, null_mut};
 
 use super::Errno;
 
-/// The kernel's limit of pieces per call, `UIO_MAXIOV`.
+/// `UIO_MAXIOV`: the kernel's limit of pieces per call, see sendmsg(2).
 pub(crate) const MAX_PIECES: usize = 1024;
 
-/// `recv(2)`: how many bytes came; 0 is the peer's end of stream.
+/// `recv(2)`: returns the number of bytes; 0 is the peer's end of stream.
 ///
 /// # Errors
-/// EAGAIN when nothing waits, ECONNRESET, ETIMEDOUT and whatever else befell the connection.
+/// EAGAIN when there is nothing to receive; ECONNRESET, ETIMEDOUT and other errors of the connection.
 pub(crate) fn receive(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
     receive_with(fd, into, 0)
 }
 
 /// `recv(2)` with `MSG_PEEK`: the bytes stay in the kernel.
+///
+/// # Errors
+/// As [`receive`].
 pub(crate) fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
     receive_with(fd, into, libc::MSG_PEEK)
 }
@@ -43,13 +46,13 @@ fn receive_with(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> Result<usize
     }
 }
 
-/// `send(2)`: how many bytes the kernel took.
+/// `send(2)`: returns the number of bytes that the kernel took.
 ///
 /// # Errors
-/// EAGAIN when the kernel's buffer is full, EPIPE, ECONNRESET.
+/// EAGAIN when the kernel's buffer is full; EPIPE, ECONNRESET; ENOBUFS, ENOMEM.
 ///
 /// # Notes
-/// `MSG_NOSIGNAL` on every call: a peer that went away must not raise SIGPIPE.
+/// `MSG_NOSIGNAL`: without it, sending to a closed connection raises SIGPIPE.
 fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     loop {
         let sent = syscall!(syscall(
@@ -68,16 +71,16 @@ fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     }
 }
 
-/// `sendmsg(2)`: as [`send`], of several pieces; of one it is `send`, which costs the kernel less.
+/// `sendmsg(2)`: as [`send`], of several pieces. One piece is sent by send(2), which costs the kernel less.
 pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<usize, Errno> {
     match pieces {
         [piece] => return send(fd, piece),
         [piece, rest] if rest.is_empty() => return send(fd, piece),
         _ => {}
     }
-    // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and no lengths.
+    // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and lengths of 0.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    // IoSlice is guaranteed to have the layout of `struct iovec`; sendmsg does not write to it.
+    // std guarantees that an `IoSlice` has the layout of `struct iovec`. sendmsg(2) does not write to it.
     message.msg_iov = pieces.as_ptr().cast_mut().cast();
     message.msg_iovlen = iovlen(pieces.len().min(MAX_PIECES));
     loop {
@@ -89,12 +92,12 @@ pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<
     }
 }
 
-/// What a system call that succeeded returned.
+/// The count that a successful system call returned.
 fn count(bytes: libc::c_long) -> usize {
     usize::try_from(bytes).unwrap_or(0)
 }
 
-/// A `size_t` with glibc, an `int` with musl.
+/// `msg_iovlen` is a `size_t` in glibc and an `int` in musl.
 fn iovlen<T: TryFrom<usize> + Default>(count: usize) -> T {
     T::try_from(count).unwrap_or_default()
 }

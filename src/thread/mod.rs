@@ -1,9 +1,9 @@
-//! A thread that waits on a descriptor, where the host's loop cannot: Bun's `uv_poll_init` ends the
-//! process, and Deno's calls back only once.
+//! A thread that polls a descriptor, for runtimes whose event loop cannot: Bun's `uv_poll_init` ends the process, and
+//! Deno's calls back only once.
 //!
-//! It tells once, and then sleeps until it is armed again: a descriptor that stays readable until
-//! somebody has looked does not make it spin.
+//! The thread pauses after each report until it is resumed, since the descriptor stays readable until JavaScript has
+//! handled it.
 
 mod poll_thread;
 
-pub(crate) use poll_thread::{Sleeper, Trigger, Waiter};
+pub(crate) use poll_thread::{PollThread, PollThreadBuilder, Resumer};

@@ -1,108 +1,110 @@
-//! The thread, and what wakes it besides the descriptor.
+//! The thread, and the eventfd that wakes it.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 
-use crate::sys::{Bell, Errno, PollFd, flags, poll};
+use crate::sys::{Errno, EventFd, PollFd, flags, poll};
 
-/// poll(2) passes over a negative descriptor.
-const NOBODY: RawFd = -1;
+/// poll(2) ignores a negative descriptor.
+const NO_DESCRIPTOR: RawFd = -1;
 
-/// As ps(1) and a debugger name the thread: at most 15 bytes.
+/// The name of the thread, as ps(1) shows it: at most 15 bytes, `pthread_setname_np(3)`.
 const NAME: &str = "m-socket";
 
 struct Shared {
-    bell: Bell,
+    event_fd: EventFd,
     stopped: AtomicBool,
 }
 
-/// What arms a waiter that has told; none of them keeps its descriptor open.
-pub(crate) struct Trigger(Weak<Shared>);
+/// Resumes a thread. It does not keep the thread's eventfd open.
+pub(crate) struct Resumer(Weak<Shared>);
 
-impl Trigger {
-    /// Of no effect once the waiter has gone.
-    pub(crate) fn arm(&self) {
+impl Resumer {
+    /// Has the thread poll its descriptor again. Without effect after the thread has ended.
+    pub(crate) fn resume(&self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.bell.ring();
+            shared.event_fd.signal();
         }
     }
 }
 
-/// A waiter whose thread has not been started.
-pub(crate) struct Sleeper(Arc<Shared>);
+/// A thread that is not started yet.
+pub(crate) struct PollThreadBuilder(Arc<Shared>);
 
-impl Sleeper {
+impl PollThreadBuilder {
     /// # Errors
-    /// EMFILE and the like of `eventfd(2)`.
+    /// EMFILE, ENFILE, ENOMEM of eventfd(2).
     pub(crate) fn new() -> Result<Self, Errno> {
-        Ok(Self(Arc::new(Shared { bell: Bell::new()?, stopped: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Shared { event_fd: EventFd::new()?, stopped: AtomicBool::new(false) })))
     }
 
-    pub(crate) fn trigger(&self) -> Trigger {
-        Trigger(Arc::downgrade(&self.0))
+    pub(crate) fn resumer(&self) -> Resumer {
+        Resumer(Arc::downgrade(&self.0))
     }
 
-    /// Starts the thread, armed: `tell` runs on it, once for each time that it was armed.
-    /// The descriptor has to stay open as long as the waiter lives.
+    /// Starts the thread. It calls `on_ready` when `fd` is readable, and again only after it was resumed. `fd` stays
+    /// open until the thread is dropped.
     ///
     /// # Errors
-    /// EAGAIN when there can be no more threads.
+    /// EAGAIN when no thread can be created: `pthread_create(3)`.
     pub(crate) fn start(
         self,
         fd: RawFd,
-        tell: impl Fn() + Send + 'static,
-    ) -> Result<Waiter, Errno> {
+        on_ready: impl Fn() + Send + 'static,
+    ) -> Result<PollThread, Errno> {
         let shared = Arc::clone(&self.0);
-        let started = Builder::new().name(NAME.to_owned()).spawn(move || run(fd, &shared, &tell));
+        let started =
+            Builder::new().name(NAME.to_owned()).spawn(move || run(fd, &shared, &on_ready));
         match started {
-            Ok(thread) => Ok(Waiter { shared: self.0, thread: Some(thread) }),
+            Ok(thread) => Ok(PollThread { shared: self.0, thread: Some(thread) }),
             Err(_) => Err(Errno::AGAIN),
         }
     }
 }
 
-/// A thread that tells when a descriptor is readable; dropping it ends and joins it.
-pub(crate) struct Waiter {
+/// A thread that polls a descriptor. Dropping it ends and joins the thread.
+pub(crate) struct PollThread {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Waiter {
+impl Drop for PollThread {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
-        self.shared.bell.ring();
+        self.shared.event_fd.signal();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(fd: RawFd, shared: &Shared, tell: &dyn Fn()) {
-    let mut armed = true;
+fn run(fd: RawFd, shared: &Shared, on_ready: &dyn Fn()) {
+    let mut paused = false;
     loop {
-        let watched = if armed { fd } else { NOBODY };
-        let [mut rung, mut ready] =
-            [shared.bell.fd(), watched].map(|fd| PollFd::new(fd, flags::IN));
-        let mut asked = [rung, ready];
-        // EINTR answers nothing, and the question is put anew.
-        if poll(&mut asked, -1).is_ok() {
-            [rung, ready] = asked;
+        let polled = if paused { NO_DESCRIPTOR } else { fd };
+        let [mut signal, mut ready] =
+            [shared.event_fd.fd(), polled].map(|fd| PollFd::new(fd, flags::IN));
+        let mut requests = [signal, ready];
+        // After EINTR the loop polls again.
+        if poll(&mut requests, -1).is_ok() {
+            [signal, ready] = requests;
         }
-        let was_rung = rung.flags() != 0;
-        // Before the look at `stopped`: a read of an eventfd takes all rings, also the one that came last.
-        if was_rung {
-            shared.bell.hush();
+        let was_signalled = signal.flags() != 0;
+        // Cleared before `stopped` is read: a read of an eventfd takes all signals, also one that was sent after
+        // poll(2).
+        if was_signalled {
+            shared.event_fd.clear();
         }
         if shared.stopped.load(Ordering::Acquire) {
             return;
         }
-        if was_rung {
-            armed = true;
+        if was_signalled {
+            paused = false;
         } else if ready.flags() != 0 {
-            armed = false;
-            tell();
+            paused = true;
+            on_ready();
         }
     }
 }
@@ -112,34 +114,34 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::Sleeper;
-    use crate::sys::{Bell, Errno};
+    use super::PollThreadBuilder;
+    use crate::sys::{Errno, EventFd};
 
-    /// More than it takes, even under valgrind.
-    const PATIENCE: Duration = Duration::from_secs(100);
+    /// Long enough for a run under valgrind.
+    const TIMEOUT: Duration = Duration::from_secs(100);
 
-    /// Starts a waiter, has it tell, arms it, and drops it so much later.
-    fn arm_and_drop(spins: usize) -> Result<(), Errno> {
-        let target = Bell::new()?;
-        target.ring();
-        let sleeper = Sleeper::new()?;
-        let trigger = sleeper.trigger();
-        let (tell, told) = mpsc::channel();
-        let waiter = sleeper.start(target.fd(), move || assert_eq!(tell.send(()), Ok(())))?;
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(()));
-        target.hush();
-        trigger.arm();
+    /// Starts a thread, waits for its report, resumes it, and drops it after some spins.
+    fn resume_and_drop(spins: usize) -> Result<(), Errno> {
+        let target = EventFd::new()?;
+        target.signal();
+        let builder = PollThreadBuilder::new()?;
+        let resumer = builder.resumer();
+        let (sender, received) = mpsc::channel();
+        let thread = builder.start(target.fd(), move || assert_eq!(sender.send(()), Ok(())))?;
+        assert_eq!(received.recv_timeout(TIMEOUT), Ok(()));
+        target.clear();
+        resumer.resume();
         for _ in 0..spins {
             std::hint::spin_loop();
         }
-        drop(waiter);
+        drop(thread);
         Ok(())
     }
 
     #[test]
-    fn a_waiter_that_is_dropped_while_it_is_being_armed_ends() {
+    fn a_thread_that_is_dropped_while_it_is_resumed_ends() {
         let (end, ended) = mpsc::channel();
-        std::thread::spawn(move || end.send((0..2000).try_for_each(arm_and_drop)));
-        assert_eq!(ended.recv_timeout(PATIENCE), Ok(Ok(())));
+        std::thread::spawn(move || end.send((0..2000).try_for_each(resume_and_drop)));
+        assert_eq!(ended.recv_timeout(TIMEOUT), Ok(Ok(())));
     }
 }

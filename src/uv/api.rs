@@ -1,10 +1,10 @@
-//! The functions of libuv that the host program exports.
+//! The functions of libuv that the runtime exports.
 
 use std::ffi::{CStr, c_int, c_void};
 
 use crate::sys;
 
-/// `uv_loop_t`, `uv_handle_t` and `uv_poll_t`: opaque here.
+/// A pointer to a `uv_loop_t`, `uv_handle_t` or `uv_poll_t`.
 pub(crate) type Opaque = *mut c_void;
 
 pub(super) type PollCallback = extern "C" fn(Opaque, c_int, c_int);
@@ -13,29 +13,29 @@ pub(super) type CloseCallback = extern "C" fn(Opaque);
 /// `UV_POLL` of `uv_handle_type`.
 const HANDLE_TYPE_POLL: c_int = 8;
 
-/// What `Poll` calls, by libuv's names.
+/// Pointers to the functions that `Poll` calls.
 #[derive(Clone, Copy)]
 pub(crate) struct Api {
     pub(super) poll_init: unsafe extern "C" fn(Opaque, Opaque, c_int) -> c_int,
     pub(super) poll_start: unsafe extern "C" fn(Opaque, c_int, PollCallback) -> c_int,
     pub(super) close: unsafe extern "C" fn(Opaque, CloseCallback),
-    pub(super) hold: unsafe extern "C" fn(Opaque),
-    pub(super) release: unsafe extern "C" fn(Opaque),
+    pub(super) reference: unsafe extern "C" fn(Opaque),
+    pub(super) unreference: unsafe extern "C" fn(Opaque),
     pub(super) set_data: unsafe extern "C" fn(Opaque, *mut c_void),
     handle_size: unsafe extern "C" fn(c_int) -> usize,
 }
 
 impl Api {
-    /// Looks all functions up; `None` when the host lacks one.
+    /// Looks up all functions; `None` when one is missing.
     pub(crate) fn load() -> Option<Self> {
-        // SAFETY: each symbol is libuv's function of that name, whose C signature is the field's.
+        // SAFETY: each symbol is libuv's function of that name, and its field has the signature that uv.h gives it.
         unsafe {
             Some(Self {
                 poll_init: function(c"uv_poll_init")?,
                 poll_start: function(c"uv_poll_start")?,
                 close: function(c"uv_close")?,
-                hold: function(c"uv_ref")?,
-                release: function(c"uv_unref")?,
+                reference: function(c"uv_ref")?,
+                unreference: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
                 handle_size: function(c"uv_handle_size")?,
             })
@@ -44,7 +44,7 @@ impl Api {
 
     /// `uv_handle_size(UV_POLL)`, in bytes.
     pub(super) fn poll_size(&self) -> usize {
-        // SAFETY: a pure look-up in a table of libuv's.
+        // SAFETY: uv_handle_size(3) only reads a table of constants.
         unsafe { (self.handle_size)(HANDLE_TYPE_POLL) }
     }
 }
@@ -53,7 +53,7 @@ impl Api {
 /// `F` must be a function pointer type with the symbol's signature.
 unsafe fn function<F>(name: &CStr) -> Option<F> {
     let address = sys::symbol(name)?;
-    // SAFETY: the caller names the function's type; pointers to functions and to data are alike
-    // on every Linux.
+    // SAFETY: the type is the caller's promise. POSIX (dlsym) guarantees that a function pointer has the size and
+    // representation of a data pointer.
     Some(unsafe { std::mem::transmute_copy(&address) })
 }

@@ -1,8 +1,7 @@
-//! The only home of libuv: one `uv_poll_t` on a descriptor of ours, in the loop that Node runs.
+//! The only module that uses libuv: a `uv_poll_t` on an epoll descriptor, in Node's loop.
 //!
-//! libuv gives no promise about its structs, so handles stay opaque: their size is asked for.
-//! The functions are looked up at run time, since an addon that names one which the host lacks
-//! does not load at all.
+//! The layout of libuv's structs is not stable, so that handles are opaque memory of the size that `uv_handle_size`
+//! returns. The functions are looked up at run time: an addon does not load when a symbol that it imports is missing.
 
 mod api;
 mod poll;

@@ -7,33 +7,32 @@ use std::os::fd::RawFd;
 use super::Api;
 use super::api::Opaque;
 
-/// libuv aligns its structs as malloc does.
+/// The alignment of libuv's structs, which are allocated by malloc(3).
 const ALIGNMENT: usize = 16;
 
 /// `UV_READABLE` of `uv_poll_event`.
 const READABLE: c_int = 1;
 
-/// What a handle's data points to until its close callback has run.
-struct Watcher {
+/// The data of a handle, until its close callback has run.
+struct PollData {
     on_ready: Box<dyn Fn()>,
     layout: Layout,
 }
 
-/// A level-triggered watch on one descriptor, unreferenced at first; dropping it ends it.
+/// A level-triggered watch on one descriptor, unreferenced at first. Dropping it ends it.
 pub(crate) struct Poll {
     handle: Opaque,
     api: Api,
 }
 
 impl Poll {
-    /// `uv_poll_init` and `uv_poll_start`: `on_ready` runs on the loop's thread whenever `fd` is
-    /// readable.
+    /// `uv_poll_init` and `uv_poll_start`: calls `on_ready` on the thread of the loop whenever `fd` is readable.
     ///
     /// # Errors
-    /// libuv's error number, negative, as `epoll_ctl` gave it.
+    /// The negated errno that libuv returns, as of `epoll_ctl(2)`.
     ///
     /// # Safety
-    /// `event_loop` must be the `uv_loop_t` of this thread, and outlive the handle's close.
+    /// `event_loop` is the `uv_loop_t` of this thread, and it runs until the handle's close callback has run.
     pub(crate) unsafe fn start(
         api: Api,
         event_loop: Opaque,
@@ -43,66 +42,66 @@ impl Poll {
         let Ok(layout) = Layout::from_size_align(api.poll_size(), ALIGNMENT) else {
             return Err(-1);
         };
-        // SAFETY: libuv's handles are never of size zero.
+        // SAFETY: the size of a `uv_poll_t` is not 0.
         let handle: Opaque = unsafe { alloc_zeroed(layout) }.cast();
         if handle.is_null() {
             handle_alloc_error(layout);
         }
-        // SAFETY: the memory is of libuv's own size, and the caller vouches for the loop.
+        // SAFETY: the memory has the size that libuv returned, and the loop is the caller's promise.
         let status = unsafe { (api.poll_init)(event_loop, handle, fd) };
         if status < 0 {
-            // SAFETY: a handle that was not initialised is plain memory of this layout.
+            // SAFETY: libuv does not keep a handle whose initialization failed; it was allocated with this layout.
             unsafe { dealloc(handle.cast(), layout) };
             return Err(status);
         }
-        let watcher = Box::into_raw(Box::new(Watcher { on_ready, layout }));
+        let poll_data = Box::into_raw(Box::new(PollData { on_ready, layout }));
         let poll = Self { handle, api };
-        // SAFETY: the handle is initialised, and its data lives until `closed`.
+        // SAFETY: the handle is initialized, and its data lives until `closed` frees it.
         let status = unsafe {
-            (api.set_data)(handle, watcher.cast());
-            (api.release)(handle);
+            (api.set_data)(handle, poll_data.cast());
+            (api.unreference)(handle);
             (api.poll_start)(handle, READABLE, ready)
         };
         if status < 0 { Err(status) } else { Ok(poll) }
     }
 
-    /// Whether the handle keeps the loop, and with it the process, alive: `uv_ref`, `uv_unref`.
-    pub(crate) fn hold(&self, holds: bool) {
-        let set = if holds { self.api.hold } else { self.api.release };
-        // SAFETY: the handle is open as long as `self` is; both calls are idempotent.
+    /// `uv_ref`, `uv_unref`: sets whether the handle keeps the loop, and so the process, alive.
+    pub(crate) fn set_referenced(&self, referenced: bool) {
+        let set = if referenced { self.api.reference } else { self.api.unreference };
+        // SAFETY: the handle is open until `self` is dropped. libuv: both calls are idempotent.
         unsafe { set(self.handle) };
     }
 }
 
 impl Drop for Poll {
     fn drop(&mut self) {
-        // SAFETY: the handle is open and closed only here; libuv calls `closed` later.
+        // SAFETY: the handle is open, and only this closes it. libuv calls `closed` in a later iteration of the loop.
         unsafe { (self.api.close)(self.handle, closed) };
     }
 }
 
+/// The poll callback.
 extern "C" fn ready(handle: Opaque, _status: c_int, _events: c_int) {
-    // SAFETY: the data was set before the handle was started, and lives until `closed`, which
-    // libuv never runs inside this callback.
-    let watcher = unsafe { &*data(handle).cast::<Watcher>() };
-    (watcher.on_ready)();
+    // SAFETY: `Poll::start` has set the data. `closed` frees it, and libuv does not call that during this callback.
+    let poll_data = unsafe { &*data(handle).cast::<PollData>() };
+    (poll_data.on_ready)();
 }
 
-/// Runs after the environment has gone when a worker ends: it must not touch it.
+/// The close callback. When a worker ends, it runs after the end of the environment, which it must not use.
 extern "C" fn closed(handle: Opaque) {
-    // SAFETY: libuv is done with the handle; nobody else has its data or its memory.
+    // SAFETY: libuv does not use a handle after its close callback, and `Poll` is dropped.
     unsafe {
-        let watcher = Box::from_raw(data(handle).cast::<Watcher>());
-        dealloc(handle.cast(), watcher.layout);
+        let poll_data = Box::from_raw(data(handle).cast::<PollData>());
+        dealloc(handle.cast(), poll_data.layout);
     }
 }
 
-/// `uv_handle_t.data`: the public first field of every handle, as docs.libuv.org/en/v1.x/handle.html
-/// gives it, and so readable without a look-up of `uv_handle_get_data`.
+/// `uv_handle_t.data`. uv.h declares it as the first field of every handle, so that it is read without a call of
+/// `uv_handle_get_data`; it is public: docs.libuv.org/en/v1.x/handle.html.
 ///
 /// # Safety
-/// The handle must be one that `Poll::start` has set the data of.
+/// `Poll::start` has set the data of the handle.
 unsafe fn data(handle: Opaque) -> *mut c_void {
-    // SAFETY: the field is a pointer at the struct's start.
+    // SAFETY: the handle is live, and a pointer is at its start.
     unsafe { *handle.cast::<*mut c_void>() }
 }

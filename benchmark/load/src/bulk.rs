@@ -1,4 +1,4 @@
-//! Bytes to the server, as fast as it takes them; it answers the end with how many came.
+//! Bytes to the server as fast as it reads them. After the end it answers with the number of bytes that it read.
 
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,12 +15,12 @@ struct Sender {
     stream: usize,
     size: u64,
     sent: u64,
-    begun: Instant,
+    started: Instant,
     answer: Vec<u8>,
 }
 
 impl Sender {
-    /// Sends as much as the kernel takes, and the end after the last byte.
+    /// Sends until the kernel's buffer is full or all bytes are sent; then ends the connection's writing half.
     fn send(&mut self, pattern: &Pattern) -> Result<()> {
         while self.sent < self.size {
             let length = (self.size - self.sent).min(MAX_SLICE as u64) as usize;
@@ -30,13 +30,13 @@ impl Sender {
                 None => return Ok(()),
             }
             if self.sent == self.size {
-                sys::end(self.socket.as_raw_fd())?;
+                sys::shutdown(self.socket.as_raw_fd())?;
             }
         }
         Ok(())
     }
 
-    /// Whether the server has answered, and ended.
+    /// Receives the answer. Returns whether the server has ended the connection.
     fn receive(&mut self) -> Result<bool> {
         let mut buffer = [0; 64];
         while let Some(count) = sys::receive(self.socket.as_raw_fd(), &mut buffer)? {
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<bool> {
             stream,
             size,
             sent: 0,
-            begun: Instant::now(),
+            started: Instant::now(),
             answer: Vec::new(),
         }));
     }
@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> Result<bool> {
             break;
         }
         for event in &events[..count] {
-            meet(&mut senders[event.u64 as usize], &pattern, &mut report);
+            handle_event(&mut senders[event.u64 as usize], &pattern, &mut report);
         }
     }
     report.print();
@@ -90,17 +90,17 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(!report.has_errors())
 }
 
-fn meet(slot: &mut Option<Sender>, pattern: &Pattern, report: &mut Report) {
+fn handle_event(slot: &mut Option<Sender>, pattern: &Pattern, report: &mut Report) {
     let Some(sender) = slot else { return };
     match sender.send(pattern).and_then(|()| sender.receive()) {
         Ok(false) => return,
         Ok(true) if sender.answer == sender.size.to_string().as_bytes() => {
-            report.record(sender.begun.elapsed(), sender.size as usize)
+            report.record(sender.started.elapsed(), sender.size as usize)
         }
         Ok(true) => report.fail(
             1,
             &format!(
-                "{} bytes sent, the server has counted {}",
+                "{} bytes sent, the server counted {}",
                 sender.size,
                 String::from_utf8_lossy(&sender.answer)
             ),

@@ -1,4 +1,4 @@
-//! Short lives: connect, perhaps one request and its reply, end, and wait for the server's end.
+//! Short connections: connect, with `churn` one request and its reply, then a shutdown, and the server's end.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::Ipv4Addr;
@@ -11,29 +11,30 @@ use crate::report::Report;
 use crate::sys::{EDGE, Epoll, Event, IN, OUT, RDHUP};
 use crate::{steps, sys};
 
-/// Whoever ends first holds the port for 60 s in TIME_WAIT: the lives are spread over so many source addresses.
+/// The number of source addresses. The side that ends a connection first keeps its port for 60 s in TIME_WAIT
+/// (Linux's TCP_TIMEWAIT_LEN), so that one address would run out of ports.
 const ADDRESSES: u64 = 64;
 
-struct Life {
+struct Connection {
     socket: OwnedFd,
     number: u64,
-    begun: Instant,
+    started: Instant,
     sent: usize,
     received: usize,
     has_ended: bool,
 }
 
-impl Life {
-    fn begin(options: &Options, epoll: &Epoll, slot: usize, number: u64) -> Result<Self> {
-        let begun = Instant::now();
+impl Connection {
+    fn open(options: &Options, epoll: &Epoll, slot: usize, number: u64) -> Result<Self> {
+        let started = Instant::now();
         let source = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + (number % ADDRESSES) as u32);
         let socket = sys::connect(options.port, source, false)?;
         epoll.add(socket.as_raw_fd(), IN | OUT | RDHUP | EDGE, slot as u64)?;
-        Ok(Self { socket, number, begun, sent: 0, received: 0, has_ended: false })
+        Ok(Self { socket, number, started, sent: 0, received: 0, has_ended: false })
     }
 
-    /// Goes on as far as it can; tells whether the server has ended too.
-    fn go_on(
+    /// Sends and receives as far as possible. Returns whether both sides have ended.
+    fn advance(
         &mut self,
         flags: u32,
         size: usize,
@@ -41,8 +42,8 @@ impl Life {
         buffer: &mut [u8],
     ) -> Result<bool> {
         let fd = self.socket.as_raw_fd();
-        if flags & sys::ENDS != 0 {
-            sys::failure(fd)?;
+        if flags & sys::END_FLAGS != 0 {
+            sys::socket_error(fd)?;
         }
         while self.sent < size {
             let Some(count) =
@@ -54,7 +55,7 @@ impl Life {
         }
         loop {
             if self.received == size && !self.has_ended && flags & OUT != 0 {
-                sys::end(fd)?;
+                sys::shutdown(fd)?;
                 self.has_ended = true;
             }
             let Some(count) = sys::receive(fd, buffer)? else { return Ok(false) };
@@ -62,14 +63,17 @@ impl Life {
                 return if self.has_ended {
                     Ok(true)
                 } else {
-                    Err(Error::new(ErrorKind::UnexpectedEof, "the server has ended first"))
+                    Err(Error::new(
+                        ErrorKind::UnexpectedEof,
+                        "the server ended the connection first",
+                    ))
                 };
             }
             let expected = pattern
                 .slice(self.number as usize, 0, size)
                 .get(self.received..self.received + count);
             if expected != Some(&buffer[..count]) {
-                return Err(Error::new(ErrorKind::InvalidData, "other bytes than those sent"));
+                return Err(Error::new(ErrorKind::InvalidData, "wrong bytes received"));
             }
             self.received += count;
         }
@@ -80,37 +84,42 @@ pub fn run(options: &Options) -> Result<bool> {
     let size = if options.workload == "accept" { 0 } else { options.size };
     let epoll = Epoll::new()?;
     let (pattern, mut buffer) = (Pattern::new(), vec![0; MAX_SLICE]);
-    let mut lives = Lives {
+    let mut run = Run {
         options,
         epoll,
         slots: Vec::new(),
-        begun: 0,
+        started: 0,
         limit: options.operations.unwrap_or(u64::MAX),
         deadline: None,
     };
     if options.warmup > 0 {
-        lives.go(options.warmup, None, size, &pattern, &mut buffer)?;
+        run.run_until(options.warmup, None, size, &pattern, &mut buffer)?;
     }
     steps::ready(options.steps);
     let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
-    let report =
-        lives.go(options.operations.unwrap_or(u64::MAX), deadline, size, &pattern, &mut buffer)?;
+    let report = run.run_until(
+        options.operations.unwrap_or(u64::MAX),
+        deadline,
+        size,
+        &pattern,
+        &mut buffer,
+    )?;
     report.print();
     steps::done(options.steps);
     Ok(!report.has_errors())
 }
 
-struct Lives<'a> {
+struct Run<'a> {
     options: &'a Options,
     epoll: Epoll,
-    slots: Vec<Option<Life>>,
-    begun: u64,
+    slots: Vec<Option<Connection>>,
+    started: u64,
     limit: u64,
     deadline: Option<Instant>,
 }
 
-impl Lives<'_> {
-    fn go(
+impl Run<'_> {
+    fn run_until(
         &mut self,
         operations: u64,
         deadline: Option<Instant>,
@@ -119,10 +128,10 @@ impl Lives<'_> {
         buffer: &mut [u8],
     ) -> Result<Report> {
         let mut report = Report::new(&self.options.workload);
-        (self.begun, self.limit, self.deadline) = (0, operations, deadline);
+        (self.started, self.limit, self.deadline) = (0, operations, deadline);
         self.slots = (0..self.options.connections).map(|_| None).collect();
         for slot in 0..self.slots.len() {
-            self.begin(slot)?;
+            self.open_next(slot)?;
         }
         let mut events = vec![Event { events: 0, u64: 0 }; 1024];
         while self.slots.iter().any(Option::is_some) {
@@ -136,25 +145,27 @@ impl Lives<'_> {
             }
             for event in &events[..count] {
                 let slot = event.u64 as usize;
-                let Some(life) = &mut self.slots[slot] else { continue };
-                match life.go_on(event.events, size, pattern, buffer) {
+                let Some(connection) = &mut self.slots[slot] else { continue };
+                match connection.advance(event.events, size, pattern, buffer) {
                     Ok(false) => continue,
-                    Ok(true) => report.record(life.begun.elapsed(), size),
+                    Ok(true) => report.record(connection.started.elapsed(), size),
                     Err(error) => report.fail(1, &error.to_string()),
                 }
-                self.begin(slot)?;
+                self.open_next(slot)?;
             }
         }
         Ok(report)
     }
 
-    /// The life of this slot is over: the next one begins.
-    fn begin(&mut self, slot: usize) -> Result<()> {
+    /// Closes the connection of a slot and opens the next one, if there is one.
+    fn open_next(&mut self, slot: usize) -> Result<()> {
         self.slots[slot] = None;
-        if self.begun < self.limit && self.deadline.is_none_or(|deadline| Instant::now() < deadline)
+        if self.started < self.limit
+            && self.deadline.is_none_or(|deadline| Instant::now() < deadline)
         {
-            self.slots[slot] = Some(Life::begin(self.options, &self.epoll, slot, self.begun)?);
-            self.begun += 1;
+            self.slots[slot] =
+                Some(Connection::open(self.options, &self.epoll, slot, self.started)?);
+            self.started += 1;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One connection of `echo`: what it has to send, and what has to come back.
+//! A connection of `echo`: the bytes that it sends, and the bytes that it expects back.
 
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
@@ -13,11 +13,13 @@ pub struct Connection {
     socket: OwnedFd,
     stream: usize,
     size: u64,
-    /// When each operation that is under way was sent, or was due.
-    begun: VecDeque<Instant>,
+    /// The start of each pending operation: when it was sent, or was due.
+    started: VecDeque<Instant>,
+    /// The number of bytes to send in total.
     wanted: u64,
     sent: u64,
     received: u64,
+    /// Whether the last send returned EAGAIN, and no event has come since.
     blocked: bool,
 }
 
@@ -27,7 +29,7 @@ impl Connection {
             socket,
             stream,
             size: size as u64,
-            begun: VecDeque::new(),
+            started: VecDeque::new(),
             wanted: 0,
             sent: 0,
             received: 0,
@@ -35,14 +37,15 @@ impl Connection {
         }
     }
 
-    pub fn under_way(&self) -> u64 {
-        self.begun.len() as u64
+    /// The number of operations without a complete reply.
+    pub fn pending(&self) -> u64 {
+        self.started.len() as u64
     }
 
-    /// One more operation is to be sent; latency counts from `since`.
+    /// Adds an operation, whose latency counts from `since`. `flush` sends it.
     #[inline]
     pub fn begin(&mut self, since: Instant) {
-        self.begun.push_back(since);
+        self.started.push_back(since);
         self.wanted += self.size;
     }
 
@@ -50,7 +53,7 @@ impl Connection {
         self.blocked = false;
     }
 
-    /// Sends all that is to be sent, as far as the kernel takes it.
+    /// Sends until all bytes are sent or the kernel's buffer is full.
     #[inline]
     pub fn flush(&mut self, pattern: &Pattern) -> Result<()> {
         while self.sent < self.wanted && !self.blocked {
@@ -64,7 +67,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives what waits, compares it, and tells how many operations are done with it.
+    /// Receives and checks all available bytes, and returns the number of operations that they complete. `ends` says
+    /// that the event had one of `END_FLAGS`.
     #[inline]
     pub fn receive(
         &mut self,
@@ -81,7 +85,7 @@ impl Connection {
             if count == 0 {
                 return Err(Error::new(
                     ErrorKind::UnexpectedEof,
-                    "the server has closed the connection",
+                    "the server closed the connection",
                 ));
             }
             if self.received + count as u64 > self.sent
@@ -89,12 +93,13 @@ impl Connection {
             {
                 return Err(Error::new(
                     ErrorKind::InvalidData,
-                    format!("other bytes than those sent, from byte {} on", self.received),
+                    format!("wrong bytes received, from byte {} on", self.received),
                 ));
             }
             self.received += count as u64;
             done += self.complete(report);
-            // Edge-triggered: after a short read the kernel tells of what comes next, unless the end came with it.
+            // epoll(7): after a short read the kernel's buffer is empty and the next bytes give an edge. An end that is
+            // in this event already gives no other one.
             if count < buffer.len() && !ends {
                 return Ok(done);
             }
@@ -104,10 +109,10 @@ impl Connection {
     #[inline]
     fn complete(&mut self, report: &mut Report) -> u64 {
         let left = (self.wanted - self.received).div_ceil(self.size);
-        let done = self.under_way() - left;
+        let done = self.pending() - left;
         if done > 0 {
             let now = Instant::now();
-            for since in self.begun.drain(..done as usize) {
+            for since in self.started.drain(..done as usize) {
                 report.record(now.saturating_duration_since(since), self.size as usize);
             }
         }

@@ -1,4 +1,4 @@
-//! What is sent comes back: so many operations under way at a time (closed loop), or so many a second (open loop).
+//! The server echoes: a closed loop keeps a number of operations pending, an open loop starts a number each second.
 
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,19 +10,19 @@ use crate::options::Options;
 use crate::pattern::{MAX_SLICE, Pattern};
 use crate::report::Report;
 use crate::steps;
-use crate::sys::{EDGE, ENDS, Epoll, Event, IN, OUT, RDHUP};
+use crate::sys::{EDGE, END_FLAGS, Epoll, Event, IN, OUT, RDHUP};
 
-/// How long one wait sleeps at most, so that a stall is seen.
-const LOOK_UP: Duration = Duration::from_millis(250);
+/// The longest wait, so that a stall is detected in time.
+const MAX_WAIT: Duration = Duration::from_millis(250);
 
-/// When to stop beginning operations.
+/// When to start no more operations.
 #[derive(Clone, Copy)]
-struct Until {
+struct Limit {
     operations: u64,
     deadline: Option<Instant>,
 }
 
-/// When operations of an open loop are due.
+/// The times at which an open loop starts operations.
 struct Schedule {
     start: Instant,
     interval: f64,
@@ -40,7 +40,8 @@ struct Run<'a> {
     epoll: Epoll,
     connections: Vec<Option<Connection>>,
     buffer: Vec<u8>,
-    begun: u64,
+    started: u64,
+    /// Operations whose connection failed.
     lost: u64,
 }
 
@@ -48,7 +49,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let idle = idle::open(options.port, options.idle)?;
     let mut run = Run::new(options, idle::open(options.port, options.connections)?)?;
     if options.warmup > 0 {
-        let warmup = run.go(Until { operations: options.warmup, deadline: None }, None)?;
+        let warmup = run.run_until(Limit { operations: options.warmup, deadline: None }, None)?;
         if warmup.has_errors() {
             warmup.print();
             return Ok(false);
@@ -56,8 +57,8 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     steps::ready(options.steps);
     let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
-    let until = Until { operations: options.operations.unwrap_or(u64::MAX), deadline };
-    let report = run.go(until, options.rate)?;
+    let limit = Limit { operations: options.operations.unwrap_or(u64::MAX), deadline };
+    let report = run.run_until(limit, options.rate)?;
     report.print();
     steps::done(options.steps);
     drop(idle);
@@ -79,36 +80,37 @@ impl<'a> Run<'a> {
             epoll,
             connections,
             buffer: vec![0; MAX_SLICE],
-            begun: 0,
+            started: 0,
             lost: 0,
         })
     }
 
-    /// Until all operations that were begun are done, or lost with their connection.
-    fn go(&mut self, until: Until, rate: Option<f64>) -> Result<Report> {
+    /// Runs until all started operations are complete or lost.
+    fn run_until(&mut self, limit: Limit, rate: Option<f64>) -> Result<Report> {
         let mut report = Report::new("echo");
         let schedule = rate.map(|rate| Schedule { start: Instant::now(), interval: 1.0 / rate });
-        (self.begun, self.lost) = (0, 0);
+        (self.started, self.lost) = (0, 0);
         if schedule.is_none() {
-            self.fill(until, &mut report);
+            self.fill(limit, &mut report);
         }
         let mut events = vec![Event { events: 0, u64: 0 }; 1024];
         loop {
             let now = Instant::now();
-            let mut sleep = LOOK_UP;
-            let mut ended = self.ended(until, now);
+            let mut timeout = MAX_WAIT;
+            let mut ended = self.ended(limit, now);
             if let Some(schedule) = &schedule {
-                self.begin_due(schedule, until, now, &mut report);
-                ended = self.ended(until, now);
+                self.start_due(schedule, limit, now, &mut report);
+                ended = self.ended(limit, now);
                 if !ended {
-                    sleep = sleep.min(schedule.due(self.begun).saturating_duration_since(now));
+                    timeout =
+                        timeout.min(schedule.due(self.started).saturating_duration_since(now));
                 }
             }
-            let left = self.begun - self.lost - report.operations;
+            let left = self.started - self.lost - report.operations;
             if (ended && left == 0) || self.connections.iter().all(Option::is_none) {
                 return Ok(report);
             }
-            let count = self.epoll.wait(&mut events, Some(sleep))?;
+            let count = self.epoll.wait(&mut events, Some(timeout))?;
             if count > 0 || left == 0 {
                 report.progress(now);
             } else if report.stalled(now, self.options.stall) {
@@ -116,51 +118,57 @@ impl<'a> Run<'a> {
                 return Ok(report);
             }
             for event in &events[..count] {
-                self.meet(event.u64 as usize, event.events, until, schedule.is_none(), &mut report);
+                self.handle_event(
+                    event.u64 as usize,
+                    event.events,
+                    limit,
+                    schedule.is_none(),
+                    &mut report,
+                );
             }
         }
     }
 
-    fn ended(&self, until: Until, now: Instant) -> bool {
-        self.begun >= until.operations || until.deadline.is_some_and(|deadline| now >= deadline)
+    fn ended(&self, limit: Limit, now: Instant) -> bool {
+        self.started >= limit.operations || limit.deadline.is_some_and(|deadline| now >= deadline)
     }
 
-    /// Each connection begins as many operations as may be under way.
-    fn fill(&mut self, until: Until, report: &mut Report) {
+    /// Starts `--pipeline` operations on each connection.
+    fn fill(&mut self, limit: Limit, report: &mut Report) {
         for number in 0..self.connections.len() {
-            let count = (self.options.pipeline as u64).min(until.operations - self.begun);
-            self.begin(number, count, Instant::now(), report);
+            let count = (self.options.pipeline as u64).min(limit.operations - self.started);
+            self.start(number, count, Instant::now(), report);
         }
     }
 
-    /// Begins what is due by now; the connections take turns.
-    fn begin_due(&mut self, schedule: &Schedule, until: Until, now: Instant, report: &mut Report) {
-        while !self.ended(until, now) && schedule.due(self.begun) <= now {
-            let turn = (self.begun % self.connections.len() as u64) as usize;
-            self.begin(turn, 1, schedule.due(self.begun), report);
+    /// Starts all operations that are due. The connections take turns.
+    fn start_due(&mut self, schedule: &Schedule, limit: Limit, now: Instant, report: &mut Report) {
+        while !self.ended(limit, now) && schedule.due(self.started) <= now {
+            let turn = (self.started % self.connections.len() as u64) as usize;
+            self.start(turn, 1, schedule.due(self.started), report);
         }
     }
 
-    fn begin(&mut self, number: usize, count: u64, since: Instant, report: &mut Report) {
-        self.begun += count;
+    fn start(&mut self, number: usize, count: u64, since: Instant, report: &mut Report) {
+        self.started += count;
         let Some(connection) = &mut self.connections[number] else {
             self.lost += count;
-            report.fail(count, "the connection is gone");
+            report.fail(count, "the connection has failed before");
             return;
         };
         for _ in 0..count {
             connection.begin(since);
         }
         if let Err(error) = connection.flush(&self.pattern) {
-            self.lose(number, &error, report);
+            self.fail_connection(number, &error, report);
         }
     }
 
-    fn meet(
+    fn handle_event(
         &mut self,
         number: usize,
         flags: u32,
-        until: Until,
+        limit: Limit,
         closed_loop: bool,
         report: &mut Report,
     ) {
@@ -168,23 +176,23 @@ impl<'a> Run<'a> {
         if flags & OUT != 0 {
             connection.unblock();
         }
-        let result = connection.receive(&self.pattern, &mut self.buffer, flags & ENDS != 0, report);
+        let result =
+            connection.receive(&self.pattern, &mut self.buffer, flags & END_FLAGS != 0, report);
         match result.and_then(|done| connection.flush(&self.pattern).map(|()| done)) {
-            Err(error) => self.lose(number, &error, report),
+            Err(error) => self.fail_connection(number, &error, report),
             Ok(done) if done > 0 && closed_loop => {
                 let now = Instant::now();
-                if !self.ended(until, now) {
-                    self.begin(number, done.min(until.operations - self.begun), now, report);
+                if !self.ended(limit, now) {
+                    self.start(number, done.min(limit.operations - self.started), now, report);
                 }
             }
             Ok(_) => {}
         }
     }
 
-    fn lose(&mut self, number: usize, error: &Error, report: &mut Report) {
-        let under_way =
-            self.connections[number].take().map_or(0, |connection| connection.under_way());
-        self.lost += under_way;
-        report.fail(under_way.max(1), &error.to_string());
+    fn fail_connection(&mut self, number: usize, error: &Error, report: &mut Report) {
+        let pending = self.connections[number].take().map_or(0, |connection| connection.pending());
+        self.lost += pending;
+        report.fail(pending.max(1), &error.to_string());
     }
 }

@@ -1,4 +1,4 @@
-//! What the load generator and the bare loop are made of.
+//! The modules of the load generator and of the bare epoll server.
 
 pub mod bulk;
 pub mod churn;

@@ -1,4 +1,4 @@
-//! Loads a TCP server of 127.0.0.1, checks every byte that comes back, and reports as JSON.
+//! Loads a TCP server on 127.0.0.1, checks every byte that it sends, and reports as JSON.
 
 use std::process::ExitCode;
 
@@ -18,14 +18,14 @@ fn main() -> ExitCode {
         }
     };
     sys::raise_limit();
-    sys::sleep_exactly();
+    sys::reduce_timer_slack();
     let result = match options.workload.as_str() {
         "echo" => echo::run(&options),
         "bulk" => bulk::run(&options),
         "churn" | "accept" => churn::run(&options),
         "idle" => idle::run(&options),
         other => {
-            eprintln!("load: no workload {other:?}\n\n{HELP}");
+            eprintln!("load: unknown workload {other:?}\n\n{HELP}");
             return ExitCode::from(2);
         }
     };

@@ -2,22 +2,22 @@
 
 use lexopt::prelude::*;
 
-pub const HELP: &str = "load WORKLOAD --port N [options]      JSON on stdout; exit code 1 when anything went wrong
+pub const HELP: &str = "load WORKLOAD --port N [options]      prints JSON; the exit code is 1 after any error
 
-  echo    what is sent comes back             --size 64 --connections 50 --pipeline 1
+  echo    the server echoes all bytes         --size 64 --connections 50 --pipeline 1
                                               --operations 100000 or --seconds S, --warmup 0
-                                              --rate R: open loop, R operations a second; latency counts from when
-                                              an operation was due, whether or not it could be sent then
-                                              --idle N: so many more connections that do nothing
-  bulk    bytes to the server, which answers  --connections 1 --bytes 1073741824 (all connections together)
-          the end with their count in decimal
+                                              --rate R: open loop, R operations a second; the latency of an operation
+                                              counts from the time at which it was due, also when it was sent later
+                                              --idle N: N additional idle connections
+  bulk    bytes to the server, which answers  --connections 1 --bytes 1073741824 (of all connections together)
+          the end with their number in decimal
   churn   connect, one request, close         --size 64 --connections 50 --operations 20000
   accept  connect, close                      --connections 50 --operations 20000
-  idle    holds connections                   --connections 15000, until a line or the end of stdin
+  idle    idle connections                    --connections 15000, until a line on stdin or its end
 
-  --steps  prints `ready` when set up, begins at a line of stdin, and after the report keeps its connections open until
-           stdin has another line or ends
-  --stall  seconds without progress after which a run has failed (10)";
+  --steps  prints `ready` after the setup, begins at a line on stdin, and keeps the connections open after the report
+           until another line on stdin or its end
+  --stall  the seconds without progress after which a run fails (10)";
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -92,9 +92,9 @@ impl Options {
         if self.port == 0 {
             Err("--port is missing".into())
         } else if needs_size && !(1..=65_536).contains(&self.size) {
-            Err("--size has to be from 1 to 65536".into())
+            Err("--size must be from 1 to 65536".into())
         } else if self.pipeline == 0 || self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
-            Err("--pipeline and --rate have to be above 0".into())
+            Err("--pipeline and --rate must be above 0".into())
         } else {
             Ok(())
         }

@@ -1,9 +1,10 @@
-//! The bytes that are sent, so that each that comes back can be checked by its place in the stream.
+//! The bytes to send: each received byte can be checked by its position in the stream.
 
-/// A prime: what is lost, doubled or moved by a power of two does not match.
+/// The length after which the bytes repeat. It is a prime, so that bytes that were lost, repeated or moved by a power
+/// of two do not match.
 const PERIOD: usize = 65_521;
 
-/// Bytes that one slice can have.
+/// The maximum length of a slice.
 pub const MAX_SLICE: usize = 65_536;
 
 pub struct Pattern(Vec<u8>);
@@ -26,7 +27,7 @@ impl Pattern {
         Self(bytes)
     }
 
-    /// The bytes of stream `stream` from `position` on, MAX_SLICE at most.
+    /// `length` bytes of a stream from `position` on, at most `MAX_SLICE`.
     #[inline]
     pub fn slice(&self, stream: usize, position: u64, length: usize) -> &[u8] {
         let start = (position as usize + stream * 7_919) % PERIOD;

@@ -1,4 +1,4 @@
-//! What a run gave, as one line of JSON.
+//! The result of a run, printed as one line of JSON.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::sys;
 
-/// Latencies from 100 ns to 10 minutes, to three digits.
+/// Latencies from 100 ns to 10 minutes, with three significant digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(100, 600_000_000_000, 3).expect("the bounds are valid")
 }
@@ -39,7 +39,7 @@ impl Report {
         }
     }
 
-    /// One operation is done, that took so long.
+    /// Counts an operation with its latency.
     #[inline]
     pub fn record(&mut self, latency: Duration, bytes: usize) {
         self.latencies.saturating_record(latency.as_nanos() as u64);
@@ -47,6 +47,7 @@ impl Report {
         self.bytes += bytes as u64;
     }
 
+    /// Counts errors, and keeps the text of the first one.
     pub fn fail(&mut self, count: u64, why: &str) {
         self.errors += count;
         self.first_error.get_or_insert_with(|| why.to_owned());
@@ -64,7 +65,7 @@ impl Report {
         self.errors > 0
     }
 
-    /// Times in seconds; latencies and CPU time of this generator in microseconds.
+    /// Prints the report: the duration in seconds, latencies and CPU time of this process in microseconds.
     pub fn print(&self) {
         let (user, system) = sys::usage();
         let seconds = self.start.elapsed().as_secs_f64();
@@ -83,8 +84,8 @@ impl Report {
             )
         };
         println!(
-            "{{\"workload\":\"{}\",\"operations\":{},\"bytes\":{},\"errors\":{},\"firstError\":{error},\"seconds\":{seconds:.6},\
-             \"latency\":{latency},\"cpu\":{{\"user\":{},\"system\":{}}}}}",
+            "{{\"workload\":\"{}\",\"operations\":{},\"bytes\":{},\"errors\":{},\
+             \"firstError\":{error},\"seconds\":{seconds:.6},\"latency\":{latency},\"cpu\":{{\"user\":{},\"system\":{}}}}}",
             self.workload,
             self.operations,
             self.bytes,

@@ -1,24 +1,24 @@
-//! Begins and ends when whoever measures says so.
+//! With `--steps`, the measuring program says by lines on stdin when to begin and when to end.
 
 use std::io::{Write, stdin, stdout};
 
-/// Says that all is set up, and waits for a line.
+/// Prints `ready`, and waits for a line.
 pub fn ready(steps: bool) {
     if steps {
         println!("ready");
         let _ = stdout().flush();
-        line();
+        wait_for_line();
     }
 }
 
-/// Keeps what is open until the report has been taken.
+/// Waits for a line, with all connections open.
 pub fn done(steps: bool) {
     if steps {
-        line();
+        wait_for_line();
     }
 }
 
-/// Waits for a line of stdin, or its end.
-pub fn line() {
+/// Waits for a line on stdin, or for its end.
+pub fn wait_for_line() {
     let _ = stdin().read_line(&mut String::new());
 }

@@ -1,4 +1,4 @@
-//! The system calls, each with an `io::Result`.
+//! System calls that return an `io::Result`.
 
 use std::io::{Error, Result};
 use std::mem::{size_of, zeroed};
@@ -10,8 +10,8 @@ pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
 pub const EDGE: u32 = libc::EPOLLET as u32;
 pub const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-/// The peer has ended, or the connection is broken: after these a short read is not the last one.
-pub const ENDS: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+/// The flags of an event after which a short read is not the last one: the peer has ended, or the connection failed.
+pub const END_FLAGS: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 pub type Event = libc::epoll_event;
 
@@ -19,7 +19,7 @@ fn check(result: isize) -> Result<usize> {
     usize::try_from(result).map_err(|_| Error::last_os_error())
 }
 
-/// Would-block as `None`.
+/// `None` for EAGAIN.
 fn attempt(result: isize) -> Result<Option<usize>> {
     match check(result) {
         Ok(count) => Ok(Some(count)),
@@ -29,7 +29,7 @@ fn attempt(result: isize) -> Result<Option<usize>> {
 }
 
 fn address(ip: Ipv4Addr, port: u16) -> libc::sockaddr_in {
-    // SAFETY: all zeroes is a valid sockaddr_in.
+    // SAFETY: all-zero bytes are a valid sockaddr_in.
     let mut address: libc::sockaddr_in = unsafe { zeroed() };
     address.sin_family = libc::AF_INET as u16;
     address.sin_port = port.to_be();
@@ -46,7 +46,7 @@ fn set(fd: RawFd, level: i32, name: i32, value: i32) -> Result<()> {
 }
 
 fn stream(flags: i32) -> Result<OwnedFd> {
-    // SAFETY: socket(2) takes no pointer; a descriptor that it returns is nobody else's.
+    // SAFETY: socket(2) takes no pointer; the descriptor that it returns has no other owner.
     let fd = check(unsafe {
         libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0)
     } as isize)?;
@@ -56,8 +56,8 @@ fn stream(flags: i32) -> Result<OwnedFd> {
 /// A TCP socket with TCP_NODELAY, connected or connecting to 127.0.0.1 from `source`.
 ///
 /// # Notes
-/// IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect(2), which may take one that another
-/// destination uses; without it a source address runs out of ports in bind(2).
+/// ip(7): IP_BIND_ADDRESS_NO_PORT defers the choice of the port to connect(2), which may choose one that is in use with
+/// another destination. Without it, bind(2) runs out of ports of the source address.
 pub fn connect(port: u16, source: Ipv4Addr, blocking: bool) -> Result<OwnedFd> {
     let socket = stream(if blocking { 0 } else { libc::SOCK_NONBLOCK })?;
     let fd = socket.as_raw_fd();
@@ -65,7 +65,7 @@ pub fn connect(port: u16, source: Ipv4Addr, blocking: bool) -> Result<OwnedFd> {
     set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
     let (from, to) = (address(source, 0), address(Ipv4Addr::LOCALHOST, port));
     let length = size_of::<libc::sockaddr_in>() as u32;
-    // SAFETY: both addresses outlive the calls, and have the length that is given.
+    // SAFETY: both addresses outlive the calls and have the given length.
     check(unsafe { libc::bind(fd, (&raw const from).cast(), length) } as isize)?;
     match check(unsafe { libc::connect(fd, (&raw const to).cast(), length) } as isize) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
@@ -73,23 +73,23 @@ pub fn connect(port: u16, source: Ipv4Addr, blocking: bool) -> Result<OwnedFd> {
     }
 }
 
-/// A listening TCP socket of 127.0.0.1, and its port.
+/// A listening TCP socket on 127.0.0.1, and its port.
 pub fn listen(backlog: i32) -> Result<(OwnedFd, u16)> {
     let socket = stream(libc::SOCK_NONBLOCK)?;
     let fd = socket.as_raw_fd();
     let mut here = address(Ipv4Addr::LOCALHOST, 0);
     let mut length = size_of::<libc::sockaddr_in>() as u32;
-    // SAFETY: the address outlives the calls, and getsockname(2) writes no more than `length` bytes of it.
+    // SAFETY: the address outlives the calls, and getsockname(2) writes at most `length` bytes.
     check(unsafe { libc::bind(fd, (&raw const here).cast(), length) } as isize)?;
     check(unsafe { libc::listen(fd, backlog) } as isize)?;
     check(unsafe { libc::getsockname(fd, (&raw mut here).cast(), &raw mut length) } as isize)?;
     Ok((socket, u16::from_be(here.sin_port)))
 }
 
-/// accept4(2), with TCP_NODELAY; `None` when nobody waits.
+/// accept4(2), with TCP_NODELAY; `None` when no connection is pending.
 pub fn accept(listener: &OwnedFd) -> Result<Option<OwnedFd>> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: null asks for no address; a descriptor that is returned is nobody else's.
+    // SAFETY: accept4(2) allows null when the address is not wanted; the descriptor that it returns has no other owner.
     let result = unsafe {
         libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)
     };
@@ -104,33 +104,34 @@ pub fn set_nonblocking(fd: RawFd) -> Result<()> {
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) } as isize).map(drop)
 }
 
-/// How many bytes came, 0 at the peer's end, `None` when nothing waits.
+/// recv(2): the number of bytes, 0 at the peer's end, `None` when there is nothing to receive.
 #[inline]
 pub fn receive(fd: RawFd, into: &mut [u8]) -> Result<Option<usize>> {
-    // SAFETY: the kernel writes within the slice.
+    // SAFETY: the kernel writes only to the slice.
     attempt(unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), 0) })
 }
 
-/// read(2), of what need not be a socket.
-pub fn receive_any(fd: RawFd, into: &mut [u8]) -> Result<usize> {
-    // SAFETY: the kernel writes within the slice.
+/// read(2).
+pub fn read(fd: RawFd, into: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes only to the slice.
     check(unsafe { libc::read(fd, into.as_mut_ptr().cast(), into.len()) })
 }
 
-/// How many bytes the kernel took; `None` when it takes none.
+/// send(2): the number of bytes that the kernel took; `None` when its buffer is full.
 #[inline]
 pub fn send(fd: RawFd, bytes: &[u8]) -> Result<Option<usize>> {
-    // SAFETY: the kernel reads within the slice.
+    // SAFETY: the kernel reads only the slice.
     attempt(unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
 }
 
-pub fn end(fd: RawFd) -> Result<()> {
+/// shutdown(2) of the writing half.
+pub fn shutdown(fd: RawFd) -> Result<()> {
     // SAFETY: shutdown(2) takes no pointer.
     check(unsafe { libc::shutdown(fd, libc::SHUT_WR) } as isize).map(drop)
 }
 
-/// What made a connection fail: SO_ERROR.
-pub fn failure(fd: RawFd) -> Result<()> {
+/// SO_ERROR: the pending error of a connection.
+pub fn socket_error(fd: RawFd) -> Result<()> {
     let (mut code, mut length) = (0_i32, size_of::<i32>() as u32);
     // SAFETY: the kernel writes an int.
     check(unsafe {
@@ -149,7 +150,7 @@ pub struct Epoll(OwnedFd);
 
 impl Epoll {
     pub fn new() -> Result<Self> {
-        // SAFETY: epoll_create1(2) takes no pointer; the descriptor is nobody else's.
+        // SAFETY: epoll_create1(2) takes no pointer; the descriptor that it returns has no other owner.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } as isize)?;
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
     }
@@ -163,22 +164,22 @@ impl Epoll {
         .map(drop)
     }
 
-    /// How many events there are; 0 when the time is up, or a signal came. `None` waits without end.
+    /// The number of events, 0 after the timeout or a signal. `None` blocks without limit.
     #[inline]
     pub fn wait(&self, events: &mut [Event], timeout: Option<Duration>) -> Result<usize> {
         let Some(timeout) = timeout else {
-            // SAFETY: the kernel writes at most as many events as the slice has.
+            // SAFETY: the kernel writes at most `events.len()` events.
             let result = unsafe {
                 libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, -1)
             };
             return interrupted(result as isize);
         };
-        // epoll_wait(2) rounds to milliseconds; epoll_pwait2(2), since Linux 5.11, does not.
+        // The timeout of epoll_wait(2) is in milliseconds, that of epoll_pwait2(2), since Linux 5.11, in nanoseconds.
         let time = libc::timespec {
             tv_sec: timeout.as_secs() as i64,
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        // SAFETY: as above; the time outlives the call, and a null mask leaves the signals alone.
+        // SAFETY: as above; the timespec outlives the call, and a null mask does not change the signal mask.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -201,19 +202,19 @@ fn interrupted(result: isize) -> Result<usize> {
     }
 }
 
-/// User and system time of this process so far, in microseconds.
+/// getrusage(2): the user and system CPU time of this process in microseconds.
 pub fn usage() -> (i64, i64) {
-    // SAFETY: all zeroes is a valid rusage, which the kernel writes.
+    // SAFETY: all-zero bytes are a valid rusage, and the kernel writes one rusage.
     let mut usage: libc::rusage = unsafe { zeroed() };
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
     let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
     (micros(usage.ru_utime), micros(usage.ru_stime))
 }
 
-/// As many descriptors as the hard limit allows: the soft one is 1,024 often.
+/// setrlimit(2): raises the limit of descriptors to the hard limit. The soft limit is often 1,024.
 pub fn raise_limit() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel writes and reads one rlimit.
+    // SAFETY: the kernel writes, and then reads, one rlimit.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
             limit.rlim_cur = limit.rlim_max;
@@ -222,8 +223,8 @@ pub fn raise_limit() {
     }
 }
 
-/// Sleeps end when they are to: the kernel may add 50 us to each otherwise (prctl(2), PR_SET_TIMERSLACK).
-pub fn sleep_exactly() {
+/// PR_SET_TIMERSLACK, prctl(2): by default the kernel may end a wait 50 us late.
+pub fn reduce_timer_slack() {
     // SAFETY: PR_SET_TIMERSLACK takes a number of nanoseconds.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
 }

@@ -1,4 +1,4 @@
-//! What a server does wrong is reported, and fails the run.
+//! Errors of a server are reported, and the run fails.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use std::thread;
 
 type Fault = fn(&mut TcpStream, &[u8], usize) -> bool;
 
-/// Runs the load generator against a server that calls `serve` with the bytes of each receive, and how many came before
-/// them; it closes the connection when that returns false.
+/// Runs the load generator against a server that calls `serve` with the bytes of each read and the number of bytes
+/// before them. The server closes the connection when `serve` returns false.
 fn load(arguments: &[&str], serve: Fault) -> Output {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || converse(stream, serve));
+            thread::spawn(move || serve_connection(stream, serve));
         }
     });
     Command::new(env!("CARGO_BIN_EXE_load"))
@@ -24,10 +24,10 @@ fn load(arguments: &[&str], serve: Fault) -> Output {
         .expect("the load generator runs")
 }
 
-fn converse(mut stream: TcpStream, serve: Fault) {
+fn serve_connection(mut stream: TcpStream, serve: Fault) {
     let (mut buffer, mut before) = ([0; 65_536], 0);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        // The probe of one byte that follows the opening of connections is answered in any case.
+        // The one-byte probe, which follows the opening of connections, is always echoed.
         let goes_on = if count == 1 {
             stream.write_all(&buffer[..1]).is_ok()
         } else {
@@ -52,12 +52,12 @@ fn flips_a_bit(stream: &mut TcpStream, bytes: &[u8], before: usize) -> bool {
     stream.write_all(&copy).is_ok()
 }
 
-fn says_more(stream: &mut TcpStream, bytes: &[u8], before: usize) -> bool {
+fn sends_too_much(stream: &mut TcpStream, bytes: &[u8], before: usize) -> bool {
     let more: &[u8] = if before > 2000 { b"more" } else { b"" };
     stream.write_all(&[bytes, more].concat()).is_ok()
 }
 
-fn falls_silent(stream: &mut TcpStream, bytes: &[u8], before: usize) -> bool {
+fn stops_answering(stream: &mut TcpStream, bytes: &[u8], before: usize) -> bool {
     before > 2000 || stream.write_all(bytes).is_ok()
 }
 
@@ -73,7 +73,7 @@ fn fails(output: &Output, why: &str) {
 }
 
 #[test]
-fn echo_counts_what_came_back() {
+fn echo_counts_the_received_bytes() {
     let output = load(&["echo", "--operations", "500"], echoes);
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -84,15 +84,16 @@ fn echo_counts_what_came_back() {
 }
 
 #[test]
-fn an_open_loop_does_as_many_as_asked_for() {
+fn an_open_loop_performs_the_requested_number_of_operations() {
     let output = load(&["echo", "--operations", "200", "--rate", "2000"], echoes);
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && report.contains("\"operations\":200,"), "{report}");
 }
 
-/// 20 operations are due in the first 20 ms, and none is answered before 300 ms have passed: all have to show it.
+/// 20 operations are due in the first 20 ms, and the server answers none within 300 ms: every latency includes the
+/// delay.
 #[test]
-fn an_open_loop_leaves_no_delay_out() {
+fn an_open_loop_measures_latency_from_the_due_time() {
     fn sleeps_first(stream: &mut TcpStream, bytes: &[u8], before: usize) -> bool {
         if before <= 1 {
             thread::sleep(std::time::Duration::from_millis(300));
@@ -110,31 +111,31 @@ fn an_open_loop_leaves_no_delay_out() {
 }
 
 #[test]
-fn other_bytes_are_an_error() {
-    fails(&load(&["echo", "--operations", "500"], flips_a_bit), "other bytes than those sent");
+fn wrong_bytes_are_an_error() {
+    fails(&load(&["echo", "--operations", "500"], flips_a_bit), "wrong bytes received");
     fails(
         &load(&["echo", "--operations", "500", "--pipeline", "8", "--size", "1000"], flips_a_bit),
-        "other bytes than those sent",
+        "wrong bytes received",
     );
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_are_an_error() {
-    fails(&load(&["echo", "--operations", "500"], says_more), "other bytes than those sent");
+fn additional_bytes_are_an_error() {
+    fails(&load(&["echo", "--operations", "500"], sends_too_much), "wrong bytes received");
 }
 
 #[test]
-fn silence_is_an_error() {
-    fails(&load(&["echo", "--operations", "500", "--stall", "1"], falls_silent), "no progress");
+fn a_stall_is_an_error() {
+    fails(&load(&["echo", "--operations", "500", "--stall", "1"], stops_answering), "no progress");
 }
 
 #[test]
-fn an_early_end_is_an_error() {
-    fails(&load(&["echo", "--operations", "500"], closes), "the server has closed the connection");
+fn an_early_close_is_an_error() {
+    fails(&load(&["echo", "--operations", "500"], closes), "the server closed the connection");
     fails(&load(&["churn", "--operations", "20", "--size", "3000"], |_, _, _| false), "");
 }
 
 #[test]
 fn a_wrong_count_is_an_error_in_bulk() {
-    fails(&load(&["bulk", "--bytes", "300000"], |_, _, _| true), "the server has counted");
+    fails(&load(&["bulk", "--bytes", "300000"], |_, _, _| true), "the server counted");
 }

@@ -1,23 +1,23 @@
-// What every contender that runs JavaScript has in common: it says its port, and answers the lines of its stdin.
+// Shared by all contenders in JavaScript: print the port, and answer the lines of stdin.
 
 import process from 'node:process'
 
-/** What the program is to do: `echo`, or `sink`: count what comes, and answer the end with the count. */
+/** `echo`; or `sink`: count the received bytes, and answer the end with the count. */
 export const mode = process.argv.includes('sink') ? 'sink' : 'echo'
 
-/** Options of the contender, as `--borrowed`. */
+/** Whether an option of the contender is given, for example `--borrowed`. */
 export function has(option: string): boolean {
   return process.argv.includes(option)
 }
 
-/** The answer to a line: `usage`, or `gc`: the same after a collection. */
+/** The answer to a line: `usage` gives the size of the heap; `gc` collects garbage first. */
 export function answer(line: string): string {
   if (line === 'gc') (globalThis as { gc?: () => void }).gc?.()
   const { heapUsed } = process.memoryUsage()
   return JSON.stringify({ heapUsed })
 }
 
-/** Answers until stdin ends, which ends the program. */
+/** Prints the port, then answers lines until stdin ends, which ends the program. */
 export function announce(port: number): void {
   console.log(`port ${port}`)
   process.stdin

@@ -1,4 +1,4 @@
-// An echo of sockets and events, as the README has it.
+// An echo server with sockets and events, as in the README.
 
 import { type Event, Listener, Multiplexer, type Socket } from 'm-socket'
 

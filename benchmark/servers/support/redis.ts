@@ -1,12 +1,12 @@
-// As much of Redis as redis-benchmark asks for: PING, SET, GET, INCR, in RESP2 with bulk strings.
+// The part of Redis that redis-benchmark needs: PING, SET, GET and INCR, in RESP2 with bulk strings.
 
 const store = new Map<string, string>()
 
-/** What one connection has sent, and has not been answered yet. */
+/** The unanswered input of one connection. */
 export class Session {
   #text = ''
 
-  /** The replies to all commands that are whole now. */
+  /** The replies to all commands that are complete now. */
   feed(chunk: Buffer): string {
     this.#text = this.#text === '' ? chunk.toString('latin1') : this.#text + chunk.toString('latin1')
     let replies = ''
@@ -17,7 +17,9 @@ export class Session {
   }
 }
 
-/** `*2\r\n$3\r\nGET\r\n$1\r\na\r\n`: the words, and where the next command begins; undefined while it is not whole. */
+/**
+ * Of `*2\r\n$3\r\nGET\r\n$1\r\na\r\n`, the words and the start of the next command; undefined while it is incomplete.
+ */
 function parse(text: string, from: number): { words: string[]; end: number } | undefined {
   let at = text.indexOf('\r\n', from)
   if (at < 0) return undefined

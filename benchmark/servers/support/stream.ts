@@ -1,4 +1,4 @@
-// The same program for every stream: node:net's sockets, and ours over toDuplex.
+// The same program for all streams: sockets of node:net, and ours with toDuplex.
 
 import type { Duplex } from 'node:stream'
 

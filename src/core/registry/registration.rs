@@ -1,45 +1,19 @@
-//! Sources come to a multiplexer, change and leave.
+//! Sources are registered with a multiplexer, modified and deregistered.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
-use super::Context;
+use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
-use crate::core::multiplexer::Multiplexer;
 use crate::core::readiness::Readiness;
 use crate::core::source::{Kind, Registration, Source};
 use crate::sys::{self, Errno};
 
-impl Context {
-    pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
-        let multiplexer = Multiplexer::new()?;
-        self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
-    }
-
-    /// The epoll descriptor itself: for Node's loop to watch.
-    pub(crate) fn epoll_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
-        let multiplexer = self.multiplexers.by_handle(handle).ok_or(Errno::BADF)?;
-        Ok(multiplexer.epoll.as_raw_fd())
-    }
-
-    /// Closes the epoll descriptor; its sources leave and live on.
-    pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
-        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
-        let here = |source: &Source| {
-            source.registration.as_ref().is_some_and(|place| place.multiplexer == token.slot)
-        };
-        self.sources.remove_all(|source| here(source) && source.is_foreign());
-        for source in self.sources.values_mut().filter(|source| here(source)) {
-            source.registration = None;
-        }
-        self.multiplexers.remove(token);
-        Ok(())
-    }
-
+impl Registry {
     /// Registers a socket or listener.
     ///
     /// # Errors
-    /// EEXIST when it has a multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
+    /// EEXIST when it is registered already; ENOSPC (`max_user_watches`), ENOMEM; EBADF for a stale handle.
     pub(crate) fn add(
         &mut self,
         multiplexer: Handle,
@@ -52,11 +26,12 @@ impl Context {
         self.register(slot, token, interest, mode)
     }
 
-    /// Registers somebody else's descriptor.
+    /// Registers a descriptor that stays the program's.
     ///
     /// # Errors
-    /// EBADF, EPERM for what epoll cannot watch (a regular file), EEXIST when it is watched here.
-    pub(crate) fn watch(
+    /// EBADF for a closed descriptor; EPERM for one that epoll does not support (a regular file); EEXIST when it is
+    /// registered with this multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
+    pub(crate) fn add_descriptor(
         &mut self,
         multiplexer: Handle,
         fd: RawFd,
@@ -64,8 +39,8 @@ impl Context {
         mode: Mode,
     ) -> Result<Handle, Errno> {
         let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
-        sys::is_descriptor(fd)?;
-        let source = Source::new(Kind::Foreign(fd, Readiness::UNKNOWN));
+        sys::check_open(fd)?;
+        let source = Source::new(Kind::Foreign(fd, Readiness::UNVERIFIED));
         let token = self.sources.insert(source).ok_or(Errno::NFILE)?;
         if let Err(errno) = self.register(slot, token, interest, mode) {
             self.sources.remove(token);
@@ -89,29 +64,29 @@ impl Context {
             multiplexer: slot,
             interest,
             mode,
-            armed: 0,
+            epoll_flags: 0,
             listed: false,
-            spent: false,
-            holds: false,
+            disabled: false,
+            referenced: false,
         });
-        if let Err(errno) = self.arm(token) {
+        if let Err(errno) = self.extend_epoll_flags(token) {
             if let Some(source) = self.sources.get_mut(token) {
                 source.registration = None;
             }
             return Err(errno);
         }
-        self.refresh(token);
-        // What was put back has left the kernel: no edge will tell of it.
+        self.update_registration(token);
+        // Unread bytes are not in the kernel, so that epoll does not report them.
         if self.sources.get(token).is_some_and(Source::has_unread) {
-            self.list(token);
+            self.push_ready(token);
         }
         Ok(())
     }
 
-    /// Changes interest and mode, and asks the kernel anew; re-arms a one-shot.
+    /// Changes interest and mode, enables a oneshot registration again, and makes the readiness unverified.
     ///
     /// # Errors
-    /// ENOENT when the source is not in this multiplexer.
+    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle; ENOMEM.
     pub(crate) fn modify(
         &mut self,
         multiplexer: Handle,
@@ -121,25 +96,27 @@ impl Context {
     ) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
-        if let Some(place) = &mut source.registration {
-            place.interest = interest;
-            place.mode = mode;
-            place.spent = false;
+        if let Some(registration) = &mut source.registration {
+            registration.interest = interest;
+            registration.mode = mode;
+            registration.disabled = false;
         }
-        // Whoever backs off would only meet the same limit: it is looked at again in its time.
-        if !source.backs_off() {
-            source.readiness_mut().doubt();
+        // A listener in back-off would hit the limit again.
+        if !source.is_backing_off() {
+            source.readiness_mut().invalidate();
         }
-        self.arm(token)?;
-        self.list(token);
+        self.extend_epoll_flags(token)?;
+        self.push_ready(token);
         Ok(())
     }
 
+    /// Deregisters a source.
+    ///
     /// # Errors
-    /// ENOENT when the source is not in this multiplexer.
+    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle.
     pub(crate) fn remove(&mut self, multiplexer: Handle, handle: Handle) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
-        self.leave(token);
+        self.deregister(token);
         if self.sources.get(token).is_some_and(Source::is_foreign) {
             self.sources.remove(token);
         }
@@ -151,137 +128,104 @@ impl Context {
         let token = self.token(handle)?;
         let source = self.sources.get(token).ok_or(Errno::BADF)?;
         match &source.registration {
-            Some(place) if place.multiplexer == slot => Ok(token),
+            Some(registration) if registration.multiplexer == slot => Ok(token),
             _ => Err(Errno::NOENT),
         }
     }
 
-    /// Makes the kernel watch for all that the source needs now. What it watches for beyond that
-    /// is taken back only when it fires: most interest that ends soon begins anew.
-    pub(super) fn arm(&mut self, token: Token) -> Result<(), Errno> {
+    /// `EPOLL_CTL_ADD` or `EPOLL_CTL_MOD`, if epoll does not monitor all flags that the source needs.
+    ///
+    /// Flags that are not needed any more stay until they fire: most of them are needed again soon.
+    pub(super) fn extend_epoll_flags(&mut self, token: Token) -> Result<(), Errno> {
         let Some(source) = self.sources.get_mut(token) else { return Ok(()) };
-        let needs = source.needs();
+        let needed = source.needed_flags();
         let Some(fd) = source.raw_fd() else { return Ok(()) };
-        let Some(place) = &mut source.registration else { return Ok(()) };
-        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return Ok(()) };
-        let wanted = place.armed | needs;
-        if place.armed == 0 {
-            multiplexer.epoll.add(fd, wanted, token.raw())?;
-        } else if wanted != place.armed {
-            multiplexer.epoll.modify(fd, wanted, token.raw())?;
+        let Some(registration) = &mut source.registration else { return Ok(()) };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else {
+            return Ok(());
+        };
+        let extended = registration.epoll_flags | needed;
+        if registration.epoll_flags == 0 {
+            multiplexer.epoll.add(fd, extended, token.raw())?;
+        } else if extended != registration.epoll_flags {
+            multiplexer.epoll.modify(fd, extended, token.raw())?;
         }
-        place.armed = wanted;
+        registration.epoll_flags = extended;
         Ok(())
     }
 
-    /// Narrows what the kernel watches for to what is needed; readiness that holds fires anew.
-    pub(super) fn rearm(&mut self, token: Token) {
+    /// `EPOLL_CTL_MOD` to the flags that the source needs. What is ready is reported again.
+    pub(super) fn narrow_epoll_flags(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        let needs = source.needs();
+        let needed = source.needed_flags();
         let Some(fd) = source.raw_fd() else { return };
-        let Some(place) = &mut source.registration else { return };
-        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return };
-        // Only ENOMEM could come of it, and then the wider watch stays.
-        if multiplexer.epoll.modify(fd, needs, token.raw()).is_ok() {
-            place.armed = needs;
+        let Some(registration) = &mut source.registration else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
+        // After ENOMEM the old flags stay.
+        if multiplexer.epoll.modify(fd, needed, token.raw()).is_ok() {
+            registration.epoll_flags = needed;
         }
     }
 
-    /// `EPOLL_CTL_DEL` before `close(2)`, always: a duplicate of the descriptor anywhere would keep
-    /// the registration alive under a number that is dead here.
-    pub(super) fn leave(&mut self, token: Token) {
+    /// `EPOLL_CTL_DEL`, always before close(2).
+    ///
+    /// # Notes
+    /// epoll(7): a registration ends only when all duplicates of the descriptor are closed. Until then it reports
+    /// events, and cannot be deleted, since its number is closed in this process.
+    pub(super) fn deregister(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let fd = source.raw_fd();
-        let Some(place) = source.registration.take() else { return };
-        let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) else { return };
-        if let (Some(fd), true) = (fd, place.armed != 0) {
-            // EBADF: somebody else's descriptor, closed before it was removed here.
+        let Some(registration) = source.registration.take() else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
+        if let (Some(fd), true) = (fd, registration.epoll_flags != 0) {
+            // EBADF: the program has closed a descriptor of its own before it removed it.
             let _ = multiplexer.epoll.delete(fd);
         }
-        if place.holds {
-            self.hold(place.multiplexer, false);
+        if registration.referenced {
+            self.set_reference(registration.multiplexer, false);
         }
     }
 
-    /// Puts a source on its multiplexer's ready list, once.
-    pub(super) fn list(&mut self, token: Token) {
-        let Some(source) = self.sources.get_mut(token) else { return };
-        let Some(place) = &mut source.registration else { return };
-        if place.listed {
-            return;
-        }
-        if let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer) {
-            place.listed = true;
-            multiplexer.ready.push_back(token);
-        }
-    }
-
-    /// After anything that may have changed a socket's queue or its life.
-    pub(super) fn refresh(&mut self, token: Token) {
+    /// Updates a registration after a change of its socket's queue or state.
+    pub(super) fn update_registration(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         if let Kind::Socket(socket) = &source.kind
             && socket.is_closed()
         {
-            return self.throw_away(token);
+            return self.discard_failed_connect(token);
         }
         let has_output = source.has_output();
-        let Some(place) = &mut source.registration else { return };
-        if place.holds != has_output {
-            place.holds = has_output;
-            let slot = place.multiplexer;
-            self.hold(slot, has_output);
+        let Some(registration) = &mut source.registration else { return };
+        if registration.referenced != has_output {
+            registration.referenced = has_output;
+            let slot = registration.multiplexer;
+            self.set_reference(slot, has_output);
         }
         if has_output {
-            // ENOMEM leaves the queue to the next flush.
-            let _ = self.arm(token);
+            // After ENOMEM the queue waits for the next flush.
+            let _ = self.extend_epoll_flags(token);
         }
     }
 
-    /// A failed connect: the descriptor goes at once, the news of it stays.
-    fn throw_away(&mut self, token: Token) {
+    /// Closes the descriptor of a failed connect. The failure is still reported.
+    fn discard_failed_connect(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
         let fd = source.raw_fd();
         if let Kind::Socket(socket) = &mut source.kind {
-            if let (Some(fd), Some(place)) = (fd, &mut source.registration)
-                && let Some(multiplexer) = self.multiplexers.at_mut(place.multiplexer)
+            if let (Some(fd), Some(registration)) = (fd, &mut source.registration)
+                && let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer)
             {
-                // It stands there: it has not left.
                 let _ = multiplexer.epoll.delete(fd);
-                place.armed = 0;
+                registration.epoll_flags = 0;
             }
             socket.discard_failed();
         }
-        if let Some(place) = &mut source.registration
-            && std::mem::take(&mut place.holds)
+        if let Some(registration) = &mut source.registration
+            && std::mem::take(&mut registration.referenced)
         {
-            let slot = place.multiplexer;
-            self.hold(slot, false);
+            let slot = registration.multiplexer;
+            self.set_reference(slot, false);
         }
-        self.list(token);
-    }
-
-    /// Counts sources with queued output, and notes when the first comes and the last goes.
-    fn hold(&mut self, slot: u32, holds: bool) {
-        let Some(multiplexer) = self.multiplexers.at_mut(slot) else { return };
-        let before = multiplexer.holds;
-        multiplexer.holds = if holds { before + 1 } else { before.saturating_sub(1) };
-        if (before == 0) != (multiplexer.holds == 0)
-            && let Some(token) = self.multiplexers.token_at(slot)
-        {
-            self.hold_changes.push(token.handle());
-        }
-    }
-
-    /// Whether queued output has to keep the process alive for this multiplexer.
-    pub(crate) fn is_held(&self, handle: Handle) -> bool {
-        self.multiplexers.by_handle(handle).is_some_and(|multiplexer| multiplexer.holds > 0)
-    }
-
-    pub(crate) fn has_hold_changes(&self) -> bool {
-        !self.hold_changes.is_empty()
-    }
-
-    pub(crate) fn take_hold_changes(&mut self) -> Vec<Handle> {
-        std::mem::take(&mut self.hold_changes)
+        self.push_ready(token);
     }
 }

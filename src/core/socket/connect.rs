@@ -1,4 +1,4 @@
-//! `connect(2)` from its start to its outcome.
+//! `connect(2)`, from its start to its outcome.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -6,7 +6,10 @@ use super::{Call, Socket, State};
 use crate::sys::{self, Address, Errno, PollFd, flags};
 
 impl Socket {
-    /// Starts connecting. Whatever connect(2) says is an outcome: it is told later, as readiness.
+    /// `connect(2)`. Its outcome is reported as readiness, also when it fails at once.
+    ///
+    /// # Errors
+    /// EBADF when the descriptor is closed.
     pub(crate) fn connect(&mut self, to: &Address) -> Result<(), Errno> {
         self.state = State::Connecting;
         match sys::connect(self.fd()?, to) {
@@ -16,20 +19,23 @@ impl Socket {
         Ok(())
     }
 
-    /// Asks the kernel for the outcome, if it stands out.
+    /// Checks whether a connect has completed: `poll(2)`.
     pub(super) fn progress_connect(&mut self) {
         if self.state != State::Connecting {
             return;
         }
         let Some(fd) = self.raw_fd() else { return };
-        let mut question = [PollFd::new(fd, flags::OUT)];
-        if sys::poll(&mut question, 0).is_ok() && question.iter().any(|fd| fd.flags() != 0) {
+        let mut request = [PollFd::new(fd, flags::OUT)];
+        if sys::poll(&mut request, 0).is_ok() && request.iter().any(|fd| fd.flags() != 0) {
             self.finish_connect();
         }
     }
 
-    /// connect(2): writable, `SO_ERROR` 0 and a peer's name together mean connected. A socket on
-    /// which connect has not got anywhere reports OUT|HUP, and has no peer.
+    /// Reads the outcome of a connect whose socket is reported as writable.
+    ///
+    /// # Notes
+    /// connect(2): a socket is connected when it is writable and `SO_ERROR` is 0. A socket whose connect has not begun
+    /// is writable too: it polls as OUT|HUP, and getpeername(2) returns ENOTCONN.
     pub(super) fn finish_connect(&mut self) {
         if let Some(failure) = self.failure {
             return self.fail_connect(failure.errno);
@@ -41,51 +47,64 @@ impl Socket {
         match outcome {
             Ok(peer) if self.is_own_peer(&peer) => self.fail_connect(Errno::CONNREFUSED),
             Ok(_) => self.state = State::Open,
-            Err(Errno::NOTCONN) => self.readiness.forget(),
+            Err(Errno::NOTCONN) => self.readiness.clear(),
             Err(errno) => self.fail_connect(errno),
         }
-        if self.state == State::Open && self.queue.is_empty() && self.shutdown_due {
+        if self.state == State::Open && self.queue.is_empty() && self.shutdown_pending {
             self.shutdown_now();
         }
     }
 
-    /// tcp(7) simultaneous open: a port of this machine that nobody listens on, but that the
-    /// kernel chose as our own, connects to itself.
+    /// Whether the socket is connected to itself.
+    ///
+    /// # Notes
+    /// A connect to a local port without a listener succeeds when the kernel chooses the same port as the source:
+    /// TCP's simultaneous open, RFC 9293 section 3.5.
     fn is_own_peer(&self, peer: &Address) -> bool {
         matches!(peer, Address::Inet(_))
             && peer.is_loopback()
             && self.fd().and_then(sys::local_address).is_ok_and(|local| local == *peer)
     }
 
-    /// The socket is of no further use: POSIX leaves its state after a failed connect open.
+    /// connect(2): the state of a socket after a failed connect is unspecified, so that it cannot be used again.
     fn fail_connect(&mut self, errno: Errno) {
         self.fail(errno, Call::Connect);
         self.state = State::Closed;
-        self.readiness.hear(flags::ERR | flags::HUP);
+        self.readiness.merge(flags::ERR | flags::HUP);
     }
 
-    /// Gives up the descriptor of a failed connect; its multiplexer has let go of it.
+    /// Closes the descriptor after a failed connect; it has been removed from epoll.
     pub(in crate::core) fn discard_failed(&mut self) {
         if self.state == State::Closed {
             self.fd = None;
         }
     }
+
+    /// # Errors
+    /// ENOTCONN after a failed connect. The errno of connect(2) is only in `failure`: EAGAIN, for the full backlog of a
+    /// Unix listener, would mean would-block here.
+    pub(super) fn check_alive(&mut self) -> Result<(), Errno> {
+        self.progress_connect();
+        if self.state == State::Closed { Err(Errno::NOTCONN) } else { Ok(()) }
+    }
 }
 
-/// The state of somebody's stream socket.
+/// The state of a stream socket that is adopted.
 ///
 /// # Errors
-/// ENOTCONN when it is neither connected nor connecting: unlike one in SYN-SENT, which polls as
-/// nothing, it polls as OUT|HUP.
+/// ENOTCONN when it is neither connected nor connecting.
+///
+/// # Notes
+/// poll(2) returns OUT|HUP for a socket that is not connected, and nothing for one in SYN-SENT.
 pub(super) fn state_of(fd: BorrowedFd<'_>) -> Result<State, Errno> {
     match sys::remote_address(fd) {
         Ok(_) => return Ok(State::Open),
         Err(Errno::NOTCONN) if !sys::is_listening(fd)? => {}
         Err(errno) => return Err(errno),
     }
-    let mut question = [PollFd::new(fd.as_raw_fd(), flags::OUT)];
-    sys::poll(&mut question, 0)?;
-    if question.iter().any(|fd| fd.flags() & flags::HUP != 0) {
+    let mut request = [PollFd::new(fd.as_raw_fd(), flags::OUT)];
+    sys::poll(&mut request, 0)?;
+    if request.iter().any(|fd| fd.flags() & flags::HUP != 0) {
         return Err(Errno::NOTCONN);
     }
     Ok(State::Connecting)

@@ -1,13 +1,13 @@
-//! Half a socket's end, and the whole one's.
+//! The end of one half of a connection, and of both.
 
 use super::{Socket, State};
 use crate::sys::{self, Errno, Shutdown};
 
 impl Socket {
-    /// Ends one half or both: reading at once, writing after the queue.
+    /// `shutdown(2)`: of the reading half at once, of the writing half after the queue.
     ///
     /// # Errors
-    /// ENOTCONN when there is no connection any more, or never was.
+    /// ENOTCONN when the socket is not connected.
     pub(crate) fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
         self.check_alive()?;
         if how != Shutdown::Write {
@@ -16,17 +16,18 @@ impl Socket {
         if how == Shutdown::Read || self.write_ended {
             return Ok(());
         }
-        self.send_gathered();
+        self.send_corked();
         self.write_ended = true;
         if self.awaits_writable() {
-            self.shutdown_due = true;
+            self.shutdown_pending = true;
             return Ok(());
         }
         sys::shutdown(self.fd()?, Shutdown::Write)
     }
 
-    /// tcp(7) keeps taking bytes in after a shutdown for reading: they are dropped as they come,
-    /// or the peer would stall on a full window.
+    /// # Notes
+    /// TCP accepts bytes also after a shutdown for reading. They are discarded, since the peer would otherwise wait for
+    /// its send window.
     fn shutdown_read(&mut self) -> Result<(), Errno> {
         if self.state != State::Connecting {
             sys::shutdown(self.fd()?, Shutdown::Read)?;
@@ -37,47 +38,49 @@ impl Socket {
         Ok(())
     }
 
-    /// The queue has gone out, and shutdown(2) was to follow it.
+    /// The `shutdown(2)` that waited for the queue.
     pub(super) fn shutdown_now(&mut self) {
-        self.shutdown_due = false;
+        self.shutdown_pending = false;
         if let Ok(fd) = self.fd() {
-            // ENOTCONN here says that the peer was faster: there is nothing left to end.
+            // ENOTCONN: the peer has reset the connection.
             let _ = sys::shutdown(fd, Shutdown::Write);
         }
     }
 
-    /// Begins the graceful end; tells whether the queue has to go out first.
+    /// Begins a graceful close. Returns whether the queue has to be flushed first.
     pub(crate) fn close(&mut self) -> bool {
-        self.send_gathered();
+        self.send_corked();
         self.closing = true;
         self.write_ended = true;
         !self.queue.is_empty()
     }
 
-    /// The end by RST, whatever is queued.
+    /// Discards the queue, and has close(2) send RST.
     pub(crate) fn reset(&mut self) {
         self.queue.clear();
         if let Ok(fd) = self.fd() {
-            // Refused on a socket that is reset already; close(2) then has nothing to send.
+            // An error means that the connection is reset already.
             let _ = sys::discard_on_close(fd);
         }
         self.state = State::Closed;
     }
 
-    /// close(2) is next, gracefully, and must not wait. With input unread, tcp(7) would send RST
-    /// instead of FIN, and the peer could lose what it has not read yet.
+    /// Makes close(2) send FIN and not block.
+    ///
+    /// # Notes
+    /// With unread input, close(2) of a TCP socket sends RST instead of FIN (RFC 2525 section 2.17), and the peer could
+    /// lose bytes that it has not read yet. So the input is discarded.
     pub(in crate::core) fn prepare_close(&mut self) {
         if self.state == State::Closed {
             return;
         }
-        // Behind the peer's end there is nothing.
-        let has_met_end = self.read_ended && !self.read_shut;
-        if !has_met_end && self.readiness.may_hold_input() {
+        let has_read_to_end = self.read_ended && !self.read_shut;
+        if !has_read_to_end && self.readiness.may_have_input() {
             self.discard_input();
         }
         if let (true, Ok(fd)) = (self.lingers, self.fd()) {
-            // A socket that refuses has no connection left to wait for.
-            let _ = sys::send_behind_close(fd);
+            // An error means that there is no connection left.
+            let _ = sys::send_after_close(fd);
         }
     }
 }

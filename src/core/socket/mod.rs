@@ -1,8 +1,10 @@
-//! One stream socket: its life, its two halves, its queue.
+//! A stream socket: its state, its two halves and its send queue.
 
 mod connect;
 mod end;
-mod transfer;
+mod receive;
+mod send;
+mod state;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -10,81 +12,63 @@ use super::listener::Listener;
 use super::readiness::Readiness;
 use super::send_queue::SendQueue;
 use crate::sys::{self, Errno};
+use send::Flushed;
+use state::Failure;
+pub(crate) use state::{Call, State};
 
-/// Where a socket is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// connect(2) is under way.
-    Connecting = 0,
-    Open = 1,
-    Closed = 3,
-}
-
-/// The system call that an error came out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    Read = 0,
-    Write = 1,
-    Connect = 2,
-}
-
-/// Why nothing more comes or goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failure {
-    pub(super) errno: Errno,
-    pub(super) call: Call,
-}
+/// The most system calls that a wait makes for one socket's queue, or for its discarded input.
+const CALLS_PER_TURN: usize = 16;
 
 #[allow(clippy::struct_excessive_bools, reason = "the halves of a connection end independently")]
 pub(crate) struct Socket {
-    /// `None` once a failed connect has been thrown away.
+    /// `None` after a failed connect.
     fd: Option<OwnedFd>,
     state: State,
-    /// Closed by its owner; its queue is still going out.
+    /// Closed by its owner; the queue is being flushed.
     closing: bool,
     pub(super) readiness: Readiness,
     pub(super) queue: SendQueue,
     failure: Option<Failure>,
-    /// The peer's end has been received, or the reading half was shut down here.
+    /// Whether the peer's end has been received, or the reading half was shut down here.
     read_ended: bool,
-    /// The reading half was shut down here: what still comes is discarded.
+    /// Whether the reading half was shut down here, so that input is discarded.
     read_shut: bool,
-    /// Nothing more is taken to be sent.
+    /// Whether no more bytes are accepted for sending.
     write_ended: bool,
-    /// shutdown(2) of the writing half follows the queue.
-    shutdown_due: bool,
-    /// Whether a short read tells that the kernel is empty; not so where descriptors can be
-    /// passed, since recv(2) stops at each set of them: unix(7).
-    short_reads_tell: bool,
-    /// What is queued waits for the end of a batch, not for the kernel.
-    gathers: bool,
-    /// The last receive took more than a wait's window holds.
-    receives_much: bool,
-    /// Bytes that have been received and put back.
+    /// Whether shutdown(2) of the writing half follows the queue.
+    shutdown_pending: bool,
+    /// Whether the kernel is empty after a short read. It may not be in a Unix socket: recv(2) stops at passed
+    /// descriptors, see unix(7).
+    short_read_means_empty: bool,
+    /// Whether the queued bytes are corked: they wait for a flush, not for the kernel.
+    corked: bool,
+    /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes.
+    receives_large: bool,
+    /// Bytes that were received and given back.
     unread: Option<Box<[u8]>>,
-    /// `SO_LINGER` would make close(2) wait.
+    /// Whether `SO_LINGER` would make close(2) block.
     pub(super) lingers: bool,
     received: u64,
     sent: u64,
 }
 
 impl Socket {
-    /// A socket that is connected already, or that `connect` is called on next.
+    /// A socket that is connected, or on which `connect` is called next.
     pub(crate) fn new(fd: OwnedFd, is_tcp: bool) -> Self {
         Self {
             fd: Some(fd),
             state: State::Open,
             closing: false,
-            readiness: Readiness::UNKNOWN,
+            readiness: Readiness::UNVERIFIED,
             queue: SendQueue::new(),
             failure: None,
             read_ended: false,
             read_shut: false,
             write_ended: false,
-            shutdown_due: false,
-            short_reads_tell: is_tcp,
-            gathers: false,
-            receives_much: false,
+            shutdown_pending: false,
+            short_read_means_empty: is_tcp,
+            corked: false,
+            receives_large: false,
             unread: None,
             lingers: false,
             received: 0,
@@ -92,11 +76,11 @@ impl Socket {
         }
     }
 
-    /// Takes over somebody's descriptor.
+    /// Takes ownership of a connected or connecting descriptor.
     ///
     /// # Errors
-    /// EBADF, ENOTSOCK, EPROTOTYPE when it is no stream socket; ENOTCONN when it is neither
-    /// connected nor connecting. The descriptor then stays as it was.
+    /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; ENOTCONN when it is neither connected nor
+    /// connecting. The descriptor then stays open and the caller's.
     pub(crate) fn adopt(fd: RawFd) -> Result<Self, Errno> {
         let (fd, (state, is_tcp)) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
@@ -105,18 +89,18 @@ impl Socket {
         Ok(Self { state, ..Self::new(fd, is_tcp) })
     }
 
-    /// `listen(2)` on a bound socket, which gives its descriptor up to the listener.
+    /// `listen(2)` on a bound socket. Its descriptor becomes the listener's.
     ///
     /// # Errors
     /// EADDRINUSE when another socket listens on the port.
     pub(super) fn listen(&mut self, backlog: i32) -> Result<Listener, Errno> {
         sys::listen(self.fd()?, backlog)?;
         let fd = self.fd.take().ok_or(Errno::BADF)?;
-        Ok(Listener::new(fd, self.short_reads_tell, self.lingers))
+        Ok(Listener::new(fd, self.short_read_means_empty, self.lingers))
     }
 
     /// # Errors
-    /// EBADF once the descriptor is gone.
+    /// EBADF when the descriptor is closed, as after a failed connect.
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.fd.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
     }
@@ -125,35 +109,7 @@ impl Socket {
         self.fd.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// What is known of the state, in bits 0 and 1 (2 is closing), and the ended halves in bits 2 (reading)
-    /// and 3 (writing). A connecting socket's outcome is asked for, for the next time.
-    pub(crate) fn state_bits(&mut self) -> i32 {
-        let ended = i32::from(self.read_ended) << 2 | i32::from(self.write_ended) << 3;
-        let state = if self.is_closing() { 2 } else { self.state as i32 };
-        self.progress_connect();
-        state | ended
-    }
-
-    /// Whether the owner has closed the socket, and only its queue still moves.
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing && self.state != State::Closed
-    }
-
-    /// Whether a closing socket has nothing left to send.
-    pub(super) fn is_finished(&self) -> bool {
-        self.closing && self.queue.is_empty()
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state == State::Closed
-    }
-
-    /// What the connection died of.
-    pub(crate) fn failure(&self) -> Option<(Call, Errno)> {
-        self.failure.map(|failure| (failure.call, failure.errno))
-    }
-
-    /// Bytes received and bytes that the kernel took.
+    /// The number of bytes received, and of bytes that the kernel took to send.
     pub(crate) fn totals(&self) -> (u64, u64) {
         (self.received, self.sent)
     }
@@ -170,23 +126,23 @@ impl Socket {
         self.queue.set_limit(limit);
     }
 
-    /// Whether so much comes at a time that its owner had better receive it.
-    pub(super) fn receives_much(&self) -> bool {
-        self.receives_much
+    /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes, so that the owner receives the next ones.
+    pub(super) fn receives_large(&self) -> bool {
+        self.receives_large
     }
 
-    /// Whether bytes wait that have been put back.
+    /// Whether there are bytes that were given back.
     pub(super) fn has_unread(&self) -> bool {
         self.unread.is_some()
     }
 
-    /// Whether a multiplexer may tell that this socket is readable.
-    pub(super) fn tells_read(&self) -> bool {
+    /// Whether a multiplexer may report the socket as readable.
+    pub(super) fn reports_readable(&self) -> bool {
         !self.read_ended && !self.closing
     }
 
-    /// Whether a multiplexer may tell that this socket is writable.
-    pub(super) fn tells_write(&self) -> bool {
+    /// Whether a multiplexer may report the socket as writable.
+    pub(super) fn reports_writable(&self) -> bool {
         match self.state {
             State::Open => !self.write_ended && self.queue.is_empty(),
             State::Closed => self.failure.is_some(),
@@ -194,56 +150,40 @@ impl Socket {
         }
     }
 
-    /// Whether input is read only to be dropped.
+    /// Whether input is discarded.
     pub(super) fn discards(&self) -> bool {
         self.read_shut
     }
 
-    /// Whether output waits for the kernel to have room.
+    /// Whether queued bytes wait for room in the kernel.
     pub(super) fn has_output(&self) -> bool {
-        !self.queue.is_empty() && !self.gathers
+        !self.queue.is_empty() && !self.corked
     }
 
-    /// Whether output waits for the end of a batch.
-    pub(super) fn gathers(&self) -> bool {
-        self.gathers && !self.queue.is_empty()
+    /// Whether queued bytes wait for a flush.
+    pub(super) fn is_corked(&self) -> bool {
+        self.corked && !self.queue.is_empty()
     }
 
-    /// Whether the kernel's next EPOLLOUT is needed, whatever the owner asks for.
+    /// Whether EPOLLOUT is needed, whatever the interest is.
     pub(super) fn awaits_writable(&self) -> bool {
         self.state == State::Connecting || self.has_output()
     }
 
-    /// Takes in an edge: settles a connect, empties the queue, discards what nobody will read.
-    /// Tells whether work was left over that no further edge will announce.
-    pub(super) fn hear(&mut self, flags: u32) -> bool {
-        self.readiness.hear(flags);
+    /// Merges the flags of an edge-triggered event: finishes a connect, flushes the queue, discards input. Returns
+    /// whether work is left for which there will be no edge.
+    pub(super) fn merge(&mut self, flags: u32) -> bool {
+        self.readiness.merge(flags);
         if self.state == State::Connecting && self.readiness.can_write() {
             self.finish_connect();
         }
-        let mut left = false;
+        let mut has_more = false;
         if !self.queue.is_empty() && self.readiness.can_write() && self.state != State::Connecting {
-            left |= self.flush_some() == Flushed::More;
+            has_more |= self.flush_some() == Flushed::More;
         }
         if self.read_shut && self.readiness.can_read() {
-            left |= self.discard_input();
+            has_more |= self.discard_input();
         }
-        left
+        has_more
     }
-
-    fn fail(&mut self, errno: Errno, call: Call) {
-        self.failure.get_or_insert(Failure { errno, call });
-        self.write_ended = true;
-        self.queue.clear();
-    }
-}
-
-/// How far a flush came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flushed {
-    Empty,
-    /// The kernel is full: an edge will tell when it is not.
-    WouldBlock,
-    /// The budget of one turn is spent.
-    More,
 }

@@ -1,19 +1,19 @@
-//! The bare loop that all others are compared with: epoll_wait(2), recv(2) into one buffer, send(2).
+//! The bare epoll server that all servers are compared with: epoll_wait(2), recv(2) into one buffer, send(2).
 //!
-//! Prints `port N`; at SIGTERM or the end of stdin one line of JSON: its own user and system microseconds, how many
-//! connections it has accepted and how many bytes have come.
+//! Prints `port N`. At SIGTERM or the end of stdin it prints one line of JSON: its user and system CPU time in
+//! microseconds, the number of connections that it accepted, and the number of bytes that it received.
 
 use std::io::{Result, Write, stdout};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use load::sys::{self, EDGE, ENDS, Epoll, Event, IN, OUT, RDHUP};
+use load::sys::{self, EDGE, END_FLAGS, Epoll, Event, IN, OUT, RDHUP};
 
 const HELP: &str = "bare [echo | sink | accept]
 
-  echo    what comes goes back
-  sink    what comes is counted; the peer's end is answered with the count in decimal
-  accept  what connects is counted, and closed at once";
+  echo    sends received bytes back
+  sink    counts received bytes; answers the peer's end with their number in decimal
+  accept  counts connections, and closes each at once";
 
 const LISTENER: u64 = u64::MAX;
 const STDIN: u64 = u64::MAX - 1;
@@ -30,7 +30,7 @@ enum Mode {
 #[derive(Default)]
 struct Connection {
     socket: Option<OwnedFd>,
-    /// What the kernel has not taken yet.
+    /// Bytes that the kernel has not taken yet.
     rest: Vec<u8>,
     received: u64,
 }
@@ -62,13 +62,13 @@ fn main() -> Result<()> {
             }
         }
     }
-    // SAFETY: the handler only stores to an atomic.
+    // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
     unsafe { libc::signal(libc::SIGTERM, on_signal as *const () as usize) };
     sys::raise_limit();
     let (listener, port) = sys::listen(4096)?;
     let epoll = Epoll::new()?;
     epoll.add(listener.as_raw_fd(), IN, LISTENER)?;
-    // A stdin that is a file or /dev/null cannot be watched, and is not needed.
+    // epoll_ctl(2): EPERM for a file or /dev/null, whose end need not be watched.
     let _ = epoll.add(0, IN, STDIN);
     println!("port {port}");
     stdout().flush()?;
@@ -93,7 +93,7 @@ impl Server {
                 match event.u64 {
                     LISTENER => self.accept()?,
                     STDIN => {
-                        if matches!(sys::receive_any(0, &mut buffer), Ok(0) | Err(_)) {
+                        if matches!(sys::read(0, &mut buffer), Ok(0) | Err(_)) {
                             return Ok(());
                         }
                     }
@@ -151,8 +151,9 @@ impl Server {
                     return Ok(());
                 }
             }
-            // Edge-triggered: after a short read the kernel tells of what comes next, unless the end came with it.
-            if count < buffer.len() && flags & ENDS == 0 {
+            // epoll(7): after a short read the kernel's buffer is empty and the next bytes give an edge. An end that is
+            // in this event already gives no other one.
+            if count < buffer.len() && flags & END_FLAGS == 0 {
                 return Ok(());
             }
         }
@@ -160,7 +161,7 @@ impl Server {
 }
 
 impl Connection {
-    /// Whether nothing is left to send.
+    /// Sends the rest. Returns whether all bytes are sent.
     fn flush(&mut self, fd: RawFd) -> Result<bool> {
         let sent = sys::send(fd, &self.rest)?.unwrap_or(0);
         self.rest.drain(..sent);

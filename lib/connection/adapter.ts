@@ -1,0 +1,9 @@
+/** What reads and writes a connection in place of its handlers: a Duplex, web streams. */
+export interface Adapter {
+  /** There is room, after a write that took less than it was given. */
+  onDrain?(): void
+  /** The connection is closed. */
+  onClose?(error?: Error): void
+  /** Ends our half, behind what the adapter has still to send. */
+  end?(): void
+}

@@ -1,0 +1,33 @@
+/** From so many events on, it pays to poll again before Node's loop does: its own epoll_wait(2) on ours is dearer. */
+const BUSY = 2
+
+/** After so many polls or events the other handles of Node's loop get their turn. */
+const POLLS_PER_TURN = 4
+const EVENTS_PER_TURN = 256
+
+/** How often a poller may poll in one turn of Node's loop. */
+export class TurnBudget {
+  #polls = 0
+  #events = 0
+
+  /** A turn begins. */
+  begin(): void {
+    this.#polls = POLLS_PER_TURN
+    this.#events = EVENTS_PER_TURN
+  }
+
+  /** A poll has reported `events`. */
+  spend(events: number): void {
+    this.#events -= events
+    this.#polls = events < BUSY || this.#events <= 0 ? 0 : this.#polls - 1
+  }
+
+  /** Nothing is left until the next turn. */
+  clear(): void {
+    this.#polls = 0
+  }
+
+  get isSpent(): boolean {
+    return this.#polls === 0
+  }
+}

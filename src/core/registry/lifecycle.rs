@@ -1,0 +1,190 @@
+//! How sources and multiplexers are opened and closed.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use super::{CloseResult, Registry};
+use crate::core::handle::{Handle, Token};
+use crate::core::listener::Listener;
+use crate::core::multiplexer::Multiplexer;
+use crate::core::socket::Socket;
+use crate::core::source::{Kind, Source};
+use crate::sys::{self, Address, Errno, Family};
+
+impl Registry {
+    /// `epoll_create1(2)`.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM; ENFILE also when all handles are in use.
+    pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
+        let multiplexer = Multiplexer::new()?;
+        self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
+    }
+
+    /// The epoll descriptor, for the event loop.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
+    pub(crate) fn epoll_fd(&self, handle: Handle) -> Result<RawFd, Errno> {
+        let multiplexer = self.multiplexers.by_handle(handle).ok_or(Errno::BADF)?;
+        Ok(multiplexer.epoll.as_raw_fd())
+    }
+
+    /// Closes the epoll descriptor. Its sockets and listeners are deregistered and stay open.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
+    pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
+        let is_registered_here = |source: &Source| {
+            source.registration.as_ref().is_some_and(|it| it.multiplexer == token.slot)
+        };
+        self.sources.remove_all(|source| is_registered_here(source) && source.is_foreign());
+        for source in self.sources.values_mut().filter(|source| is_registered_here(source)) {
+            source.registration = None;
+        }
+        self.multiplexers.remove(token);
+        Ok(())
+    }
+
+    /// `socket(2)`: a socket that is neither bound nor connected.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM, EAFNOSUPPORT.
+    pub(crate) fn open(&mut self, family: Family) -> Result<Handle, Errno> {
+        let fd = sys::socket(family)?;
+        self.insert(Kind::Socket(Socket::new(fd, family != Family::Unix)))
+    }
+
+    /// Takes ownership of a connected or connecting descriptor.
+    ///
+    /// # Errors
+    /// EEXIST for a descriptor that is in the registry already; the errors of `Socket::adopt`.
+    pub(crate) fn adopt_socket(&mut self, fd: RawFd) -> Result<Handle, Errno> {
+        self.check_unknown(fd)?;
+        let socket = Socket::adopt(fd)?;
+        self.insert(Kind::Socket(socket))
+    }
+
+    /// Takes ownership of a bound or listening descriptor.
+    ///
+    /// # Errors
+    /// EEXIST for a descriptor that is in the registry already; the errors of `Listener::adopt`.
+    pub(crate) fn adopt_listener(&mut self, fd: RawFd, backlog: i32) -> Result<Handle, Errno> {
+        self.check_unknown(fd)?;
+        let listener = Listener::adopt(fd, backlog)?;
+        self.insert(Kind::Listener(listener))
+    }
+
+    fn check_unknown(&self, fd: RawFd) -> Result<(), Errno> {
+        if self.sources.values().any(|source| source.raw_fd() == Some(fd)) {
+            return Err(Errno::EXIST);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, kind: Kind) -> Result<Handle, Errno> {
+        let token = self.sources.insert(Source::new(kind)).ok_or(Errno::NFILE)?;
+        Ok(token.handle())
+    }
+
+    /// `bind(2)`.
+    ///
+    /// # Errors
+    /// As bind(2); EBADF for a handle that is neither a socket's nor a listener's.
+    pub(crate) fn bind(&mut self, handle: Handle, address: &Address) -> Result<(), Errno> {
+        sys::bind(self.fd(handle)?, address)
+    }
+
+    /// `listen(2)` on a bound socket, which becomes a listener under the same handle.
+    ///
+    /// # Errors
+    /// EADDRINUSE; EINVAL for a handle that is not a socket's.
+    pub(crate) fn listen(&mut self, handle: Handle, backlog: i32) -> Result<(), Errno> {
+        let source = self.source_mut(handle)?;
+        let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::INVAL) };
+        let listener = socket.listen(backlog)?;
+        source.kind = Kind::Listener(listener);
+        Ok(())
+    }
+
+    /// `accept4(2)`.
+    ///
+    /// # Errors
+    /// EAGAIN when no connection is pending; EMFILE, ENFILE, ENOBUFS, ENOMEM, with the listener in back-off; EINVAL for
+    /// a handle that is not a listener's.
+    pub(crate) fn accept(&mut self, handle: Handle) -> Result<Handle, Errno> {
+        let token = self.token(handle)?;
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        let Kind::Listener(listener) = &mut source.kind else { return Err(Errno::INVAL) };
+        match listener.accept() {
+            Ok(socket) => self.insert(Kind::Socket(socket)),
+            Err(errno) => {
+                if errno.is_exhaustion() {
+                    self.back_off(token);
+                }
+                Err(errno)
+            }
+        }
+    }
+
+    /// `connect(2)`. Its outcome is reported as readiness.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
+    pub(crate) fn connect(&mut self, handle: Handle, to: &Address) -> Result<(), Errno> {
+        self.socket(handle)?.connect(to)
+    }
+
+    /// Closes a socket gracefully, a listener at once; a descriptor of the program is only deregistered.
+    ///
+    /// # Errors
+    /// EBADF for a stale handle.
+    pub(crate) fn close(&mut self, handle: Handle) -> Result<CloseResult, Errno> {
+        let token = self.token(handle)?;
+        let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        if let Kind::Socket(socket) = &mut source.kind {
+            if socket.close() {
+                return Ok(self.close_after_queue(token));
+            }
+            socket.prepare_close();
+        }
+        self.remove_source(token);
+        Ok(CloseResult::Closed)
+    }
+
+    fn close_after_queue(&mut self, token: Token) -> CloseResult {
+        let registered = self.sources.get(token).is_some_and(|it| it.registration.is_some());
+        self.update_registration(token);
+        if registered { CloseResult::AfterQueue } else { CloseResult::Unregistered }
+    }
+
+    /// Closes a socket at once, by RST.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
+    pub(crate) fn reset(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.socket(handle)?.reset();
+        self.remove_source(token);
+        Ok(())
+    }
+
+    /// Frees a listener's handle and leaves its descriptor open.
+    ///
+    /// # Errors
+    /// EBADF for a stale handle.
+    pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        self.deregister(token);
+        if let Some(Kind::Listener(listener)) = self.sources.remove(token).map(|it| it.kind) {
+            listener.disown();
+        }
+        Ok(())
+    }
+
+    /// Deregisters a source, closes its descriptor and frees its slot.
+    fn remove_source(&mut self, token: Token) {
+        self.deregister(token);
+        self.sources.remove(token);
+    }
+}

@@ -1,0 +1,148 @@
+//! The ready list of a multiplexer: sources to report, in order.
+//!
+//! An edge puts a source on the list, and it stays there until it is drained. So a source that was not drained is
+//! reported again, although epoll(7) does not report its edge again.
+
+use super::Registry;
+use crate::core::handle::Token;
+use crate::core::multiplexer::{Event, event_bits};
+use crate::core::receive_buffer::ReceiveBuffer;
+use crate::core::source::Kind;
+use crate::sys::{self, PollFd, flags};
+
+impl Registry {
+    /// Appends a source to the ready list of its multiplexer, once.
+    pub(super) fn push_ready(&mut self, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let Some(registration) = &mut source.registration else { return };
+        if registration.listed {
+            return;
+        }
+        if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) {
+            registration.listed = true;
+            multiplexer.ready.push_back(token);
+        }
+    }
+
+    /// Verifies the first `limit` sources with unverified readiness by poll(2), and removes those that are not ready.
+    pub(super) fn verify_ready(&mut self, token: Token, limit: usize) {
+        self.end_back_offs(token);
+        self.retain_ready(token);
+        let Some(multiplexer) = self.multiplexers.get(token) else { return };
+        let mut requests = std::mem::take(&mut self.poll_requests);
+        requests.extend(
+            multiplexer.ready.iter().filter_map(|token| self.poll_request(*token)).take(limit),
+        );
+        if !requests.is_empty() {
+            self.poll_unverified(&mut requests);
+            self.retain_ready(token);
+        }
+        self.poll_requests = requests;
+    }
+
+    /// The request for a source on the list; `None` when it has an event to report, and so is ready.
+    fn poll_request(&self, token: Token) -> Option<(Token, PollFd)> {
+        let source = self.sources.get(token)?;
+        if source.pending_bits() != 0 {
+            return None;
+        }
+        let fd = source.raw_fd()?;
+        Some((token, PollFd::new(fd, flags::IN | flags::OUT | flags::RDHUP)))
+    }
+
+    /// `poll(2)`. After ENOMEM the readiness stays unverified until the next wait.
+    fn poll_unverified(&mut self, requests: &mut Vec<(Token, PollFd)>) {
+        let mut polled: Vec<PollFd> = requests.iter().map(|(_, request)| *request).collect();
+        if sys::poll(&mut polled, 0).is_ok() {
+            for ((token, _), result) in requests.iter().zip(&polled) {
+                if let Some(source) = self.sources.get_mut(*token) {
+                    source.verify(result.flags());
+                }
+            }
+        }
+        requests.clear();
+    }
+
+    /// Removes sources that have nothing to report and nothing to verify, and the second entry of a source that was
+    /// removed from the multiplexer and added again.
+    fn retain_ready(&mut self, token: Token) {
+        let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
+        let sources = &mut self.sources;
+        multiplexer.ready.retain(|listed| {
+            let Some(source) = sources.get_mut(*listed) else { return false };
+            let stays = source.pending_bits() != 0 || source.is_unverified();
+            match &mut source.registration {
+                Some(registration) if registration.multiplexer == token.slot => {
+                    std::mem::take(&mut registration.listed) && stays
+                }
+                _ => false,
+            }
+        });
+        for listed in &multiplexer.ready {
+            if let Some(registration) =
+                sources.get_mut(*listed).and_then(|it| it.registration.as_mut())
+            {
+                registration.listed = true;
+            }
+        }
+    }
+
+    /// Reports the sources at the head of the list, at most `limit` of them and each once.
+    pub(super) fn report_ready(
+        &mut self,
+        token: Token,
+        limit: usize,
+        buffer: &mut ReceiveBuffer<'_>,
+        report: &mut impl FnMut(Event),
+    ) -> usize {
+        let mut reported = 0;
+        let listed = self.multiplexers.get(token).map_or(0, |multiplexer| multiplexer.ready.len());
+        for _ in 0..listed {
+            if reported == limit {
+                break;
+            }
+            let first = self.multiplexers.get_mut(token).and_then(|plex| plex.ready.pop_front());
+            let Some(first) = first else { break };
+            if let Some(event) = self.take_event(token, first, buffer) {
+                report(event);
+                reported += 1;
+            }
+        }
+        reported
+    }
+
+    /// The event of a source that was taken from the list. A source that may still be ready is appended again.
+    fn take_event(
+        &mut self,
+        multiplexer: Token,
+        token: Token,
+        buffer: &mut ReceiveBuffer<'_>,
+    ) -> Option<Event> {
+        let source = self.sources.get_mut(token)?;
+        let mut bits = source.pending_bits();
+        if bits != 0 {
+            source.set_reported();
+        }
+        let received = if source.is_prefetched(bits) {
+            let handle = token.handle();
+            buffer.receive(|part| self.with_socket(handle, |socket| socket.receive(part)))
+        } else {
+            None
+        };
+        let source = self.sources.get_mut(token)?;
+        let failed = matches!(&source.kind, Kind::Socket(socket) if socket.is_closed());
+        let stays = source.is_unverified() && !failed;
+        let registration =
+            source.registration.as_mut().filter(|it| it.multiplexer == multiplexer.slot)?;
+        registration.listed = false;
+        if stays {
+            self.push_ready(token);
+        }
+        if failed {
+            self.deregister(token);
+            bits |= event_bits::DETACHED;
+        }
+        let received = received.unwrap_or_default();
+        (bits != 0).then(|| Event { handle: token.handle(), bits, received })
+    }
+}

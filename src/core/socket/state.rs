@@ -1,0 +1,91 @@
+//! The state of a socket, and the failure that ended it.
+
+use super::Socket;
+use crate::sys::{self, Address, Errno};
+
+/// The state of a connection, by its number in JavaScript. `CLOSING` is a fourth one there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// connect(2) has not completed.
+    Connecting = 0,
+    Open = 1,
+    Closed = 3,
+}
+
+/// The state that JavaScript sees of a socket whose queue is flushed before it is closed.
+const CLOSING: i32 = 2;
+
+/// The bits that `state_bits` adds to a state.
+mod state_bits {
+    pub(super) const READ_ENDED: i32 = 4;
+    pub(super) const WRITE_ENDED: i32 = 8;
+}
+
+/// The system call that reported a failure, by its number in JavaScript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Read = 0,
+    Write = 1,
+    Connect = 2,
+}
+
+/// Why a connection failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) errno: Errno,
+    pub(super) call: Call,
+}
+
+impl Socket {
+    /// The state, plus a bit for each half that has ended. A connect that has completed is seen by the next call.
+    pub(crate) fn state_bits(&mut self) -> i32 {
+        let mut bits = if self.is_closing() { CLOSING } else { self.state as i32 };
+        if self.read_ended {
+            bits |= state_bits::READ_ENDED;
+        }
+        if self.write_ended {
+            bits |= state_bits::WRITE_ENDED;
+        }
+        self.progress_connect();
+        bits
+    }
+
+    /// `getpeername(2)`, and the same of a connection that was reset.
+    ///
+    /// # Errors
+    /// ENOTCONN when the socket is not connected yet; EBADF after a failed connect.
+    pub(crate) fn remote_address(&self) -> Result<Address, Errno> {
+        match sys::remote_address(self.fd()?) {
+            Err(Errno::NOTCONN) if self.state == State::Open => {
+                sys::former_remote_address(self.fd()?)
+            }
+            result => result,
+        }
+    }
+
+    /// Whether the owner has closed the socket, and its queue is being flushed.
+    pub(in crate::core) fn is_closing(&self) -> bool {
+        self.closing && self.state != State::Closed
+    }
+
+    /// Whether a closing socket has flushed its queue.
+    pub(in crate::core) fn is_finished(&self) -> bool {
+        self.closing && self.queue.is_empty()
+    }
+
+    pub(in crate::core) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// The call that reported the failure, and its errno.
+    pub(crate) fn failure(&self) -> Option<(Call, Errno)> {
+        self.failure.map(|failure| (failure.call, failure.errno))
+    }
+
+    /// Keeps the first failure, and ends the writing half.
+    pub(super) fn fail(&mut self, errno: Errno, call: Call) {
+        self.failure.get_or_insert(Failure { errno, call });
+        self.write_ended = true;
+        self.queue.clear();
+    }
+}
