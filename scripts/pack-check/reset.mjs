@@ -1,5 +1,5 @@
-// What jest does between test files: every JavaScript module is evaluated anew, in a context of its own, and the addon is
-// asked for again. Needs --experimental-vm-modules.
+// What jest does between test files: every JavaScript module is evaluated again, in a context of its own, and the addon is
+// required again. Needs --experimental-vm-modules.
 import { readFile } from 'node:fs/promises'
 import { createRequire, isBuiltin } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -19,7 +19,7 @@ for (let round = 0; round < ROUNDS; round += 1) {
   if (round % 2 === 0) kept.push(copy.listen({ port: 0, socket: { data: () => {} } }))
 }
 if (new Set(kept.map(({ constructor }) => constructor)).size !== ROUNDS / 2)
-  throw new Error('a module was not evaluated anew')
+  throw new Error('a module was not evaluated again')
 for (const server of kept) server.stop()
 
 async function fresh(url) {
