@@ -27,16 +27,15 @@ const room = new Map<string, Connection<User>>()
 serve('chat', 5001, (address) =>
   listen<User>({
     ...address,
-    // Each connection gets its own in `open`.
-    data: {} as User,
     // Detects clients that vanish: after 2 hours, unless net.ipv4.tcp_keepalive_time is set to another time.
     keepAlive: true,
     maxConnections: 1000,
     // Behind LAG bytes there is room for the longest line, which names a thousand users in 80 bytes each.
     sendQueueLimit: 4 * LAG,
+    data: newUser(),
     socket: {
       open(connection) {
-        connection.data = { lines: new LineSplitter(LIMIT), nick: '', skipped: 0 }
+        connection.data = newUser()
         connection.timeout(PATIENCE)
         send(connection, '* Your nick name?')
       },
@@ -52,6 +51,10 @@ serve('chat', 5001, (address) =>
     },
   }),
 )
+
+function newUser(): User {
+  return { lines: new LineSplitter(LIMIT), nick: '', skipped: 0 }
+}
 
 /** Without control characters, which would change the terminals of others. */
 function printable(line: string): string {

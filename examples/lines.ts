@@ -27,12 +27,11 @@ const commands: ReadonlyMap<string, (text: string) => string> = new Map([
 serve('lines', 5002, (address) =>
   listen<Session>({
     ...address,
-    // Each connection gets its own in `open`.
-    data: {} as Session,
     idleTimeout: IDLE,
+    data: newSession(),
     socket: {
       open(connection) {
-        connection.data = { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
+        connection.data = newSession()
       },
       data(connection, chunk) {
         // Input after QUIT is ignored.
@@ -44,6 +43,10 @@ serve('lines', 5002, (address) =>
     },
   }),
 )
+
+function newSession(): Session {
+  return { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
+}
 
 /** Answers all lines of a chunk with one write. */
 function handle(connection: Connection<Session>, chunk: Buffer): void {

@@ -47,11 +47,10 @@ const commands = new Map<string, Command>([
 serve('redis', 6380, (address) =>
   listen<Session>({
     ...address,
-    // Each connection gets its own in `open`.
-    data: {} as Session,
+    data: newSession(),
     socket: {
       open(connection) {
-        connection.data = { parser: new CommandParser(), unsent: NOTHING, over: false }
+        connection.data = newSession()
       },
       data(connection, chunk) {
         if (connection.data.over) return
@@ -64,6 +63,10 @@ serve('redis', 6380, (address) =>
     },
   }),
 )
+
+function newSession(): Session {
+  return { parser: new CommandParser(), unsent: NOTHING, over: false }
+}
 
 /** Runs all complete commands; the replies are sent together. */
 function runAll(connection: Connection<Session>): void {
