@@ -11,14 +11,16 @@ export type {
   ListenerOptions,
   UnixListenerOptions,
 } from './model/bind.js'
-export { type SendStatus, type ShutdownHow, Socket } from './model/socket.js'
-export type { SocketState } from './model/stream-source.js'
+export { Socket } from './model/socket.js'
+export type { Mode, SendStatus, ShutdownHow, SocketState } from './native.js'
 export type { InetSocketOptions, SocketConnectOptions, UnixSocketOptions } from './model/connect-options.js'
 export { Multiplexer } from './model/multiplexer.js'
-export type { Descriptor, Event, Interest, Mode, ReadyEvent, Target } from './model/event.js'
+export type { Descriptor, Event, Interest, ReadyEvent, Target } from './model/event.js'
 export type { Source } from './model/source.js'
 export type { Address, InetAddress, UnixAddress } from './model/address.js'
+export type { Excluding } from './model/excluding.js'
 export {
+  type BacklogOption,
   type DescriptorListenOptions,
   type InetListenOptions,
   type ListenOptions,

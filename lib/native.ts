@@ -19,8 +19,16 @@ export const NONE = 0
 /** A combination of the bits above. */
 export type InterestBits = 0 | 1 | 2 | 3 | 5 | 7
 
-/** Modes, by their native number. */
-export const MODES = ['edge', 'level', 'oneshot'] as const
+/**
+ * How often lasting readiness is reported.
+ *
+ * - `'edge'`: readable at every wait until drained, writable once each time it becomes so.
+ * - `'level'`: readable and writable at every wait for as long as they last.
+ * - `'oneshot'`: once, then nothing until `modify`.
+ */
+export type Mode = 'edge' | 'level' | 'oneshot'
+/** By their native number. */
+export const MODES: readonly Mode[] = ['edge', 'level', 'oneshot']
 /** The native number of `'edge'`. */
 export const EDGE = 0
 
@@ -40,15 +48,19 @@ export const DETACHED = 32
 /** How many int32 an event takes in the batch: its handle, its bits, and where its input begins and how long it is. */
 export const EVENT_INTS = 4
 
-/** What `send` and `sendPieces` return, by their native number. */
-export const SEND_STATUSES = ['sent', 'partially-sent', 'queued', 'not-sent', 'closed'] as const
+/** What became of the data given to `Socket.send`. */
+export type SendStatus = 'sent' | 'partially-sent' | 'queued' | 'not-sent' | 'closed'
+/** By their native number. */
+export const SEND_STATUSES: readonly SendStatus[] = ['sent', 'partially-sent', 'queued', 'not-sent', 'closed']
 /** From this number of {@link SEND_STATUSES} on nothing was taken: the queue is full. */
 export const NOT_SENT = 3
 /** As {@link NOT_SENT}: nothing can be sent any more. */
 export const SEND_CLOSED = 4
 
-/** The lower bits of `state`. */
-export const STATES = ['connecting', 'open', 'closing', 'closed'] as const
+/** Where a socket is in its life. */
+export type SocketState = 'connecting' | 'open' | 'closing' | 'closed'
+/** By the lower bits of the native `state`. */
+export const STATES: readonly SocketState[] = ['connecting', 'open', 'closing', 'closed']
 /** Masks the number of {@link STATES}. */
 export const STATE_MASK = 3
 /** Bit of `state`: the reading half has ended. */
@@ -63,8 +75,10 @@ export const CLOSED_AFTER_QUEUE = 1
 /** `close`: as {@link CLOSED_AFTER_QUEUE}, but the socket is in no multiplexer. */
 export const CLOSED_UNREGISTERED = 2
 
-/** The halves of `shutdown`, by their native number. */
-export const HALVES = ['read', 'write', 'both'] as const
+/** Which half `shutdown` ends. */
+export type ShutdownHow = 'read' | 'write' | 'both'
+/** By their native number. */
+export const HALVES: readonly ShutdownHow[] = ['read', 'write', 'both']
 
 /** `failure` of a socket that has not failed. */
 export const NO_FAILURE = -1

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { conflictingOptions, invalidArgType, invalidArgValue } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
+import type { Excluding } from '../model/excluding.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
 import {
   host as validHost,
@@ -37,26 +38,19 @@ export interface ClientOptions<D> extends ConnectionOptions<D> {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Connecting to an Internet address: `host`, or its alias `hostname`, is a name or a numeric address. */
-export type InetConnectOptions = HostOption & {
-  /** 0 to 65535, also as a decimal string. */
-  readonly port: number | string | undefined
-  /** The numeric address to connect from; of a name, only addresses of its family are tried. */
-  readonly localAddress?: string | undefined
-  /** The port to connect from. **Default:** the kernel's choice. */
-  readonly localPort?: number | string | undefined
-  readonly path?: undefined
-  readonly unix?: undefined
-}
+/** Connecting to an Internet address. */
+export type InetConnectOptions = Excluding<'path' | 'unix'> &
+  HostOption & {
+    /** 0 to 65535, also as a decimal string. */
+    readonly port: number | string | undefined
+    /** The numeric address to connect from; of a name, only addresses of its family are tried. */
+    readonly localAddress?: string | undefined
+    /** The port to connect from. **Default:** the kernel's choice. */
+    readonly localPort?: number | string | undefined
+  }
 
-/** Connecting to a Unix path: `path`, or its alias `unix`; abstract when it begins with `\0`. */
-export type UnixConnectOptions = PathOption & {
-  readonly host?: undefined
-  readonly hostname?: undefined
-  readonly port?: undefined
-  readonly localAddress?: undefined
-  readonly localPort?: undefined
-}
+/** Connecting to a Unix path. */
+export type UnixConnectOptions = Excluding<'host' | 'hostname' | 'port' | 'localAddress' | 'localPort'> & PathOption
 
 /** Where and how {@link connect} connects: to `host` and `port`, or to a `path`. */
 export type ConnectOptions<D> = ClientOptions<D> & InitialData<D> & (InetConnectOptions | UnixConnectOptions)

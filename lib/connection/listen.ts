@@ -1,6 +1,7 @@
 import { conflictingOptions, invalidArgType } from '../errors.js'
 import { familyOf } from '../model/address.js'
 import type { ListenerOptions } from '../model/bind.js'
+import type { Excluding } from '../model/excluding.js'
 import { Listener } from '../model/listener.js'
 import { UNIX } from '../native.js'
 import { type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
@@ -25,58 +26,37 @@ export interface ServerOptions<D> extends ConnectionOptions<D> {
   readonly maxConnections?: number | undefined
 }
 
-/** Listening on an Internet address. */
-export interface InetListenOptions {
-  /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
-  readonly host?: string | undefined
-  /** An alias of `host`. */
-  readonly hostname?: string | undefined
-  /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
-  readonly port?: number | string | undefined
-  /** How many connections may wait to be accepted. **Default:** 511. */
+/** How long the queue of connections is that wait to be accepted. */
+export interface BacklogOption {
+  /** How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511. */
   readonly backlog?: number | undefined
-  readonly path?: undefined
-  readonly unix?: undefined
-  readonly fd?: undefined
-  readonly listener?: undefined
 }
 
-/** Listening on a Unix path: `path`, or its alias `unix`; abstract when it begins with `\0`. */
-export type UnixListenOptions = PathOption & {
-  /** How many connections may wait to be accepted. **Default:** 511. */
-  readonly backlog?: number | undefined
-  readonly host?: undefined
-  readonly hostname?: undefined
-  readonly port?: undefined
-  readonly fd?: undefined
-  readonly listener?: undefined
-}
+/** Listening on an Internet address. */
+export type InetListenOptions = BacklogOption &
+  Excluding<'path' | 'unix' | 'fd' | 'listener'> & {
+    /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
+    readonly host?: string | undefined
+    /** An alias of `host`. */
+    readonly hostname?: string | undefined
+    /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
+    readonly port?: number | string | undefined
+  }
+
+/** Listening on a Unix path. */
+export type UnixListenOptions = BacklogOption & Excluding<'host' | 'hostname' | 'port' | 'fd' | 'listener'> & PathOption
 
 /** Listening on a descriptor that another program opened. */
-export interface DescriptorListenOptions {
-  /** A bound or listening stream socket, as systemd passes them. */
-  readonly fd: number
-  /** How many connections may wait to be accepted. **Default:** 511. */
-  readonly backlog?: number | undefined
-  readonly host?: undefined
-  readonly hostname?: undefined
-  readonly port?: undefined
-  readonly path?: undefined
-  readonly unix?: undefined
-  readonly listener?: undefined
-}
+export type DescriptorListenOptions = BacklogOption &
+  Excluding<'host' | 'hostname' | 'port' | 'path' | 'unix' | 'listener'> & {
+    /** A bound or listening stream socket, as systemd passes them. */
+    readonly fd: number
+  }
 
 /** Serving an open listener: the way to serve a name, by `Listener.bindHost`. */
-export interface ListenerListenOptions {
+export type ListenerListenOptions = Excluding<'backlog' | 'host' | 'hostname' | 'port' | 'path' | 'unix' | 'fd'> & {
   /** It belongs to the server from then on. */
   readonly listener: Listener
-  readonly backlog?: undefined
-  readonly host?: undefined
-  readonly hostname?: undefined
-  readonly port?: undefined
-  readonly path?: undefined
-  readonly unix?: undefined
-  readonly fd?: undefined
 }
 
 /** Where and how {@link listen} listens: on `host` and `port`, on a `path`, on an `fd`, or by a `listener`. */

@@ -1,6 +1,7 @@
 import { invalidArgType, invalidArgValue } from '../errors.js'
 import { ReceiveBuffer } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import type { Excluding } from '../model/excluding.js'
 import { Multiplexer } from '../model/multiplexer.js'
 import { DEFAULT_SEND_QUEUE_LIMIT } from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
@@ -37,14 +38,31 @@ export interface ConnectionOptions<D> extends SocketOptions {
   readonly multiplexer?: Multiplexer | undefined
 }
 
-/** An address by its main name or by its alias. */
+/** A name or a numeric address, by the main name or its alias. */
 export type HostOption =
-  | { readonly host: string | undefined; readonly hostname?: string | undefined }
-  | { readonly hostname: string | undefined; readonly host?: undefined }
+  | {
+      /** A name or a numeric address. */
+      readonly host: string | undefined
+      /** An alias of `host`; both must not differ. */
+      readonly hostname?: string | undefined
+    }
+  | ({
+      /** An alias of `host`. */
+      readonly hostname: string | undefined
+    } & Excluding<'host'>)
 
-/** A Unix path by its main name or by its alias. */
+/** A Unix path, by the main name or its alias. */
 export type PathOption =
-  { readonly path: string; readonly unix?: string | undefined } | { readonly unix: string; readonly path?: undefined }
+  | {
+      /** The path of a Unix socket; abstract when it begins with `\0`. */
+      readonly path: string
+      /** An alias of `path`; both must not differ. */
+      readonly unix?: string | undefined
+    }
+  | ({
+      /** An alias of `path`. */
+      readonly unix: string
+    } & Excluding<'path'>)
 
 /** @internal The names of the options that `listen` and `connect` have in common. */
 export const CONNECTION_KEYS = [

@@ -3,6 +3,7 @@ import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
 import { INT_MAX, integer, options as checkOptions } from '../validate.js'
 import { type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
+import type { Excluding } from './excluding.js'
 
 /** What every way to listen takes. */
 export interface CommonListenerOptions extends SocketOptions {
@@ -11,32 +12,27 @@ export interface CommonListenerOptions extends SocketOptions {
 }
 
 /** Listening on an Internet address. */
-export interface InetListenerOptions extends CommonListenerOptions {
-  /** A numeric address. **Default:** `'::'` for IPv4 and IPv6 together, `'0.0.0.0'` where there is no IPv6. */
-  readonly host?: string | undefined
-  /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
-  readonly port?: number | string | undefined
-  readonly path?: undefined
-  readonly fd?: undefined
-}
+export type InetListenerOptions = CommonListenerOptions &
+  Excluding<'path' | 'fd'> & {
+    /** A numeric address. **Default:** `'::'` for IPv4 and IPv6 together, `'0.0.0.0'` where there is no IPv6. */
+    readonly host?: string | undefined
+    /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
+    readonly port?: number | string | undefined
+  }
 
 /** Listening on a Unix path. */
-export interface UnixListenerOptions extends CommonListenerOptions {
-  /** The path of a Unix socket; abstract when it begins with `\0`. */
-  readonly path: string
-  readonly host?: undefined
-  readonly port?: undefined
-  readonly fd?: undefined
-}
+export type UnixListenerOptions = CommonListenerOptions &
+  Excluding<'host' | 'port' | 'fd'> & {
+    /** The path of a Unix socket; abstract when it begins with `\0`. */
+    readonly path: string
+  }
 
 /** Listening on a descriptor that another program opened. */
-export interface DescriptorListenerOptions extends CommonListenerOptions {
-  /** A bound or listening stream socket, as systemd passes them. */
-  readonly fd: number
-  readonly host?: undefined
-  readonly port?: undefined
-  readonly path?: undefined
-}
+export type DescriptorListenerOptions = CommonListenerOptions &
+  Excluding<'host' | 'port' | 'path'> & {
+    /** A bound or listening stream socket, as systemd passes them. */
+    readonly fd: number
+  }
 
 /** Where `Listener.bind` listens: on `host` and `port`, on a `path`, or on an `fd`. */
 export type ListenerOptions = InetListenerOptions | UnixListenerOptions | DescriptorListenerOptions

@@ -4,29 +4,27 @@ import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
 import { options as checkOptions } from '../validate.js'
 import { type SockAddr, inetSockAddr, unixSockAddr } from './address.js'
 import { HINTS } from './bind.js'
+import type { Excluding } from './excluding.js'
 
 /** Connecting to an Internet address. */
-export interface InetSocketOptions extends SocketOptions {
-  /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
-  readonly host?: string | undefined
-  /** 0 to 65535, also as a decimal string. */
-  readonly port: number | string
-  /** The numeric address to connect from. **Default:** the kernel's choice. */
-  readonly localAddress?: string | undefined
-  /** The port to connect from. **Default:** 0, the kernel's choice. */
-  readonly localPort?: number | string | undefined
-  readonly path?: undefined
-}
+export type InetSocketOptions = SocketOptions &
+  Excluding<'path'> & {
+    /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
+    readonly host?: string | undefined
+    /** 0 to 65535, also as a decimal string. */
+    readonly port: number | string
+    /** The numeric address to connect from. **Default:** the kernel's choice. */
+    readonly localAddress?: string | undefined
+    /** The port to connect from. **Default:** 0, the kernel's choice. */
+    readonly localPort?: number | string | undefined
+  }
 
 /** Connecting to a Unix path. */
-export interface UnixSocketOptions extends SocketOptions {
-  /** The path of a Unix socket; abstract when it begins with `\0`. */
-  readonly path: string
-  readonly host?: undefined
-  readonly port?: undefined
-  readonly localAddress?: undefined
-  readonly localPort?: undefined
-}
+export type UnixSocketOptions = SocketOptions &
+  Excluding<'host' | 'port' | 'localAddress' | 'localPort'> & {
+    /** The path of a Unix socket; abstract when it begins with `\0`. */
+    readonly path: string
+  }
 
 /** Where `Socket.connect` connects to, and from where: `host` and `port`, or a `path`. */
 export type SocketConnectOptions = InetSocketOptions | UnixSocketOptions

@@ -1,4 +1,4 @@
-import { DETACHED, ERROR, HANGUP, type MODES, READABLE, READ_ENDED, WRITABLE } from '../native.js'
+import { DETACHED, ERROR, HANGUP, READABLE, READ_ENDED, WRITABLE } from '../native.js'
 import type { Source } from './source.js'
 
 /** A descriptor that this library did not open (an eventfd, a pipe, a serial line): watched, never read, written or closed. */
@@ -12,15 +12,6 @@ export type Target = Source | Descriptor
 
 /** Which directions to report: reading, writing, or both. Hang-ups and errors are always reported. */
 export type Interest = 'r' | 'w' | 'rw'
-
-/**
- * How often lasting readiness is reported.
- *
- * - `'edge'`: readable at every wait until drained, writable once each time it becomes so.
- * - `'level'`: readable and writable at every wait for as long as they last.
- * - `'oneshot'`: once, then nothing until `modify`.
- */
-export type Mode = (typeof MODES)[number]
 
 /**
  * The readiness of one target.

@@ -1,7 +1,7 @@
 import { type InspectOptions, inspect } from 'node:util'
 
 /** The method by which console.log and util.inspect ask an object what to show. */
-export const CUSTOM_INSPECT = inspect.custom
+export const CUSTOM_INSPECT: typeof inspect.custom = inspect.custom
 
 /** What util.inspect calls that method with. */
 export type Inspect = [depth: number, options: InspectOptions]

@@ -5,7 +5,7 @@ import { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
 import { INT_MAX, duration, integer, oneOf, timeout as validTimeout } from '../validate.js'
-import type { Descriptor, Interest, Mode, ReadyEvent, Registration, Target } from './event.js'
+import type { Descriptor, Interest, ReadyEvent, Registration, Target } from './event.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { LeakGuard } from './leak.js'
 import { Source } from './source.js'
@@ -45,7 +45,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
    * EBADF; ENOSPC when `fs.epoll.max_user_watches` is reached.
    * @throws SocketClosedError when the target or the multiplexer is closed.
    */
-  add(target: Target, interest: Interest = 'rw', mode: Mode = 'edge'): void {
+  add(target: Target, interest: Interest = 'rw', mode: native.Mode = 'edge'): void {
     const bits = interestBits(interest)
     const number = native.MODES.indexOf(oneOf(mode, native.MODES, 'mode'))
     this.#refuseClosed('add')
@@ -75,7 +75,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
    *
    * @throws SocketError ENOENT when the target is not in this multiplexer.
    */
-  modify(target: Target, interest: Interest = 'rw', mode: Mode = 'edge'): void {
+  modify(target: Target, interest: Interest = 'rw', mode: native.Mode = 'edge'): void {
     const bits = interestBits(interest)
     const number = native.MODES.indexOf(oneOf(mode, native.MODES, 'mode'))
     this.#refuseClosed('modify')

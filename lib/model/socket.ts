@@ -11,15 +11,6 @@ import { LeakGuard } from './leak.js'
 import { SLICE } from './source.js'
 import { StreamSource } from './stream-source.js'
 
-/** What became of the data given to {@link Socket.send}. */
-export type SendStatus = (typeof native.SEND_STATUSES)[number]
-
-/** Which half {@link Socket.shutdown} ends. */
-export type ShutdownHow = (typeof native.HALVES)[number]
-
-/** What {@link Socket.send} takes. */
-type Pieces = Uint8Array | string | readonly Uint8Array[]
-
 const EAGAIN = constants.errno.EAGAIN
 
 /** The errno of a native `failure`. */
@@ -146,7 +137,7 @@ export class Socket extends StreamSource {
    * @throws SocketError the reason why connecting failed, once; ENOBUFS or ENOMEM, with nothing taken.
    * @throws RangeError for a part that is not within the array.
    */
-  send(data: Pieces, offset?: number, length?: number): SendStatus {
+  send(data: Uint8Array | string | readonly Uint8Array[], offset?: number, length?: number): native.SendStatus {
     const status =
       offset === undefined && length === undefined ? this.#send(data) : this.#sendPart(data, offset, length)
     if (status === 0) return 'sent'
@@ -164,14 +155,14 @@ export class Socket extends StreamSource {
     throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-status, 'write') : this.#fail(-status)
   }
 
-  #send(data: Pieces): number {
+  #send(data: Uint8Array | string | readonly Uint8Array[]): number {
     if (typeof data === 'string') return native.send(this.handle, Buffer.from(data))
     return Array.isArray(data)
       ? native.sendPieces(this.handle, data as Uint8Array[])
       : native.send(this.handle, data as Uint8Array)
   }
 
-  #sendPart(data: Pieces, offset: number | undefined, length: number | undefined): number {
+  #sendPart(data: unknown, offset: number | undefined, length: number | undefined): number {
     if (!(data instanceof Uint8Array)) {
       throw invalidArgType('data', 'a Uint8Array, where a part of it is to be sent', data)
     }
@@ -182,7 +173,11 @@ export class Socket extends StreamSource {
    * Blocking mode: sleeps until the queue has been sent, then sends what it had no room for. Sending nothing finds out
    * whether the connection is still open.
    */
-  #sendRest(data: Pieces = EMPTY, offset?: number, length?: number): SendStatus {
+  #sendRest(
+    data: Uint8Array | string | readonly Uint8Array[] = EMPTY,
+    offset?: number,
+    length?: number,
+  ): native.SendStatus {
     while (native.flush(this.handle) === 0) this.#sleep(true)
     return this.send(data, offset, length)
   }
@@ -227,7 +222,7 @@ export class Socket extends StreamSource {
    *
    * @throws SocketError ENOTCONN when the connection is gone.
    */
-  shutdown(how: ShutdownHow = 'write'): void {
+  shutdown(how: native.ShutdownHow = 'write'): void {
     oneOf(how, native.HALVES, 'how')
     this.poller?.unreadInput(this)
     const result = native.shutdown(this.openHandle('shutdown'), native.HALVES.indexOf(how))

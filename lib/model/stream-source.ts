@@ -8,9 +8,6 @@ import { type Address, toAddress } from './address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { Source } from './source.js'
 
-/** Where a socket is in its life. */
-export type SocketState = (typeof native.STATES)[number]
-
 /** What is known of a socket that has been closed. */
 interface Remains {
   /** The native handle while the queue is being sent, then -1. */
@@ -58,7 +55,7 @@ export abstract class StreamSource extends Source {
    * `'connecting'` until an event, a use or an earlier read of this property met the outcome; `'closing'` while the
    * queue is sent after {@link close}.
    */
-  get state(): SocketState {
+  get state(): native.SocketState {
     if (this.handle < 0) return this.queueHandle() < 0 ? 'closed' : 'closing'
     return native.STATES[native.state(this.handle) & native.STATE_MASK]!
   }

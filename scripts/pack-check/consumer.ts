@@ -2,6 +2,7 @@ import { connect, type Connection, listen, Listener, Multiplexer, type SendStatu
 
 const server = listen<{ seen: number }>({
   port: 0,
+  data: { seen: 0 },
   socket: { data: (connection: Connection<{ seen: number }>, chunk: Buffer) => void connection.write(chunk) },
 })
 const port: number | undefined = server.port
