@@ -2,7 +2,11 @@ import type { Socket } from '../model/socket.js'
 import { type Data, bytesOf, lengthOf, offsetOf } from './data.js'
 import { Input } from './input.js'
 
-/** What goes out of a connection. */
+/**
+ * What goes out of a connection.
+ *
+ * Its private methods are TypeScript's: those of JavaScript would cost each connection a word, the brand of the class.
+ */
 export abstract class Output<D> extends Input<D> {
   #corks = 0
   #wantsDrain = false
@@ -24,7 +28,7 @@ export abstract class Output<D> extends Input<D> {
    * any more.
    */
   write(data: Data, offset?: number, length?: number): number {
-    return this.#write(data, offset, length, this.#corks > 0 || this.owner.poller.inBatch)
+    return this.writePart(data, offset, length, this.#corks > 0 || this.owner.poller.inBatch)
   }
 
   /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
@@ -34,13 +38,13 @@ export abstract class Output<D> extends Input<D> {
     if (limit > 0) socket!.sendQueueLimit = 0
     try {
       // What is in the queue goes first.
-      return this.#write(data, offset, length, false)
+      return this.writePart(data, offset, length, false)
     } finally {
       if (limit > 0 && socket!.handle >= 0) socket!.sendQueueLimit = limit
     }
   }
 
-  #write(data: Data, offset: number | undefined, length: number | undefined, cork: boolean): number {
+  private writePart(data: Data, offset: number | undefined, length: number | undefined, cork: boolean): number {
     const bytes = bytesOf(data)
     const count = lengthOf(data, bytes, offset, length)
     const { socket } = this
@@ -48,11 +52,11 @@ export abstract class Output<D> extends Input<D> {
     const taken = socket.write(bytes, cork, offsetOf(data, offset), count)
     if (taken < 0) return -1
     this.onWrite(socket, cork)
-    if (taken < count) this.#awaitDrain()
+    if (taken < count) this.awaitDrain()
     return taken
   }
 
-  #awaitDrain(): void {
+  private awaitDrain(): void {
     if (this.#wantsDrain) return
     this.#wantsDrain = true
     this.updateInterest()
@@ -102,13 +106,13 @@ export abstract class Output<D> extends Input<D> {
   end(data?: Data, offset?: number, length?: number): number {
     const { socket } = this
     if (!socket || socket.writeEnded) return -1
-    const taken = data === undefined ? 0 : this.#writeWhole(socket, data, offset, length)
+    const taken = data === undefined ? 0 : this.writeWhole(socket, data, offset, length)
     this.endOutput()
     return taken
   }
 
-  #writeWhole(socket: Socket, data: Data, offset?: number, length?: number): number {
+  private writeWhole(socket: Socket, data: Data, offset?: number, length?: number): number {
     socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-    return this.#write(data, offset, length, false)
+    return this.writePart(data, offset, length, false)
   }
 }

@@ -60,16 +60,12 @@ export abstract class Source {
 
   /** Reads an option of the kernel: getsockopt(2). */
   getOption<K extends OptionName>(name: K): OptionValue<K> {
-    return getOption(this.openHandle('getOption'), this.#family(), name)
+    return getOption(this.openHandle('getOption'), familyOfHandle(this.handle), name)
   }
 
   /** Sets an option of the kernel: setsockopt(2). TCP connections inherit those of their listener. */
   setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
-    setOption(this.openHandle('setOption'), this.#family(), name, value)
-  }
-
-  #family(): native.Family {
-    return familyOf(toAddress(native.localAddress(this.handle)))
+    setOption(this.openHandle('setOption'), familyOfHandle(this.handle), name, value)
   }
 
   /** Closes the descriptor; closing twice is harmless. */
@@ -107,4 +103,9 @@ export abstract class Source {
     this.handle = -1
     return handle
   }
+}
+
+/** A function, since a private method would cost each source a word of memory: the brand of its class. */
+function familyOfHandle(handle: number): native.Family {
+  return familyOf(toAddress(native.localAddress(handle)))
 }
