@@ -18,7 +18,7 @@ if (runtime === 'bun') {
   globalThis.Bun.plugin({
     name: 'dns',
     setup: (build) =>
-      build.onLoad({ filter: /\/dist\/\w+\.js$/ }, ({ path }) => ({ contents: contents(path), loader: 'js' })),
+      build.onLoad({ filter: /\/dist\/.*\.js$/ }, ({ path }) => ({ contents: contents(path), loader: 'js' })),
   })
 }
 
