@@ -10,7 +10,8 @@ const GRACE = 900
 
 export interface HostAndPort {
   readonly host: string
-  readonly port: number
+  /** As a string, decimal: what is not a port is refused by `listen` and `connect`. */
+  readonly port: number | string
 }
 
 /** Starts a server at --host and --port, or HOST and PORT. On Ctrl-C it ends gracefully: the queues are sent first. */
@@ -29,7 +30,7 @@ export function serve<D>(name: string, port: number, open: (address: HostAndPort
 export function addressFrom({ host, port }: { host?: string; port?: string }, fallback: HostAndPort): HostAndPort {
   return {
     host: host ?? process.env['HOST'] ?? fallback.host,
-    port: Number(port ?? process.env['PORT'] ?? fallback.port),
+    port: port ?? process.env['PORT'] ?? fallback.port,
   }
 }
 

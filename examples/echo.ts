@@ -35,7 +35,7 @@ function open(): Listener {
   try {
     const { values } = parseArgs({ options: { host: { type: 'string' }, port: { type: 'string' } } })
     const host = values.host ?? process.env['HOST'] ?? '0.0.0.0'
-    const port = Number(values.port ?? process.env['PORT'] ?? 5000)
+    const port = values.port ?? process.env['PORT'] ?? 5000
     return Listener.bind({ host, port, noDelay: true })
   } catch (error) {
     console.error(`echo: ${(error as Error).message}`)
