@@ -6,14 +6,7 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import type { Excluding } from '../model/excluding.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
-import {
-  host as validHost,
-  milliseconds,
-  numericHost,
-  options as checkOptions,
-  port as validPort,
-  unixPath,
-} from '../validate.js'
+import { checkOptions, milliseconds, numericHost, unixPath, validHost, validPort } from '../validate.js'
 import { Connection } from './connection.js'
 import {
   type AddressOptions,

@@ -22,7 +22,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   #socket: Socket | undefined
   #idle: IdleTimer | undefined
   #closed = false
-  #holdsReference = false
+  #referenced = false
   #adapter: Adapter | undefined
 
   private constructor(owner: ConnectionOwner<D>, data: D) {
@@ -135,8 +135,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** Lets the open connection keep the process alive. **Default.** */
   ref(): this {
-    if (!this.#holdsReference && !this.#closed) {
-      this.#holdsReference = true
+    if (!this.#referenced && !this.#closed) {
+      this.#referenced = true
       this.#owner.poller.ref()
     }
     return this
@@ -144,8 +144,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** Lets the process end although the connection is open. Queued output still keeps it alive. */
   unref(): this {
-    if (this.#holdsReference) {
-      this.#holdsReference = false
+    if (this.#referenced) {
+      this.#referenced = false
       this.#owner.poller.unref()
     }
     return this

@@ -1,5 +1,5 @@
 import { invalidArgType, throwLater } from '../errors.js'
-import { options } from '../validate.js'
+import { checkOptions } from '../validate.js'
 import type { Connection } from './connection.js'
 
 /**
@@ -35,7 +35,7 @@ const HINTS = { connect: "'open'", message: "'data'", connection: "'open'", onop
 
 /** @internal Checks the names and types of handlers. */
 export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
-  const handlers = options(value, NAMES, { name, hints: HINTS }) as Handlers<D>
+  const handlers = checkOptions(value, NAMES, { name, hints: HINTS }) as Handlers<D>
   for (const key of NAMES) {
     const handler: unknown = handlers[key]
     if (handler !== undefined && typeof handler !== 'function') {

@@ -1,16 +1,13 @@
 import { SocketError, illegalConstructor } from '../errors.js'
-import { Listener } from '../model/listener.js'
 import { type Address, hostOf, portOf } from '../model/address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
+import { ACCEPTS_PER_TURN, Listener } from '../model/listener.js'
 import type { Socket } from '../model/socket.js'
 import { NONE, READ } from '../native.js'
-import { boolean, milliseconds, options as checkOptions } from '../validate.js'
+import { boolean, checkOptions, milliseconds } from '../validate.js'
 import { Connection } from './connection.js'
 import { type Handlers, checkHandlers } from './handlers.js'
 import type { ConnectionOwner } from './owner.js'
-
-/** How many connections one turn accepts before the others of its batch get theirs. */
-const ACCEPTS_PER_TURN = 64
 
 /** How many accepted connections wait for a `for await` before accepting pauses. */
 const ITERATION_BACKLOG = 64
@@ -39,7 +36,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   /** Resolves the calls of `close` when the last connection has ended. */
   #onEmpty: (() => void)[] = []
   #paused = false
-  #holdsReference = false
+  #referenced = false
 
   private constructor(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D) {
     if (!(listener instanceof Listener)) throw illegalConstructor('Server', 'listen')
@@ -137,8 +134,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   /** Lets the server keep the process alive while it listens. **Default.** */
   ref(): this {
-    if (!this.#holdsReference && this.#listener.fd >= 0) {
-      this.#holdsReference = true
+    if (!this.#referenced && this.#listener.fd >= 0) {
+      this.#referenced = true
       this.#owner.poller.ref()
     }
     return this
@@ -146,8 +143,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   /** Lets the process end although the server listens. */
   unref(): this {
-    if (this.#holdsReference) {
-      this.#holdsReference = false
+    if (this.#referenced) {
+      this.#referenced = false
       this.#owner.poller.unref()
     }
     return this

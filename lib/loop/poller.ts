@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketClosedError, invalidState, systemError } from '../errors.js'
 import { type Descriptor, type ReadyEvent, Registration, type Target, type Watcher } from '../model/event.js'
-import { SLICE, Source } from '../model/source.js'
+import { Source } from '../model/source.js'
 import * as native from '../native.js'
 import { attempt, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
@@ -191,8 +191,8 @@ export class Poller {
     const spinEnd = this.spin === 0 ? 0 : performance.now() + this.spin
     this.#woken = false
     for (;;) {
-      const left = deadline === Infinity ? SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
-      const sleep = spinEnd !== 0 && performance.now() < spinEnd ? 0 : Math.min(left, SLICE)
+      const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
+      const sleep = spinEnd !== 0 && performance.now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
       const events = this.#dispatch(this.#poll(sleep), into)
       if (events || left === 0 || isPast(deadline) || this.#closed) return events ?? into ?? []
     }

@@ -8,7 +8,6 @@ import { INT_MAX, integer, oneOf, partLength } from '../validate.js'
 import { type SockAddr, bind, connect } from './address.js'
 import { type SocketConnectOptions, socketAddresses } from './connect-options.js'
 import { LeakGuard } from './leak.js'
-import { SLICE } from './source.js'
 import { StreamSource } from './stream-source.js'
 
 const EAGAIN = constants.errno.EAGAIN
@@ -184,7 +183,7 @@ export class Socket extends StreamSource {
 
   /** Puts this thread to sleep until the socket is ready, at most for a slice: then V8 can end the worker. */
   #sleep(write: boolean): void {
-    native.sleepOn(this.handle, write, SLICE)
+    native.sleepOn(this.handle, write, native.SLEEP_SLICE)
   }
 
   /** Has the queue of a socket that is in no multiplexer sent by the shared poller. */

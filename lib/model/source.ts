@@ -12,12 +12,6 @@ import {
 import { familyOf, toAddress } from './address.js'
 import type { LeakGuard } from './leak.js'
 
-/**
- * Milliseconds that a thread sleeps in one system call. `worker.terminate()` takes effect only where JavaScript runs, so
- * a longer sleep is made of several.
- */
-export const SLICE = 250
-
 /** What {@link Socket} and {@link Listener} have in common: a descriptor and a registration in a multiplexer. */
 export abstract class Source {
   /** @internal The native handle; -1 once closed. */

@@ -1,15 +1,15 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from '../errors.js'
-import type { ReadyEvent } from '../model/event.js'
+import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import type { ReadyEvent } from '../model/event.js'
 import { Socket } from '../model/socket.js'
 import { READ_WRITE, WRITE } from '../native.js'
 
 /** Bytes of the buffer that unread input is dropped through. */
-const SCRATCH = 65536
+const SCRATCH = 65_536
 
 type Done = (error?: Error | null) => void
 
@@ -65,7 +65,7 @@ export class SocketDuplex extends Duplex {
   readonly socket: Socket
   readonly #failsWhenFull: boolean
   #reading = false
-  #holdsReference = false
+  #referenced = false
   /** The write that is not done yet. */
   #write: Write | undefined
   readonly #onClosed: (error?: Error) => void
@@ -202,15 +202,15 @@ export class SocketDuplex extends Duplex {
 
   /** Lets the open stream keep the process alive. **Default.** */
   ref(): this {
-    if (!this.#holdsReference && !this.destroyed) sharedPoller().ref()
-    this.#holdsReference = !this.destroyed
+    if (!this.#referenced && !this.destroyed) sharedPoller().ref()
+    this.#referenced = !this.destroyed
     return this
   }
 
   /** Lets the process end although the stream is open. Queued output still keeps it alive. */
   unref(): this {
-    if (this.#holdsReference) sharedPoller().unref()
-    this.#holdsReference = false
+    if (this.#referenced) sharedPoller().unref()
+    this.#referenced = false
     return this
   }
 }

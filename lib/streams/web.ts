@@ -1,11 +1,11 @@
 import { ReadableStream, WritableStream } from 'node:stream/web'
 
-import { type Data, bytesOf } from '../connection/data.js'
 import { Connection } from '../connection/connection.js'
+import { type Data, bytesOf } from '../connection/data.js'
 import { SocketClosedError, invalidArgType } from '../errors.js'
 
 /** Bytes of a chunk for a reader that brings no buffer of its own. */
-const CHUNK = 65536
+const CHUNK = 65_536
 
 /** The two ends of a connection, as WinterTC's sockets have them. */
 export interface SocketInfo {
