@@ -45,7 +45,7 @@ const wrong = (value: unknown): never => value as never
 
 const bytes = new Uint8Array(8)
 
-test.before('open the shared poller of this thread, which then stays open', async () => {
+test.before('opens the shared poller, so that open descriptors can be compared', async () => {
   using listener = Listener.bind({ host: '127.0.0.1' })
   setImmediate(() => listener.close())
   for await (const socket of listener) socket.close()

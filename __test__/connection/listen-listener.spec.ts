@@ -90,7 +90,7 @@ test('a_listener_that_cannot_be_served_stays_the_callers', async (t) => {
   server.stop()
 })
 
-test('what_is_no_open_listener_is_refused', (t) => {
+test('a_closed_listener_and_anything_else_are_refused', (t) => {
   const closed = testListener(t)
   closed.close()
   t.throws(() => listen({ listener: closed }), {
