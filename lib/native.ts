@@ -105,8 +105,8 @@ export const PREFETCH_LIMIT = 2048
 export const PREFETCH_ALIGNMENT = 8
 
 /**
- * Milliseconds that a thread sleeps in one native call. `worker.terminate()` takes effect only where JavaScript runs, so
- * a longer sleep is made of several.
+ * Milliseconds that a thread sleeps in one native call. `worker.terminate()` takes effect only where JavaScript runs,
+ * so a longer sleep is made of several.
  */
 export const SLEEP_SLICE = 250
 

@@ -22,7 +22,7 @@ import { Server } from './server.js'
 
 /** What {@link listen} takes besides where to listen. */
 export interface ServerOptions<D> extends ConnectionOptions<D> {
-  /** At so many connections accepting pauses: connections above the limit wait in the kernel's backlog. **Default:** no limit. */
+  /** With so many open connections accepting pauses; others wait in the kernel's backlog. **Default:** no limit. */
   readonly maxConnections?: number | undefined
 }
 
@@ -73,7 +73,9 @@ const LOCALHOST = '127.0.0.1'
  * TCP_NODELAY is on unless `noDelay: false`.
  *
  * @throws TypeError, RangeError for bad options; a name as host says to pass the listener of `Listener.bindHost`.
- * @throws SocketError EADDRINUSE and the like, as `Listener.bind`; a `listener` then stays the caller's.
+ * @throws SocketError EADDRINUSE and the like, as `Listener.bind`; EEXIST for a `listener` that is in a multiplexer. A
+ * `listener` then stays the caller's.
+ * @throws SocketClosedError when the `listener` or the `multiplexer` is closed.
  */
 export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
   checkOptions(options, KEYS, { hints: CONNECTION_HINTS })

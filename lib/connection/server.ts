@@ -16,7 +16,9 @@ const ITERATION_BACKLOG = 64
 export interface CloseOptions {
   /** Milliseconds after which what is still open is terminated. **Default:** no limit. */
   readonly timeout?: number | undefined
-  /** Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves. */
+  /**
+   * Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves.
+   */
   readonly end?: boolean | undefined
 }
 
@@ -98,8 +100,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   /**
-   * Stops accepting, at once; the kernel resets connections that were not accepted. With `closeActive` the open ones are
-   * terminated.
+   * Stops accepting, at once; the kernel resets connections that were not accepted. With `closeActive` the open ones
+   * are terminated.
    */
   stop(closeActive = false): void {
     this.#listener.close()
@@ -109,8 +111,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   /**
-   * Stops accepting, and resolves when all connections have ended by themselves. With `end: true` our halves end at once,
-   * behind what has been written; after `timeout` milliseconds what is still open is terminated.
+   * Stops accepting, and resolves when all connections have ended by themselves. With `end: true` our halves end at
+   * once, behind what has been written; after `timeout` milliseconds what is still open is terminated.
    *
    * @throws (rejects) TypeError, RangeError for bad options; the server then goes on.
    */
@@ -127,7 +129,11 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     clearTimeout(timer)
   }
 
-  /** Replaces the handlers of all connections, open ones too. */
+  /**
+   * Replaces the handlers of all connections, open ones too.
+   *
+   * @throws TypeError for bad handlers; the old ones then stay.
+   */
   reload({ socket }: { socket: Handlers<D> }): void {
     this.#owner.reload(checkHandlers<D>(socket, 'socket'))
   }

@@ -52,12 +52,21 @@ export abstract class Source {
     return this.handle < 0 ? -1 : Math.max(-1, native.descriptor(this.handle))
   }
 
-  /** Reads an option of the kernel: getsockopt(2). */
+  /**
+   * Reads an option of the kernel: getsockopt(2).
+   *
+   * @throws SocketError with the kernel's errno; SocketClosedError once closed; TypeError for an unknown name.
+   */
   getOption<K extends OptionName>(name: K): OptionValue<K> {
     return getOption(this.openHandle('getOption'), this.#family(), name)
   }
 
-  /** Sets an option of the kernel: setsockopt(2). TCP connections inherit those of their listener. */
+  /**
+   * Sets an option of the kernel: setsockopt(2). TCP connections inherit those of their listener.
+   *
+   * @throws SocketError with the kernel's errno, and for EPERM the capability that is needed; SocketClosedError once
+   * closed; TypeError, RangeError for an unknown name or a bad value.
+   */
   setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
     setOption(this.openHandle('setOption'), this.#family(), name, value)
   }

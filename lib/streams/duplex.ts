@@ -25,10 +25,9 @@ export interface SocketDuplexOptions extends Pick<
   'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'emitClose'
 > {
   /**
-   * What a write does when the socket's send queue is full. `'wait'`: it waits for room, and its callback is called when
-   * the kernel has all of it. `'error'`: as in the original m-socket, a write is done as soon as it is queued, and one
-   * that finds the queue full fails with a {@link SocketQueueError}.
-   * **Default:** `'wait'`.
+   * What a write does when the socket's send queue is full. `'wait'`: it waits for room, and its callback is called
+   * when the kernel has all of it. `'error'`: as in the original m-socket, a write is done as soon as it is queued, and
+   * one that finds the queue full fails with a {@link SocketQueueError}. **Default:** `'wait'`.
    */
   readonly whenFull?: 'wait' | 'error'
 }
@@ -36,7 +35,7 @@ export interface SocketDuplexOptions extends Pick<
 /**
  * Node's stream over a socket or a connection: for node:tls, node:http and everything else that takes a Duplex.
  *
- * When the reader stops, so does receiving, and the window of the peer fills; a write is done when the kernel has it.
+ * When the reader stops, so does receiving, and the peer has to wait. A write is done when the kernel has it.
  * Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
  * A socket must be in no multiplexer. Only the stream reads and writes from here on; of a connection's handlers, only
  * `close` is still called.
