@@ -1,10 +1,10 @@
 import test from 'ava'
 import { Listener, Multiplexer, SocketClosedError, SocketError, connect, listen } from 'm-socket'
 
+import type { Connection } from 'm-socket'
 import { addressOf, closeAtEnd, testListener } from '../support/pair.js'
 import { withResolvers } from '../support/server.js'
 import { abstractName } from '../support/unix.js'
-import type { Connection } from 'm-socket'
 
 const ECHO = { data: (connection: Connection, chunk: Buffer) => connection.write(chunk) }
 
