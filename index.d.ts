@@ -127,7 +127,7 @@ export declare function queued(handle: number): number
  */
 export declare function receive(handle: number, into: Uint8Array, offset?: number, length?: number): number
 
-/** `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null before it is connected. */
+/** `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null until connected. */
 export declare function remoteAddress(handle: number): NativeAddress | null
 
 /** Deregisters a source; -ENOENT when it is not registered here. */

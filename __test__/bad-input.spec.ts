@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import {
   Connection,
-  type Event,
   type InetAddress,
   Listener,
   Multiplexer,
+  type ReadyEvent,
   Server,
   Socket,
   SocketClosedError,
@@ -45,7 +45,7 @@ const wrong = (value: unknown): never => value as never
 
 const bytes = new Uint8Array(8)
 
-test.before('open the shared poller of this thread, which then stays open', async () => {
+test.before('opens the shared poller, so that open descriptors can be compared', async () => {
   using listener = Listener.bind({ host: '127.0.0.1' })
   setImmediate(() => listener.close())
   for await (const socket of listener) socket.close()
@@ -859,7 +859,7 @@ test.serial('a_second_wait_while_one_is_pending_is_an_invalid_state_and_the_firs
   const { client, server } = await connectedPair(t)
   const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(client, 'r')
-  const first: Promise<Event[]> = multiplexer.wait()
+  const first: Promise<ReadyEvent[]> = multiplexer.wait()
   const refusal: Refusal = [Error, 'ERR_INVALID_STATE', /^Invalid state: .*wait.*pending/]
   await rejects(t, () => multiplexer.wait(), refusal)
   await rejects(t, () => multiplexer.wait(0), refusal)

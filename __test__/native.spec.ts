@@ -5,7 +5,9 @@ import test from 'ava'
 import * as native from '../lib/native.js'
 import { ROOT } from './support/code-blocks.js'
 
-/** A number of the Rust source: of a constant, or of a variant of an enum; within a module or an enum, if one is named. */
+/**
+ * A number of the Rust source: of a constant, or of a variant of an enum; within a module or an enum, if one is named.
+ */
 function rustNumber(file: string, name: string, scope?: string): number {
   const source = readFileSync(`${ROOT}/src/${file}`, 'utf8')
   const within = scope === undefined ? source : blockOf(source, scope)

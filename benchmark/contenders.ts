@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 
-import { BARE, SERVERS } from './native.js'
+import { BARE, SERVERS } from './build.js'
 import type { Mode } from './workloads.js'
 
 export interface Contender {

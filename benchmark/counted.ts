@@ -3,12 +3,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 
+import { LOAD } from './build.js'
 import { Child } from './child.js'
 import type { Contender } from './contenders.js'
 import { onLoadCore } from './cores.js'
 import { residentOf } from './cpu.js'
 import { type Server, load, start } from './measure.js'
-import { LOAD } from './native.js'
 import { median } from './statistics.js'
 
 export interface Syscalls {

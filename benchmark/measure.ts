@@ -1,10 +1,10 @@
 // Takes one sample: a number of operations of a workload against a running server.
 
+import { LOAD } from './build.js'
 import { Child } from './child.js'
 import type { Contender } from './contenders.js'
 import { onLoadCore, onServerCore } from './cores.js'
 import { cpuOf } from './cpu.js'
-import { LOAD } from './native.js'
 import { redisSample } from './redis.js'
 import type { Workload } from './workloads.js'
 

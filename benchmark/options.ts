@@ -2,7 +2,7 @@ import process from 'node:process'
 import { parseArgs } from 'node:util'
 
 import type { Contender } from './contenders.js'
-import { COUNTED, WORKLOADS } from './workloads.js'
+import { COUNTED, type Counted, WORKLOADS } from './workloads.js'
 
 const HELP = `npm run bench -- [options]
 
@@ -59,7 +59,7 @@ export function options(): Options {
 export interface Plan {
   readonly contenders: readonly Contender[]
   readonly workloads: typeof WORKLOADS
-  readonly counted: (typeof COUNTED)[number][]
+  readonly counted: Counted[]
 }
 
 export function plan({ full, only }: Options, present: readonly Contender[]): Plan {

@@ -1,4 +1,5 @@
-// What the example programs share: the address from flags or the environment, the first line of output, and a graceful end.
+// What the example programs share: the address from flags or the environment, the first line of output, and a graceful
+// end.
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'

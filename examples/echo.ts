@@ -1,4 +1,5 @@
-// An echo server, the example of the original m-socket: on port 5000, or where HOST and PORT, or --host and --port, say.
+// An echo server, the example of the original m-socket: on port 5000, or where HOST and PORT, or --host and --port,
+// say.
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'

@@ -10,7 +10,10 @@ import { type Connection, connect } from 'm-socket'
 import { addressFrom, exit, orExit } from './cli.js'
 import { LineSplitter } from './line-splitter.js'
 
-/** Milliseconds: the limit of an attempt; how long a connection must last to count as a success; the limit of a graceful end. */
+/**
+ * Milliseconds: the limit of an attempt; how long a connection must last to count as a success; the limit of a graceful
+ * end.
+ */
 const ATTEMPT = 5000
 const STABLE = 5000
 const GRACE = 900
@@ -59,7 +62,9 @@ async function connectOnce(): Promise<Error | undefined> {
   return closed
 }
 
-/** Doubles each time, up to a limit, less a random part, so that the clients of a server do not all come back at once. */
+/**
+ * Doubles each time, up to a limit, less a random part, so that the clients of a server do not all come back at once.
+ */
 function delayAfter(failures: number): number {
   return Math.min(longest, shortest * 2 ** failures) * (0.5 + Math.random() / 2)
 }
@@ -98,8 +103,8 @@ async function sendAll(lines: Iterable<string | null>): Promise<void> {
 }
 
 /**
- * Sends a line whole: again on the next connection, if this one breaks within it. What the kernel has taken is lost if the
- * connection breaks before the peer has it; only an answer of the peer could confirm it.
+ * Sends a line whole: again on the next connection, if this one breaks within it. What the kernel has taken is lost if
+ * the connection breaks before the peer has it; only an answer of the peer could confirm it.
  */
 async function send(line: Buffer): Promise<void> {
   let to: Connection | undefined

@@ -7,7 +7,9 @@ const BULK = 0x24
 const ZERO = 0x30
 const NOTHING = Buffer.alloc(0)
 
-/** Limits: bytes of an inline command, arguments of any other, bytes of all its arguments together, digits of a length. */
+/**
+ * Limits: bytes of an inline command, arguments of any other, bytes of all its arguments together, digits of a length.
+ */
 const MOST_INLINE = 4096
 const MOST_ARGUMENTS = 65536
 const MOST_BYTES = 512 * 1024 * 1024

@@ -137,7 +137,7 @@ export function invalidState(message: string): Error & { code: string } {
   return withCode(new Error(`Invalid state: ${message}`), 'ERR_INVALID_STATE')
 }
 
-/** On the prototype, so that the stack, written while the Error is constructed, begins with it. */
+/** Sets the name on the prototype: V8 writes the stack, which begins with it, while the Error is constructed. */
 function nameClass(
   errorClass: typeof SocketError | typeof SocketClosedError | typeof SocketQueueError,
   name: string,

@@ -5,6 +5,7 @@ import '../loadable.js'
 
 export { Listener } from './model/listener.js'
 export type {
+  BacklogOption,
   CommonListenerOptions,
   DescriptorListenerOptions,
   InetListenerOptions,
@@ -20,7 +21,6 @@ export type { Source } from './model/source.js'
 export type { Address, InetAddress, UnixAddress } from './model/address.js'
 export type { Excluding } from './model/excluding.js'
 export {
-  type BacklogOption,
   type DescriptorListenOptions,
   type InetListenOptions,
   type ListenOptions,

@@ -104,7 +104,13 @@ export const PREFETCH_LIMIT = 2048
 /** Prefetched input begins at multiples of it. */
 export const PREFETCH_ALIGNMENT = 8
 
-/** The bound of a send queue in bytes, unless it is set. */
+/**
+ * Milliseconds that a thread sleeps in one native call. `worker.terminate()` takes effect only where JavaScript runs,
+ * so a longer sleep is made of several.
+ */
+export const SLEEP_SLICE = 250
+
+/** The limit of a send queue in bytes, unless it is set. */
 export const DEFAULT_SEND_QUEUE_LIMIT = 65_536
 
 /** How many low bits of a handle are its generation. */

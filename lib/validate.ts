@@ -5,18 +5,21 @@ import { badPort, invalidArgType, invalidArgValue, outOfRange } from './errors.j
 /** The largest int: of descriptors, and of the timeouts of epoll_wait(2), poll(2) and Node's timers. */
 export const INT_MAX = 2 ** 31 - 1
 
+/** The largest unsigned int. */
+export const UINT_MAX = 2 ** 32 - 1
+
 /** `sizeof(sun_path)`, unix(7). */
 const PATH_SIZE = 108
 
 /** An integer from 0 to 65535, also as a string of decimal digits: as it comes from an environment variable. */
-export function port(value: unknown, name = 'port'): number {
+export function validPort(value: unknown, name = 'port'): number {
   const number = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value
   if (!isIntegerIn(number, 0, 65535)) throw badPort(name, value)
   return number
 }
 
 /** A host's name or address: a string that is not empty. */
-export function host(value: unknown, name = 'host'): string {
+export function validHost(value: unknown, name = 'host'): string {
   const text = string(value, name)
   if (text === '') throw invalidArgValue(name, value, 'must not be empty')
   return text
@@ -55,7 +58,7 @@ export function unixPath(value: unknown, name = 'path'): string {
 }
 
 /** Milliseconds, rounded up and clamped to an int; -1, no limit, for undefined and Infinity. */
-export function timeout(value: unknown, name = 'timeout'): number {
+export function validTimeout(value: unknown, name = 'timeout'): number {
   if (value === undefined) return -1
   const milliseconds = number(value, name)
   if (!(milliseconds >= 0)) throw outOfRange(name, '>= 0', value)
@@ -120,7 +123,7 @@ export function number(value: unknown, name: string): number {
   return value
 }
 
-/** How {@link options} names things in its errors. */
+/** How {@link checkOptions} names things in its errors. */
 export interface OptionNames {
   /** The object. **Default:** `'options'`. */
   readonly name?: string
@@ -129,7 +132,7 @@ export interface OptionNames {
 }
 
 /** An object whose own keys are all in `known`; another key is an error that suggests the right one, or the nearest. */
-export function options(
+export function checkOptions(
   value: unknown,
   known: readonly string[],
   { name = 'options', hints }: OptionNames = {},

@@ -1,5 +1,5 @@
-// Installs the commit that is checked out from git into an empty project, as `npm install git+https://…` does, and uses it there.
-// npm fetches the development dependencies and builds the addon: it takes a minute or two, and needs Rust.
+// Installs the commit that is checked out from git into an empty project, as `npm install git+https://…` does, and uses
+// it there. npm fetches the development dependencies and builds the addon: it takes a minute or two, and needs Rust.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,6 @@
-// Writes THIRD-PARTY.md: what is linked into the addon, under which licence, with the texts. `--check` compares only, and also
-// fails on a development dependency without a licence. `--list` prints every dependency, those of development too.
+// Writes THIRD-PARTY.md: what is linked into the addon, under which licence, with the texts. `--check` compares only,
+// and also fails on a development dependency without a licence. `--list` prints every dependency, those of development
+// too.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// Packs all packages as they are published, installs them from the tarballs alone into an empty project with no Rust on the
-// PATH and no registry, and uses them there in every way that they are meant to be used.
+// Packs all packages as they are published, installs them from the tarballs alone into an empty project with no Rust on
+// the PATH and no registry, and uses them there in every way that they are meant to be used.
 
 import { spawnSync } from 'node:child_process'
 import {

@@ -1,6 +1,6 @@
-// Compiles __test__/typings as a user's TypeScript does, against the published declarations and with the library check on: what
-// is right has to pass, and what stands under `@ts-expect-error` has to be refused. Then each entry of the package, with every
-// TypeScript that reads the typings, for a user with few `lib`s.
+// Compiles __test__/typings as a user's TypeScript does, against the published declarations and with the library check
+// on: what is right has to pass, and what stands under `@ts-expect-error` has to be refused. Then each entry of the
+// package, with every TypeScript that reads the typings, for a user with few `lib`s.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -6,13 +6,13 @@ import test, { type ExecutionContext } from 'ava'
 import type { Connection, Handlers } from 'm-socket'
 
 import { outcomeOf, start } from '../support/child.js'
-import { fixturePath, run } from '../support/fixture.js'
-import { sleep } from '../support/timing.js'
 import { connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
+import { fixturePath, run } from '../support/fixture.js'
 import { residentBytes } from '../support/memory.js'
 import type { Family } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { testServer } from '../support/server.js'
+import { sleep } from '../support/timing.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -92,7 +92,7 @@ for (const family of ['IPv4', 'unix'] as const) {
       let ended = false
       const { connection, accepted } = await connectionPair(t, {
         family,
-        server: { highWaterMark: 50_000, sendBufferSize: 32768, socket: pump.handlers },
+        server: { sendQueueLimit: 50_000, sendBufferSize: 32768, socket: pump.handlers },
         client: { receiveBufferSize: 32768, socket: slowly(received, () => (ended = true)) },
       })
       await until(() => ended)
@@ -116,7 +116,7 @@ for (const family of ['IPv4', 'unix'] as const) {
     const { connection, accepted } = await connectionPair(t, {
       family,
       server: {
-        highWaterMark: 50_000,
+        sendQueueLimit: 50_000,
         sendBufferSize: 32768,
         socket: {
           open(it) {
@@ -156,9 +156,9 @@ for (const verb of ['write', 'tryWrite'] as const) {
 
   testWith(['socat'], `a_slow_program_gets_every_byte_and_memory_stays_bounded: ${verb}, unix`, async (t) => {
     const pump = new Pump(verb, MUCH)
-    const server = testServer(t, { unix: freePath(t), socket: pump.handlers })
+    const server = testServer(t, { path: freePath(t), socket: pump.handlers })
     const before = residentBytes()
-    const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
+    const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.path}`, 'STDOUT'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const received = await readSlowly(child.stdout!)
@@ -186,8 +186,8 @@ testWith(['python3'], 'end_delivers_all_of_its_data_to_a_slow_program: IPv4', as
 
 testWith(['socat'], 'end_delivers_all_of_its_data_to_a_slow_program: unix', async (t) => {
   const data = randomBytes(16 * MIB)
-  const server = testServer(t, { unix: freePath(t), socket: { open: (it) => void it.end(data) } })
-  const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.unix}`, 'STDOUT'], {
+  const server = testServer(t, { path: freePath(t), socket: { open: (it) => void it.end(data) } })
+  const child = start(t, 'socat', ['-u', '-b', '65536', `UNIX-CONNECT:${server.path}`, 'STDOUT'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.is(await readSlowly(child.stdout!), `${data.length} ${createHash('sha256').update(data).digest('hex')}`)
@@ -211,7 +211,7 @@ test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_respects_the_queu
   let ended = false
   const { connection } = await connectionPair(t, {
     server: {
-      highWaterMark: 20_000,
+      sendQueueLimit: 20_000,
       sendBufferSize: 32768,
       receiveBufferSize: 32768,
       socket: {
@@ -243,7 +243,7 @@ test.serial('an_echo_that_pauses_until_drain_loses_nothing_and_respects_the_queu
 async function stalled(
   t: ExecutionContext,
   family: Family,
-  highWaterMark = 65536,
+  sendQueueLimit = 65536,
   onDrain: (it: Connection) => void = () => {},
 ) {
   let drains = 0
@@ -251,7 +251,7 @@ async function stalled(
     family,
     server: { socket: { open: (it) => void it.pause(), data: () => {} } },
     client: {
-      highWaterMark,
+      sendQueueLimit,
       socket: {
         drain(it) {
           drains++

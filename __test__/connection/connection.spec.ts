@@ -5,13 +5,13 @@ import test from 'ava'
 import { Connection, type Handlers, type ReadyState, Socket, SocketError, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
-import { nextTurn, sleep } from '../support/timing.js'
-import { HandlerLog } from '../support/handler-log.js'
 import { connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
+import { HandlerLog } from '../support/handler-log.js'
 import { FAMILIES } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { testServer, withResolvers } from '../support/server.js'
 import { runUnderStrace } from '../support/strace.js'
+import { nextTurn, sleep } from '../support/timing.js'
 import { until } from '../support/waiting.js'
 
 // Writing
@@ -68,7 +68,7 @@ test('the_caller_may_reuse_its_buffer_as_soon_as_write_returns', async (t) => {
 })
 
 test('write_accepts_exactly_what_the_kernel_and_the_queue_have_room_for', async (t) => {
-  const { connection } = await smallBufferConnectionPair(t, { client: { highWaterMark: 10_000 } })
+  const { connection } = await smallBufferConnectionPair(t, { client: { sendQueueLimit: 10_000 } })
   const data = Buffer.alloc(1 << 20)
   const taken = connection.write(data)
   t.true(taken >= 10_000 && taken < data.length)
@@ -78,7 +78,7 @@ test('write_accepts_exactly_what_the_kernel_and_the_queue_have_room_for', async 
 })
 
 test('with_a_queue_limit_of_0_write_accepts_only_what_the_kernel_takes', async (t) => {
-  const { connection } = await smallBufferConnectionPair(t, { client: { highWaterMark: 0 } })
+  const { connection } = await smallBufferConnectionPair(t, { client: { sendQueueLimit: 0 } })
   const taken = connection.write(Buffer.alloc(1 << 20))
   t.true(taken > 0 && taken < 1 << 20)
   t.is(connection.bytesWritten, taken)
@@ -86,7 +86,7 @@ test('with_a_queue_limit_of_0_write_accepts_only_what_the_kernel_takes', async (
 })
 
 test('tryWrite_queues_nothing_and_returns_0_while_the_queue_is_not_empty', async (t) => {
-  const { connection, accepted } = await smallBufferConnectionPair(t, { client: { highWaterMark: 1000 } })
+  const { connection, accepted } = await smallBufferConnectionPair(t, { client: { sendQueueLimit: 1000 } })
   const taken = connection.tryWrite(Buffer.alloc(1 << 20, 'a'))
   t.true(taken > 0 && taken < 1 << 20)
   t.is(connection.socket!.queued, 0)
@@ -165,7 +165,7 @@ test('small_writes_beyond_the_queue_limit_are_sent_before_the_batch_ends', async
   const accepts: number[] = []
   const { connection, accepted } = await connectionPair(t, {
     server: {
-      highWaterMark: 1000,
+      sendQueueLimit: 1000,
       socket: {
         data: (it) => {
           for (let count = 0; count < 5; count++) accepts.push(it.write(Buffer.alloc(400)))
@@ -218,7 +218,7 @@ const ANSWERING = (pieces: string): string => `
   import { Socket, listen } from 'm-socket'
   let left = 3
   let asking = 3
-  const server = listen({ hostname: '127.0.0.1', socket: {
+  const server = listen({ host: '127.0.0.1', socket: {
     data(connection) {
       ${pieces}
       connection.end()
@@ -375,7 +375,7 @@ test('leaving_the_scope_of_using_ends_our_half_behind_the_queue', async (t) => {
     server,
   } = await connectionPair(t, {
     client: { socket: {} },
-    server: { highWaterMark: 8_000_000, socket: log.handlers() },
+    server: { sendQueueLimit: 8_000_000, socket: log.handlers() },
   })
   {
     using connection = accepted
@@ -558,8 +558,8 @@ for (const family of ['IPv4', 'IPv6'] as const) {
 
 test('on_a_Unix_socket_the_addresses_are_paths', async (t) => {
   const { connection, accepted, server } = await connectionPair(t, { family: 'unix' })
-  t.is(connection.remoteAddress, server.unix)
-  t.is(accepted.localAddress, server.unix)
+  t.is(connection.remoteAddress, server.path)
+  t.is(accepted.localAddress, server.path)
   t.deepEqual([connection.remotePort, connection.remoteFamily, connection.localPort], [undefined, undefined, undefined])
 })
 
@@ -594,7 +594,7 @@ test('a_connection_that_failed_to_connect_is_closed', async (t) => {
   const seen: unknown[] = []
   const connectError = (it: Connection): void =>
     void seen.push(it.readyState, it.write('x'), it.end(), it.socket, it.remoteAddress)
-  await t.throwsAsync(connect({ hostname: '127.0.0.1', port, socket: { connectError } }))
+  await t.throwsAsync(connect({ host: '127.0.0.1', port, socket: { connectError } }))
   t.deepEqual(seen, [0, -1, -1, undefined, undefined])
 })
 
@@ -667,8 +667,8 @@ test('setting_options_of_a_closed_connection_throws', async (t) => {
 
 const CONNECTED = `
   import { connect, listen } from 'm-socket'
-  const server = listen({ hostname: '127.0.0.1', socket: { open: (it) => { it.unref() } } }).unref()
-  const connection = await connect({ hostname: '127.0.0.1', port: server.port, socket: { close: () => console.log('closed') } })
+  const server = listen({ host: '127.0.0.1', socket: { open: (it) => { it.unref() } } }).unref()
+  const connection = await connect({ host: '127.0.0.1', port: server.port, socket: { close: () => console.log('closed') } })
 `
 
 test('truth 40: an_open_connection_keeps_the_process_alive', async (t) => {
@@ -710,11 +710,11 @@ test('truth 40: queued_output_of_an_unreferenced_connection_keeps_the_process_al
     `
     import { connect, listen } from 'm-socket'
     let received = 0
-    const server = listen({ hostname: '127.0.0.1', receiveBufferSize: 4096, socket: {
+    const server = listen({ host: '127.0.0.1', receiveBufferSize: 4096, socket: {
       open: (it) => { it.pause().unref(); setTimeout(() => it.resume(), 200).unref() },
       data: (_, chunk) => { received += chunk.length },
     } }).unref()
-    const connection = await connect({ hostname: '127.0.0.1', port: server.port, sendBufferSize: 4096, highWaterMark: 1 << 20 })
+    const connection = await connect({ host: '127.0.0.1', port: server.port, sendBufferSize: 4096, sendQueueLimit: 1 << 20 })
     connection.write(Buffer.alloc(1 << 20))
     connection.unref()
     process.on('exit', () => console.log(connection.bytesWritten, connection.socket.queued))

@@ -1,10 +1,10 @@
 import test from 'ava'
 import { Listener, Multiplexer, SocketClosedError, SocketError, connect, listen } from 'm-socket'
 
+import type { Connection } from 'm-socket'
 import { addressOf, closeAtEnd, testListener } from '../support/pair.js'
 import { withResolvers } from '../support/server.js'
 import { abstractName } from '../support/unix.js'
-import type { Connection } from 'm-socket'
 
 const ECHO = { data: (connection: Connection, chunk: Buffer) => connection.write(chunk) }
 
@@ -90,7 +90,7 @@ test('a_listener_that_cannot_be_served_stays_the_callers', async (t) => {
   server.stop()
 })
 
-test('what_is_no_open_listener_is_refused', (t) => {
+test('a_closed_listener_and_anything_else_are_refused', (t) => {
   const closed = testListener(t)
   closed.close()
   t.throws(() => listen({ listener: closed }), {

@@ -1,8 +1,8 @@
 import test from 'ava'
 import { type Connection, Listener, Socket, connect, listen } from 'm-socket'
 
-import { addressOf, closeAtEnd, resetAtEnd } from '../support/pair.js'
 import { connectOptions } from '../support/connection-pair.js'
+import { addressOf, closeAtEnd, resetAtEnd } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { testServer, withResolvers } from '../support/server.js'
 import { abstractName } from '../support/unix.js'

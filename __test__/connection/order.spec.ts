@@ -4,11 +4,11 @@ import test from 'ava'
 import { type Connection, type Handlers, type Socket, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
-import { sleep } from '../support/timing.js'
-import { HandlerLog } from '../support/handler-log.js'
 import { connectOptions, connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
+import { HandlerLog } from '../support/handler-log.js'
 import { FAMILIES, type Family } from '../support/pair.js'
 import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
+import { sleep } from '../support/timing.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -172,7 +172,7 @@ for (const family of FAMILIES) {
     const length = 1 << 20
     const { connection } = await smallBufferConnectionPair(t, {
       family,
-      server: { highWaterMark: length, socket: log.handlers({ end: (it) => void it.write(Buffer.alloc(length)) }) },
+      server: { sendQueueLimit: length, socket: log.handlers({ end: (it) => void it.write(Buffer.alloc(length)) }) },
     })
     connection.end()
     await until(() => log.entries.includes('end'))
@@ -480,7 +480,7 @@ const FAILING = (name: string, failure: string, error = ''): string => `
   const socket = Object.fromEntries(['open', 'data', 'end', 'timeout', 'close'].map((name) => [name, () => { calls.push(name) }]))
   socket.${name} = () => { calls.push('${name}'); ${failure} }
   ${error}
-  const server = listen({ hostname: '127.0.0.1', allowHalfOpen: true, idleTimeout: 100, socket })
+  const server = listen({ host: '127.0.0.1', allowHalfOpen: true, idleTimeout: 100, socket })
   const peer = Socket.connect({ host: '127.0.0.1', port: server.port })
   peer.send('x')
   peer.shutdown()
@@ -543,12 +543,12 @@ test('without_an_error_handler_an_exception_in_drain_is_uncaught', async (t) => 
     `
     import { connect, listen } from 'm-socket'
     process.on('uncaughtException', ({ message }) => console.log(message))
-    const server = listen({ hostname: '127.0.0.1', socket: {
+    const server = listen({ host: '127.0.0.1', socket: {
       open: (it) => console.log('short', it.write(Buffer.alloc(16 << 20)) < 16 << 20),
       drain(it) { it.end(); throw new Error('mine') },
       close() { console.log('close'); server.stop() },
     } })
-    await connect({ hostname: '127.0.0.1', port: server.port, socket: { data() {} } })
+    await connect({ host: '127.0.0.1', port: server.port, socket: { data() {} } })
   `,
   )
   t.is(code, 0, stderr)
@@ -561,10 +561,10 @@ test('without_an_error_handler_an_exception_in_connectError_is_uncaught', async 
     `
     import { connect, listen } from 'm-socket'
     process.on('uncaughtException', ({ message }) => console.log(message))
-    const server = listen({ hostname: '127.0.0.1' })
+    const server = listen({ host: '127.0.0.1' })
     const { port } = server
     server.stop()
-    await connect({ hostname: '127.0.0.1', port, socket: { connectError() { throw new Error('mine') } } }).catch(({ name }) => console.log(name))
+    await connect({ host: '127.0.0.1', port, socket: { connectError() { throw new Error('mine') } } }).catch(({ name }) => console.log(name))
   `,
   )
   t.is(code, 0, stderr)
@@ -577,7 +577,7 @@ test('a_broken_connection_closes_even_if_its_error_handler_throws', async (t) =>
     `
     import { Socket, listen } from 'm-socket'
     process.on('uncaughtException', ({ message }) => console.log(message))
-    const server = listen({ hostname: '127.0.0.1', socket: {
+    const server = listen({ host: '127.0.0.1', socket: {
       data: () => peer.reset(),
       error() { console.log('error'); throw new Error('mine') },
       close(_, { code }) { console.log('close', code); server.stop() },
@@ -595,7 +595,7 @@ test('an_uncaught_exception_of_a_handler_ends_the_process', async (t) => {
     t,
     `
     import { Socket, listen } from 'm-socket'
-    const server = listen({ hostname: '127.0.0.1', socket: { open() { throw new RangeError('not caught') } } })
+    const server = listen({ host: '127.0.0.1', socket: { open() { throw new RangeError('not caught') } } })
     Socket.connect({ host: '127.0.0.1', port: server.port })
     setTimeout(() => process.exit(0), 60_000)
   `,
@@ -767,6 +767,6 @@ function hasEnded(socket: Socket): boolean {
   }
 }
 
-function placed(t: Parameters<typeof connectionPair>[0], family: Family): { hostname: string } | { unix: string } {
-  return family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
+function placed(t: Parameters<typeof connectionPair>[0], family: Family): { host: string } | { path: string } {
+  return family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
 }

@@ -9,12 +9,12 @@ import {
 } from 'm-socket'
 
 import { blackhole } from '../support/blackhole.js'
-import { openSockets } from '../support/descriptors.js'
 import { runModule } from '../support/child.js'
-import { run } from '../support/fixture.js'
+import { openSockets } from '../support/descriptors.js'
 import { mockLookup } from '../support/dns.js'
-import { testWith } from '../support/programs.js'
+import { run } from '../support/fixture.js'
 import { freePort } from '../support/ports.js'
+import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
 import { testServer, withResolvers } from '../support/server.js'
 import { abstractName, freePath } from '../support/unix.js'
@@ -51,7 +51,7 @@ test.serial('the_second_address_is_tried_after_the_attempt_delay', async (t) => 
   await blackhole(t, '::1', server.port)
   const before = openSockets().length
   const began = performance.now()
-  const connection = await connected(t, { hostname: 'dual.test', port: server.port! })
+  const connection = await connected(t, { host: 'dual.test', port: server.port! })
   t.is(connection.remoteAddress, '127.0.0.1')
   t.true(performance.now() - began >= STAGGER - 10)
   // Only our socket and the server's remain: the losing attempt is closed.
@@ -66,7 +66,7 @@ test.serial('a_refused_attempt_starts_the_next_one_at_once', async (t) => {
   globalThis.setTimeout = ((act: () => void, ms: number) =>
     ms === STAGGER ? original(() => {}, 0) : original(act, ms)) as typeof setTimeout
   t.teardown(() => (globalThis.setTimeout = original))
-  const connection = await connected(t, { hostname: 'refusing.test', port: server.port! })
+  const connection = await connected(t, { host: 'refusing.test', port: server.port! })
   t.is(connection.remoteAddress, '127.0.0.1')
 })
 
@@ -75,7 +75,7 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
   const port = freePort()
   await blackhole(t, '127.0.0.1', port)
   const first = await blackhole(t, '::1', port)
-  const connecting = connected(t, { hostname: 'slow.test', port })
+  const connecting = connected(t, { host: 'slow.test', port })
   // By then both attempts are under way. TCP resends the SYN after a second, and the backlog has room then: tcp(7).
   await new Promise((resolve) => setTimeout(resolve, STAGGER + 100))
   while (first.accept()?.reset() === undefined && first.accept()) {
@@ -86,7 +86,7 @@ test.serial('a_slow_first_attempt_is_not_aborted_and_may_still_win', async (t) =
 
 test.serial('families_alternate_and_the_resolvers_first_address_is_tried_first', async (t) => {
   mockLookup(t, { 'many.test': ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.4'] })
-  const errors = await failures(t, { hostname: 'many.test', port: freePort() })
+  const errors = await failures(t, { host: 'many.test', port: freePort() })
   t.deepEqual(
     errors.map(({ address }) => address),
     ['127.0.0.1', '::1', '127.0.0.2', '::ffff:127.0.0.4', '127.0.0.3'],
@@ -104,7 +104,7 @@ test.serial('a_failed_connect_reports_every_attempt_and_calls_connectError_befor
   const names = ['open', 'data', 'drain', 'end', 'close', 'error', 'connectError', 'timeout'] as const
   const socket: Handlers = Object.fromEntries(names.map((name) => [name, note(name)]))
   const before = openSockets().length
-  const error = await connect({ hostname: 'down.test', port, socket }).then(
+  const error = await connect({ host: 'down.test', port, socket }).then(
     () => t.fail(),
     (reason: unknown) => (calls.push('rejected'), reason),
   )
@@ -126,19 +126,19 @@ test.serial('a_failed_connect_reports_every_attempt_and_calls_connectError_befor
 test.serial('numeric_hosts_and_localhost_are_not_looked_up', async (t) => {
   const asked = mockLookup(t, {})
   const server = testServer(t, { port: freePort() })
-  t.is((await connected(t, { hostname: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
+  t.is((await connected(t, { host: '127.0.0.1', port: server.port! })).remoteAddress, '127.0.0.1')
   // ::1 is tried first and refuses.
-  t.is((await connected(t, { hostname: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
-  const on6 = testServer(t, { hostname: '::1' })
-  t.is((await connected(t, { hostname: 'localhost', port: on6.port! })).remoteAddress, '::1')
+  t.is((await connected(t, { host: 'localhost', port: server.port! })).remoteAddress, '127.0.0.1')
+  const on6 = testServer(t, { host: '::1' })
+  t.is((await connected(t, { host: 'localhost', port: on6.port! })).remoteAddress, '::1')
   t.deepEqual(asked, [])
 })
 
 test.serial('a_name_that_cannot_be_resolved_rejects_with_the_resolvers_error', async (t) => {
   const reason = Object.assign(new Error('queryA ENOTFOUND missing.test'), { code: 'ENOTFOUND' })
   mockLookup(t, { 'missing.test': reason, 'empty.test': [] })
-  t.is(await t.throwsAsync(connect({ hostname: 'missing.test', port: 1 })), reason)
-  await t.throwsAsync(connect({ hostname: 'empty.test', port: 1 }), {
+  t.is(await t.throwsAsync(connect({ host: 'missing.test', port: 1 })), reason)
+  await t.throwsAsync(connect({ host: 'empty.test', port: 1 }), {
     instanceOf: SocketError,
     code: 'EADDRNOTAVAIL',
     message: /no address/,
@@ -154,7 +154,7 @@ test.serial('connectTimeout_spans_all_attempts_and_reports_each', async (t) => {
   await blackhole(t, '::1', port)
   const before = openSockets().length
   const began = performance.now()
-  const errors = await failures(t, { hostname: 'silent.test', port, connectTimeout: STAGGER + 2000 })
+  const errors = await failures(t, { host: 'silent.test', port, connectTimeout: STAGGER + 2000 })
   t.true(performance.now() - began >= STAGGER + 1990)
   t.deepEqual(
     errors.map(({ address, code }) => [address, code]),
@@ -169,7 +169,7 @@ test.serial('connectTimeout_spans_all_attempts_and_reports_each', async (t) => {
 
 test.serial('a_connect_that_completes_while_the_loop_is_blocked_does_not_time_out', async (t) => {
   const server = testServer(t)
-  const connecting = connect({ hostname: '127.0.0.1', port: server.port!, connectTimeout: 20 })
+  const connecting = connect({ host: '127.0.0.1', port: server.port!, connectTimeout: 20 })
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
   const connection = await connecting
   t.is(connection.readyState, 1)
@@ -178,7 +178,7 @@ test.serial('a_connect_that_completes_while_the_loop_is_blocked_does_not_time_ou
 
 test.serial('connectTimeout_spans_the_lookup_too', async (t) => {
   mockLookup(t, { 'late.test': new Promise(() => {}) })
-  const errors = await failures(t, { hostname: 'late.test', port: 1, connectTimeout: 50 })
+  const errors = await failures(t, { host: 'late.test', port: 1, connectTimeout: 50 })
   t.deepEqual(
     errors.map(({ code }) => code),
     ['ETIMEDOUT'],
@@ -193,22 +193,22 @@ test.serial('a_signal_aborts_connect_at_any_stage_and_leaves_nothing_open', asyn
   const before = openSockets().length
   const reason = new RangeError('enough')
 
-  t.is(await t.throwsAsync(connect({ hostname: '127.0.0.1', port, signal: AbortSignal.abort(reason) })), reason)
+  t.is(await t.throwsAsync(connect({ host: '127.0.0.1', port, signal: AbortSignal.abort(reason) })), reason)
   t.is(openSockets().length, before)
 
-  for (const hostname of ['late.test', 'silent.test', '127.0.0.1']) {
+  for (const host of ['late.test', 'silent.test', '127.0.0.1']) {
     const controller = new AbortController()
     const calls: unknown[] = []
     const connecting = connect({
-      hostname,
+      host,
       port,
       signal: controller.signal,
       socket: { connectError: (_, error) => void calls.push(error) },
     })
     setTimeout(() => controller.abort(reason), 30)
-    t.is(await t.throwsAsync(connecting), reason, hostname)
+    t.is(await t.throwsAsync(connecting), reason, host)
     t.deepEqual(calls, [reason])
-    t.is(openSockets().length, before, hostname)
+    t.is(openSockets().length, before, host)
   }
   // A lookup that completes after the abort starts no attempt.
   answer.resolve(['127.0.0.1'])
@@ -219,7 +219,7 @@ test.serial('a_signal_aborts_connect_at_any_stage_and_leaves_nothing_open', asyn
 test.serial('a_signal_after_connecting_does_nothing', async (t) => {
   const server = testServer(t)
   const controller = new AbortController()
-  const connection = await connected(t, { hostname: '127.0.0.1', port: server.port!, signal: controller.signal })
+  const connection = await connected(t, { host: '127.0.0.1', port: server.port!, signal: controller.signal })
   controller.abort()
   t.is(connection.readyState, 1)
 })
@@ -229,9 +229,9 @@ test('a_pending_connect_keeps_the_process_alive_and_a_failed_one_does_not', asyn
     t,
     `
     import { connect, listen } from 'm-socket'
-    await connect({ hostname: '127.0.0.1', port: 1, connectTimeout: 60_000 }).catch((error) => console.log(error.code))
-    const server = listen({ hostname: '127.0.0.1' }).unref()
-    connect({ hostname: '127.0.0.1', port: server.port, connectTimeout: 60_000 }).then((it) => { console.log('connected'); it.terminate() })
+    await connect({ host: '127.0.0.1', port: 1, connectTimeout: 60_000 }).catch((error) => console.log(error.code))
+    const server = listen({ host: '127.0.0.1' }).unref()
+    connect({ host: '127.0.0.1', port: server.port, connectTimeout: 60_000 }).then((it) => { console.log('connected'); it.terminate() })
   `,
   )
   t.is(stdout, 'ECONNREFUSED\nconnected\n', stderr)
@@ -244,7 +244,7 @@ test('localAddress_and_localPort_are_used_and_determine_the_family', async (t) =
   const server = testServer(t)
   const port = freePort()
   const connection = await connected(t, {
-    hostname: 'localhost',
+    host: 'localhost',
     port: server.port!,
     localAddress: '127.0.0.9',
     localPort: port,
@@ -253,10 +253,10 @@ test('localAddress_and_localPort_are_used_and_determine_the_family', async (t) =
 })
 
 test('a_path_is_connected_to_and_a_missing_one_is_an_error', async (t) => {
-  const server = testServer(t, { unix: freePath(t) })
-  t.is((await connected(t, { unix: server.unix! })).remoteAddress, server.unix)
+  const server = testServer(t, { path: freePath(t) })
+  t.is((await connected(t, { path: server.path! })).remoteAddress, server.path)
   const path = freePath(t)
-  const errors = await failures(t, { unix: path })
+  const errors = await failures(t, { path })
   t.deepEqual(
     errors.map(({ code, address, port }) => [code, address, port]),
     [['ENOENT', path, undefined]],
@@ -264,8 +264,8 @@ test('a_path_is_connected_to_and_a_missing_one_is_an_error', async (t) => {
 })
 
 test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) => {
-  const server = testServer(t, { unix: abstractName(), backlog: 1, maxConnections: 1 })
-  const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { unix: server.unix! }))).catch(
+  const server = testServer(t, { path: abstractName(), backlog: 1, maxConnections: 1 })
+  const error = await Promise.all(Array.from({ length: 10 }, () => connected(t, { path: server.path! }))).catch(
     (reason: unknown) => reason,
   )
   t.like(error, { name: 'SocketError', code: 'EAGAIN' })
@@ -273,14 +273,14 @@ test('truth 20: a_path_with_a_full_backlog_is_an_error_and_no_hang', async (t) =
 
 test('truth 21: a_self_connection_is_refused', async (t) => {
   const port = freePort()
-  const errors = await failures(t, { hostname: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port })
+  const errors = await failures(t, { host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort: port })
   t.is(errors[0]!.code, 'ECONNREFUSED')
 })
 
 test('options_are_set_before_connecting', async (t) => {
   const server = testServer(t)
   const { socket } = await connected(t, {
-    hostname: '127.0.0.1',
+    host: '127.0.0.1',
     port: server.port!,
     userTimeout: 4321,
     synCount: 3,
@@ -306,11 +306,11 @@ const CUT = `
   import { execFileSync } from 'node:child_process'
   import { connect, listen } from 'm-socket'
   const zeroWindow = process.argv.includes('zero-window')
-  const server = listen({ hostname: '10.99.0.1', receiveBufferSize: 4096, socket: { open: (it) => void (zeroWindow && it.pause()), data() {} } })
+  const server = listen({ host: '10.99.0.1', receiveBufferSize: 4096, socket: { open: (it) => void (zeroWindow && it.pause()), data() {} } })
   const names = []
   const began = performance.now()
   const connection = await connect({
-    hostname: '10.99.0.1', port: server.port, userTimeout: 600, sendBufferSize: 4096, allowHalfOpen: true,
+    host: '10.99.0.1', port: server.port, userTimeout: 600, sendBufferSize: 4096, allowHalfOpen: true,
     socket: {
       error: (_, error) => void names.push(error.code),
       close(_, error) { console.log(...names, error.code, performance.now() - began >= 550); process.exit() },
@@ -343,9 +343,9 @@ for (const stage of ['cut-wire', 'zero-window']) {
 /** A name with an address that drops packets and one that answers, from a hosts file through the real resolver. */
 const DUAL = `
   import { connect, listen } from 'm-socket'
-  const server = listen({ hostname: '10.99.0.1' })
+  const server = listen({ host: '10.99.0.1' })
   const began = performance.now()
-  const connection = await connect({ hostname: 'dual.test', port: server.port })
+  const connection = await connect({ host: 'dual.test', port: server.port })
   const elapsed = performance.now() - began
   console.log(connection.remoteAddress, elapsed >= 240, elapsed < 20_000)
   process.exit()
@@ -380,45 +380,51 @@ testWith(['ip', 'unshare'], 'a_name_with_a_blackholed_ipv6_address_connects_by_i
 // Bad input
 
 const REFUSALS: readonly [options: object, code: string, message: RegExp][] = [
-  [{ hostname: '127.0.0.1', port: 1, nodelay: true }, 'ERR_INVALID_ARG_VALUE', /noDelay/],
-  [{ hostname: '127.0.0.1', port: 1, connecttimeout: 5 }, 'ERR_INVALID_ARG_VALUE', /connectTimeout/],
-  [{ hostname: '127.0.0.1', port: 65536 }, 'ERR_SOCKET_BAD_PORT', /65536/],
-  [{ hostname: '127.0.0.1' }, 'ERR_SOCKET_BAD_PORT', /undefined/],
-  [{ hostname: 1, port: 1 }, 'ERR_INVALID_ARG_TYPE', /hostname/],
+  [{ host: '127.0.0.1', port: 1, nodelay: true }, 'ERR_INVALID_ARG_VALUE', /noDelay/],
+  [{ host: '127.0.0.1', port: 1, connecttimeout: 5 }, 'ERR_INVALID_ARG_VALUE', /connectTimeout/],
+  [{ host: '127.0.0.1', port: 65536 }, 'ERR_SOCKET_BAD_PORT', /65536/],
+  [{ host: '127.0.0.1' }, 'ERR_SOCKET_BAD_PORT', /undefined/],
+  [{ host: 1, port: 1 }, 'ERR_INVALID_ARG_TYPE', /host/],
   [{ port: 1 }, 'ERR_INVALID_ARG_TYPE', /options\.host/],
-  [{ hostname: '', port: 1 }, 'ERR_INVALID_ARG_VALUE', /options\.hostname' must not be empty/],
   [{ host: '', port: 1 }, 'ERR_INVALID_ARG_VALUE', /options\.host' must not be empty/],
+  [{ hostname: '', port: 1 }, 'ERR_INVALID_ARG_VALUE', /options\.hostname' must not be empty/],
+  [
+    { host: 'x', port: 1, path: 'y' },
+    'ERR_INVALID_ARG_TYPE',
+    /either path, or host and port\. Received host, port, path/,
+  ],
   [
     { hostname: 'x', port: 1, unix: 'y' },
     'ERR_INVALID_ARG_TYPE',
     /either path, or host and port\. Received hostname, port, unix/,
   ],
-  [{ unix: '' }, 'ERR_INVALID_ARG_VALUE', /empty/],
-  [{ hostname: '127.0.0.1', port: 1, signal: {} }, 'ERR_INVALID_ARG_TYPE', /AbortSignal/],
-  [{ hostname: '127.0.0.1', port: 1, connectTimeout: -1 }, 'ERR_OUT_OF_RANGE', /connectTimeout/],
-  [{ hostname: '127.0.0.1', port: 1, connectTimeout: '1' }, 'ERR_INVALID_ARG_TYPE', /connectTimeout/],
-  [{ hostname: '127.0.0.1', port: 1, socket: { data: 'x' } }, 'ERR_INVALID_ARG_TYPE', /data/],
-  [{ hostname: '127.0.0.1', port: 1, socket: { date() {} } }, 'ERR_INVALID_ARG_VALUE', /did you mean 'data'/],
-  [{ hostname: '127.0.0.1', port: 1, socket: null }, 'ERR_INVALID_ARG_TYPE', /socket/],
-  [{ hostname: '127.0.0.1', port: 1, highWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', /highWaterMark/],
-  [{ hostname: '127.0.0.1', port: 1, receiveInto: new Uint8Array(0) }, 'ERR_INVALID_ARG_TYPE', /receiveInto/],
-  [{ hostname: '127.0.0.1', port: 1, localAddress: 'name' }, 'ERR_INVALID_ARG_VALUE', /localAddress/],
+  [{ path: '' }, 'ERR_INVALID_ARG_VALUE', /empty/],
+  [{ host: '127.0.0.1', port: 1, signal: {} }, 'ERR_INVALID_ARG_TYPE', /AbortSignal/],
+  [{ host: '127.0.0.1', port: 1, connectTimeout: -1 }, 'ERR_OUT_OF_RANGE', /connectTimeout/],
+  [{ host: '127.0.0.1', port: 1, connectTimeout: '1' }, 'ERR_INVALID_ARG_TYPE', /connectTimeout/],
+  [{ host: '127.0.0.1', port: 1, socket: { data: 'x' } }, 'ERR_INVALID_ARG_TYPE', /data/],
+  [{ host: '127.0.0.1', port: 1, socket: { date() {} } }, 'ERR_INVALID_ARG_VALUE', /did you mean 'data'/],
+  [{ host: '127.0.0.1', port: 1, socket: null }, 'ERR_INVALID_ARG_TYPE', /socket/],
+  [{ host: '127.0.0.1', port: 1, sendQueueLimit: 1.5 }, 'ERR_OUT_OF_RANGE', /sendQueueLimit/],
+  [{ host: '127.0.0.1', port: 1, highWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', /highWaterMark/],
+  [{ host: '127.0.0.1', port: 1, receiveInto: new Uint8Array(0) }, 'ERR_INVALID_ARG_TYPE', /receiveInto/],
+  [{ host: '127.0.0.1', port: 1, localAddress: 'name' }, 'ERR_INVALID_ARG_VALUE', /localAddress/],
   [
-    { hostname: '::1', port: 1, localAddress: '127.0.0.1' },
+    { host: '::1', port: 1, localAddress: '127.0.0.1' },
     'ERR_INVALID_ARG_VALUE',
     /options\.localAddress.*family of ::1/,
   ],
-  [{ hostname: '127.0.0.1', port: 1, localPort: 65536 }, 'ERR_SOCKET_BAD_PORT', /options\.localPort/],
+  [{ host: '127.0.0.1', port: 1, localPort: 65536 }, 'ERR_SOCKET_BAD_PORT', /options\.localPort/],
   [
-    { unix: 'x', localAddress: '127.0.0.1' },
+    { path: 'x', localAddress: '127.0.0.1' },
     'ERR_INVALID_ARG_TYPE',
-    /either path, or host and port\. Received unix, local/,
+    /either path, or host and port\. Received path, local/,
   ],
-  [{ unix: 'x', localPort: 1 }, 'ERR_INVALID_ARG_TYPE', /either path, or host and port\. Received unix, local/],
-  [{ hostname: '127.0.0.1', port: 1, noDelay: 'yes' }, 'ERR_INVALID_ARG_TYPE', /options\.noDelay/],
-  [{ hostname: '127.0.0.1', port: 1, typeOfService: 256 }, 'ERR_OUT_OF_RANGE', /options\.typeOfService/],
-  [{ hostname: '127.0.0.1', port: 1, keepAlive: { idle: -1 } }, 'ERR_OUT_OF_RANGE', /options\.keepAlive\.idle/],
-  [{ hostname: '127.0.0.1', port: 1, keepAlive: 1 }, 'ERR_INVALID_ARG_TYPE', /options\.keepAlive/],
+  [{ path: 'x', localPort: 1 }, 'ERR_INVALID_ARG_TYPE', /either path, or host and port\. Received path, local/],
+  [{ host: '127.0.0.1', port: 1, noDelay: 'yes' }, 'ERR_INVALID_ARG_TYPE', /options\.noDelay/],
+  [{ host: '127.0.0.1', port: 1, typeOfService: 256 }, 'ERR_OUT_OF_RANGE', /options\.typeOfService/],
+  [{ host: '127.0.0.1', port: 1, keepAlive: { idle: -1 } }, 'ERR_OUT_OF_RANGE', /options\.keepAlive\.idle/],
+  [{ host: '127.0.0.1', port: 1, keepAlive: 1 }, 'ERR_INVALID_ARG_TYPE', /options\.keepAlive/],
 ]
 
 for (const [options, code, message] of REFUSALS) {
@@ -442,12 +448,12 @@ test.serial('options_must_be_an_object', async (t) => {
 
 test.serial('errors_of_the_kernel_keep_their_code', async (t) => {
   const server = testServer(t)
-  const errors = await failures(t, { hostname: '127.0.0.1', port: server.port!, congestion: 'none-such' })
+  const errors = await failures(t, { host: '127.0.0.1', port: server.port!, congestion: 'none-such' })
   t.deepEqual(
     errors.map(({ code }) => code),
     ['ENOENT'],
   )
-  const refused = await failures(t, { hostname: '127.0.0.1', port: server.port!, localAddress: '192.0.2.1' })
+  const refused = await failures(t, { host: '127.0.0.1', port: server.port!, localAddress: '192.0.2.1' })
   t.deepEqual(
     refused.map(({ code }) => code),
     ['EADDRNOTAVAIL'],

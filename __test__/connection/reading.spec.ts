@@ -5,8 +5,8 @@ import test, { type ExecutionContext } from 'ava'
 import {
   type Connection,
   type Handlers,
-  type ServerOptions,
   type Server,
+  type ServerOptions,
   SocketClosedError,
   connect,
   listen,
@@ -19,11 +19,11 @@ async function connected(
   server: Handlers | ServerOptions<undefined> = {},
   client: Handlers = {},
 ): Promise<{ accepted: Connection; connection: Connection; server: Server }> {
-  const options = 'socket' in server || 'highWaterMark' in server ? server : { socket: server as Handlers }
-  const listening = listen({ hostname: '127.0.0.1', port: 0, ...options })
+  const options = 'socket' in server || 'sendQueueLimit' in server ? server : { socket: server as Handlers }
+  const listening = listen({ host: '127.0.0.1', port: 0, ...options })
   t.teardown(() => listening.stop(true))
   const next = listening[Symbol.asyncIterator]().next()
-  const connection = await connect({ hostname: '127.0.0.1', port: listening.port!, socket: client })
+  const connection = await connect({ host: '127.0.0.1', port: listening.port!, socket: client })
   t.teardown(() => connection.terminate())
   return { accepted: (await next).value!, connection, server: listening }
 }
@@ -119,11 +119,11 @@ test('a_pending_read_on_a_paused_connection_waits_for_resume', async (t) => {
 test('a_connection_that_ended_without_reading_drops_input_and_closes', async (t) => {
   const closed = resolvers<Error | undefined>()
   const listening = listen({
-    hostname: '127.0.0.1',
+    host: '127.0.0.1',
     socket: { open: (it) => void it.end('bye'), close: (_, error) => closed.resolve(error) },
   })
   t.teardown(() => listening.stop(true))
-  const client = await connect({ hostname: '127.0.0.1', port: listening.port! })
+  const client = await connect({ host: '127.0.0.1', port: listening.port! })
   client.end(Buffer.alloc(100_000))
   t.is(await text(client), 'bye')
   t.is(await closed.promise, undefined)

@@ -6,9 +6,9 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import {
   type Connection,
-  type Event,
   type InetAddress,
   Multiplexer,
+  type ReadyEvent,
   type Server,
   Socket,
   SocketClosedError,
@@ -20,13 +20,13 @@ import {
 import { outcomeOf, runModule, startModule } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
 import { run } from '../support/fixture.js'
-import { nextTurn, sleep } from '../support/timing.js'
 import { closeAtEnd, testListener } from '../support/pair.js'
-import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
+import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
 import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { runUnderStrace } from '../support/strace.js'
+import { nextTurn, sleep } from '../support/timing.js'
 import { abstractName, freePath, temporaryDirectory } from '../support/unix.js'
 import { receiveExactly, receiveToEnd, until } from '../support/waiting.js'
 
@@ -39,14 +39,14 @@ test('the_address_is_known_when_listen_returns', (t) => {
   const { port } = server
   t.true(port! > 0)
   t.deepEqual(server.address, { address: '::', family: 'IPv6', port })
-  t.is(server.hostname, '::')
-  t.is(server.unix, undefined)
+  t.is(server.host, '::')
+  t.is(server.path, undefined)
   server.stop()
-  t.deepEqual([server.address, server.port, server.hostname, server.unix], [undefined, undefined, undefined, undefined])
+  t.deepEqual([server.address, server.port, server.host, server.path], [undefined, undefined, undefined, undefined])
 })
 
 test('the_IPv6_wildcard_address_accepts_both_families', async (t) => {
-  const server = testServer(t, { hostname: '::' })
+  const server = testServer(t, { host: '::' })
   const remotes: (string | undefined)[] = []
   server.reload({ socket: { open: (connection) => void remotes.push(connection.remoteAddress) } })
   for (const host of ['127.0.0.1', '::1']) await connectedSocket(t, server, { host })
@@ -56,8 +56,8 @@ test('the_IPv6_wildcard_address_accepts_both_families', async (t) => {
 })
 
 test('localhost_is_the_loopback_of_IPv4', async (t) => {
-  const server = testServer(t, { hostname: 'localhost' })
-  t.is(server.hostname, '127.0.0.1')
+  const server = testServer(t, { host: 'localhost' })
+  t.is(server.host, '127.0.0.1')
   t.deepEqual(server.address, { address: '127.0.0.1', family: 'IPv4', port: server.port! })
   await t.notThrowsAsync(connectedSocket(t, server))
 })
@@ -81,15 +81,15 @@ for (const [kind, pathFor] of [
 ] as const) {
   test(`a_unix_socket_has_a_path_and_no_port (${kind})`, async (t) => {
     const path = pathFor(t)
-    const server = testServer(t, { unix: path, socket: { data: (connection, chunk) => void connection.end(chunk) } })
-    t.is(server.unix, path)
+    const server = testServer(t, { path, socket: { data: (connection, chunk) => void connection.end(chunk) } })
+    t.is(server.path, path)
     t.deepEqual(server.address, { path })
-    t.deepEqual([server.port, server.hostname], [undefined, undefined])
+    t.deepEqual([server.port, server.host], [undefined, undefined])
     const peer = await connectedSocket(t, server)
     peer.send('hello')
     t.is((await receiveToEnd(peer)).toString(), 'hello')
     server.stop()
-    t.is(server.unix, undefined)
+    t.is(server.path, undefined)
   })
 }
 
@@ -114,9 +114,9 @@ test('a_listening_descriptor_is_taken_over', async (t) => {
       data: (connection, chunk) => void connection.end(chunk),
       close: () => server.stop(),
     } })
-    console.log(server.hostname, server.port)`,
+    console.log(server.host, server.port)`,
   )
-  const peer = await connect({ hostname: '127.0.0.1', port })
+  const peer = await connect({ host: '127.0.0.1', port })
   peer.end('hello')
   let echo = ''
   for await (const chunk of peer) echo += chunk.toString()
@@ -243,7 +243,7 @@ test('connections_above_maxConnections_wait_in_the_backlog', async (t) => {
   let most = 0
   const served: string[] = []
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     maxConnections: 2,
     socket: {
       open: () => void (most = Math.max(most, server.connections)),
@@ -276,7 +276,7 @@ test('truth 3: a_flood_of_connections_does_not_starve_open_ones', async (t) => {
   let opened = 0
   let before: number | undefined
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     socket: {
       open: () => void opened++,
       data: () => void (before ??= opened),
@@ -298,7 +298,7 @@ test('an_exception_in_open_does_not_affect_the_rest_of_the_batch', async (t) => 
   const errors: string[] = []
   let opened = 0
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     socket: {
       open() {
         if (++opened % 2 === 1) throw new Error(`the ${opened}th`)
@@ -315,7 +315,7 @@ test('an_exception_in_open_does_not_affect_the_rest_of_the_batch', async (t) => 
 test('a_server_stopped_in_an_open_handler_accepts_no_more', async (t) => {
   let opened = 0
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     socket: {
       open() {
         opened++
@@ -341,7 +341,7 @@ for (const error of FAULTS) {
       `
       import { Socket, listen } from 'm-socket'
       let opened = 0
-      const server = listen({ hostname: '127.0.0.1', socket: { open() { if (++opened === 2) { console.log(opened); process.exit() } } } })
+      const server = listen({ host: '127.0.0.1', socket: { open() { if (++opened === 2) { console.log(opened); process.exit() } } } })
       const clients = [1, 2].map(() => Socket.connect({ port: server.port }))`,
       'accept4',
       `accept4:error=${error}:when=1..3`,
@@ -359,7 +359,7 @@ for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
       `
       import { Socket, listen } from 'm-socket'
       const began = performance.now()
-      const server = listen({ hostname: '127.0.0.1', socket: { open() { console.log(performance.now() - began); process.exit() } } })
+      const server = listen({ host: '127.0.0.1', socket: { open() { console.log(performance.now() - began); process.exit() } } })
       const client = Socket.connect({ port: server.port })`,
       'accept4',
       `accept4:error=${error}:when=1..3`,
@@ -375,7 +375,7 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
     import { Socket, listen } from 'm-socket'
     import { closeSync, openSync } from 'node:fs'
     let opened = 0, echoed = 0
-    const server = listen({ hostname: '127.0.0.1', socket: { open: () => void opened++, data: () => void echoed++ } })
+    const server = listen({ host: '127.0.0.1', socket: { open: () => void opened++, data: () => void echoed++ } })
     const first = Socket.connect({ port: server.port })
     while (opened === 0) await new Promise((resolve) => setImmediate(resolve))
     // Bun collects what a constant refers to that is not read again, and a collected socket frees its descriptor.
@@ -408,7 +408,7 @@ const THREE_PEERS = `
   let [opened, failed] = [0, 0]
   process.on('uncaughtException', () => void failed++)
   const path = '\\0m-socket-test-' + process.pid
-  const server = listen({ unix: path, socket: { open: () => void opened++ } })
+  const server = listen({ path, socket: { open: () => void opened++ } })
   const peers = []
   for (let count = 0; count < 3; count++) {
     peers.push(Socket.connect({ path }))
@@ -452,7 +452,7 @@ test('stop_refuses_new_connections_and_keeps_open_ones', async (t) => {
   const { port } = server
   server.stop()
   server.stop()
-  await t.throwsAsync(connect({ hostname: '127.0.0.1', port: port! }), {
+  await t.throwsAsync(connect({ host: '127.0.0.1', port: port! }), {
     instanceOf: SocketError,
     code: 'ECONNREFUSED',
   })
@@ -499,7 +499,7 @@ test('close_with_end_ends_our_halves_and_waits_for_the_peers_to_end_too', async 
 test('close_with_end_sends_what_is_queued_first', async (t) => {
   const bytes = randomBytes(8_000_000)
   const opened = withResolvers<Connection>()
-  const server = testServer(t, { highWaterMark: bytes.length, socket: { open: opened.resolve, data: () => {} } })
+  const server = testServer(t, { sendQueueLimit: bytes.length, socket: { open: opened.resolve, data: () => {} } })
   const peer = await connectedSocket(t, server)
   const connection = await opened.promise
   t.is(connection.write(bytes), bytes.length)
@@ -579,7 +579,7 @@ test('using_stops_a_server_and_resets_its_connections', async (t) => {
   let peer: Socket
   let stopped: Server
   {
-    using server = listen({ hostname: '127.0.0.1' })
+    using server = listen({ host: '127.0.0.1' })
     peer = await connectedSocket(t, server)
     await until(() => server.connections === 1)
     stopped = server
@@ -594,7 +594,7 @@ test('await_using_closes_a_server_gracefully', async (t) => {
   let echo: Promise<Buffer>
   {
     await using server = listen({
-      hostname: '127.0.0.1',
+      host: '127.0.0.1',
       socket: { open: (it) => void it.write('hello'), data: () => {}, close: (_, error) => void closed.push(error) },
     })
     const peer = await connectedSocket(t, server)
@@ -610,7 +610,7 @@ test('await_using_closes_a_server_gracefully', async (t) => {
 test('reload_applies_to_open_connections_too', async (t) => {
   const said: string[] = []
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     socket: { data: (_, chunk) => void said.push(`old ${chunk}`), close: () => void said.push('old close') },
   })
   const peer = connectSocket(t, server)
@@ -629,7 +629,7 @@ test('reload_applies_to_open_connections_too', async (t) => {
 })
 
 test('unread_input_goes_to_a_data_handler_set_by_reload', async (t) => {
-  const server = testServer(t, { unix: freePath(t) })
+  const server = testServer(t, { path: freePath(t) })
   const peer = connectSocket(t, server)
   peer.send('early')
   await until(() => server.connections === 1)
@@ -641,7 +641,7 @@ test('unread_input_goes_to_a_data_handler_set_by_reload', async (t) => {
 test('a_connection_reloads_the_handlers_of_its_server', async (t) => {
   const said: string[] = []
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     socket: {
       data(connection) {
         connection.reload({ socket: { data: (_, chunk) => void said.push(chunk.toString()) } })
@@ -658,7 +658,7 @@ test('a_connection_reloads_the_handlers_of_its_server', async (t) => {
 
 test('a_refused_reload_keeps_the_old_handlers', async (t) => {
   const said: string[] = []
-  const server = testServer(t, { unix: freePath(t), socket: { data: (_, chunk) => void said.push(chunk.toString()) } })
+  const server = testServer(t, { path: freePath(t), socket: { data: (_, chunk) => void said.push(chunk.toString()) } })
   t.throws(() => server.reload({ socket: { data: 5 as never } }), {
     instanceOf: TypeError,
     code: 'ERR_INVALID_ARG_TYPE',
@@ -677,7 +677,7 @@ test('a_refused_reload_keeps_the_old_handlers', async (t) => {
 // Iterating
 
 test('iteration_ends_when_the_server_is_stopped', async (t) => {
-  const server = testServer(t, { unix: freePath(t) })
+  const server = testServer(t, { path: freePath(t) })
   for (const name of NAMES) {
     const peer = connectSocket(t, server)
     peer.send(name)
@@ -694,7 +694,7 @@ test('iteration_ends_when_the_server_is_stopped', async (t) => {
 
 test('open_is_called_before_the_loop_gets_the_connection', async (t) => {
   const opened = new Set<Connection>()
-  const server = testServer(t, { unix: freePath(t), socket: { open: (connection) => void opened.add(connection) } })
+  const server = testServer(t, { path: freePath(t), socket: { open: (connection) => void opened.add(connection) } })
   connectSocket(t, server)
   for await (const connection of server) {
     t.true(opened.has(connection))
@@ -704,7 +704,7 @@ test('open_is_called_before_the_loop_gets_the_connection', async (t) => {
 
 test('leaving_the_loop_leaves_the_server_and_its_connections_open', async (t) => {
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     socket: { data: (connection, chunk) => void connection.write(chunk) },
   })
   const peers = [connectSocket(t, server), connectSocket(t, server)]
@@ -721,7 +721,7 @@ test('leaving_the_loop_leaves_the_server_and_its_connections_open', async (t) =>
 })
 
 test('accepting_pauses_while_64_connections_wait_for_the_loop', async (t) => {
-  const server = testServer(t, { unix: freePath(t) })
+  const server = testServer(t, { path: freePath(t) })
   const loop = server[Symbol.asyncIterator]()
   const first = loop.next()
   for (let count = 0; count < 200; count++) connectSocket(t, server)
@@ -735,7 +735,7 @@ test('accepting_pauses_while_64_connections_wait_for_the_loop', async (t) => {
 })
 
 test('leaving_a_slow_loop_resumes_accepting', async (t) => {
-  const server = testServer(t, { unix: freePath(t) })
+  const server = testServer(t, { path: freePath(t) })
   for (let count = 0; count < 200; count++) connectSocket(t, server)
   for await (const connection of server) {
     t.is(connection.readyState, 1)
@@ -747,7 +747,7 @@ test('leaving_a_slow_loop_resumes_accepting', async (t) => {
 })
 
 test('two_loops_share_the_connections_and_both_end', async (t) => {
-  const server = testServer(t, { unix: freePath(t) })
+  const server = testServer(t, { path: freePath(t) })
   let taken = 0
   const loop = async (): Promise<void> => {
     for await (const connection of server) {
@@ -789,7 +789,7 @@ test('truth 40: an_unreferenced_server_lets_the_process_end', async (t) => {
     await ends(
       t,
       `
-    const server = listen({ hostname: '127.0.0.1' }).unref()
+    const server = listen({ host: '127.0.0.1' }).unref()
     process.on('exit', () => console.log(server.port > 0))`,
     ),
     'true',
@@ -801,7 +801,7 @@ test('truth 40: a_stopped_server_lets_the_process_end', async (t) => {
     await ends(
       t,
       `
-    const server = listen({ hostname: '127.0.0.1' })
+    const server = listen({ host: '127.0.0.1' })
     server.ref()
     setTimeout(() => { server.stop(); server.ref(); console.log('stopped') }, 50)`,
     ),
@@ -819,14 +819,14 @@ for (const [how, calls] of [
       t,
       `
       import { listen } from 'm-socket'
-      const server = listen({ hostname: '127.0.0.1', socket: { data: () => {}, close: () => server.unref() } })${calls}
+      const server = listen({ host: '127.0.0.1', socket: { data: () => {}, close: () => server.unref() } })${calls}
       console.log(server.port)`,
     )
     const ending = outcomeOf(child)
     const [port] = (await once(child.stdout!, 'data')) as [Buffer]
     // Without a referenced server the process would have exited by now.
     await sleep(200)
-    const peer = await connect({ hostname: '127.0.0.1', port: Number(port) })
+    const peer = await connect({ host: '127.0.0.1', port: Number(port) })
     peer.end()
     const { code, stderr } = await ending
     t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
@@ -838,7 +838,7 @@ test('truth 40: an_open_connection_of_an_unreferenced_server_keeps_the_process_a
     await ends(
       t,
       `
-    const server = listen({ hostname: '127.0.0.1', socket: {
+    const server = listen({ host: '127.0.0.1', socket: {
       open: () => server.unref(),
       data: (connection) => { connection.unref(); console.log('data') },
     } })
@@ -854,7 +854,7 @@ test('truth 40: queued_output_alone_keeps_the_process_alive', async (t) => {
     t,
     `
     import { listen } from 'm-socket'
-    const server = listen({ hostname: '127.0.0.1', socket: {
+    const server = listen({ host: '127.0.0.1', socket: {
       open(connection) {
         server.unref()
         connection.unref().end(Buffer.alloc(20_000_000, 'x'))
@@ -864,7 +864,7 @@ test('truth 40: queued_output_alone_keeps_the_process_alive', async (t) => {
   )
   const ending = outcomeOf(child)
   const [port] = (await once(child.stdout!, 'data')) as [Buffer]
-  const peer = await connect({ hostname: '127.0.0.1', port: Number(port) })
+  const peer = await connect({ host: '127.0.0.1', port: Number(port) })
   let received = 0
   for await (const chunk of peer) {
     if (received === 0) await sleep(200)
@@ -880,7 +880,7 @@ test('wait_of_a_given_multiplexer_runs_the_handlers', async (t) => {
   const multiplexer = closeAtEnd(t, new Multiplexer())
   const said: string[] = []
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     multiplexer,
     socket: {
       open: () => void said.push('open'),
@@ -904,14 +904,14 @@ test('wait_of_a_given_multiplexer_returns_events_of_other_targets', async (t) =>
   const multiplexer = closeAtEnd(t, new Multiplexer())
   let echoed = 0
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     multiplexer,
     socket: { data: (connection, chunk) => void (echoed++, connection.write(chunk)) },
   })
   const peer = connectSocket(t, server)
   multiplexer.add(peer, 'r')
   peer.send('hello')
-  let events: Event[] = []
+  let events: ReadyEvent[] = []
   // In a busy process a wait may time out before the echo arrives.
   for (let looks = 0; events.length === 0 && looks < 100; looks++) events = await multiplexer.wait(300)
   t.deepEqual(
@@ -926,7 +926,7 @@ test('truth 35: a_handler_cannot_wait_for_the_multiplexer_that_runs_it', async (
   const multiplexer = closeAtEnd(t, new Multiplexer())
   const refusals: unknown[] = []
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     multiplexer,
     socket: {
       open: () => void multiplexer.poll(),
@@ -942,7 +942,7 @@ test('truth 35: a_handler_cannot_wait_for_the_multiplexer_that_runs_it', async (
 test('a_server_whose_multiplexer_was_closed_can_still_be_stopped', async (t) => {
   const multiplexer = closeAtEnd(t, new Multiplexer())
   let closed = 0
-  const server = testServer(t, { unix: freePath(t), multiplexer, socket: { close: () => void closed++ } })
+  const server = testServer(t, { path: freePath(t), multiplexer, socket: { close: () => void closed++ } })
   const peer = connectSocket(t, server)
   await multiplexer.wait(50)
   t.is(server.connections, 1)
@@ -961,7 +961,7 @@ test('a_server_in_a_given_multiplexer_does_not_keep_the_process_alive', async (t
       `
     import { Multiplexer } from 'm-socket'
     const multiplexer = new Multiplexer()
-    const server = listen({ hostname: '127.0.0.1', multiplexer })
+    const server = listen({ host: '127.0.0.1', multiplexer })
     process.on('exit', () => console.log(server.port > 0))`,
     ),
     'true',
@@ -973,11 +973,11 @@ test('a_server_in_a_given_multiplexer_does_not_keep_the_process_alive', async (t
 test.serial('a_server_leaves_no_descriptor_behind', async (t) => {
   const before = openSockets()
   const server = listen({
-    hostname: '127.0.0.1',
+    host: '127.0.0.1',
     maxConnections: 3,
     socket: { data: (connection, chunk) => void connection.end(chunk) },
   })
-  const peers = await Promise.all(NAMES.map(() => connect({ hostname: '127.0.0.1', port: server.port! })))
+  const peers = await Promise.all(NAMES.map(() => connect({ host: '127.0.0.1', port: server.port! })))
   for (const peer of peers) peer.end('x')
   for (const peer of peers.slice(0, 3)) for await (const chunk of peer) t.is(chunk.length, 1)
   await until(() => peers.slice(0, 3).every(({ readyState }) => readyState === 0))
@@ -1030,7 +1030,7 @@ test.serial('options_must_be_an_object', (t) => {
 
 test.serial('a_port_must_be_a_number_from_0_to_65535', (t) => {
   for (const port of [-1, 65536, 1.5, Number.NaN, '80x', '', ' 80', '1e3', '-1', null, {}]) {
-    refuses(t, { hostname: '127.0.0.1', port }, [
+    refuses(t, { host: '127.0.0.1', port }, [
       RangeError,
       'ERR_SOCKET_BAD_PORT',
       /port should be >= 0 and < 65536\. Received /,
@@ -1039,11 +1039,11 @@ test.serial('a_port_must_be_a_number_from_0_to_65535', (t) => {
   }
 })
 
-test.serial('a_hostname_must_be_a_numeric_address', (t) => {
-  for (const hostname of [5, null, {}, true])
-    refuses(t, { hostname }, [...WRONG_TYPE, /host(name)?" \w+ must be of type string\. Received /])
-  for (const hostname of ['', 'example.org', '256.0.0.1', '127.0.0.1:80', '[::1]', 'LOCALHOST']) {
-    refuses(t, { hostname }, [
+test.serial('a_host_must_be_a_numeric_address', (t) => {
+  for (const host of [5, null, {}, true])
+    refuses(t, { host }, [...WRONG_TYPE, /host" \w+ must be of type string\. Received /])
+  for (const host of ['', 'example.org', '256.0.0.1', '127.0.0.1:80', '[::1]', 'LOCALHOST']) {
+    refuses(t, { host }, [
       ...WRONG_VALUE,
       /must be a numeric IPv4 or IPv6 address; for a name, pass the `listener` of Listener\.bindHost\. Received '/,
     ])
@@ -1051,28 +1051,32 @@ test.serial('a_hostname_must_be_a_numeric_address', (t) => {
 })
 
 test.serial('error_messages_use_the_option_name_that_was_given', (t) => {
-  refuses(t, { hostname: 'example.org' }, [...WRONG_VALUE, /hostname'/])
-  refuses(t, { unix: 5 }, [...WRONG_TYPE, /unix"/])
-  refuses(t, { unix: '' }, [...WRONG_VALUE, /unix'/])
-  refuses(t, { unix: 'x', port: 0 }, [
-    ...WRONG_TYPE,
-    /either listener, or fd, or path, or host and port\. Received unix, port$/,
-  ])
+  for (const name of ['host', 'hostname']) {
+    refuses(t, { [name]: 'example.org' }, [...WRONG_VALUE, new RegExp(`options\\.${name}'`)])
+  }
+  for (const name of ['path', 'unix']) {
+    refuses(t, { [name]: 5 }, [...WRONG_TYPE, new RegExp(`options\\.${name}"`)])
+    refuses(t, { [name]: '' }, [...WRONG_VALUE, new RegExp(`options\\.${name}'`)])
+    refuses(t, { [name]: 'x', port: 0 }, [
+      ...WRONG_TYPE,
+      new RegExp(`either listener, or fd, or path, or host and port\\. Received ${name}, port$`),
+    ])
+  }
 })
 
 test.serial('a_unix_path_must_be_short_and_not_empty', (t) => {
-  for (const unix of [5, null, Buffer.from('/x')]) refuses(t, { unix }, [...WRONG_TYPE, /must be of type string/])
-  refuses(t, { unix: '' }, [...WRONG_VALUE, /must not be empty/])
-  refuses(t, { unix: 'a\0b' }, [...WRONG_VALUE, /NUL only as its first character/])
-  refuses(t, { unix: 'x'.repeat(108) }, [...WRONG_VALUE, /must have at most 107 bytes of UTF-8 and has 108/])
+  for (const path of [5, null, Buffer.from('/x')]) refuses(t, { path }, [...WRONG_TYPE, /must be of type string/])
+  refuses(t, { path: '' }, [...WRONG_VALUE, /must not be empty/])
+  refuses(t, { path: 'a\0b' }, [...WRONG_VALUE, /NUL only as its first character/])
+  refuses(t, { path: 'x'.repeat(108) }, [...WRONG_VALUE, /must have at most 107 bytes of UTF-8 and has 108/])
 })
 
 test.serial('only_one_kind_of_address_may_be_given', (t) => {
-  for (const other of [{ port: 0 }, { hostname: '127.0.0.1' }, { hostname: 'localhost', port: 80 }]) {
-    refuses(t, { unix: '\0x', ...other }, [...WRONG_TYPE, /either .*host.* and port/])
+  for (const other of [{ port: 0 }, { host: '127.0.0.1' }, { host: 'localhost', port: 80 }]) {
+    refuses(t, { path: '\0x', ...other }, [...WRONG_TYPE, /either .*host.* and port/])
     refuses(t, { fd: 1000, ...other }, [...WRONG_TYPE, /either .*host.* and port/])
   }
-  refuses(t, { fd: 1000, unix: '\0x' }, [...WRONG_TYPE, /either listener, or fd.*Received fd, unix$/])
+  refuses(t, { fd: 1000, path: '\0x' }, [...WRONG_TYPE, /either listener, or fd.*Received fd, path$/])
 })
 
 test.serial('handlers_must_be_functions_with_known_names', (t) => {
@@ -1108,6 +1112,10 @@ test.serial('numeric_options_must_be_numbers_within_their_range', (t) => {
       [-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY],
       ['3', null],
     ],
+    sendQueueLimit: [
+      [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY],
+      ['3', null],
+    ],
     highWaterMark: [
       [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY],
       ['3', null],
@@ -1136,21 +1144,21 @@ test.serial('booleans_receiveInto_and_multiplexer_are_type_checked', (t) => {
 
 test.serial('the_error_for_a_port_in_use_names_the_port', (t) => {
   const { port } = testServer(t)
-  refuses(t, { hostname: '127.0.0.1', port }, [SocketError, 'EADDRINUSE', `bind EADDRINUSE 127.0.0.1:${port}`])
-  const error = t.throws(() => listen({ hostname: '127.0.0.1', port: port! }), { instanceOf: SocketError })
+  refuses(t, { host: '127.0.0.1', port }, [SocketError, 'EADDRINUSE', `bind EADDRINUSE 127.0.0.1:${port}`])
+  const error = t.throws(() => listen({ host: '127.0.0.1', port: port! }), { instanceOf: SocketError })
   t.like(error, { code: 'EADDRINUSE', syscall: 'bind', address: '127.0.0.1', port, errno: -constants.errno.EADDRINUSE })
 })
 
 test('the_error_for_a_path_in_use_names_the_path', (t) => {
-  const { unix } = testServer(t, { unix: freePath(t) })
-  const error = t.throws(() => listen({ unix: unix! }), { instanceOf: SocketError, message: `bind EADDRINUSE ${unix}` })
-  t.like(error, { code: 'EADDRINUSE', syscall: 'bind', address: unix })
+  const { path } = testServer(t, { path: freePath(t) })
+  const error = t.throws(() => listen({ path: path! }), { instanceOf: SocketError, message: `bind EADDRINUSE ${path}` })
+  t.like(error, { code: 'EADDRINUSE', syscall: 'bind', address: path })
 })
 
 test.serial('errors_of_the_kernel_keep_their_code', (t) => {
   // An address reserved for documentation: RFC 5737.
-  refuses(t, { hostname: '192.0.2.1' }, [SocketError, 'EADDRNOTAVAIL', 'bind EADDRNOTAVAIL 192.0.2.1'])
-  refuses(t, { unix: `${temporaryDirectory(t)}/none/socket` }, [SocketError, 'ENOENT', /^bind ENOENT /])
-  refuses(t, { hostname: '127.0.0.1', congestion: 'nonesuch' }, [SocketError, 'ENOENT', /congestion|ENOENT/])
+  refuses(t, { host: '192.0.2.1' }, [SocketError, 'EADDRNOTAVAIL', 'bind EADDRNOTAVAIL 192.0.2.1'])
+  refuses(t, { path: `${temporaryDirectory(t)}/none/socket` }, [SocketError, 'ENOENT', /^bind ENOENT /])
+  refuses(t, { host: '127.0.0.1', congestion: 'nonesuch' }, [SocketError, 'ENOENT', /congestion|ENOENT/])
   refuses(t, { fd: 1_000_000 }, [SocketError, 'EBADF', /EBADF/])
 })

@@ -3,9 +3,9 @@ import { type Connection, type Handlers, Multiplexer, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
 import { runFixture } from '../support/fixture.js'
-import { nextTurn, sleep } from '../support/timing.js'
 import { closeAtEnd } from '../support/pair.js'
 import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
+import { nextTurn, sleep } from '../support/timing.js'
 import { freePath } from '../support/unix.js'
 import { receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
@@ -64,7 +64,7 @@ test('a_client_connection_times_out_too', async (t) => {
   const diary = new Diary()
   const server = testServer(t, { allowHalfOpen: true })
   const connection = await connect({
-    hostname: '127.0.0.1',
+    host: '127.0.0.1',
     port: server.port!,
     idleTimeout: 50,
     socket: diary.handlers,
@@ -76,7 +76,7 @@ test('a_client_connection_times_out_too', async (t) => {
 
 test('without_an_idleTimeout_a_connection_stays_open', async (t) => {
   const diary = new Diary()
-  const server = testServer(t, { unix: freePath(t), socket: diary.handlers })
+  const server = testServer(t, { path: freePath(t), socket: diary.handlers })
   connectSocket(t, server)
   await until(() => server.connections === 1)
   await sleep(400)
@@ -90,7 +90,7 @@ test('a_timeout_with_a_stalled_queue_resets_and_drops_the_queue', async (t) => {
   const opened = withResolvers<Connection>()
   const server = testServer(t, {
     idleTimeout: 100,
-    highWaterMark: length,
+    sendQueueLimit: length,
     socket: { ...diary.handlers, open: opened.resolve },
   })
   const peer = await connectedSocket(t, server)
@@ -233,7 +233,7 @@ testWithin('a_draining_queue_postpones_the_timeout', async (t, idle, began) => {
   const server = testServer(t, {
     idleTimeout: idle,
     sendBufferSize: 4096,
-    highWaterMark: 1 << 20,
+    sendQueueLimit: 1 << 20,
     socket: { ...diary.handlers, open: opened.resolve },
   })
   const peer = await connectedSocket(t, server, { receiveBufferSize: 4096 })
@@ -368,7 +368,7 @@ test('a_connection_terminated_by_another_timeout_handler_gets_no_timeout', async
   const connections: Connection[] = []
   const calls: string[] = []
   const server = testServer(t, {
-    unix: freePath(t),
+    path: freePath(t),
     idleTimeout: 150,
     socket: {
       open: (connection) => void connections.push(connection),
@@ -557,7 +557,7 @@ test('truth 40: a_timeout_does_not_keep_the_process_alive', async (t) => {
     `
     import { Socket, listen } from 'm-socket'
     ${EXIT_IF_KEPT_ALIVE}
-    const server = listen({ hostname: '127.0.0.1', idleTimeout: 60_000, socket: {
+    const server = listen({ host: '127.0.0.1', idleTimeout: 60_000, socket: {
       open(connection) {
         server.unref()
         connection.unref().timeout(30_000)
@@ -575,7 +575,7 @@ test('truth 40: the_timeout_of_close_does_not_keep_the_process_alive', async (t)
     `
     import { Socket, listen } from 'm-socket'
     ${EXIT_IF_KEPT_ALIVE}
-    const server = listen({ hostname: '127.0.0.1', socket: {
+    const server = listen({ host: '127.0.0.1', socket: {
       data: () => {},
       open(connection) {
         connection.unref()
@@ -593,7 +593,7 @@ test('truth 40: a_referenced_connection_keeps_the_process_alive_until_its_timeou
     t,
     `
     import { Socket, listen } from 'm-socket'
-    const server = listen({ hostname: '127.0.0.1', idleTimeout: 300, socket: {
+    const server = listen({ host: '127.0.0.1', idleTimeout: 300, socket: {
       open: () => server.unref(),
       timeout: () => console.log('timeout'),
       close: () => console.log('close'),
@@ -608,7 +608,7 @@ test('truth 40: a_referenced_connection_keeps_the_process_alive_until_the_timeou
     t,
     `
     import { Socket, listen } from 'm-socket'
-    const server = listen({ hostname: '127.0.0.1', socket: {
+    const server = listen({ host: '127.0.0.1', socket: {
       data: () => {},
       open: () => void server.close({ timeout: 300 }).then(() => console.log('closed')),
       close: () => console.log('close'),
@@ -621,7 +621,7 @@ test('truth 40: a_referenced_connection_keeps_the_process_alive_until_the_timeou
 test('a_connection_in_a_given_multiplexer_times_out_too', async (t) => {
   const multiplexer = closeAtEnd(t, new Multiplexer())
   const diary = new Diary()
-  const server = testServer(t, { unix: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
+  const server = testServer(t, { path: freePath(t), multiplexer, idleTimeout: 100, socket: diary.handlers })
   const peer = connectSocket(t, server)
   peer.send('x')
   await waitUntil(multiplexer, () => diary.entries.includes('close'))

@@ -2,12 +2,12 @@ import test from 'ava'
 import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
 
 import { run } from '../support/fixture.js'
-import { sourceArguments } from '../support/runtime.js'
-import { abstractName } from '../support/unix.js'
 import { addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
-import { testWith } from '../support/programs.js'
 import { freePort } from '../support/ports.js'
+import { testWith } from '../support/programs.js'
+import { sourceArguments } from '../support/runtime.js'
 import { runUnderStrace } from '../support/strace.js'
+import { abstractName } from '../support/unix.js'
 import { connectOutcome, until } from '../support/waiting.js'
 
 test('truth 18: connected_means_writable_without_error_and_with_a_peer_address', async (t) => {

@@ -1,20 +1,29 @@
 import { once } from 'node:events'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Event, type InetAddress, Listener, Multiplexer, Socket, SocketError, listen, toDuplex } from 'm-socket'
+import {
+  type InetAddress,
+  Listener,
+  Multiplexer,
+  type ReadyEvent,
+  Socket,
+  SocketError,
+  listen,
+  toDuplex,
+} from 'm-socket'
 
 import { startModule } from '../support/child.js'
-import { unixPairs } from '../support/unix-pairs.js'
-import { nextTurn } from '../support/timing.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { FAMILIES, addressOf, closeAtEnd, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { EPOLL_WAIT, runUnderStrace, timeoutOf } from '../support/strace.js'
+import { nextTurn } from '../support/timing.js'
+import { unixPairs } from '../support/unix-pairs.js'
 import { acceptNext, connectOutcome, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
 
-const WAITS: Record<string, (multiplexer: Multiplexer, timeout: number) => Event[] | Promise<Event[]>> = {
+const WAITS: Record<string, (multiplexer: Multiplexer, timeout: number) => ReadyEvent[] | Promise<ReadyEvent[]>> = {
   wait: (multiplexer, timeout) => multiplexer.wait(timeout),
   waitSync: (multiplexer, timeout) => multiplexer.waitSync(timeout),
 }
@@ -188,7 +197,7 @@ const CONNECTIONS = 300
 
 test('truth 3: a_connection_flood_is_accepted_over_several_turns (handlers)', async (t) => {
   let opened = 0
-  const server = listen({ hostname: '127.0.0.1', backlog: CONNECTIONS, socket: { open: () => void opened++ } })
+  const server = listen({ host: '127.0.0.1', backlog: CONNECTIONS, socket: { open: () => void opened++ } })
   t.teardown(() => server.stop(true))
   await flood(t, { port: server.port! })
   const steps = await openedPerTurn(() => opened)

@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Event, Multiplexer, Socket } from 'm-socket'
+import { Multiplexer, type ReadyEvent, Socket } from 'm-socket'
 import * as native from 'm-socket/native'
 
 import { outcomeOf, runModule, startModule } from '../support/child.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { runFixture } from '../support/fixture.js'
 import { detach, growable, resizable } from '../support/memory.js'
 import { addressOf, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
-import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import { acceptNext, nextEvent, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 const PATIENCE = 10_000
@@ -168,7 +168,7 @@ test('truth 39: handlers_that_throw_close_or_add_leave_the_batch_intact', async 
   const [, second, third, fourth, fifth] = servers as [Socket, Socket, Socket, Socket, Socket, Socket]
   const handled: string[] = []
 
-  const handlers = new Map<unknown, (event: Event) => void>([
+  const handlers = new Map<unknown, (event: ReadyEvent) => void>([
     [
       servers[0],
       () => {
@@ -214,7 +214,7 @@ test('truth 39: handlers_that_throw_close_or_add_leave_the_batch_intact', async 
     ['', ''],
   )
 
-  const next: Event['target'][] = []
+  const next: ReadyEvent['target'][] = []
   await waitUntil(
     multiplexer,
     () => next.includes(newcomer),

@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava'
 import { type InetAddress, type Listener, Multiplexer, Socket, SocketError, toDuplex } from 'm-socket'
 
 import { start } from '../support/child.js'
-import { assertIdle } from '../support/timing.js'
+import { flagsFor } from '../support/event-flags.js'
 import {
   FAMILIES,
   addressOf,
@@ -17,7 +17,7 @@ import {
 } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { inherited, runPython } from '../support/python.js'
-import { flagsFor } from '../support/event-flags.js'
+import { assertIdle } from '../support/timing.js'
 import { acceptNext, receiveExactly, receiveToEnd, until, waitUntil } from '../support/waiting.js'
 
 test('truth 22: sending_works_after_the_peers_fin', async (t) => {

@@ -3,21 +3,21 @@ import { closeSync, constants as files, openSync } from 'node:fs'
 import { constants } from 'node:os'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Event, Listener, Multiplexer, Socket, toDuplex } from 'm-socket'
+import { Listener, Multiplexer, type ReadyEvent, Socket, toDuplex } from 'm-socket'
 import * as native from 'm-socket/native'
 
-import { unixPairs } from '../support/unix-pairs.js'
-import { multiplexerAndDescriptor, registeredIn } from '../support/epoll.js'
-import { nextTurn } from '../support/timing.js'
-import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
-import { addressOf, closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { start } from '../support/child.js'
+import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
+import { multiplexerAndDescriptor, registeredIn } from '../support/epoll.js'
 import { flagsFor, targetsOf } from '../support/event-flags.js'
+import { addressOf, closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
+import { nextTurn } from '../support/timing.js'
+import { unixPairs } from '../support/unix-pairs.js'
 import { freePath, temporaryDirectory } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
 /** Waits until one batch has an event of every target. */
-async function batchOf(multiplexer: Multiplexer, targets: readonly Socket[]): Promise<Event[]> {
+async function batchOf(multiplexer: Multiplexer, targets: readonly Socket[]): Promise<ReadyEvent[]> {
   for (;;) {
     const events = await multiplexer.wait(5000)
     if (targets.every((target) => events.some((event) => event.target === target))) return events
@@ -148,7 +148,7 @@ for (const [way, clear] of WAYS) {
 /** Two sockets with events in one batch, and a listener for new connections. */
 async function batchOfTwo(
   t: ExecutionContext,
-): Promise<{ events: Event[]; first: Socket; later: Socket; listener: Listener; multiplexer: Multiplexer }> {
+): Promise<{ events: ReadyEvent[]; first: Socket; later: Socket; listener: Listener; multiplexer: Multiplexer }> {
   const listener = closeAtEnd(t, Listener.bind({ path: freePath(t), backlog: 4000 }))
   const pairs = unixPairs(t, 2)
   const multiplexer = closeAtEnd(t, new Multiplexer())

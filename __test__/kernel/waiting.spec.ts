@@ -4,18 +4,18 @@ import { constants } from 'node:os'
 import { text } from 'node:stream/consumers'
 
 import test from 'ava'
-import { type Event, Multiplexer, Socket, SocketClosedError, listen } from 'm-socket'
+import { Multiplexer, type ReadyEvent, Socket, SocketClosedError, listen } from 'm-socket'
 import * as native from 'm-socket/native'
 
 import { outcomeOf, sendSignal, start, startModule } from '../support/child.js'
-import { run } from '../support/fixture.js'
 import { multiplexerAndDescriptor } from '../support/epoll.js'
-import { assertIdle, sleep } from '../support/timing.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
+import { run } from '../support/fixture.js'
 import { closeAtEnd, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
 import { EPOLL_WAIT, ignoreUnknown, timeoutOf } from '../support/strace.js'
-import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
+import { assertIdle, sleep } from '../support/timing.js'
 import { until } from '../support/waiting.js'
 
 const ROOT = new URL('../..', import.meta.url)
@@ -277,7 +277,7 @@ test('truth 33: a_wake_ends_only_the_pending_wait', async (t) => {
 
 test('truth 33: a_wake_between_waits_ends_the_next_wait', async (t) => {
   using multiplexer = new Multiplexer()
-  const waits: [string, () => Event[] | Promise<Event[]>][] = [
+  const waits: [string, () => ReadyEvent[] | Promise<ReadyEvent[]>][] = [
     ['wait', () => multiplexer.wait()],
     ['waitSync', () => multiplexer.waitSync()],
   ]
@@ -387,7 +387,7 @@ for (const [how, drive] of [
     const received: string[] = []
     let depth = 0
     const server = listen({
-      hostname: '127.0.0.1',
+      host: '127.0.0.1',
       multiplexer,
       socket: {
         data(_, chunk) {

@@ -5,8 +5,8 @@ import * as native from 'm-socket/native'
 
 import { runModule } from '../support/child.js'
 import { openObjects } from '../support/descriptors.js'
-import { assertIdle, sleep } from '../support/timing.js'
 import { connectedPair } from '../support/pair.js'
+import { assertIdle, sleep } from '../support/timing.js'
 
 // The poll thread, which waits on Bun and Deno. These tests run it on every runtime.
 

@@ -4,9 +4,9 @@
 import test, { type ExecutionContext } from 'ava'
 import { type Connection, Multiplexer, type Socket, toDuplex, toWeb } from 'm-socket'
 
-import { sleep } from '../support/timing.js'
-import { connectSocket, testServer } from '../support/server.js'
 import { FAMILIES } from '../support/pair.js'
+import { connectSocket, testServer } from '../support/server.js'
+import { sleep } from '../support/timing.js'
 import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
@@ -51,7 +51,7 @@ async function inOneBatch(
 
 for (const family of FAMILIES) {
   const listenOptions = (t: ExecutionContext): object =>
-    family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv6' ? '::1' : '127.0.0.1' }
+    family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv6' ? '::1' : '127.0.0.1' }
 
   test(`prefetched_input_of_a_paused_connection_waits_for_resume: ${family}`, async (t) => {
     const { calls, second } = await inOneBatch(t, (other) => other.pause(), listenOptions(t))

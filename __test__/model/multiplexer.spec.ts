@@ -2,11 +2,18 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Event, type Interest, type Mode, Multiplexer, Socket, SocketClosedError, SocketError } from 'm-socket'
+import {
+  type Interest,
+  type Mode,
+  Multiplexer,
+  type ReadyEvent,
+  Socket,
+  SocketClosedError,
+  SocketError,
+} from 'm-socket'
 
 import { start } from '../support/child.js'
-import { unixPairs } from '../support/unix-pairs.js'
-import { nextTurn } from '../support/timing.js'
+import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
 import {
   FAMILIES,
   addressOf,
@@ -17,7 +24,8 @@ import {
   smallBufferPair,
   testListener,
 } from '../support/pair.js'
-import { flagsFor, flagsOf, targetsOf } from '../support/event-flags.js'
+import { nextTurn } from '../support/timing.js'
+import { unixPairs } from '../support/unix-pairs.js'
 import { freePath } from '../support/unix.js'
 import { receiveExactly, until, waitUntil } from '../support/waiting.js'
 
@@ -169,7 +177,7 @@ test('waitSync_replaces_the_contents_of_the_given_array', async (t) => {
   const [first, second] = [await connectedPair(t), await connectedPair(t)]
   using multiplexer = new Multiplexer()
   for (const { server } of [first, second]) multiplexer.add(server, 'r')
-  const events: Event[] = []
+  const events: ReadyEvent[] = []
   const reported = (timeout: number): unknown[] => {
     t.is(multiplexer.waitSync(timeout, events), events)
     return events.map(({ target }) => target)

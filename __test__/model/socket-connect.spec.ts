@@ -2,18 +2,18 @@ import { once } from 'node:events'
 
 import test, { type ExecutionContext } from 'ava'
 import {
-  type Event,
   type InetAddress,
   type Interest,
   Listener,
   Multiplexer,
+  type ReadyEvent,
   Socket,
   SocketClosedError,
   SocketError,
 } from 'm-socket'
 
-import { openDescriptors, openSockets } from '../support/descriptors.js'
 import { start } from '../support/child.js'
+import { openDescriptors, openSockets } from '../support/descriptors.js'
 import {
   FAMILIES,
   addressOf,
@@ -39,7 +39,7 @@ import {
 const byte = new Uint8Array(1)
 
 /** The first event of a socket. */
-async function firstEvent(t: ExecutionContext, socket: Socket, interest: Interest = 'rw'): Promise<Event> {
+async function firstEvent(t: ExecutionContext, socket: Socket, interest: Interest = 'rw'): Promise<ReadyEvent> {
   const multiplexer = closeAtEnd(t, new Multiplexer())
   multiplexer.add(socket, interest)
   const [event] = await multiplexer.wait(10_000)

@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext, type Implementation } from 'ava'
-import { Listener, Multiplexer, Socket, type SocketConnectOptions, SocketClosedError, SocketError } from 'm-socket'
+import { Listener, Multiplexer, Socket, SocketClosedError, type SocketConnectOptions, SocketError } from 'm-socket'
 
-import * as kernel from '../../lib/options/constants.js'
 import { destination4, destination6 } from '../../lib/options/codec.js'
+import * as kernel from '../../lib/options/constants.js'
 import {
   OPTION_NAMES,
   SETTABLE_OPTION_NAMES,
-  applyOptions,
   type SettableOptionName,
   type SocketOptions,
+  applyOptions,
 } from '../../lib/options/index.js'
 import { openObjects } from '../support/descriptors.js'
 import { lackingCookie, lackingOption, testUnless } from '../support/emulation.js'

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import * as library from 'm-socket'
 
-import { ROOT, codeBlocks, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf } from '../support/child.js'
+import { ROOT, codeBlocks, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { lackingCookie, testUnless } from '../support/emulation.js'
 
 const PAGES = [

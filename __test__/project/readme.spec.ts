@@ -2,10 +2,10 @@ import { connect } from 'node:net'
 
 import test from 'ava'
 
-import { codeBlocks as blocksOf, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { outcomeOf, start } from '../support/child.js'
-import { testWith } from '../support/programs.js'
+import { codeBlocks as blocksOf, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
 import { freePort } from '../support/ports.js'
+import { testWith } from '../support/programs.js'
 
 const README = textOf('README.md')
 

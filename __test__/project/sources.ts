@@ -55,7 +55,9 @@ function partOf(path: string): string {
   return path.split('/')[1]!.replace(/\.ts$/, '')
 }
 
-/** The first circle of imports at run time, as a list of files that begins and ends with the same one; empty if none. */
+/**
+ * The first circle of imports at run time, as a list of files that begins and ends with the same one; empty if none.
+ */
 export function importCircle(files: Files): string[] {
   const imported = new Map<string, string[]>()
   for (const { from, to, atRunTime } of importsOf(files)) {

@@ -84,7 +84,7 @@ test('the_table_has_a_row_for_each_run_in_a_fixed_order', (t) => {
   }
 })
 
-test('without_records_the_page_says_so', (t) => {
+test('a_page_without_records_says_that_no_run_was_recorded', (t) => {
   const text = page([])
   t.true(text.endsWith('\n\nNo run has been recorded yet.\n'), text)
   t.deepEqual(rows(text), [])

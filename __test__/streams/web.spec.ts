@@ -3,14 +3,14 @@ import { type Connection, SocketClosedError, type WebStreams, connect, listen, t
 
 /** Web streams over the client's side of a connection, and the server's side. */
 async function streams(t: ExecutionContext): Promise<{ accepted: Connection; web: WebStreams; port: number }> {
-  const server = listen({ hostname: '127.0.0.1', allowHalfOpen: true, highWaterMark: 1000, receiveBufferSize: 4096 })
+  const server = listen({ host: '127.0.0.1', allowHalfOpen: true, sendQueueLimit: 1000, receiveBufferSize: 4096 })
   t.teardown(() => server.stop(true))
   const next = server[Symbol.asyncIterator]().next()
   const connection = await connect({
-    hostname: '127.0.0.1',
+    host: '127.0.0.1',
     port: server.port!,
     sendBufferSize: 4096,
-    highWaterMark: 1000,
+    sendQueueLimit: 1000,
     allowHalfOpen: true,
   })
   t.teardown(() => connection.terminate())

@@ -33,7 +33,7 @@ export async function connectionPair<D = undefined>(
   { family = 'IPv4', server = {}, client = {} }: ConnectionPairOptions<D> = {},
 ): Promise<ConnectionPair<D>> {
   const accepted = withResolvers<Connection<D>>()
-  const address = family === 'unix' ? { unix: freePath(t) } : { hostname: family === 'IPv4' ? '127.0.0.1' : '::1' }
+  const address = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
   const listeningServer = testServer<D>(t, {
     ...address,
     ...server,
@@ -62,10 +62,6 @@ export async function smallBufferConnectionPair<D = undefined>(
 }
 
 /** The options with which `connect` reaches a server. */
-export function connectOptions<D>({
-  unix,
-  hostname,
-  port,
-}: Server<D>): { unix: string } | { hostname: string; port: number } {
-  return unix === undefined ? { hostname: hostname!, port: port! } : { unix }
+export function connectOptions<D>({ path, host, port }: Server<D>): { path: string } | { host: string; port: number } {
+  return path === undefined ? { host: host!, port: port! } : { path }
 }

@@ -1,4 +1,4 @@
-import { type Event, Listener, Multiplexer, Socket } from 'm-socket'
+import { Listener, Multiplexer, type ReadyEvent, Socket } from 'm-socket'
 
 /**
  * An echo server as a user would write it: one multiplexer and one buffer for all connections. A connection is not read
@@ -37,7 +37,7 @@ export class EchoServer {
     }
   }
 
-  #onEvent({ target, readable, writable, error }: Event): void {
+  #onEvent({ target, readable, writable, error }: ReadyEvent): void {
     if (target instanceof Listener) this.#accept(target)
     else if (readable) this.#echo(target as Socket)
     else if (writable || error) this.multiplexer.modify(target, 'r')

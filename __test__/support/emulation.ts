@@ -3,8 +3,8 @@ import { readlinkSync } from 'node:fs'
 import test, { type Implementation } from 'ava'
 import * as native from 'm-socket/native'
 
-import { IPPROTO_TCP, SOL_SOCKET, SO_COOKIE, TCP_INFO } from '../../lib/options/constants.js'
 import type { Family } from '../../lib/native.js'
+import { IPPROTO_TCP, SOL_SOCKET, SO_COOKIE, TCP_INFO } from '../../lib/options/constants.js'
 import { type SettableOptionName, getOption, setOption } from '../../lib/options/index.js'
 
 /** An emulator answers for /proc/self; for /proc/thread-self the kernel does, and names the emulator. */

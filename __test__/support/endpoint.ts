@@ -1,6 +1,6 @@
 import { createCipheriv, createHash } from 'node:crypto'
 
-import type { Event, Interest, Mode, Multiplexer, SendStatus, Socket } from 'm-socket'
+import type { Interest, Mode, Multiplexer, ReadyEvent, SendStatus, Socket } from 'm-socket'
 
 /** What one end of a connection does. Lists are cycled through. */
 export interface Plan {
@@ -89,7 +89,7 @@ export class Endpoint {
   }
 
   /** Handles an event. In edge mode nothing is re-armed: the multiplexer has to report unread data again by itself. */
-  handle({ readable, writable, error }: Event, multiplexer: Multiplexer): void {
+  handle({ readable, writable, error }: ReadyEvent, multiplexer: Multiplexer): void {
     if (writable) this.#maySend = true
     if (readable || error) this.#receive()
     if (this.isDone || this.#plan.mode === 'edge') return

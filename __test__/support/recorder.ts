@@ -7,9 +7,9 @@ export class Recorder {
   readonly chunks: Buffer[] = []
   readonly connections: Connection[] = []
 
-  constructor(t: ExecutionContext, hostname: string, port = 0) {
+  constructor(t: ExecutionContext, host: string, port = 0) {
     this.server = listen({
-      hostname,
+      host,
       port,
       socket: {
         open: (connection) => void this.connections.push(connection),

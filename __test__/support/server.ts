@@ -14,9 +14,7 @@ import { connectOutcome } from './waiting.js'
 /** A server, by default on the loopback; stopped with all its connections at the end of the test. */
 export function testServer<D = undefined>(t: ExecutionContext, options = {} as ListenOptions<D>): Server<D> {
   const address =
-    options.unix === undefined && options.path === undefined && options.fd === undefined
-      ? { hostname: '127.0.0.1' }
-      : {}
+    options.unix === undefined && options.path === undefined && options.fd === undefined ? { host: '127.0.0.1' } : {}
   const server = listen<D>({ ...address, ...options })
   t.teardown(() => server.stop(true))
   return server

@@ -1,4 +1,4 @@
-import { type Event, type Listener, Multiplexer, type Socket, type Target } from 'm-socket'
+import { type Listener, Multiplexer, type ReadyEvent, type Socket, type Target } from 'm-socket'
 
 /** In milliseconds: long enough for a busy machine, shorter than ava's timeout, which would not name the condition. */
 const PATIENCE = 100_000
@@ -10,7 +10,7 @@ const PATIENCE = 100_000
 export async function waitUntil(
   multiplexer: Multiplexer,
   condition: () => boolean,
-  onEvents: (events: Event[]) => void = () => {},
+  onEvents: (events: ReadyEvent[]) => void = () => {},
 ): Promise<void> {
   const end = performance.now() + PATIENCE
   while (!condition()) {
@@ -27,7 +27,10 @@ export async function until(condition: () => boolean, ...targets: Target[]): Pro
 }
 
 /** The flags of the next event of a target. */
-export async function nextEvent(target: Target, interest: 'r' | 'w' | 'rw' = 'rw'): Promise<Omit<Event, 'target'>> {
+export async function nextEvent(
+  target: Target,
+  interest: 'r' | 'w' | 'rw' = 'rw',
+): Promise<Omit<ReadyEvent, 'target'>> {
   using multiplexer = new Multiplexer()
   multiplexer.add(target, interest)
   const [event] = await multiplexer.wait(PATIENCE)

@@ -13,10 +13,10 @@ import { Worker } from 'node:worker_threads'
 
 import test from 'ava'
 import {
-  type Event,
   type InetAddress,
   Listener,
   Multiplexer,
+  type ReadyEvent,
   Socket,
   SocketClosedError,
   SocketError,
@@ -25,9 +25,9 @@ import {
 } from 'm-socket'
 
 import { runModule } from '../support/child.js'
+import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
 import { openDescriptors } from '../support/descriptors.js'
 import { EchoServer } from '../support/echo-server.js'
-import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
 import {
   addressOf,
   closeAtEnd,
@@ -484,7 +484,7 @@ test.serial('error 2: its event table is keyed by descriptor, which the kernel r
     multiplexer.add(second, 'r')
     for (const { server } of pairs) server.send('x')
     const listener = testListener(t)
-    let events: Event[] = []
+    let events: ReadyEvent[] = []
     await waitUntil(
       multiplexer,
       () => events.length === 2,

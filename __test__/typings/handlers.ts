@@ -1,15 +1,15 @@
+import type { Duplex } from 'node:stream'
 import {
-  connect,
   type Connection,
-  listen,
   type Server,
   SocketClosedError,
   SocketError,
   SocketQueueError,
+  connect,
+  listen,
   toDuplex,
   toWeb,
 } from 'm-socket'
-import type { Duplex } from 'node:stream'
 
 import { same } from './equal.js'
 

@@ -1,6 +1,6 @@
 // Which combinations of options compile.
 
-import { Listener, Socket, connect, listen, type Connection, type Data, type Event, type ReadyEvent } from 'm-socket'
+import { type Connection, type Data, type Event, Listener, type ReadyEvent, Socket, connect, listen } from 'm-socket'
 
 import { same } from './equal.js'
 

@@ -1,11 +1,11 @@
 import {
-  Listener,
-  Multiplexer,
-  Socket,
   type Event,
   type Interest,
+  Listener,
   type Mode,
+  Multiplexer,
   type SendStatus,
+  Socket,
   type Target,
 } from 'm-socket'
 

@@ -6,7 +6,7 @@ import { announce } from './support/control.js'
 import { serve } from './support/stream.js'
 
 const server = listen({
-  hostname: '127.0.0.1',
+  host: '127.0.0.1',
   port: 0,
   backlog: 4096,
   allowHalfOpen: true,

@@ -5,7 +5,7 @@ import { listen } from 'm-socket'
 import { announce, has, mode } from './support/control.js'
 
 const server = listen<Buffer | undefined>({
-  hostname: '127.0.0.1',
+  host: '127.0.0.1',
   port: 0,
   backlog: 4096,
   ...(has('--borrowed') ? { receiveInto: Buffer.alloc(65536) } : {}),

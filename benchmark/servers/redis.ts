@@ -16,7 +16,7 @@ if (has('--net')) {
   server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => announce((server.address() as AddressInfo).port))
 } else {
   const server = listen<Session | undefined>({
-    hostname: '127.0.0.1',
+    host: '127.0.0.1',
     port: 0,
     backlog: 4096,
     socket: {

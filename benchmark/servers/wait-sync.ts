@@ -3,7 +3,7 @@
 import { readSync } from 'node:fs'
 import process from 'node:process'
 
-import type { Event } from 'm-socket'
+import type { ReadyEvent } from 'm-socket'
 
 import { answer } from './support/control.js'
 import { multiplexer, port, serve } from './support/model.js'
@@ -14,7 +14,7 @@ const line = Buffer.alloc(64)
 multiplexer.add(stdin, 'r')
 console.log(`port ${port}`)
 
-const events: Event[] = []
+const events: ReadyEvent[] = []
 for (;;) {
   for (const event of multiplexer.waitSync(Infinity, events)) {
     if (event.target === stdin) reply()

@@ -6,14 +6,7 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import type { Excluding } from '../model/excluding.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
-import {
-  host as validHost,
-  milliseconds,
-  numericHost,
-  options as checkOptions,
-  port as validPort,
-  unixPath,
-} from '../validate.js'
+import { checkOptions, milliseconds, numericHost, unixPath, validHost, validPort } from '../validate.js'
 import { Connection } from './connection.js'
 import {
   type AddressOptions,
@@ -66,14 +59,14 @@ const HINTS = { ...CONNECTION_HINTS, timeout: "'connectTimeout' or 'idleTimeout'
 /**
  * Connects to a name, an address or a path, and hands the connection to handlers.
  *
- * A name is resolved by node:dns off the thread; its addresses are raced after RFC 8305: families take turns, an attempt
- * begins 250 ms after the one before it or as soon as that has failed, the first to connect wins, and the others are
- * closed. The `open` handler runs before the promise is fulfilled.
+ * A name is resolved by node:dns off the thread; its addresses are raced after RFC 8305: families take turns, an
+ * attempt begins 250 ms after the one before it or as soon as that has failed, the first to connect wins, and the
+ * others are closed. The `open` handler runs before the promise is fulfilled.
  *
  * @throws (rejects) TypeError, RangeError for bad options; SocketError the reason of the one attempt that failed; of
  * several AggregateError with one error per attempt, and `code`, `errno`, `syscall`, `address` and `port` of the first;
  * node:dns's error for a name without an address; ETIMEDOUT after `connectTimeout`; the signal's reason. The
- * `connectError` handler is called first, but not for bad options.
+ * `connectError` handler is called first, but not for bad options or a closed `multiplexer` (SocketClosedError).
  */
 export async function connect<D = undefined>(options: ConnectOptions<D>): Promise<Connection<D>> {
   checkOptions(options, KEYS, { hints: HINTS })
@@ -130,7 +123,7 @@ function local({ localAddress, localPort }: Given): { localAddress?: string; loc
   }
 }
 
-/** RFC 8305, 4: the families take turns, the resolver's first family first. */
+/** RFC 8305, section 4: the families take turns, beginning with that of the resolver's first address. */
 function interleave(hosts: string[]): string[] {
   const first = isIP(hosts[0] ?? '')
   const [a, b] = [hosts.filter((host) => isIP(host) === first), hosts.filter((host) => isIP(host) !== first)]

@@ -22,7 +22,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   #socket: Socket | undefined
   #idle: IdleTimer | undefined
   #closed = false
-  #holdsReference = false
+  #referenced = false
   #adapter: Adapter | undefined
 
   private constructor(owner: ConnectionOwner<D>, data: D) {
@@ -99,7 +99,12 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return this.#socket.writeEnded ? -2 : 1
   }
 
-  /** Ends one half: `'write'` as {@link end}; `'read'` (Bun's `true`) drops what still comes. */
+  /**
+   * Ends one half: `'write'` (Bun's `false`) as {@link end}; `'read'` (Bun's `true`) discards further input; `'both'`
+   * closes, after the queue has been sent.
+   *
+   * @throws TypeError ERR_INVALID_ARG_VALUE for another value.
+   */
   shutdown(how: boolean | ShutdownHow = 'write'): void {
     const half = typeof how === 'boolean' ? (how ? 'read' : 'write') : oneOf(how, HALVES, 'how')
     const socket = this.#socket
@@ -122,9 +127,11 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   /**
-   * Closes the connection when nothing has come or gone for so many milliseconds, up to 100 ms late; 0 never. Output that
-   * is queued then is dropped, and the peer is reset: it has read nothing for as long. The `timeout` handler is called
-   * first, and keeps the connection open by sending something or by setting a time again.
+   * Closes the connection when nothing has come or gone for so many milliseconds, up to 100 ms late; 0 never. Output
+   * that is queued then is dropped, and the peer is reset: it has read nothing for as long. The `timeout` handler is
+   * called first, and keeps the connection open by sending something or by setting a time again.
+   *
+   * @throws RangeError for a negative time, more than 2^31-1 or NaN.
    */
   timeout(ms: number): this {
     const duration = milliseconds(ms, 'ms')
@@ -135,8 +142,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** Lets the open connection keep the process alive. **Default.** */
   ref(): this {
-    if (!this.#holdsReference && !this.#closed) {
-      this.#holdsReference = true
+    if (!this.#referenced && !this.#closed) {
+      this.#referenced = true
       this.#owner.poller.ref()
     }
     return this
@@ -144,14 +151,14 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** Lets the process end although the connection is open. Queued output still keeps it alive. */
   unref(): this {
-    if (this.#holdsReference) {
-      this.#holdsReference = false
+    if (this.#referenced) {
+      this.#referenced = false
       this.#owner.poller.unref()
     }
     return this
   }
 
-  /** Replaces the handlers of all connections of the same server. */
+  /** Replaces the handlers of all connections of the same server. Throws TypeError for bad handlers. */
   reload({ socket }: { socket: Handlers<D> }): void {
     this.#owner.reload(checkHandlers<D>(socket, 'socket'))
   }
@@ -175,7 +182,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return this.#socket
   }
 
-  /** @internal Gives the socket to an adapter that watches it itself, and calls {@link onSurrenderedClosed} at its end. */
+  /**
+   * @internal Gives the socket to an adapter that watches it itself, and calls {@link onSurrenderedClosed} at its end.
+   */
   surrender(adapter: Adapter, verb: string): Socket {
     const socket = this.adapt(adapter, verb)
     this.timeout(0).unref()
@@ -308,7 +317,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     if (this.#socket && !this.#closed) this.#owner.poller.setInterest(this.#socket, this.#interest())
   }
 
-  /** Without any interest the poller would let go of the socket once its queue is empty. */
+  /** Never NONE: the poller would detach the socket as soon as its queue is empty. */
   #interest(): InterestBits {
     const read = this.readInterest()
     if (read === NONE) return WRITE

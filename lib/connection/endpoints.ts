@@ -7,7 +7,9 @@ const MAX_KEEP_IDLE = 32_767_000
 
 /** The socket of a connection: its addresses, its counters and the options that are set most. */
 export abstract class Endpoints {
-  /** The socket beneath, with its options, `info()` and the like; undefined until connected. The connection closes it. */
+  /**
+   * The socket beneath, with its options, `info()` and the like; undefined until connected. The connection closes it.
+   */
   abstract readonly socket: Socket | undefined
 
   /** Bytes received. */
@@ -50,13 +52,22 @@ export abstract class Endpoints {
     return portOf(this.socket?.remoteAddress)
   }
 
-  /** TCP_NODELAY: small writes leave at once. **Default:** on. */
+  /**
+   * TCP_NODELAY: small writes leave at once. **Default:** on. Does nothing until connected.
+   *
+   * @throws SocketError ENOTSUP on a Unix socket; SocketClosedError once closed; TypeError for anything but a boolean.
+   */
   setNoDelay(enable = true): this {
     this.socket?.setOption('noDelay', enable)
     return this
   }
 
-  /** SO_KEEPALIVE, and TCP_KEEPIDLE when `initialDelay` (milliseconds) is given. */
+  /**
+   * SO_KEEPALIVE, and TCP_KEEPIDLE if `initialDelay` (milliseconds, rounded up to seconds) is given and not 0. Does
+   * nothing until connected.
+   *
+   * @throws as {@link setNoDelay}, but on a Unix socket only with a delay; RangeError for a delay above 32,767,000.
+   */
   setKeepAlive(enable = true, initialDelay?: number): this {
     const value = enable && initialDelay ? { idle: integer(initialDelay, 0, MAX_KEEP_IDLE, 'initialDelay') } : enable
     this.socket?.setOption('keepAlive', value)

@@ -1,5 +1,5 @@
 import { invalidArgType, throwLater } from '../errors.js'
-import { options } from '../validate.js'
+import { checkOptions } from '../validate.js'
 import type { Connection } from './connection.js'
 
 /**
@@ -18,13 +18,16 @@ export interface Handlers<D = undefined> {
   drain?(connection: Connection<D>): unknown
   /** The peer has ended its half: it sends nothing more, and all that it sent has been delivered. */
   end?(connection: Connection<D>): unknown
-  /** The connection is closed: called exactly once, and last. `error` is the reason, unless it was closed without an error. */
+  /** The connection is closed: called exactly once, and last. `error` is the reason, if it was an error. */
   close?(connection: Connection<D>, error?: Error): unknown
   /** The connection broke, or a handler threw. A broken connection is closed next. */
   error?(connection: Connection<D>, error: Error): unknown
   /** `connect` failed; its promise is rejected after this. */
   connectError?(connection: Connection<D>, error: Error): unknown
-  /** Nothing came or went for the time set. The connection is closed next, unless this sends something or sets a time again. */
+  /**
+   * Nothing was received or sent for the time set. The connection is closed next, unless the handler sends something or
+   * sets a time again.
+   */
   timeout?(connection: Connection<D>): unknown
 }
 
@@ -35,7 +38,7 @@ const HINTS = { connect: "'open'", message: "'data'", connection: "'open'", onop
 
 /** @internal Checks the names and types of handlers. */
 export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
-  const handlers = options(value, NAMES, { name, hints: HINTS }) as Handlers<D>
+  const handlers = checkOptions(value, NAMES, { name, hints: HINTS }) as Handlers<D>
   for (const key of NAMES) {
     const handler: unknown = handlers[key]
     if (handler !== undefined && typeof handler !== 'function') {

@@ -10,9 +10,9 @@ import { Reader } from './reader.js'
 /** What comes into a connection: for the `data` and `end` handlers, or for a program that reads by promises. */
 export abstract class Input<D> extends Endpoints {
   #paused = false
-  /** Unread input is in the kernel, and is not wanted now. */
+  /** Whether there is input in the kernel that is not wanted now. */
   #hasUnread = false
-  /** The peer's end has been received. */
+  /** Whether the peer's end has been received. */
   #ended = false
   #reader: Reader | undefined
 
@@ -49,8 +49,9 @@ export abstract class Input<D> extends Endpoints {
    * From the first `read` (or `for await`, or stream) on, `data` and `end` are not called any more. Where there is no
    * `data` handler, input from before stays in the kernel.
    *
-   * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one; Error ERR_INVALID_STATE while
-   * another read is pending; SocketClosedError once closed; SocketError the reason why the connection broke.
+   * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one; Error ERR_INVALID_STATE
+   * while another read is pending; SocketError the reason why the connection broke; SocketClosedError once closed,
+   * unless the peer's end has been received.
    */
   async read(into: Uint8Array): Promise<number | null> {
     if (!(into instanceof Uint8Array)) throw invalidArgType('into', 'a Uint8Array', into)
@@ -58,7 +59,11 @@ export abstract class Input<D> extends Endpoints {
     return (await this.#read((socket) => socket.receive(into), 0)) || null
   }
 
-  /** Chunks as they come, to the peer's end. Leaving the loop leaves the connection open. */
+  /**
+   * Chunks as they come, to the peer's end. Leaving the loop leaves the connection open.
+   *
+   * @throws (rejects) as {@link read}.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
     const { receiveBuffer } = this.owner
     for (;;) {
@@ -76,7 +81,7 @@ export abstract class Input<D> extends Endpoints {
     return result
   }
 
-  /** Receives no more until {@link resume}; the window of the peer then fills. */
+  /** Receives no more until {@link resume}. The kernel's receive buffer then fills, and the peer has to wait. */
   pause(): this {
     this.#paused = true
     this.updateInterest()
@@ -176,7 +181,7 @@ export abstract class Input<D> extends Endpoints {
     }
   }
 
-  /** More than the wait receives of one socket is still in the kernel. */
+  /** After a chunk of {@link PREFETCH_LIMIT} bytes there may be more in the kernel. */
   #receivePrefetched(socket: Socket, chunk: Buffer): void {
     this.touch()
     this.deliver(chunk)
@@ -202,7 +207,7 @@ export abstract class Input<D> extends Endpoints {
     }
   }
 
-  /** There is no input before the peer's end. When our half has ended too, the connection closes although it is not read. */
+  /** There is no input before the peer's end. A connection whose half has ended too closes, although it is not read. */
   #receiveUnreadEnd(socket: Socket): void {
     if (!this.#reader) return this.#receiveChunks(socket)
     socket.receive(PROBE)

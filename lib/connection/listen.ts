@@ -1,11 +1,11 @@
 import { conflictingOptions, invalidArgType } from '../errors.js'
 import { familyOf } from '../model/address.js'
-import type { ListenerOptions } from '../model/bind.js'
+import type { BacklogOption, ListenerOptions } from '../model/bind.js'
 import type { Excluding } from '../model/excluding.js'
 import { Listener } from '../model/listener.js'
 import { UNIX } from '../native.js'
 import { type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
-import { INT_MAX, integer, numericHost, options as checkOptions, port as validPort, unixPath } from '../validate.js'
+import { INT_MAX, checkOptions, integer, numericHost, unixPath, validPort } from '../validate.js'
 import {
   type AddressOptions,
   CONNECTION_HINTS,
@@ -22,14 +22,8 @@ import { Server } from './server.js'
 
 /** What {@link listen} takes besides where to listen. */
 export interface ServerOptions<D> extends ConnectionOptions<D> {
-  /** At so many connections accepting pauses: connections above the limit wait in the kernel's backlog. **Default:** no limit. */
+  /** With so many open connections accepting pauses; others wait in the kernel's backlog. **Default:** no limit. */
   readonly maxConnections?: number | undefined
-}
-
-/** How long the queue of connections is that wait to be accepted. */
-export interface BacklogOption {
-  /** How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511. */
-  readonly backlog?: number | undefined
 }
 
 /** Listening on an Internet address. */
@@ -70,7 +64,7 @@ type Given = AddressOptions & { readonly fd?: unknown; readonly listener?: unkno
 const ADDRESS_KEYS = ['listener', 'fd', 'path', 'unix', 'host', 'hostname', 'port', 'backlog']
 const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'maxConnections']
 
-/** Node's own. */
+/** What `'localhost'` is bound to, without a look-up. */
 const LOCALHOST = '127.0.0.1'
 
 /**
@@ -79,7 +73,9 @@ const LOCALHOST = '127.0.0.1'
  * TCP_NODELAY is on unless `noDelay: false`.
  *
  * @throws TypeError, RangeError for bad options; a name as host says to pass the listener of `Listener.bindHost`.
- * @throws SocketError EADDRINUSE and the like, as `Listener.bind`; a `listener` then stays the caller's.
+ * @throws SocketError EADDRINUSE and the like, as `Listener.bind`; EEXIST for a `listener` that is in a multiplexer. A
+ * `listener` then stays the caller's.
+ * @throws SocketClosedError when the `listener` or the `multiplexer` is closed.
  */
 export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
   checkOptions(options, KEYS, { hints: CONNECTION_HINTS })

@@ -26,15 +26,17 @@ export interface ConnectionOptions<D> extends SocketOptions {
   readonly socket?: Handlers<D> | undefined
   /** Whether our half stays open when the peer's ends. **Default:** false: our half ends after `end`. */
   readonly allowHalfOpen?: boolean | undefined
-  /** Milliseconds of silence until a connection is closed, after its `timeout` handler was called; 0 never. **Default:** 0. */
+  /** Milliseconds without traffic until a connection is closed, after its `timeout` handler; 0 never. **Default:** 0. */
   readonly idleTimeout?: number | undefined
-  /** The bound of each connection's send queue, in bytes. **Default:** 65536. */
+  /** The limit of each connection's send queue, in bytes. **Default:** 65536. */
   readonly sendQueueLimit?: number | undefined
   /** An alias of {@link sendQueueLimit}. */
   readonly highWaterMark?: number | undefined
   /** Chunks are then views of this array, valid only until the `data` handler returns. **Default:** chunks to keep. */
   readonly receiveInto?: Uint8Array | undefined
-  /** A multiplexer that the program waits for itself. **Default:** the shared poller of the thread, run by Node's loop. */
+  /**
+   * A multiplexer that the program waits for itself. **Default:** the shared poller of the thread, run by Node's loop.
+   */
   readonly multiplexer?: Multiplexer | undefined
 }
 

@@ -20,18 +20,24 @@ export abstract class Output<D> extends Input<D> {
   /**
    * Sends what there is room for: in the kernel, and in a queue of `sendQueueLimit` bytes.
    *
-   * Small writes (up to 4 KiB) made while a batch of handlers runs leave together at its end, in one system call; larger
-   * ones at once. The caller may reuse its buffer.
+   * Small writes (up to 4 KiB) made while a batch of handlers runs leave together at its end, in one system call;
+   * larger ones at once. The caller may reuse its buffer.
    *
    * @param offset where the bytes begin, and `length` how many there are; a string is always written whole.
-   * @returns how many bytes were taken; if fewer than given, wait for `drain` with the rest. -1 when nothing can be sent
-   * any more.
+   * @returns how many bytes were taken; if fewer than given, wait for `drain` with the rest. -1 when nothing can be
+   * sent any more. What the kernel refuses is not thrown: it goes to the handlers `error` and `close`.
+   * @throws TypeError ERR_INVALID_ARG_TYPE for other data, RangeError ERR_OUT_OF_RANGE for a part that exceeds it.
    */
   write(data: Data, offset?: number, length?: number): number {
     return this.writePart(data, offset, length, this.#corks > 0 || this.owner.poller.inBatch)
   }
 
-  /** As {@link write}, but at once, and nothing is queued: how many bytes the kernel took, -1 when closed. */
+  /**
+   * As {@link write}, but at once, and nothing is queued.
+   *
+   * @returns how many bytes the kernel took; -1 when nothing can be sent any more.
+   * @throws as {@link write}.
+   */
   tryWrite(data: Data, offset?: number, length?: number): number {
     const { socket } = this
     const limit = socket && !socket.writeEnded ? socket.sendQueueLimit : 0
@@ -76,7 +82,7 @@ export abstract class Output<D> extends Input<D> {
   /**
    * Corks the small writes that `writes` makes: they leave together when it returns, in one system call.
    *
-   * Handlers need it only to have them leave before the end of their batch.
+   * Within a handler it is needed only for writes that have to leave before the end of the batch.
    *
    * @returns what `writes` returns.
    */
@@ -92,16 +98,17 @@ export abstract class Output<D> extends Input<D> {
   /**
    * Tries to send what is queued now.
    *
-   * @returns whether nothing is left.
+   * @returns whether the queue is empty.
    */
   flush(): boolean {
     return this.socket?.flush() ?? true
   }
 
   /**
-   * Ends our half: FIN, after all that was written and after `data`, which is taken whole, even beyond the queue's limit.
+   * Ends our half: FIN, after all that was written and after `data`, which is taken whole, also beyond the queue limit.
    *
-   * @returns the bytes of `data`; -1 when our half has ended already.
+   * @returns the number of bytes of `data`; -1 when our half has ended already.
+   * @throws as {@link write}, unless our half has ended already.
    */
   end(data?: Data, offset?: number, length?: number): number {
     const { socket } = this

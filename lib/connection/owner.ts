@@ -1,22 +1,23 @@
-import type { ReceiveBuffer } from '../loop/receive-buffer.js'
 import type { Poller } from '../loop/poller.js'
+import type { ReceiveBuffer } from '../loop/receive-buffer.js'
 import type { Connection } from './connection.js'
 import type { Handlers } from './handlers.js'
 import type { Server } from './server.js'
 
 /** What all connections of a server, or the one of a client, share. */
 export class ConnectionOwner<D> {
+  /** Watches the sockets. */
   readonly poller: Poller
   readonly receiveBuffer: ReceiveBuffer
   readonly allowHalfOpen: boolean
   /** Milliseconds; 0 for none. */
   readonly idleTimeout: number
   readonly sendQueueLimit: number
-  /** Those that are open. */
+  /** The open connections. */
   readonly connections = new Set<Connection<D>>()
-  /** Undefined for a client. */
+  /** The server; undefined for a client. */
   server: Server<D> | undefined = undefined
-  /** Those in force. */
+  /** The handlers, until {@link reload} replaces them. */
   handlers: Handlers<D>
 
   constructor(settings: Pick<ConnectionOwner<D>, Setting>) {

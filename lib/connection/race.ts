@@ -1,7 +1,6 @@
-import { isIP } from 'node:net'
 import { constants } from 'node:os'
 
-import { SocketError } from '../errors.js'
+import { type ErrorAddress, SocketError, systemError } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { SocketConnectOptions } from '../model/connect-options.js'
 import { Socket } from '../model/socket.js'
@@ -154,21 +153,12 @@ function details({ code, errno, syscall, address, port }: SocketError): object {
 
 /** ETIMEDOUT of an attempt, or of the whole race when none had begun. */
 function timedOut(reason: string, to?: SocketConnectOptions): SocketError {
-  const at = to === undefined ? '' : ` ${describe(to)}`
-  return new SocketError(`connect ETIMEDOUT${at}: ${reason}`, 'ETIMEDOUT', {
-    errno: -constants.errno.ETIMEDOUT,
-    syscall: 'connect',
-  })
+  return systemError(constants.errno.ETIMEDOUT, 'connect', to && errorAddress(to), reason)
 }
 
 function noAddress(): SocketError {
-  const message = 'connect EADDRNOTAVAIL: the host has no address that can be connected to'
-  return new SocketError(message, 'EADDRNOTAVAIL', { errno: -constants.errno.EADDRNOTAVAIL, syscall: 'connect' })
-}
-
-function describe({ host, port, path }: SocketConnectOptions): string {
-  if (path !== undefined) return path.replaceAll('\0', '@')
-  return isIP(host!) === 6 ? `[${host}]:${port}` : `${host}:${port}`
+  const note = 'the host has no address that can be connected to'
+  return systemError(constants.errno.EADDRNOTAVAIL, 'connect', undefined, note)
 }
 
 /** The error of an attempt says where it went, also where a call before connect(2) failed. */
@@ -176,4 +166,8 @@ function attemptError(error: SocketError, { to, since }: Attempt): ConnectAttemp
   const elapsed = performance.now() - since
   if (to.path !== undefined) return Object.assign(error, { address: to.path, elapsed })
   return Object.assign(error, { address: to.host!, port: Number(to.port), elapsed })
+}
+
+function errorAddress({ host, port, path }: SocketConnectOptions): ErrorAddress {
+  return path === undefined ? { address: host!, port: Number(port) } : { path }
 }

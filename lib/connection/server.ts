@@ -1,16 +1,13 @@
 import { SocketError, illegalConstructor } from '../errors.js'
-import { Listener } from '../model/listener.js'
 import { type Address, hostOf, portOf } from '../model/address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
+import { ACCEPTS_PER_TURN, Listener } from '../model/listener.js'
 import type { Socket } from '../model/socket.js'
 import { NONE, READ } from '../native.js'
-import { boolean, milliseconds, options as checkOptions } from '../validate.js'
+import { boolean, checkOptions, milliseconds } from '../validate.js'
 import { Connection } from './connection.js'
 import { type Handlers, checkHandlers } from './handlers.js'
 import type { ConnectionOwner } from './owner.js'
-
-/** How many connections one turn accepts before the others of its batch get theirs. */
-const ACCEPTS_PER_TURN = 64
 
 /** How many accepted connections wait for a `for await` before accepting pauses. */
 const ITERATION_BACKLOG = 64
@@ -19,7 +16,9 @@ const ITERATION_BACKLOG = 64
 export interface CloseOptions {
   /** Milliseconds after which what is still open is terminated. **Default:** no limit. */
   readonly timeout?: number | undefined
-  /** Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves. */
+  /**
+   * Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves.
+   */
   readonly end?: boolean | undefined
 }
 
@@ -39,7 +38,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   /** Resolves the calls of `close` when the last connection has ended. */
   #onEmpty: (() => void)[] = []
   #paused = false
-  #holdsReference = false
+  #referenced = false
 
   private constructor(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D) {
     if (!(listener instanceof Listener)) throw illegalConstructor('Server', 'listen')
@@ -101,8 +100,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   /**
-   * Stops accepting, at once; the kernel resets connections that were not accepted. With `closeActive` the open ones are
-   * terminated.
+   * Stops accepting, at once; the kernel resets connections that were not accepted. With `closeActive` the open ones
+   * are terminated.
    */
   stop(closeActive = false): void {
     this.#listener.close()
@@ -112,8 +111,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   /**
-   * Stops accepting, and resolves when all connections have ended by themselves. With `end: true` our halves end at once,
-   * behind what has been written; after `timeout` milliseconds what is still open is terminated.
+   * Stops accepting, and resolves when all connections have ended by themselves. With `end: true` our halves end at
+   * once, behind what has been written; after `timeout` milliseconds what is still open is terminated.
    *
    * @throws (rejects) TypeError, RangeError for bad options; the server then goes on.
    */
@@ -130,15 +129,19 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     clearTimeout(timer)
   }
 
-  /** Replaces the handlers of all connections, open ones too. */
+  /**
+   * Replaces the handlers of all connections, open ones too.
+   *
+   * @throws TypeError for bad handlers; the old ones then stay.
+   */
   reload({ socket }: { socket: Handlers<D> }): void {
     this.#owner.reload(checkHandlers<D>(socket, 'socket'))
   }
 
   /** Lets the server keep the process alive while it listens. **Default.** */
   ref(): this {
-    if (!this.#holdsReference && this.#listener.fd >= 0) {
-      this.#holdsReference = true
+    if (!this.#referenced && this.#listener.fd >= 0) {
+      this.#referenced = true
       this.#owner.poller.ref()
     }
     return this
@@ -146,8 +149,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   /** Lets the process end although the server listens. */
   unref(): this {
-    if (this.#holdsReference) {
-      this.#holdsReference = false
+    if (this.#referenced) {
+      this.#referenced = false
       this.#owner.poller.unref()
     }
     return this

@@ -1,7 +1,7 @@
 import { INT_MAX } from '../validate.js'
 
 /** Milliseconds between two checks of what may have timed out: timeouts come up to this much late. */
-export const TICK = 100
+const TICK = 100
 
 /** Something that may time out. */
 export interface Timed {

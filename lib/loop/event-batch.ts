@@ -35,7 +35,7 @@ export class EventBatch {
     return native.wait(multiplexer, timeout, this.#bytes, pool, into.used)
   }
 
-  /** Sends queues and completes closes; the batch has only who left. */
+  /** Sends queues and completes closes. The batch then has only the sources that were detached. */
   service(multiplexer: number): number {
     return native.service(multiplexer, this.#bytes)
   }

@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketClosedError, invalidState, systemError } from '../errors.js'
 import { type Descriptor, type ReadyEvent, Registration, type Target, type Watcher } from '../model/event.js'
-import { SLICE, Source } from '../model/source.js'
+import { Source } from '../model/source.js'
 import * as native from '../native.js'
 import { attempt, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
@@ -23,14 +23,14 @@ interface PendingWait {
 }
 
 /**
- * The inside of a multiplexer: one native epoll descriptor, the registrations in it, and the wait that is pending. Node's
- * loop refers to a poller, but not to the {@link Multiplexer} around it, which can be collected while it is open.
+ * The inside of a multiplexer: one native epoll descriptor, its registrations, and the pending wait. Node's loop refers
+ * to a poller, but not to the `Multiplexer` around it, which can be collected while it is open.
  */
 export class Poller {
   readonly #handle: number
   readonly #registrations = new RegistrationTable()
   readonly #batch = new EventBatch()
-  /** Receives for all sources that have no buffer of their own. */
+  /** For all sources that have no buffer of their own. */
   readonly receiveBuffer = new ReceiveBuffer()
   /** Whether some registration prefetches. */
   #prefetches = false
@@ -72,7 +72,7 @@ export class Poller {
     this.#rearm()
   }
 
-  /** Keeps the process alive for a connection or server, until {@link unref}. A Multiplexer's program does that itself. */
+  /** Called for each connection and server. Without effect: the program itself references its Multiplexer. */
   ref(): void {}
 
   unref(): void {}
@@ -191,8 +191,8 @@ export class Poller {
     const spinEnd = this.spin === 0 ? 0 : performance.now() + this.spin
     this.#woken = false
     for (;;) {
-      const left = deadline === Infinity ? SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
-      const sleep = spinEnd !== 0 && performance.now() < spinEnd ? 0 : Math.min(left, SLICE)
+      const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
+      const sleep = spinEnd !== 0 && performance.now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
       const events = this.#dispatch(this.#poll(sleep), into)
       if (events || left === 0 || isPast(deadline) || this.#closed) return events ?? into ?? []
     }
@@ -263,8 +263,8 @@ export class Poller {
   }
 
   /**
-   * Answers a pending wait also when no edge comes: events that are known already wait one turn of Node's loop, so that
-   * timers and other handles get theirs.
+   * Has a pending wait answered when no edge comes. Events that are known already are reported after one turn of Node's
+   * loop, so that timers and other handles get theirs.
    */
   #rearm(): void {
     if (!this.#pending || this.#timer.isImmediate || this.#closed) return

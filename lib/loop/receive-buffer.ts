@@ -5,16 +5,16 @@ import { markAsUntransferable } from 'node:worker_threads'
 import { PREFETCH_ALIGNMENT, PREFETCH_LIMIT } from '../native.js'
 
 /**
- * Bytes of a pool, by the length of the last chunk. Chunks are parts of a pool, so that one that is kept keeps its pool.
+ * Bytes of a pool, by the length of the last chunk. A chunk is a part of its pool, and keeps it from being collected.
  */
 const SMALL_POOL = 8192
 const LARGE_POOL = 65_536
 const HUGE_POOL = 262_144
 
-/** What one source receives before the others of its batch get their turn: so many chunks, or large pools full. */
+/** How many chunks one source receives before the others of its batch get their turn; see {@link shareOfTurn}. */
 export const CHUNKS_PER_TURN = 16
 
-/** How much of {@link CHUNKS_PER_TURN} a chunk uses up. */
+/** For how many chunks of {@link CHUNKS_PER_TURN} a chunk counts: 1, or more if it is larger than a large pool. */
 export function shareOfTurn(chunk: Buffer): number {
   return Math.max(1, chunk.length / LARGE_POOL)
 }
@@ -105,7 +105,7 @@ export class ReceiveBuffer {
     markAsUntransferable(this.#memory)
   }
 
-  /** Chunks of one length are one view, since a borrowed one must not be kept. */
+  /** Successive chunks of one length share a view: a chunk of borrowed memory must not be kept anyway. */
   #receiveBorrowed(source: ByteSource, into: Uint8Array): Buffer | null {
     const count = source.receive(into)
     this.#filled = count === into.length

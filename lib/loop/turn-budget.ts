@@ -1,7 +1,7 @@
-/** From so many events on, it pays to poll again before Node's loop does: its own epoll_wait(2) on ours is dearer. */
+/** From so many events on, polling again costs less than a turn of Node's loop, with an epoll_wait(2) of its own. */
 const BUSY = 2
 
-/** After so many polls or events the other handles of Node's loop get their turn. */
+/** After so many polls, or so many events, the other handles of Node's loop get their turn. */
 const POLLS_PER_TURN = 4
 const EVENTS_PER_TURN = 256
 

@@ -8,7 +8,7 @@ export class WakeTimer {
     this.#onWake = onWake
   }
 
-  /** Whether the call back comes in the next turn of the loop. */
+  /** Whether an immediate is set, which calls back in the next turn of the loop. */
   get isImmediate(): boolean {
     return this.#immediate !== undefined
   }

@@ -1,5 +1,5 @@
 import * as native from '../native.js'
-import { numericHost, port as validPort, unixPath } from '../validate.js'
+import { numericHost, unixPath, validPort } from '../validate.js'
 
 /** An Internet address, in Node's shape. */
 export interface InetAddress {
@@ -59,13 +59,13 @@ export function connect(handle: number, to: SockAddr): number {
 export function toAddress(found: native.NativeAddress | null): Address | undefined {
   if (!found) return undefined
   if (found.path !== undefined) return { path: found.path }
-  return { address: found.address!, family: found.family === 4 ? 'IPv4' : 'IPv6', port: found.port! }
+  return { address: found.address!, family: found.family === native.IPV4 ? 'IPv4' : 'IPv6', port: found.port! }
 }
 
 /** @internal The family of a socket's own address. */
 export function familyOf(address: Address | undefined): native.Family {
   if (!address || 'path' in address) return native.UNIX
-  return address.family === 'IPv4' ? 4 : 6
+  return address.family === 'IPv4' ? native.IPV4 : native.IPV6
 }
 
 /** @internal A numeric address, or a path. */

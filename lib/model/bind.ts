@@ -1,15 +1,18 @@
 import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
-import { INT_MAX, integer, options as checkOptions } from '../validate.js'
+import { INT_MAX, checkOptions, integer } from '../validate.js'
 import { type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
 
-/** What every way to listen takes. */
-export interface CommonListenerOptions extends SocketOptions {
+/** How many connections may wait to be accepted. */
+export interface BacklogOption {
   /** How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511. */
   readonly backlog?: number | undefined
 }
+
+/** What every way to listen takes. */
+export interface CommonListenerOptions extends SocketOptions, BacklogOption {}
 
 /** Listening on an Internet address. */
 export type InetListenerOptions = CommonListenerOptions &
@@ -42,9 +45,9 @@ type Given = CommonListenerOptions & { readonly [K in 'host' | 'port' | 'path' |
 
 const ADDRESS_KEYS = ['host', 'port', 'path', 'fd']
 const KEYS = [...ADDRESS_KEYS, 'backlog', ...SETTABLE_OPTION_NAMES]
-/** Node's own. */
+/** The default of `backlog`: Node's. */
 const BACKLOG = 511
-/** Node's hint for the sibling that takes names. */
+/** What to do with a host's name instead. */
 const NAME_HINT = 'use Listener.bindHost for names'
 
 /** @internal The names that other libraries and layers have for these options. */
@@ -124,5 +127,5 @@ function listenOn(to: SockAddr, options: Given, backlog: number): number {
 /** Whatever `net.ipv6.bindv6only` says, `::` means both unless the caller says otherwise. */
 function defaults({ family }: SockAddr, { reuseAddress = true, ipv6Only = false }: Given): SocketOptions {
   if (family === native.UNIX) return {}
-  return family === 6 ? { reuseAddress, ipv6Only } : { reuseAddress }
+  return family === native.IPV6 ? { reuseAddress, ipv6Only } : { reuseAddress }
 }

@@ -1,7 +1,7 @@
 import { conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
-import { options as checkOptions } from '../validate.js'
+import { checkOptions } from '../validate.js'
 import { type SockAddr, inetSockAddr, unixSockAddr } from './address.js'
 import { HINTS } from './bind.js'
 import type { Excluding } from './excluding.js'

@@ -1,7 +1,10 @@
 import { DETACHED, ERROR, HANGUP, READABLE, READ_ENDED, WRITABLE } from '../native.js'
 import type { Source } from './source.js'
 
-/** A descriptor that this library did not open (an eventfd, a pipe, a serial line): watched, never read, written or closed. */
+/**
+ * A descriptor that this library did not open (an eventfd, a pipe, a serial line): watched, never read, written or
+ * closed.
+ */
 export interface Descriptor {
   /** Its number. It has to stay open for as long as it is watched. */
   readonly fd: number
@@ -23,7 +26,10 @@ export type Interest = 'r' | 'w' | 'rw'
 export interface ReadyEvent<T extends Target = Target> {
   /** The very object that was added. */
   readonly target: T
-  /** Receiving (or accepting) will not block: data, the peer's end, a hang-up or an error is there. EPOLLIN, EPOLLRDHUP, EPOLLHUP, EPOLLERR. */
+  /**
+   * Receiving (or accepting) will not block: data, the peer's end, a hang-up or an error is there. EPOLLIN, EPOLLRDHUP,
+   * EPOLLHUP, EPOLLERR.
+   */
   readonly readable: boolean
   /** Sending will not block, and the send queue is empty. EPOLLOUT. */
   readonly writable: boolean
@@ -44,7 +50,9 @@ export type Event<T extends Target = Target> = ReadyEvent<T>
 
 /** Called for the events of one target, in place of the caller of `wait`. */
 export interface Watcher {
-  /** The target is ready. The event is valid until the call returns; `chunk` is input that has been received already. */
+  /**
+   * The target is ready. The event is valid until the call returns; `chunk` is input that has been received already.
+   */
   onEvent(event: ReadyEvent, chunk?: Buffer): void
   /** The target has left the multiplexer by itself: its close is complete, or its connect has failed. */
   onDetached?(): void

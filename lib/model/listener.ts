@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SocketClosedError, SocketError, systemError } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
-import { host as validHost } from '../validate.js'
+import { validHost } from '../validate.js'
 import { type Address, toAddress } from './address.js'
 import { type InetListenerOptions, type ListenerOptions, checkListenerOptions, openListener } from './bind.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
@@ -14,8 +14,8 @@ import { Socket } from './socket.js'
 import { Source } from './source.js'
 
 const EAGAIN = constants.errno.EAGAIN
-/** How many connections an iteration accepts before other sockets get their turn. */
-const ACCEPTS_PER_TURN = 64
+/** @internal How many connections are accepted before other sockets get their turn. */
+export const ACCEPTS_PER_TURN = 64
 const EXHAUSTION = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 const guard = new LeakGuard<number>('Listener', native.close)
@@ -25,7 +25,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   #referenced = true
   /** Ends the pending step of an iteration. */
   #onReadable: (() => void) | undefined
-  #holdsReference = false
+  #isPollerReferenced = false
 
   private constructor(handle: number) {
     super(handle)
@@ -175,8 +175,8 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   }
 
   #setReference(referenced: boolean): void {
-    if (referenced === this.#holdsReference) return
-    this.#holdsReference = referenced
+    if (referenced === this.#isPollerReferenced) return
+    this.#isPollerReferenced = referenced
     if (referenced) sharedPoller().ref()
     else sharedPoller().unref()
   }

@@ -4,7 +4,7 @@ import { SocketClosedError, invalidArgType, systemError } from '../errors.js'
 import { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
-import { INT_MAX, duration, integer, oneOf, timeout as validTimeout } from '../validate.js'
+import { INT_MAX, duration, integer, oneOf, validTimeout } from '../validate.js'
 import type { Descriptor, Interest, ReadyEvent, Registration, Target } from './event.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { LeakGuard } from './leak.js'
@@ -44,6 +44,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
    * @throws SocketError EEXIST when it is in a multiplexer already; EPERM for what epoll cannot watch (a regular file);
    * EBADF; ENOSPC when `fs.epoll.max_user_watches` is reached.
    * @throws SocketClosedError when the target or the multiplexer is closed.
+   * @throws TypeError for anything but a target, an interest or a mode; RangeError for an `fd` that is no descriptor
+   * number.
    */
   add(target: Target, interest: Interest = 'rw', mode: native.Mode = 'edge'): void {
     const bits = interestBits(interest)
@@ -70,10 +72,11 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   }
 
   /**
-   * Changes what a target is watched for, asks the kernel again, and re-arms a one-shot. Arguments that are left out take
-   * their defaults.
+   * Changes what a target is watched for, asks the kernel again, and re-arms a one-shot. Arguments that are left out
+   * take their defaults.
    *
-   * @throws SocketError ENOENT when the target is not in this multiplexer.
+   * @throws SocketError ENOENT when the target is not in this multiplexer; SocketClosedError when one of them is
+   * closed; TypeError as {@link add}.
    */
   modify(target: Target, interest: Interest = 'rw', mode: native.Mode = 'edge'): void {
     const bits = interestBits(interest)
@@ -97,13 +100,13 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
 
   /**
    * Waits, without blocking the thread, for events. Resolves with [] after `timeout` milliseconds, when woken, and when
-   * the multiplexer is closed meanwhile. At most 1,000 events at a time, those that came first first.
+   * the multiplexer is closed meanwhile. At most 1,000 events at a time, first come first served.
    *
    * A time is rounded up to whole milliseconds, and 2^31-1 at most. **Default:** no limit. While it is referenced
    * ({@link ref}) a pending wait keeps the process alive.
    *
-   * @throws (rejects) RangeError for a negative time or NaN; Error ERR_INVALID_STATE while another wait is pending;
-   * SocketClosedError once closed.
+   * @throws (rejects) TypeError for anything but a number; RangeError for a negative time or NaN; Error
+   * ERR_INVALID_STATE while another wait is pending; SocketClosedError once closed.
    */
   wait(timeout?: number): Promise<ReadyEvent[]> {
     return new Promise((resolve) => {
@@ -162,8 +165,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   }
 
   /**
-   * Closes the epoll descriptor, and ends a pending wait with []. The targets stay open; the shared poller of the thread
-   * sends queues that are not empty. Closing twice is harmless.
+   * Closes the epoll descriptor, and ends a pending wait with []. The targets stay open; the shared poller of the
+   * thread sends queues that are not empty. Closing twice is harmless.
    */
   close(): void {
     guard.unregister(this)

@@ -8,7 +8,6 @@ import { INT_MAX, integer, oneOf, partLength } from '../validate.js'
 import { type SockAddr, bind, connect } from './address.js'
 import { type SocketConnectOptions, socketAddresses } from './connect-options.js'
 import { LeakGuard } from './leak.js'
-import { SLICE } from './source.js'
 import { StreamSource } from './stream-source.js'
 
 const EAGAIN = constants.errno.EAGAIN
@@ -67,7 +66,7 @@ export class Socket extends StreamSource {
    * Takes over a connected (or connecting) stream socket, and makes it non-blocking and close-on-exec: fcntl(2).
    *
    * @throws SocketError EBADF, ENOTSOCK, EPROTOTYPE (not a stream), ENOTCONN, EEXIST (this library has it already);
-   * the descriptor then stays as it was.
+   * the descriptor then stays as it was. TypeError, RangeError for anything but a descriptor number.
    */
   static adopt(fd: number): Socket {
     return new Socket(native.check(native.adoptSocket(integer(fd, 0, INT_MAX, 'fd')), 'adopt')).guarded()
@@ -76,10 +75,11 @@ export class Socket extends StreamSource {
   /**
    * Receives into `into`, or into `length` bytes of it from `offset` on, without waiting: recv(2).
    *
-   * @returns how many bytes came; 0 when the peer has ended (and `into` is not touched); null when nothing is there now.
-   * @throws SocketError the reason why the connection broke, after all data that came before; the socket is then closed.
+   * @returns how many bytes came; 0 when the peer has ended (`into` is not touched); null when nothing is there now.
+   * @throws SocketError why the connection broke, after all data that came before; the socket is then closed.
    * @throws SocketClosedError once closed.
-   * @throws RangeError when `into` (or the part) is empty, detached or too short: ERR_OUT_OF_RANGE.
+   * @throws TypeError for anything but a Uint8Array; RangeError when `into` (or the part) is empty, detached or too
+   * short: ERR_OUT_OF_RANGE.
    */
   receive(into: Uint8Array, offset?: number, length?: number): number | null {
     this.poller?.unreadInput(this)
@@ -100,7 +100,11 @@ export class Socket extends StreamSource {
     return native.receive(this.handle, into, offset ?? 0, part)
   }
 
-  /** As {@link receive}, but the bytes stay: MSG_PEEK. */
+  /**
+   * As {@link receive}, but the bytes stay: MSG_PEEK.
+   *
+   * @throws as {@link receive}.
+   */
   peek(into: Uint8Array): number | null {
     this.poller?.unreadInput(this)
     let count = native.peek(this.handle, into)
@@ -135,7 +139,7 @@ export class Socket extends StreamSource {
    * can be sent any more.
    *
    * @throws SocketError the reason why connecting failed, once; ENOBUFS or ENOMEM, with nothing taken.
-   * @throws RangeError for a part that is not within the array.
+   * @throws TypeError for other data; RangeError for a part that is not within the array.
    */
   send(data: Uint8Array | string | readonly Uint8Array[], offset?: number, length?: number): native.SendStatus {
     const status =
@@ -170,8 +174,8 @@ export class Socket extends StreamSource {
   }
 
   /**
-   * Blocking mode: sleeps until the queue has been sent, then sends what it had no room for. Sending nothing finds out
-   * whether the connection is still open.
+   * Blocking mode: sleeps until the queue has been sent, then sends what it had no room for. An empty send returns
+   * `'closed'` if the connection broke meanwhile.
    */
   #sendRest(
     data: Uint8Array | string | readonly Uint8Array[] = EMPTY,
@@ -182,9 +186,9 @@ export class Socket extends StreamSource {
     return this.send(data, offset, length)
   }
 
-  /** Puts this thread to sleep until the socket is ready, at most for a slice: then V8 can end the worker. */
+  /** Puts this thread to sleep until the socket is ready, for one slice at most. */
   #sleep(write: boolean): void {
-    native.sleepOn(this.handle, write, SLICE)
+    native.sleepOn(this.handle, write, native.SLEEP_SLICE)
   }
 
   /** Has the queue of a socket that is in no multiplexer sent by the shared poller. */
@@ -218,9 +222,10 @@ export class Socket extends StreamSource {
 
   /**
    * Ends one half of the connection or both: shutdown(2). Writing ends after the queue has been sent, and the peer
-   * then reads the end; reading ends at once, and what still comes is dropped.
+   * then reads the end; reading ends at once, and further input is discarded.
    *
-   * @throws SocketError ENOTCONN when the connection is gone.
+   * @throws SocketError ENOTCONN when the connection is gone; the reason why connecting failed.
+   * @throws SocketClosedError once closed; TypeError for another half.
    */
   shutdown(how: native.ShutdownHow = 'write'): void {
     oneOf(how, native.HALVES, 'how')
@@ -252,7 +257,7 @@ export class Socket extends StreamSource {
     if (outcome === native.CLOSED_UNREGISTERED) sharedPoller().flushInBackground(this, handle)
   }
 
-  /** Closes at once, by RST on TCP; what is queued is dropped: SO_LINGER 0, close(2). */
+  /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
   reset(): void {
     const registration = this.poller?.registrationOf(this)
     const handle = this.handle < 0 ? this.queueHandle() : this.surrender()

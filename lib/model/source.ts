@@ -12,12 +12,6 @@ import {
 import { familyOf, toAddress } from './address.js'
 import type { LeakGuard } from './leak.js'
 
-/**
- * Milliseconds that a thread sleeps in one system call. `worker.terminate()` takes effect only where JavaScript runs, so
- * a longer sleep is made of several.
- */
-export const SLICE = 250
-
 /** What {@link Socket} and {@link Listener} have in common: a descriptor and a registration in a multiplexer. */
 export abstract class Source {
   /** @internal The native handle; -1 once closed. */
@@ -58,12 +52,21 @@ export abstract class Source {
     return this.handle < 0 ? -1 : Math.max(-1, native.descriptor(this.handle))
   }
 
-  /** Reads an option of the kernel: getsockopt(2). */
+  /**
+   * Reads an option of the kernel: getsockopt(2).
+   *
+   * @throws SocketError with the kernel's errno; SocketClosedError once closed; TypeError for an unknown name.
+   */
   getOption<K extends OptionName>(name: K): OptionValue<K> {
     return getOption(this.openHandle('getOption'), familyOfHandle(this.handle), name)
   }
 
-  /** Sets an option of the kernel: setsockopt(2). TCP connections inherit those of their listener. */
+  /**
+   * Sets an option of the kernel: setsockopt(2). TCP connections inherit those of their listener.
+   *
+   * @throws SocketError with the kernel's errno, and for EPERM the capability that is needed; SocketClosedError once
+   * closed; TypeError, RangeError for an unknown name or a bad value.
+   */
   setOption<K extends SettableOptionName>(name: K, value: SettableOptions[K]): void {
     setOption(this.openHandle('setOption'), familyOfHandle(this.handle), name, value)
   }

@@ -8,7 +8,7 @@ import { type Address, toAddress } from './address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { Source } from './source.js'
 
-/** What is known of a socket that has been closed. */
+/** What is known of a socket that has been closed, or is closed next. */
 interface Remains {
   /** The native handle while the queue is being sent, then -1. */
   handle: number
@@ -40,12 +40,20 @@ export abstract class StreamSource extends Source {
     return handle < 0 ? 0 : native.queued(handle)
   }
 
-  /** How many bytes the send queue takes; the last piece may go over. **Default:** 65536. */
+  /**
+   * How many bytes the send queue holds; the last piece may exceed it. **Default:** 65536.
+   *
+   * @throws SocketClosedError once closed.
+   */
   get sendQueueLimit(): number {
     return native.sendQueueLimit(this.openHandle('sendQueueLimit'))
   }
 
-  /** Takes effect with the next send; what is queued stays. */
+  /**
+   * Takes effect with the next send; what is queued stays.
+   *
+   * @throws TypeError, RangeError for anything but an integer from 0 on; SocketClosedError once closed.
+   */
   set sendQueueLimit(bytes: number) {
     integer(bytes, 0, Number.MAX_SAFE_INTEGER, 'sendQueueLimit')
     native.setSendQueueLimit(this.openHandle('sendQueueLimit'), bytes)
@@ -78,7 +86,11 @@ export abstract class StreamSource extends Source {
     return this.#blocking
   }
 
-  /** Takes effect with the next call. */
+  /**
+   * Takes effect with the next call.
+   *
+   * @throws TypeError for anything but a boolean; SocketClosedError once closed.
+   */
   set blocking(blocking: boolean) {
     boolean(blocking, 'blocking')
     this.openHandle('blocking')
@@ -92,12 +104,12 @@ export abstract class StreamSource extends Source {
     }
   }
 
-  /** getsockname(2); undefined once closed. */
+  /** getsockname(2); undefined once closed, unless an error closed it, which was thrown. */
   get localAddress(): Address | undefined {
     return this.handle < 0 ? this.#remains?.local : toAddress(native.localAddress(this.handle))
   }
 
-  /** getpeername(2), also after the peer's reset; undefined before connected and once closed. */
+  /** getpeername(2), also after the peer's reset; undefined before connected, then as {@link localAddress}. */
   get remoteAddress(): Address | undefined {
     return this.handle < 0 ? this.#remains?.remote : toAddress(native.remoteAddress(this.handle))
   }
@@ -109,29 +121,49 @@ export abstract class StreamSource extends Source {
     return TOTALS[0]!
   }
 
-  /** Bytes that the kernel has taken, over the socket's life; what the queue sends after {@link close} is not counted. */
+  /**
+   * Bytes that the kernel has taken, over the socket's life; what the queue sends after {@link close} is not counted.
+   */
   get bytesSent(): number {
     if (this.handle < 0) return this.#remains?.sent ?? 0
     native.totals(this.handle, TOTALS_BYTES)
     return TOTALS[1]!
   }
 
-  /** The bytes of any option: getsockopt(2). */
+  /**
+   * The bytes of any option: getsockopt(2). `length` is how many bytes the kernel is offered, 0 to 65536.
+   * **Default:** 256.
+   *
+   * @throws as {@link getOption}; RangeError for a number that is no int.
+   */
   getsockopt(level: number, name: number, length?: number): Buffer {
     return getsockopt(this.openHandle('getsockopt'), level, name, length)
   }
 
-  /** Sets any option; a number or boolean is an int: setsockopt(2). */
+  /**
+   * Sets any option; a number or boolean is an int: setsockopt(2).
+   *
+   * @throws as {@link setOption}.
+   */
   setsockopt(level: number, name: number, value: number | boolean | Uint8Array): void {
     setsockopt(this.openHandle('setsockopt'), level, name, value)
   }
 
-  /** What the kernel knows about the TCP connection: TCP_INFO. */
+  /**
+   * What the kernel knows about the TCP connection: TCP_INFO.
+   *
+   * @throws SocketError ENOTSUP on a Unix socket; SocketClosedError once closed.
+   */
   info(): TcpInfo {
     return info(this.openHandle('info'))
   }
 
-  /** As {@link info}, into the caller's array and without allocating; returns how many fields were written. */
+  /**
+   * As {@link info}, into the caller's array and without allocating, in the order of `TCP_INFO_FIELDS`.
+   *
+   * @returns how many fields were written; a later one, which this kernel does not give, is NaN.
+   * @throws as {@link info}; TypeError for anything but a Float64Array.
+   */
   infoInto(into: Float64Array): number {
     return infoInto(this.openHandle('infoInto'), into)
   }
@@ -141,7 +173,7 @@ export abstract class StreamSource extends Source {
     return this.handle < 0 ? (this.#remains?.handle ?? -1) : this.handle
   }
 
-  /** @internal Has both addresses be known also after the close that follows. */
+  /** @internal Remembers both addresses for after the close that follows. */
   keepAddresses(): void {
     if (this.handle < 0) return
     const { localAddress: local, remoteAddress: remote } = this

@@ -17,7 +17,6 @@ export interface Codec<Value> {
 /** A codec of what can only be read. */
 export type Decoder<Value> = Omit<Codec<Value>, 'encode'>
 
-const UINT_MAX = 2 ** 32 - 1
 /** An unsigned long of all ones: no limit. */
 const UNLIMITED = 2n ** 64n - 1n
 /** `IFNAMSIZ` and `TCP_CA_NAME_MAX`, which the kernel silently cuts a longer name to. */
@@ -43,7 +42,7 @@ export function integer(min = 0, max = validate.INT_MAX): Codec<number> {
 export const unsigned: Codec<number> = {
   size: 4,
   decode: (bytes) => bytes.readUInt32LE(),
-  encode: (value, name) => int(validate.integer(value, 0, UINT_MAX, name)),
+  encode: (value, name) => int(validate.integer(value, 0, validate.UINT_MAX, name)),
 }
 
 /** Milliseconds, also in the kernel. */
@@ -105,7 +104,7 @@ export const credentials: Decoder<PeerCredentials | null> = {
   size: 12,
   decode: (bytes) => {
     const uid = bytes.readUInt32LE(4)
-    return uid === UINT_MAX ? null : { pid: bytes.readInt32LE(), uid, gid: bytes.readUInt32LE(8) }
+    return uid === validate.UINT_MAX ? null : { pid: bytes.readInt32LE(), uid, gid: bytes.readUInt32LE(8) }
   },
 }
 

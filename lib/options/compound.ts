@@ -1,7 +1,8 @@
-import * as kernel from './constants.js'
 import { invalidArgType } from '../errors.js'
+import { IPV6, UNIX } from '../native.js'
 import * as validate from '../validate.js'
 import { destination4, destination6, flag, integer, seconds } from './codec.js'
+import * as kernel from './constants.js'
 import type { ReadableOption, SettableOption } from './entry.js'
 import { read, write } from './raw.js'
 import type { KeepAlive, OptionValue, OriginalDestination, SettableOptions } from './types.js'
@@ -15,7 +16,7 @@ const COUNT = { level: kernel.IPPROTO_TCP, constant: kernel.TCP_KEEPCNT }
 export const keepAlive: SettableOption<OptionValue<'keepAlive'>, SettableOptions['keepAlive']> = {
   get(handle, family, label) {
     if (!read(handle, ENABLED, flag, label)) return false
-    if (family === 0) return true
+    if (family === UNIX) return true
     return {
       idle: read(handle, IDLE, seconds, label),
       interval: read(handle, INTERVAL, seconds, label),
@@ -47,11 +48,11 @@ const BYTE = integer(0, 255)
 
 /** On IPv6 both: a dual-stack socket whose peer speaks IPv4 sends IP_TOS. */
 export const typeOfService: SettableOption<number> = {
-  get: (handle, family, label) => read(handle, family === 6 ? TCLASS : TOS, integer(), label),
+  get: (handle, family, label) => read(handle, family === IPV6 ? TCLASS : TOS, integer(), label),
   check: (value, label) => void BYTE.encode(value, label),
   set(handle, family, value, label) {
     write(handle, TOS, BYTE, value, label)
-    if (family === 6) write(handle, TCLASS, BYTE, value, label)
+    if (family === IPV6) write(handle, TCLASS, BYTE, value, label)
   },
 }
 
@@ -61,7 +62,7 @@ const ORIGINAL6 = { level: kernel.IPPROTO_IPV6, constant: kernel.IP6T_SO_ORIGINA
 /** A dual-stack socket whose peer speaks IPv4 is found by netfilter's IPv4 half only. */
 export const originalDestination: ReadableOption<OriginalDestination> = {
   get(handle, family, label) {
-    if (family === 6) {
+    if (family === IPV6) {
       try {
         return read(handle, ORIGINAL6, destination6, label)
       } catch {
@@ -74,5 +75,5 @@ export const originalDestination: ReadableOption<OriginalDestination> = {
 
 function checkKeepAlive(value: unknown, label: string): KeepAlive {
   if (typeof value !== 'object' || value === null) throw invalidArgType(label, 'of type boolean or object', value)
-  return validate.options(value, ['idle', 'interval', 'count'], { name: label })
+  return validate.checkOptions(value, ['idle', 'interval', 'count'], { name: label })
 }

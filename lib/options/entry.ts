@@ -1,6 +1,6 @@
-import type { Family } from '../native.js'
+import { type Family, IPV6 } from '../native.js'
 import type { Codec } from './codec.js'
-import { read, write, type KernelOption } from './raw.js'
+import { type KernelOption, read, write } from './raw.js'
 
 /** What a socket is about to do; `'open'` if it is bound or connected already. */
 export type Phase = 'listen' | 'connect' | 'open'
@@ -39,7 +39,7 @@ export function entry<Value>(
   { ipv6, privilege, ...details }: EntryDetails = {},
 ): SettableOption<Value> {
   const option = { level, constant }
-  const optionOn = (family: Family): KernelOption => (family === 6 && ipv6 !== undefined ? ipv6 : option)
+  const optionOn = (family: Family): KernelOption => (family === IPV6 && ipv6 !== undefined ? ipv6 : option)
   return {
     ...details,
     get: (handle, family, label) => read(handle, optionOn(family), codec, label),

@@ -3,7 +3,7 @@ import type { Family } from '../native.js'
 import * as validate from '../validate.js'
 import type { Phase } from './entry.js'
 import { READONLY, SETTABLE } from './table.js'
-import type { OptionName, OptionValue, SocketOptions, SettableOptionName, SettableOptions } from './types.js'
+import type { OptionName, OptionValue, SettableOptionName, SettableOptions, SocketOptions } from './types.js'
 
 export type { Phase } from './entry.js'
 export { getsockopt, setsockopt } from './raw.js'
@@ -14,9 +14,9 @@ export type {
   OriginalDestination,
   PeerCredentials,
   ReadonlyOptions,
-  SocketOptions,
   SettableOptionName,
   SettableOptions,
+  SocketOptions,
 } from './types.js'
 
 /** The names of the options that can be set, in the order in which a new socket gets them. */
@@ -76,7 +76,7 @@ export function checkOptionValues(options: SocketOptions): void {
   }
 }
 
-/** Here the types of a name and its value part; the signatures of the callers hold them together. */
+/** TypeScript cannot relate the type of a value to a name that is one of many: the signatures of the callers do. */
 function setEntry(handle: number, family: Family, name: SettableOptionName, value: unknown, label: string): void {
   SETTABLE[name].set(handle, family, value as never, label)
 }

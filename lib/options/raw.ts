@@ -1,13 +1,14 @@
 import { constants } from 'node:os'
 import { inspect, types } from 'node:util'
 
+import { SocketClosedError, type SocketError, invalidArgType, systemError } from '../errors.js'
 import * as native from '../native.js'
-import { SocketClosedError, invalidArgType, systemError, type SocketError } from '../errors.js'
 import * as validate from '../validate.js'
 import type { Codec, Decoder } from './codec.js'
 
 const INT_MIN = -(2 ** 31)
-const UINT_MAX = 2 ** 32 - 1
+/** The most bytes that {@link getsockopt} offers the kernel. */
+const MAX_LENGTH = 65_536
 
 /** An option of the kernel: its level and its constant. */
 export interface KernelOption {
@@ -52,7 +53,7 @@ export function write<Value>(
 export function getsockopt(handle: number, level: number, name: number, length = 256): Buffer {
   validate.integer(level, INT_MIN, validate.INT_MAX, 'level')
   validate.integer(name, INT_MIN, validate.INT_MAX, 'name')
-  const bytes = Buffer.alloc(validate.integer(length, 0, 65536, 'length'))
+  const bytes = Buffer.alloc(validate.integer(length, 0, MAX_LENGTH, 'length'))
   const filled = native.getOption(handle, level, name, bytes)
   if (filled < 0) throw optionError(-filled, 'getsockopt', `level ${level}, option ${name}`)
   return bytes.subarray(0, filled)
@@ -78,7 +79,7 @@ function toBytes(value: unknown): Uint8Array {
     throw invalidArgType('value', 'of type number or boolean or an instance of Uint8Array', value)
   }
   const bytes = Buffer.alloc(4)
-  bytes.writeInt32LE(validate.integer(Number(value), INT_MIN, UINT_MAX, 'value') | 0)
+  bytes.writeInt32LE(validate.integer(Number(value), INT_MIN, validate.UINT_MAX, 'value') | 0)
   return bytes
 }
 

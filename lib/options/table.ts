@@ -1,7 +1,8 @@
-import * as kernel from './constants.js'
-import { credentials, flag, integer, linger, milliseconds, rate, seconds, text, unsigned, type Codec } from './codec.js'
+import { IPV6 } from '../native.js'
+import { type Codec, credentials, flag, integer, linger, milliseconds, rate, seconds, text, unsigned } from './codec.js'
 import { keepAlive, originalDestination, typeOfService } from './compound.js'
-import { entry, type EntryDetails, type ReadableOption, type SettableOption } from './entry.js'
+import * as kernel from './constants.js'
+import { type EntryDetails, type ReadableOption, type SettableOption, entry } from './entry.js'
 import { read } from './raw.js'
 import type { OptionValue, ReadonlyOptions, SettableOptionName, SettableOptions } from './types.js'
 
@@ -47,7 +48,7 @@ export const SETTABLE: SettableTable = {
 
   freeBind: ip(kernel.IP_FREEBIND, kernel.IPV6_FREEBIND, flag, { early: true }),
   transparent: ip(kernel.IP_TRANSPARENT, kernel.IPV6_TRANSPARENT, flag, { early: true, privilege: ADMIN_OR_RAW }),
-  ipv6Only: entry(kernel.IPPROTO_IPV6, kernel.IPV6_V6ONLY, flag, { early: true, only: 6 }),
+  ipv6Only: entry(kernel.IPPROTO_IPV6, kernel.IPV6_V6ONLY, flag, { early: true, only: IPV6 }),
 
   noDelay: tcp(kernel.TCP_NODELAY, flag),
   maxSegment: tcp(kernel.TCP_MAXSEG, integer()),

@@ -1,9 +1,10 @@
+import { invalidArgType } from '../errors.js'
 import * as native from '../native.js'
 import { IPPROTO_TCP, TCP_INFO } from './constants.js'
-import { invalidArgType } from '../errors.js'
 import { optionError } from './raw.js'
 
-const STATES: readonly TcpState[] = [
+/** By their numbers in net/tcp_states.h, from 1 on. */
+const TCP_STATES: readonly TcpState[] = [
   'established',
   'syn-sent',
   'syn-received',
@@ -17,6 +18,7 @@ const STATES: readonly TcpState[] = [
   'closing',
 ]
 
+/** By their numbers in linux/tcp.h. */
 const CONGESTION_STATES: readonly TcpCongestionState[] = ['open', 'disorder', 'cwr', 'recovery', 'loss']
 
 /** A state of RFC 793. */
@@ -243,7 +245,7 @@ export function info(handle: number): TcpInfo {
   infoInto(handle, numbers)
   const found: Record<string, number | string | undefined> = {}
   for (const [index, name] of TCP_INFO_FIELDS.entries()) found[name] = numbers[index]
-  found.state = STATES[Number(found.state) - 1]
+  found.state = TCP_STATES[Number(found.state) - 1]
   found.congestionState = CONGESTION_STATES[Number(found.congestionState)]
   return found as unknown as TcpInfo
 }

@@ -1,15 +1,15 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from '../errors.js'
-import type { ReadyEvent } from '../model/event.js'
+import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import type { ReadyEvent } from '../model/event.js'
 import { Socket } from '../model/socket.js'
 import { READ_WRITE, WRITE } from '../native.js'
 
 /** Bytes of the buffer that unread input is dropped through. */
-const SCRATCH = 65536
+const SCRATCH = 65_536
 
 type Done = (error?: Error | null) => void
 
@@ -25,10 +25,9 @@ export interface SocketDuplexOptions extends Pick<
   'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'emitClose'
 > {
   /**
-   * What a write does when the socket's send queue is full. `'wait'`: it waits for room, and its callback is called when
-   * the kernel has all of it. `'error'`: as in the original m-socket, a write is done as soon as it is queued, and one
-   * that finds the queue full fails with a {@link SocketQueueError}.
-   * **Default:** `'wait'`.
+   * What a write does when the socket's send queue is full. `'wait'`: it waits for room, and its callback is called
+   * when the kernel has all of it. `'error'`: as in the original m-socket, a write is done as soon as it is queued, and
+   * one that finds the queue full fails with a {@link SocketQueueError}. **Default:** `'wait'`.
    */
   readonly whenFull?: 'wait' | 'error'
 }
@@ -36,7 +35,7 @@ export interface SocketDuplexOptions extends Pick<
 /**
  * Node's stream over a socket or a connection: for node:tls, node:http and everything else that takes a Duplex.
  *
- * When the reader stops, so does receiving, and the window of the peer fills; a write is done when the kernel has it.
+ * When the reader stops, so does receiving, and the peer has to wait. A write is done when the kernel has it.
  * Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
  * A socket must be in no multiplexer. Only the stream reads and writes from here on; of a connection's handlers, only
  * `close` is still called.
@@ -65,7 +64,7 @@ export class SocketDuplex extends Duplex {
   readonly socket: Socket
   readonly #failsWhenFull: boolean
   #reading = false
-  #holdsReference = false
+  #referenced = false
   /** The write that is not done yet. */
   #write: Write | undefined
   readonly #onClosed: (error?: Error) => void
@@ -202,15 +201,15 @@ export class SocketDuplex extends Duplex {
 
   /** Lets the open stream keep the process alive. **Default.** */
   ref(): this {
-    if (!this.#holdsReference && !this.destroyed) sharedPoller().ref()
-    this.#holdsReference = !this.destroyed
+    if (!this.#referenced && !this.destroyed) sharedPoller().ref()
+    this.#referenced = !this.destroyed
     return this
   }
 
   /** Lets the process end although the stream is open. Queued output still keeps it alive. */
   unref(): this {
-    if (this.#holdsReference) sharedPoller().unref()
-    this.#holdsReference = false
+    if (this.#referenced) sharedPoller().unref()
+    this.#referenced = false
     return this
   }
 }

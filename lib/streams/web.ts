@@ -1,11 +1,11 @@
 import { ReadableStream, WritableStream } from 'node:stream/web'
 
-import { type Data, bytesOf } from '../connection/data.js'
 import { Connection } from '../connection/connection.js'
+import { type Data, bytesOf } from '../connection/data.js'
 import { SocketClosedError, invalidArgType } from '../errors.js'
 
 /** Bytes of a chunk for a reader that brings no buffer of its own. */
-const CHUNK = 65536
+const CHUNK = 65_536
 
 /** The two ends of a connection, as WinterTC's sockets have them. */
 export interface SocketInfo {
@@ -19,7 +19,10 @@ export interface SocketInfo {
 export interface WebStreams {
   /** A byte stream: reads into the reader's own buffer (BYOB), or into chunks of up to 65,536 bytes. */
   readonly readable: ReadableStream<Uint8Array>
-  /** Takes strings and bytes. A write is done when the connection has taken it; closing ends our half; aborting terminates. */
+  /**
+   * Takes strings and bytes. A write is done when the connection has taken it. Closing ends our half, aborting
+   * terminates the connection.
+   */
   readonly writable: WritableStream<Data>
   /** The connection's two ends. */
   readonly opened: Promise<SocketInfo>
@@ -32,8 +35,8 @@ export interface WebStreams {
 /**
  * Web streams over a connection, in the shape of WinterTC's sockets. The streams alone read and write from here on.
  *
- * @throws TypeError for anything but a Connection; SocketClosedError; Error ERR_INVALID_STATE for a connection that is being
- * read, or that has been adapted already.
+ * @throws TypeError for anything but a Connection; SocketClosedError; Error ERR_INVALID_STATE for a connection that is
+ * being read, or that has been adapted already.
  */
 export function toWeb<D>(connection: Connection<D>): WebStreams {
   if (!(connection instanceof Connection)) throw invalidArgType('connection', 'a Connection', connection)

@@ -1,4 +1,5 @@
-// The words that the project does not use, and what it says instead: the terms of mio, libuv and Node, in plain English.
+// The words that the project does not use, and what it says instead: the terms of mio, libuv and Node, in plain
+// English.
 
 const RUST = /^src\//
 const WRAPPER = /^lib\//

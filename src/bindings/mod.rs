@@ -29,7 +29,7 @@ use std::ptr::null_mut;
 
 use napi::bindgen_prelude::{Env, JsValue, Object};
 use napi::check_status;
-use napi::sys as node_api;
+use napi::sys;
 use napi_derive::napi;
 
 use crate::sys::Errno;
@@ -56,11 +56,11 @@ pub fn init(exports: Object<'_>, env: Env) -> napi::Result<()> {
     let environment = Box::into_raw(Box::new(Environment::new(&env)));
     // SAFETY: the environment owns the box from here on; Node-API calls `free` with it once, as the last thing.
     check_status!(unsafe {
-        node_api::napi_set_instance_data(env.raw(), environment.cast(), Some(free), null_mut())
+        sys::napi_set_instance_data(env.raw(), environment.cast(), Some(free), null_mut())
     })?;
     // SAFETY: Node-API runs cleanup hooks before it frees the instance data.
     check_status!(unsafe {
-        node_api::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
+        sys::napi_add_env_cleanup_hook(env.raw(), Some(end), environment.cast())
     })?;
     // SAFETY: Node-API frees the instance data after the last call of an exported function.
     unsafe { fast::install(env.raw(), exports.raw(), environment) }
@@ -75,7 +75,7 @@ extern "C" fn end(data: *mut c_void) {
 }
 
 /// The finalizer of the instance data.
-extern "C" fn free(_env: node_api::napi_env, data: *mut c_void, _hint: *mut c_void) {
+extern "C" fn free(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
     // SAFETY: the pointer is the box of `init`, and Node-API runs a finalizer once.
     drop(unsafe { Box::from_raw(data.cast::<Environment>()) });
 }

@@ -13,7 +13,7 @@ use crate::core::{Event, Handle, Interest, Mode, ReceiveBuffer};
 use crate::sys::Errno;
 
 /// The size of an event in the caller's array, in bytes: four int32.
-pub(super) const EVENT_SIZE: usize = 16;
+const EVENT_SIZE: usize = 16;
 
 /// `epoll_create1(2)`: returns the multiplexer's handle. The event loop calls `onReady` when a wait would find
 /// something to do. With `threaded`, or in a runtime without libuv's loop (Bun, Deno), a helper thread watches the

@@ -86,7 +86,7 @@ pub fn local_address(env: &Env, handle: i32) -> Option<JsAddress> {
     crate::sys::local_address(fd).ok().map(Into::into)
 }
 
-/// `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null before it is connected.
+/// `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null until connected.
 #[napi]
 pub fn remote_address(env: &Env, handle: i32) -> Option<JsAddress> {
     let mut registry = Environment::of(env).registry();

@@ -26,7 +26,8 @@ pub(crate) struct SendQueue {
 }
 
 impl SendQueue {
-    pub(crate) const DEFAULT_LIMIT: usize = 65536;
+    /// The limit unless it is set, in bytes.
+    const DEFAULT_LIMIT: usize = 65536;
     /// The most memory that an empty queue keeps, in bytes: room for a few small corked writes.
     const KEPT: usize = 256;
 

@@ -1,6 +1,6 @@
 // An echo server with sockets and events, as in the README.
 
-import { type Event, Listener, Multiplexer, type Socket } from 'm-socket'
+import { Listener, Multiplexer, type ReadyEvent, type Socket } from 'm-socket'
 
 import { has, mode } from './control.js'
 
@@ -13,7 +13,7 @@ if (has('--spin')) multiplexer.spin = 0.2
 
 export const port = (listener.address as { port: number }).port
 
-export function serve(event: Event): void {
+export function serve(event: ReadyEvent): void {
   if (event.target === listener) welcome()
   else if (mode === 'echo') echo(event.target as Socket, event.readable)
   else count(event.target as Socket)

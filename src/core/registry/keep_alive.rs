@@ -4,7 +4,7 @@ use super::Registry;
 use crate::core::handle::Handle;
 
 impl Registry {
-    /// Counts a source with queued output in, or out again.
+    /// Adds a reference to a multiplexer, or removes one: one of its sources has queued output, or none any more.
     pub(super) fn set_reference(&mut self, slot: u32, referenced: bool) {
         let Some(multiplexer) = self.multiplexers.at_mut(slot) else { return };
         let before = multiplexer.references;

@@ -101,8 +101,8 @@ impl Registry {
             if reported == limit {
                 break;
             }
-            let first = self.multiplexers.get_mut(token).and_then(|plex| plex.ready.pop_front());
-            let Some(first) = first else { break };
+            let Some(multiplexer) = self.multiplexers.get_mut(token) else { break };
+            let Some(first) = multiplexer.ready.pop_front() else { break };
             if let Some(event) = self.take_event(token, first, buffer) {
                 report(event);
                 reported += 1;
