@@ -3,6 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 
 import { BARE, SERVERS } from './build.js'
 import type { Mode } from './workloads.js'
@@ -18,8 +19,8 @@ export interface Contender {
   readonly runtime: 'native' | 'node' | 'bun' | 'deno'
 }
 
-const root = new URL('..', import.meta.url).pathname
-const servers = new URL('servers/', import.meta.url).pathname
+const root = fileURLToPath(new URL('..', import.meta.url))
+const servers = fileURLToPath(new URL('servers/', import.meta.url))
 const modules = `${root}.cache/contenders/node_modules/`
 
 const ARCH = process.arch === 'arm64' ? { bun: 'aarch64', deno: 'arm64' } : { bun: 'x64', deno: 'x64' }

@@ -1,5 +1,6 @@
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { fileURLToPath } from 'node:url'
 
 import type { Contender } from './contenders.js'
 import { COUNTED, type Counted, WORKLOADS } from './workloads.js'
@@ -51,7 +52,7 @@ export function options(): Options {
     rounds,
     only,
     list: values.list,
-    out: values.out ?? new URL(`results/${file}.json`, import.meta.url).pathname,
+    out: values.out ?? fileURLToPath(new URL(`results/${file}.json`, import.meta.url)),
   }
 }
 

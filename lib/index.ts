@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /// <reference lib="es2021.promise" preserve="true" />
 /// <reference lib="es2022.error" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />

@@ -22,7 +22,13 @@ export function validPort(value: unknown, name = 'port'): number {
 export function validHost(value: unknown, name = 'host'): string {
   const text = string(value, name)
   if (text === '') throw invalidArgValue(name, value, 'must not be empty')
+  if (isBracketed(text)) throw invalidArgValue(name, value, 'must be an IPv6 address without brackets')
   return text
+}
+
+/** An IPv6 address as a URL has it. */
+function isBracketed(host: unknown): boolean {
+  return typeof host === 'string' && host.startsWith('[')
 }
 
 /**
@@ -33,7 +39,8 @@ export function validHost(value: unknown, name = 'host'): string {
 export function numericHost(value: unknown, name: string, hint: string): 4 | 6 {
   const family = isIP(string(value, name))
   if (family !== 4 && family !== 6) {
-    throw invalidArgValue(name, value, `must be a numeric IPv4 or IPv6 address; ${hint}`)
+    const advice = isBracketed(value) ? ' without brackets' : `; ${hint}`
+    throw invalidArgValue(name, value, `must be a numeric IPv4 or IPv6 address${advice}`)
   }
   return family
 }
@@ -127,7 +134,9 @@ export function number(value: unknown, name: string): number {
 export interface OptionNames {
   /** The object. **Default:** `'options'`. */
   readonly name?: string
-  /** By names that other libraries have for an option: its name here, in quotes. */
+  /** What a key of it is. **Default:** `'option'`. */
+  readonly kind?: string
+  /** By names that other libraries have for a key: its name here, in quotes. */
   readonly hints?: Readonly<Record<string, string>>
 }
 
@@ -135,13 +144,13 @@ export interface OptionNames {
 export function checkOptions(
   value: unknown,
   known: readonly string[],
-  { name = 'options', hints }: OptionNames = {},
+  { name = 'options', kind = 'option', hints }: OptionNames = {},
 ): object {
   if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value)
   for (const [key, its] of Object.entries(value)) {
     if (known.includes(key)) continue
     const hint = hints && Object.hasOwn(hints, key) ? ` (did you mean ${hints[key]}?)` : suggest(key, known)
-    throw invalidArgValue(`${name}.${key}`, its, `is not a known option${hint}`)
+    throw invalidArgValue(`${name}.${key}`, its, `is not a known ${kind}${hint}`)
   }
   return value
 }

@@ -15,11 +15,12 @@ import { release } from 'node:os'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { fileURLToPath } from 'node:url'
 
 import { commitHere, record } from './suite/records.js'
 import { Tally } from './suite/tally.js'
 
-const root = new URL('..', import.meta.url).pathname
+const root = fileURLToPath(new URL('..', import.meta.url))
 process.chdir(root)
 
 const { values, positionals } = parseArgs({

@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 
 const force = process.argv.includes('--force')
 const isPrepare = process.env.npm_lifecycle_event === 'prepare'
@@ -14,7 +15,7 @@ const isPrepare = process.env.npm_lifecycle_event === 'prepare'
 const isPublished = isPrepare && ['pack', 'publish'].includes(process.env.npm_command)
 const needsAddon = process.platform === 'linux' && !isPublished
 
-process.chdir(new URL('..', import.meta.url).pathname)
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
 if (!isPrepare && newest('package-lock.json') > newest('node_modules/.package-lock.json')) {
   run('npm packages', 'npm', ['ci', '--no-audit', '--no-fund'])

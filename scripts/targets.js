@@ -1,8 +1,9 @@
 // The published packages: one for each target in the `napi` field of package.json.
 
 import { copyFileSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
-export const ROOT = new URL('..', import.meta.url).pathname
+export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 export const manifest = readJson('package.json')
 

@@ -107,15 +107,7 @@ test('a_closed_listener_and_anything_else_are_refused', (t) => {
 
 test('a_listener_excludes_every_other_address', (t) => {
   const listener = testListener(t)
-  for (const other of [
-    { host: '::' },
-    { hostname: '::' },
-    { port: 0 },
-    { path: 'x' },
-    { unix: 'x' },
-    { fd: 0 },
-    { backlog: 1 },
-  ])
+  for (const other of [{ host: '::' }, { hostname: '::' }, { port: 0 }, { path: 'x' }, { unix: 'x' }, { fd: 0 }])
     t.throws(() => listen({ listener, ...other } as never), {
       code: 'ERR_INVALID_ARG_TYPE',
       message: new RegExp(
@@ -123,4 +115,12 @@ test('a_listener_excludes_every_other_address', (t) => {
       ),
     })
   t.true(listener.fd >= 0)
+})
+
+test('a_listener_has_its_backlog_already', (t) => {
+  const listener = testListener(t)
+  t.throws(() => listen({ listener, backlog: 1 } as never), {
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: /must have no backlog for a listener, which has one\. Received listener, backlog$/,
+  })
 })

@@ -172,12 +172,15 @@ test('a_client_that_fails_to_connect_was_connecting_and_is_closed', async (t) =>
 test('names_of_other_libraries_are_refused_with_the_right_one', async (t) => {
   const hint = (name: string, right: string) => ({
     code: 'ERR_INVALID_ARG_VALUE',
-    message: new RegExp(`'[\\w.]*${name}' is not a known option \\(did you mean '${right}\\?\\)`),
+    message: new RegExp(`'[\\w.]*${name}' is not a known (?:option|handler) \\(did you mean '${right}\\?\\)`),
   })
   t.throws(() => listen({ timeout: 1 } as never), hint('timeout', "idleTimeout'"))
   t.throws(() => listen({ connectTimeout: 1 } as never), hint('connectTimeout', "idleTimeout'"))
   t.throws(() => listen({ handlers: {} } as never), hint('handlers', "socket'"))
   t.throws(() => listen({ socket: { connect() {} } } as never), hint('connect', "open'"))
+  t.throws(() => listen({ onread: {} } as never), hint('onread', "receiveInto'"))
+  t.throws(() => listen({ exclusive: true } as never), hint('exclusive', "reusePort'"))
+  t.throws(() => listen({ open() {} } as never), hint('open', "socket: { open }'"))
   t.throws(() => Listener.bind({ hostname: '::' } as never), hint('hostname', "host'"))
   t.throws(() => Listener.bind({ unix: '/x' } as never), hint('unix', "path'"))
   t.throws(() => Socket.connect({ unix: '/x' } as never), hint('unix', "path'"))
@@ -187,4 +190,13 @@ test('names_of_other_libraries_are_refused_with_the_right_one', async (t) => {
     hint('timeout', "connectTimeout' or 'idleTimeout'"),
   )
   await t.throwsAsync(connect({ host: '::1', port: 1, handlers: {} } as never), hint('handlers', "socket'"))
+})
+
+test('an_address_in_brackets_is_refused_with_the_reason', async (t) => {
+  const refusal = { code: 'ERR_INVALID_ARG_VALUE', message: /without brackets\. Received '\[::1\]'/ }
+  t.throws(() => listen({ host: '[::1]' }), refusal)
+  t.throws(() => Listener.bind({ host: '[::1]' }), refusal)
+  t.throws(() => Socket.connect({ host: '[::1]', port: 1 }), refusal)
+  await t.throwsAsync(Listener.bindHost({ host: '[::1]' }), refusal)
+  await t.throwsAsync(connect({ host: '[::1]', port: 1 }), refusal)
 })

@@ -1042,7 +1042,7 @@ test.serial('a_port_must_be_a_number_from_0_to_65535', (t) => {
 test.serial('a_host_must_be_a_numeric_address', (t) => {
   for (const host of [5, null, {}, true])
     refuses(t, { host }, [...WRONG_TYPE, /host" \w+ must be of type string\. Received /])
-  for (const host of ['', 'example.org', '256.0.0.1', '127.0.0.1:80', '[::1]', 'LOCALHOST']) {
+  for (const host of ['', 'example.org', '256.0.0.1', '127.0.0.1:80', 'LOCALHOST']) {
     refuses(t, { host }, [
       ...WRONG_VALUE,
       /must be a numeric IPv4 or IPv6 address; for a name, pass the `listener` of Listener\.bindHost\. Received '/,
@@ -1089,7 +1089,7 @@ test.serial('handlers_must_be_functions_with_known_names', (t) => {
     ])
   refuses(t, { socket: { onData: () => {} } }, [
     ...WRONG_VALUE,
-    /^The property 'options\.socket\.onData' is not a known option \(did you mean 'data'\?\)/,
+    /^The property 'options\.socket\.onData' is not a known handler \(did you mean 'data'\?\)/,
   ])
   refuses(t, { socket: { connection: () => {} } }, [...WRONG_VALUE, /options\.socket\.connection/])
 })

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 
 import test, { type ExecutionContext } from 'ava'
 import {
@@ -252,7 +253,7 @@ function abandonedPath(t: ExecutionContext): string {
 }
 
 test('connect_to_a_regular_file_fails', async (t) => {
-  const socket = resetAtEnd(t, Socket.connect({ path: new URL(import.meta.url).pathname }))
+  const socket = resetAtEnd(t, Socket.connect({ path: fileURLToPath(new URL(import.meta.url)) }))
   t.like(await firstEvent(t, socket), { error: true })
   t.throws(() => socket.receive(byte), { instanceOf: SocketError, code: 'ECONNREFUSED' })
 })

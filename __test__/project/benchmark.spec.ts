@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 
 import test, { type ExecutionContext } from 'ava'
 
@@ -15,7 +16,7 @@ import { type Results, serialized, summary } from '../../benchmark/results.js'
 import { WORKLOADS } from '../../benchmark/workloads.js'
 import { fileArguments } from '../support/runtime.js'
 
-const SERVERS = new URL('../../benchmark/servers/', import.meta.url).pathname
+const SERVERS = fileURLToPath(new URL('../../benchmark/servers/', import.meta.url))
 const MEBIBYTE = Buffer.alloc(2 ** 20, 'These bytes come back. ')
 
 for (const name of [

@@ -38,7 +38,7 @@ const HINTS = { connect: "'open'", message: "'data'", connection: "'open'", onop
 
 /** @internal Checks the names and types of handlers. */
 export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
-  const handlers = checkOptions(value, NAMES, { name, hints: HINTS }) as Handlers<D>
+  const handlers = checkOptions(value, NAMES, { name, kind: 'handler', hints: HINTS }) as Handlers<D>
   for (const key of NAMES) {
     const handler: unknown = handlers[key]
     if (handler !== undefined && typeof handler !== 'function') {

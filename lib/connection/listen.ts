@@ -144,8 +144,11 @@ function checkAddress(options: Given): void {
   const [host, path] = [hostOption(options), pathOption(options)]
   const { port, fd, listener, backlog } = options
   const places = [path.value, fd, listener, host.value ?? port].filter((value) => value !== undefined)
-  if (places.length > 1 || (listener !== undefined && backlog !== undefined)) {
+  if (places.length > 1) {
     throw conflictingOptions('either listener, or fd, or path, or host and port', options, ADDRESS_KEYS)
+  }
+  if (listener !== undefined && backlog !== undefined) {
+    throw conflictingOptions('no backlog for a listener, which has one', options, ADDRESS_KEYS)
   }
   if (listener !== undefined && !(listener instanceof Listener)) {
     throw invalidArgType('options.listener', 'a Listener', listener)

@@ -86,10 +86,17 @@ export const CONNECTION_KEYS = [
 
 /** @internal By names that other libraries have for an option: its name here. */
 export const CONNECTION_HINTS = {
-  handlers: "'socket'",
-  timeout: "'idleTimeout'",
+  close: "'socket: { close }'",
   connectTimeout: "'idleTimeout'",
+  drain: "'socket: { drain }'",
+  end: "'socket: { end }'",
+  error: "'socket: { error }'",
+  exclusive: "'reusePort'",
+  handlers: "'socket'",
   keepAliveInitialDelay: "'keepAlive'",
+  onread: "'receiveInto'",
+  open: "'socket: { open }'",
+  timeout: "'idleTimeout'",
 }
 
 /** @internal Where to listen or to connect to, as JavaScript may give it: in any combination. */

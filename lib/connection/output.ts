@@ -1,3 +1,4 @@
+import { invalidArgType } from '../errors.js'
 import type { Socket } from '../model/socket.js'
 import { type Data, bytesOf, lengthOf, offsetOf } from './data.js'
 import { Input } from './input.js'
@@ -85,8 +86,10 @@ export abstract class Output<D> extends Input<D> {
    * Within a handler it is needed only for writes that have to leave before the end of the batch.
    *
    * @returns what `writes` returns.
+   * @throws TypeError for anything but a function; and what `writes` throws.
    */
   cork<T>(writes: () => T): T {
+    if (typeof writes !== 'function') throw invalidArgType('writes', 'of type function', writes)
     this.#corks++
     try {
       return writes()

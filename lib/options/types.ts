@@ -45,7 +45,8 @@ export interface OriginalDestination {
  */
 export interface SettableOptions {
   /**
-   * Bind to an address that earlier connections still have in TIME_WAIT. Before bind. Default: false. `SO_REUSEADDR`
+   * Bind to an address that earlier connections still have in TIME_WAIT. Before bind. Default: true for a listener of
+   * TCP, else false. `SO_REUSEADDR`
    */
   reuseAddress: boolean
   /** Several listeners share the connections of one address. Before bind. Default: false. `SO_REUSEPORT` */
@@ -77,8 +78,9 @@ export interface SettableOptions {
   priority: number
   /**
    * What close(2) does with unsent data: false sends it in the background; 0 drops it and sends RST; other
-   * milliseconds, rounded up to seconds, block the thread in close(2) until it is sent or the time is over,
-   * which holds for non-blocking sockets too, socket(7). Default: false. `SO_LINGER`
+   * milliseconds, rounded up to seconds, block the thread in close(2) until it is sent or the time is over, also with a
+   * non-blocking socket, socket(7). `close()` of this library never blocks: it sets such a time back first. Default:
+   * false. `SO_LINGER`
    */
   linger: false | number
   /** How many bytes make the socket readable; the kernel takes 0 for 1. Default: 1. `SO_RCVLOWAT` */

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { run } from './ava.js'
 import { reasonToSkip } from './skips.js'
@@ -13,7 +13,7 @@ const spec = process.argv[2]
 
 // Deno does this with an import map. In Bun, neither `paths` nor modules of a plugin can replace a built-in module.
 if (runtime === 'bun') {
-  const dns = JSON.stringify(new URL('dns.js', import.meta.url).pathname)
+  const dns = JSON.stringify(fileURLToPath(new URL('dns.js', import.meta.url)))
   const contents = (path) => readFileSync(path, 'utf8').replace("'node:dns/promises'", dns)
   globalThis.Bun.plugin({
     name: 'dns',
