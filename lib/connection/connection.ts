@@ -103,7 +103,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   shutdown(how: boolean | ShutdownHow = 'write'): void {
     const half = typeof how === 'boolean' ? (how ? 'read' : 'write') : oneOf(how, HALVES, 'how')
     const socket = this.#socket
-    if (!socket || this.#closed) return
+    // A socket whose queue is sent, or that broke, is closed before the connection is.
+    if (!socket || socket.handle < 0) return
     try {
       socket.shutdown(half)
     } catch (error) {
