@@ -234,7 +234,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   protected override onWrite(socket: Socket, corked: boolean): void {
     if (!this.#idle) return
     this.#idle.touch()
-    if (!corked && socket.queued > 0) this.#idle.trackQueue(socket.bytesSent)
+    // Corked writes are sent later.
+    const queued = corked ? 0 : socket.queued
+    this.#idle.trackQueue(queued, queued === 0 ? 0 : socket.bytesSent)
   }
 
   /** @internal */
