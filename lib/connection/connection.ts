@@ -308,7 +308,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** @internal */
   protected override updateInterest(): void {
-    if (this.#socket && !this.#closed) this.#owner.poller.setInterest(this.#socket, this.#interest())
+    // A Duplex, which ends our half by itself, also watches the socket by itself, in the same poller.
+    if (this.#socket && !this.#closed && !this.#adapter?.end)
+      this.#owner.poller.setInterest(this.#socket, this.#interest())
   }
 
   /** Without any interest the poller would let go of the socket once its queue is empty. */
