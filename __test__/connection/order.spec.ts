@@ -318,6 +318,52 @@ test('a_connection_terminated_in_drain_closes_once', async (t) => {
   t.deepEqual(await log.closed(), ['open', 'drain', 'close'])
 })
 
+for (const [name, shutDown] of Object.entries<(it: Connection) => void>({
+  'write half': (it) => it.shutdown(),
+  'both halves': (it) => it.shutdown('both'),
+  read: (it) => void it.read(new Uint8Array(1)).catch(() => {}),
+})) {
+  test(`a_broken_connection_that_is_used_in_its_error_handler_reports_one_error: ${name}`, async (t) => {
+    const log = new HandlerLog()
+    const { connection } = await connectionPair(t, { server: { socket: log.handlers({ error: shutDown }) } })
+    connection.terminate()
+    t.deepEqual(await log.closed(), ['open', 'error ECONNRESET', 'close ECONNRESET'])
+  })
+}
+
+for (const [name, length] of [
+  ['nothing more to receive', 1],
+  ['more to receive', 4096],
+] as const) {
+  test(`a_connection_that_is_shut_down_in_data_behind_a_queue_closes_without_an_error: ${name}`, async (t) => {
+    const log = new HandlerLog()
+    const { connection } = await smallBufferConnectionPair(t, {
+      server: {
+        sendQueueLimit: 1 << 20,
+        socket: log.handlers({
+          data(it) {
+            it.write(Buffer.alloc(1 << 20))
+            it.shutdown('both')
+            it.shutdown()
+            t.is(it.state, 'closing')
+            void it.read(new Uint8Array(1)).then((count) => log.entries.push(`read ${count}`))
+          },
+        }),
+      },
+      client: { allowHalfOpen: true },
+    })
+    connection.write('x'.repeat(length))
+    let received = 0
+    for await (const chunk of connection) received += chunk.length
+    t.is(received, 1 << 20)
+    const entries = await log.closed()
+    t.deepEqual(
+      entries.map((entry) => entry.slice(0, 9).trim()),
+      ['open', `data ${'x'.repeat(length)}`.slice(0, 9), 'read null', 'close'],
+    )
+  })
+}
+
 test('calls_on_a_connection_in_its_close_handler_do_nothing', async (t) => {
   const results: unknown[] = []
   const log = new HandlerLog()

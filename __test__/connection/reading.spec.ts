@@ -13,6 +13,8 @@ import {
   toDuplex,
 } from 'm-socket'
 
+import { until } from '../support/waiting.js'
+
 /** A server and one connection to it, both terminated at the end of the test. */
 async function connected(
   t: ExecutionContext,
@@ -222,6 +224,31 @@ test('close_and_stop_of_a_server_reach_the_duplexes_of_its_connections', async (
   t.is(other.server.connections, 0)
   await reading
 })
+
+for (const [name, act] of Object.entries<(it: Connection) => void>({
+  reload: (it) => it.server!.reload({ socket: {} }),
+  pause: (it) => it.pause(),
+  resume: (it) => it.resume(),
+})) {
+  test(`a_stream_over_a_connection_still_reads_and_writes_after_${name}`, async (t) => {
+    const { accepted, connection } = await connected(t)
+    const stream = toDuplex(accepted)
+    const requests: string[] = []
+    stream.on('data', (chunk: Buffer) => requests.push(String(chunk)))
+    connection.write('one')
+    await until(() => requests.length === 1)
+    const bytes = Buffer.alloc(16 << 20)
+    let isWritten = false
+    stream.write(bytes, () => (isWritten = true))
+    t.true(stream.socket.queued > 0)
+    act(accepted)
+    connection.write('two')
+    await until(() => requests.length === 2)
+    let received = 0
+    for await (const chunk of connection) if ((received += chunk.length) === bytes.length) break
+    await until(() => isWritten)
+  })
+}
 
 test('close_receives_the_error_that_destroyed_the_stream', async (t) => {
   const closed = resolvers<Error | undefined>()

@@ -250,6 +250,56 @@ testWithin('a_draining_queue_postpones_the_timeout', async (t, idle, began) => {
   t.true(new Set(sent).size > 10 && connection.socket!.queued > 0, 'the queue drained all the time')
 })
 
+for (const [name, closes] of [
+  ['written in a handler', false],
+  ['of a connection that is closing', true],
+] as const) {
+  testWithin(`a_draining_queue_postpones_the_timeout: ${name}`, async (t, idle, began) => {
+    const diary = new Diary()
+    const opened = withResolvers<Connection>()
+    const server = testServer(t, {
+      idleTimeout: idle,
+      sendBufferSize: 4096,
+      sendQueueLimit: 1 << 20,
+      socket: {
+        ...diary.handlers,
+        open(connection) {
+          t.is(connection.write(Buffer.alloc(1 << 20)), 1 << 20)
+          if (closes) connection.shutdown('both')
+          opened.resolve(connection)
+        },
+      },
+    })
+    const peer = await connectedSocket(t, server, { receiveBufferSize: 4096 })
+    const connection = await opened.promise
+    t.is(connection.state, closes ? 'closing' : 'open')
+    const into = new Uint8Array(2048)
+    const queued: number[] = []
+    await often(idle, began, () => {
+      queued.push(connection.socket!.queued)
+      while (peer.receive(into));
+    })
+    t.deepEqual(diary.entries, [])
+    t.true(new Set(queued).size > 10 && connection.socket!.queued > 0, 'the queue drained all the time')
+    diary.note('stall')
+    await until(() => server.connections === 0)
+    t.is(diary.entries[1], 'timeout')
+    await t.throwsAsync(receiveToEnd(peer), { code: 'ECONNRESET' })
+  })
+}
+
+test('a_stalled_queue_that_a_handler_wrote_is_given_the_time_twice_at_most', async (t) => {
+  const diary = new Diary()
+  const server = testServer(t, {
+    idleTimeout: 300,
+    sendQueueLimit: 16 << 20,
+    socket: { ...diary.handlers, open: (connection) => connection.write(Buffer.alloc(16 << 20)) },
+  })
+  await connectedSocket(t, server)
+  await until(() => diary.entries.includes('close'))
+  t.deepEqual(diary.entries, ['timeout', 'close'])
+})
+
 testWithin('traffic_of_other_connections_does_not_postpone_the_timeout', async (t, idle, began) => {
   const diary = new Diary()
   const server = testServer<string>(t, {

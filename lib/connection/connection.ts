@@ -108,7 +108,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   shutdown(how: boolean | ShutdownHow = 'write'): void {
     const half = typeof how === 'boolean' ? (how ? 'read' : 'write') : oneOf(how, HALVES, 'how')
     const socket = this.#socket
-    if (!socket || this.#closed) return
+    // A socket whose queue is sent, or that broke, is closed before the connection is.
+    if (!socket || socket.handle < 0) return
     try {
       socket.shutdown(half)
     } catch (error) {
@@ -242,7 +243,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   protected override onWrite(socket: Socket, corked: boolean): void {
     if (!this.#idle) return
     this.#idle.touch()
-    if (!corked && socket.queued > 0) this.#idle.trackQueue(socket.bytesSent)
+    // Corked writes are sent later.
+    const queued = corked ? 0 : socket.queued
+    this.#idle.trackQueue(queued, queued === 0 ? 0 : socket.bytesSent)
   }
 
   /** @internal */
@@ -314,7 +317,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** @internal */
   protected override updateInterest(): void {
-    if (this.#socket && !this.#closed) this.#owner.poller.setInterest(this.#socket, this.#interest())
+    // A Duplex, which ends our half by itself, also watches the socket by itself, in the same poller.
+    if (this.#socket && !this.#closed && !this.#adapter?.end)
+      this.#owner.poller.setInterest(this.#socket, this.#interest())
   }
 
   /** Never NONE: the poller would detach the socket as soon as its queue is empty. */

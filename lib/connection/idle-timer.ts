@@ -6,9 +6,9 @@ export class IdleTimer implements Timed {
   deadline: number
   /** @internal */
   bucket = 0
-  /** How much had been sent at the last check, and whether something was queued then. */
+  /** How much had been sent at the last check, and how much was queued then; 0 where that is not known. */
   #sent = 0
-  #hadQueue = false
+  #queued = 0
   readonly #duration: number
   readonly #onIdle: (timer: IdleTimer) => void
 
@@ -26,17 +26,20 @@ export class IdleTimer implements Timed {
     if (this.bucket === 0) timerWheel.add(this)
   }
 
-  /** Output is queued, after so many bytes that have been sent. No event says when it leaves. */
-  trackQueue(sent: number): void {
+  /** So much output is queued, after so many bytes that have been sent. No event says when it leaves. */
+  trackQueue(queued: number, sent: number): void {
+    this.#queued = queued
     this.#sent = sent
-    this.#hadQueue = true
   }
 
-  /** Whether queued output has left since the last call. */
+  /**
+   * Whether queued output has left since the last check. A queue of which that is not known, since corked writes made it,
+   * is given the time once more. Once the socket is closed only its queue is counted.
+   */
   isProgress(sent: number, queued: number): boolean {
-    const progress = this.#hadQueue && sent !== this.#sent
-    this.#sent = sent
-    this.#hadQueue = queued > 0
+    const isKnown = this.#queued > 0
+    const progress = isKnown ? sent !== this.#sent || queued < this.#queued : queued > 0
+    this.trackQueue(queued, sent)
     return progress
   }
 

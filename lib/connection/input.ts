@@ -74,10 +74,12 @@ export abstract class Input<D> extends Endpoints {
   }
 
   #read<T>(receive: (socket: Socket) => T | null, end: T): Promise<T> {
-    if (this.isClosed && this.#ended) return Promise.resolve(end)
-    if (!this.socket || this.isClosed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
+    const { socket } = this
+    const isClosed = this.isClosed || socket === undefined || socket.handle < 0
+    if (isClosed && this.#ended) return Promise.resolve(end)
+    if (isClosed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
     const result = this.startReader().read(receive)
-    if (this.wantsInput()) this.#receive(this.socket)
+    if (this.wantsInput()) this.#receive(socket)
     return result
   }
 
@@ -142,6 +144,8 @@ export abstract class Input<D> extends Endpoints {
 
   /** @internal The socket is readable; `chunk` has been received by the wait already. */
   protected onReadable(socket: Socket, event: ReadyEvent, chunk: Buffer | undefined): void {
+    // An earlier handler of the batch closed it, and its queue is being sent.
+    if (socket.handle < 0) return
     if (chunk !== undefined && this.#deliversChunks()) return this.#receivePrefetched(socket, chunk)
     if (!event.readable && !event.error) return
     if (chunk !== undefined) socket.unread(chunk)
@@ -177,7 +181,7 @@ export abstract class Input<D> extends Endpoints {
       left -= shareOfTurn(chunk)
       this.touch()
       this.deliver(chunk)
-      if (this.isClosed || !this.wantsInput() || !receiveBuffer.wasFilled) return
+      if (!this.#goesOn(socket) || !receiveBuffer.wasFilled) return
     }
   }
 
@@ -185,7 +189,12 @@ export abstract class Input<D> extends Endpoints {
   #receivePrefetched(socket: Socket, chunk: Buffer): void {
     this.touch()
     this.deliver(chunk)
-    if (chunk.length === PREFETCH_LIMIT && !this.isClosed && this.wantsInput()) this.#receive(socket)
+    if (chunk.length === PREFETCH_LIMIT && this.#goesOn(socket)) this.#receive(socket)
+  }
+
+  /** Whether more is to be received: a handler may have closed the connection, also with a queue that is sent first. */
+  #goesOn(socket: Socket): boolean {
+    return !this.isClosed && socket.handle >= 0 && this.wantsInput()
   }
 
   #receiveEnd(): void {
