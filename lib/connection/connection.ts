@@ -182,18 +182,16 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return this.#socket
   }
 
-  /**
-   * @internal Gives the socket to an adapter that watches it itself, and calls {@link onSurrenderedClosed} at its end.
-   */
-  surrender(adapter: Adapter, verb: string): Socket {
+  /** @internal Gives the socket to an adapter that watches it itself, and calls {@link onSocketClosed} at its end. */
+  handOver(adapter: Adapter, verb: string): Socket {
     const socket = this.adapt(adapter, verb)
     this.timeout(0).unref()
     this.#owner.poller.unwatch(socket)
     return socket
   }
 
-  /** @internal */
-  onSurrenderedClosed(error?: Error): void {
+  /** @internal An adapter has closed the socket that was handed over. */
+  onSocketClosed(error?: Error): void {
     this.#finish(error)
   }
 
