@@ -6,8 +6,9 @@ export class IdleTimer implements Timed {
   deadline: number
   /** @internal */
   bucket = 0
-  /** How much had been sent at the last check, and whether something was queued then. */
+  /** How many bytes had been sent at the last check. */
   #sent = 0
+  /** Whether output was queued at the last check. */
   #hadQueue = false
   readonly #duration: number
   readonly #onIdle: (timer: IdleTimer) => void
@@ -26,7 +27,7 @@ export class IdleTimer implements Timed {
     if (this.bucket === 0) timerWheel.add(this)
   }
 
-  /** Output is queued, after so many bytes that have been sent. No event says when it leaves. */
+  /** Output is queued, and `sent` bytes have been sent before it. No event reports when it is sent. */
   trackQueue(sent: number): void {
     this.#sent = sent
     this.#hadQueue = true

@@ -122,7 +122,7 @@ export abstract class Input<D> extends Endpoints {
     return this.owner.handlers.data !== undefined || this.#dropsInput()
   }
 
-  /** A server that has ended its half without a `data` handler will not read what still comes. */
+  /** A server's connection without a `data` handler that has ended its half discards its input. */
   #dropsInput(): boolean {
     return this.owner.server !== undefined && this.socket!.writeEnded
   }
