@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import test from 'ava'
 import { type Connection, Multiplexer, connect } from 'm-socket'
 
-import { connectOptions, connectionPair } from './support/connection-pair.js'
+import { connectionPair } from './support/connection-pair.js'
 import { addressOf, closeAtEnd, connectedPair, testListener } from './support/pair.js'
 import { testServer } from './support/server.js'
 import { abstractName } from './support/unix.js'
@@ -98,7 +98,7 @@ test('objects_that_refer_to_each_other_print_no_circle', async (t) => {
     connection?: Connection<Session>
   }
   const server = testServer<Session>(t, { data: {}, socket: { open: (it) => void (it.data = { connection: it }) } })
-  const connection = await connect(connectOptions(server))
+  const connection = await connect(addressOf(server))
   t.teardown(() => connection.terminate())
   await until(() => server.connections === 1)
   for (const depth of [0, 2, Infinity])

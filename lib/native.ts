@@ -99,7 +99,7 @@ export const IPV6 = 6
 /** Returned for an argument that is no Uint8Array, or for a part that is not within it. */
 export const NOT_BYTES = -(2 ** 31)
 
-/** A wait receives at most so many bytes of one socket. */
+/** The most bytes that a wait receives of one socket. */
 export const PREFETCH_LIMIT = 2048
 /** Prefetched input begins at multiples of it. */
 export const PREFETCH_ALIGNMENT = 8

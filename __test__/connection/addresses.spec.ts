@@ -1,8 +1,8 @@
 import test from 'ava'
 import { type Connection, type Handlers, connect } from 'm-socket'
 
-import { connectOptions, connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
-import { FAMILIES } from '../support/pair.js'
+import { connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
+import { FAMILIES, addressOf } from '../support/pair.js'
 import { withResolvers } from '../support/server.js'
 import { until } from '../support/waiting.js'
 
@@ -83,7 +83,7 @@ test('a_socket_has_its_peers_address_after_a_reset_until_it_is_closed', async (t
 test('a_socket_that_is_not_connected_yet_has_no_remote_address', async (t) => {
   const { server } = await connectionPair(t)
   const remotes: unknown[] = []
-  const connecting = connect({ ...connectOptions(server), socket: { open: (it) => remotes.push(it.remotePort) } })
+  const connecting = connect({ ...addressOf(server), socket: { open: (it) => remotes.push(it.remotePort) } })
   t.teardown(async () => (await connecting).terminate())
   await connecting
   t.deepEqual(remotes, [server.port])

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { type Connection, connect } from 'm-socket'
 
-import { connectOptions } from '../support/connection-pair.js'
+import { addressOf } from '../support/pair.js'
 import { connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { receiveToEnd, until } from '../support/waiting.js'
 
@@ -19,7 +19,7 @@ test('close_waits_until_the_connections_have_ended_by_themselves', async (t) => 
       },
     },
   })
-  const client = await connect(connectOptions(server))
+  const client = await connect(addressOf(server))
   client.write('question')
   await asked.promise
   let isClosed = false
@@ -73,7 +73,7 @@ test('a_timeout_terminates_what_is_open_then_and_not_earlier', async (t) => {
   const ends: (string | undefined)[] = []
   const server = testServer(t, { socket: { data: (connection) => connection.write('answer') } })
   const client = await connect({
-    ...connectOptions(server),
+    ...addressOf(server),
     socket: {
       data: (_, chunk) => ends.push(String(chunk)),
       close: (_, error) => ends.push((error as NodeJS.ErrnoException)?.code),

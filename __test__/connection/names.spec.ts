@@ -1,7 +1,6 @@
 import test from 'ava'
 import { type Connection, Listener, Socket, connect, listen } from 'm-socket'
 
-import { connectOptions } from '../support/connection-pair.js'
 import { addressOf, closeAtEnd, resetAtEnd } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { testServer, withResolvers } from '../support/server.js'
@@ -104,7 +103,7 @@ for (const name of ['sendQueueLimit', 'highWaterMark'] as const) {
   test(`${name}_bounds_the_queues_of_servers_and_clients`, async (t) => {
     const opened = withResolvers<Connection>()
     const server = testServer(t, { [name]: 1234, socket: { open: opened.resolve } })
-    const connection = await connect({ ...connectOptions(server), [name]: 4321 })
+    const connection = await connect({ ...addressOf(server), [name]: 4321 })
     t.teardown(() => connection.terminate())
     t.is((await opened.promise).socket!.sendQueueLimit, 1234)
     t.is(connection.socket!.sendQueueLimit, 4321)
@@ -135,7 +134,7 @@ test('a_server_has_its_address_by_main_names_and_aliases', (t) => {
 test('a_connection_knows_its_server_and_a_clients_has_none', async (t) => {
   const opened = withResolvers<Connection>()
   const server = testServer(t, { socket: { open: opened.resolve } })
-  const connection = await connect(connectOptions(server))
+  const connection = await connect(addressOf(server))
   t.teardown(() => connection.terminate())
   const accepted = await opened.promise
   t.deepEqual([accepted.server === server, accepted.listener === server], [true, true])
@@ -147,7 +146,7 @@ test('the_state_of_a_connection_is_that_of_a_socket', async (t) => {
   const note = (connection: Connection) => void states.push(connection.state)
   const server = testServer(t, { socket: { data() {}, open: (it) => void it.pause() } })
   const connection = await connect({
-    ...connectOptions(server),
+    ...addressOf(server),
     sendQueueLimit: 1 << 24,
     socket: { open: note, close: note },
   })

@@ -4,12 +4,11 @@ import test from 'ava'
 import { type Connection, type Handlers, type Socket, connect } from 'm-socket'
 
 import { runModule } from '../support/child.js'
-import { connectOptions, connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
+import { connectionPair, smallBufferConnectionPair } from '../support/connection-pair.js'
 import { HandlerLog } from '../support/handler-log.js'
-import { FAMILIES, type Family } from '../support/pair.js'
+import { FAMILIES, type Family, addressOf, freeAddress } from '../support/pair.js'
 import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { sleep } from '../support/timing.js'
-import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
 // What the peer does
@@ -17,7 +16,7 @@ import { until } from '../support/waiting.js'
 for (const family of FAMILIES) {
   test(`truth 2: data_comes_before_an_end_that_arrived_with_it: ${family}`, async (t) => {
     const log = new HandlerLog()
-    const server = testServer(t, { ...placed(t, family), socket: log.handlers() })
+    const server = testServer(t, { ...freeAddress(t, family), socket: log.handlers() })
     // Connects complete at once on Unix sockets and on the loopback, so all of this arrives before the server accepts.
     const peer = connectSocket(t, server)
     peer.send('hello')
@@ -221,7 +220,7 @@ test('open_comes_before_data_that_arrived_with_the_connection', async (t) => {
 test('open_is_called_before_connect_resolves', async (t) => {
   const server = testServer(t)
   const log = new HandlerLog()
-  const connection = await connect({ ...connectOptions(server), socket: log.handlers() })
+  const connection = await connect({ ...addressOf(server), socket: log.handlers() })
   log.entries.push('fulfilled')
   connection.terminate()
   t.deepEqual(await log.closed(), ['open', 'fulfilled', 'close'])
@@ -243,7 +242,7 @@ for (const family of FAMILIES) {
 
   test(`a_connection_terminated_in_open_only_gets_close: ${family}`, async (t) => {
     const log = new HandlerLog()
-    const server = testServer(t, { ...placed(t, family), socket: log.handlers({ open: (it) => it.terminate() }) })
+    const server = testServer(t, { ...freeAddress(t, family), socket: log.handlers({ open: (it) => it.terminate() }) })
     const peer = connectSocket(t, server)
     peer.send('dropped')
     peer.shutdown()
@@ -263,13 +262,13 @@ for (const family of FAMILIES) {
 
   test(`a_client_can_end_and_terminate_in_open: ${family}`, async (t) => {
     const journals = [new HandlerLog(), new HandlerLog()] as const
-    const server = testServer(t, { ...placed(t, family), socket: { data: () => {} } })
+    const server = testServer(t, { ...freeAddress(t, family), socket: { data: () => {} } })
     const ended = await connect({
-      ...connectOptions(server),
+      ...addressOf(server),
       socket: journals[0].handlers({ open: (it) => void it.end('x') }),
     })
     const terminated = await connect({
-      ...connectOptions(server),
+      ...addressOf(server),
       socket: journals[1].handlers({ open: (it) => it.terminate() }),
     })
     t.deepEqual(await journals[0].closed(), ['open', 'end', 'close'])
@@ -502,7 +501,7 @@ test('a_thrown_value_that_is_no_Error_goes_to_error_too', async (t) => {
 
 test('an_exception_in_connectError_goes_to_error_and_connect_still_rejects', async (t) => {
   const server = testServer(t)
-  const to = connectOptions(server)
+  const to = addressOf(server)
   server.stop()
   const log = new HandlerLog()
   const connecting = connect({
@@ -673,7 +672,7 @@ async function batchOf(
   const batch: Batch = { journals, inOneBatch: 0 }
   const note = (it: Connection<number>, entry: string): void => void journals[it.data]!.entries.push(entry)
   const server = testServer<number>(t, {
-    ...placed(t, family),
+    ...freeAddress(t, family),
     data: -1,
     socket: {
       open(it) {
@@ -761,7 +760,7 @@ test('truth 7: events_of_closed_connections_do_not_reach_new_ones_that_reuse_the
     for (let count = 1; count < SIZE; count++) {
       opened.push(
         connect({
-          ...connectOptions(fresh),
+          ...addressOf(fresh),
           socket: { open: (c) => void c.write('fresh '), data: (_, chunk) => void strays.push(chunk.toString()) },
         }),
       )
@@ -780,7 +779,7 @@ test('a_close_handler_can_open_another_connection', async (t) => {
   let left = 5
   const again = async (): Promise<void> => {
     await connect({
-      ...connectOptions(server),
+      ...addressOf(server),
       socket: log.handlers({
         open: (it) => void it.write('x'),
         close: async () => {
@@ -811,8 +810,4 @@ function hasEnded(socket: Socket): boolean {
   } catch {
     return true
   }
-}
-
-function placed(t: Parameters<typeof connectionPair>[0], family: Family): { host: string } | { path: string } {
-  return family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
 }

@@ -4,10 +4,9 @@
 import test, { type ExecutionContext } from 'ava'
 import { type Connection, Multiplexer, type Socket, toDuplex, toWeb } from 'm-socket'
 
-import { FAMILIES } from '../support/pair.js'
+import { FAMILIES, freeAddress } from '../support/pair.js'
 import { connectSocket, testServer } from '../support/server.js'
 import { sleep } from '../support/timing.js'
-import { freePath } from '../support/unix.js'
 import { until } from '../support/waiting.js'
 
 /** Two connections of one batch: the calls of their handlers, in order, and the connection that is reported second. */
@@ -50,11 +49,8 @@ async function inOneBatch(
 }
 
 for (const family of FAMILIES) {
-  const listenOptions = (t: ExecutionContext): object =>
-    family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv6' ? '::1' : '127.0.0.1' }
-
   test(`prefetched_input_of_a_paused_connection_waits_for_resume: ${family}`, async (t) => {
-    const { calls, second } = await inOneBatch(t, (other) => other.pause(), listenOptions(t))
+    const { calls, second } = await inOneBatch(t, (other) => other.pause(), freeAddress(t, family))
     await sleep(20)
     t.deepEqual(calls, ['first hello', 'acted'])
     t.is(second.bytesRead, 0)

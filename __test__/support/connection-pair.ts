@@ -9,9 +9,8 @@ import {
   connect,
 } from 'm-socket'
 
-import type { Family } from './pair.js'
+import { type Family, addressOf, freeAddress } from './pair.js'
 import { testServer, withResolvers } from './server.js'
-import { freePath } from './unix.js'
 
 /** Both ends of a connection, and the server that accepted it. */
 export interface ConnectionPair<D = undefined> {
@@ -33,9 +32,8 @@ export async function connectionPair<D = undefined>(
   { family = 'IPv4', server = {}, client = {} }: ConnectionPairOptions<D> = {},
 ): Promise<ConnectionPair<D>> {
   const accepted = withResolvers<Connection<D>>()
-  const address = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
   const listeningServer = testServer<D>(t, {
-    ...address,
+    ...freeAddress(t, family),
     ...server,
     socket: {
       ...server.socket,
@@ -45,7 +43,7 @@ export async function connectionPair<D = undefined>(
       },
     },
   } as ListenOptions<D>)
-  const connection = await connect<D>({ ...connectOptions(listeningServer), ...client } as ConnectOptions<D>)
+  const connection = await connect<D>({ ...addressOf(listeningServer), ...client } as ConnectOptions<D>)
   t.teardown(() => connection.terminate())
   return { connection, accepted: await accepted.promise, server: listeningServer }
 }
@@ -59,9 +57,4 @@ export async function smallBufferConnectionPair<D = undefined>(
 ): Promise<ConnectionPair<D>> {
   const small = { sendBufferSize: 4096, receiveBufferSize: 4096 }
   return connectionPair<D>(t, { family, server: { ...small, ...server }, client: { ...small, ...client } })
-}
-
-/** The options with which `connect` reaches a server. */
-export function connectOptions<D>({ path, host, port }: Server<D>): { path: string } | { host: string; port: number } {
-  return path === undefined ? { host: host!, port: port! } : { path }
 }

@@ -14,10 +14,14 @@ export interface Pair {
   readonly server: Socket
 }
 
+/** A free place to listen: port 0 of the loopback, or an unused path. */
+export function freeAddress(t: ExecutionContext, family: Family): { host: string } | { path: string } {
+  return family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
+}
+
 /** A listener on a free port of the loopback, or on a free path; closed at the end of the test. */
 export function testListener(t: ExecutionContext, family: Family = 'IPv4', options: ListenerOptions = {}): Listener {
-  const address = family === 'unix' ? { path: freePath(t) } : { host: family === 'IPv4' ? '127.0.0.1' : '::1' }
-  return closeAtEnd(t, Listener.bind({ ...address, ...options } as ListenerOptions))
+  return closeAtEnd(t, Listener.bind({ ...freeAddress(t, family), ...options } as ListenerOptions))
 }
 
 /** The address of a listener or server, as options of `Socket.connect`. */

@@ -5,14 +5,12 @@ import type { Socket } from '../model/socket.js'
 import { HALVES, type InterestBits, NONE, type ShutdownHow, type SocketState, WRITE } from '../native.js'
 import { milliseconds, oneOf } from '../validate.js'
 import type { Adapter } from './adapter.js'
+import type { ReadyState } from './endpoints.js'
 import { type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
 import { IdleTimer } from './idle-timer.js'
 import { Output } from './output.js'
 import type { ConnectionOwner } from './owner.js'
 import type { Server } from './server.js'
-
-/** `-2` our half has ended, `0` closed, `1` open, `2` connecting: Bun's numbers. */
-export type ReadyState = -2 | 0 | 1 | 2
 
 /** A socket with handlers: made by `listen` and `connect`. */
 export class Connection<D = undefined> extends Output<D> implements AsyncIterable<Buffer>, Disposable {
@@ -81,9 +79,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return this.#owner.server
   }
 
-  /** An alias of {@link server}, as Bun has it. */
+  /** An alias of {@link server}. */
   get listener(): Server<D> | undefined {
-    return this.#owner.server
+    return this.server
   }
 
   /** Where the connection is in its life; `'closing'` while what was written is sent after both halves have ended. */
@@ -128,8 +126,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   /**
-   * Closes the connection when nothing has come or gone for so many milliseconds, up to 100 ms late; 0 never. Output
-   * that is queued then is dropped, and the peer is reset: it has read nothing for as long. The `timeout` handler is
+   * Closes the connection when nothing has been received or sent for `ms` milliseconds, up to 100 ms late; 0 disables
+   * it. Output that is queued then is discarded, and the peer is reset: it has read nothing for that time. The `timeout` handler is
    * called first, and keeps the connection open by sending something or by setting a time again.
    *
    * @throws RangeError for a negative time, more than 2^31-1 or NaN.
@@ -183,18 +181,16 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return this.#socket
   }
 
-  /**
-   * @internal Gives the socket to an adapter that watches it itself, and calls {@link onSurrenderedClosed} at its end.
-   */
-  surrender(adapter: Adapter, verb: string): Socket {
+  /** @internal Gives the socket to an adapter that watches it itself, and calls {@link onSocketClosed} at its end. */
+  handOver(adapter: Adapter, verb: string): Socket {
     const socket = this.adapt(adapter, verb)
     this.timeout(0).unref()
     this.#owner.poller.unwatch(socket)
     return socket
   }
 
-  /** @internal */
-  onSurrenderedClosed(error?: Error): void {
+  /** @internal An adapter has closed the socket that was handed over. */
+  onSocketClosed(error?: Error): void {
     this.#finish(error)
   }
 

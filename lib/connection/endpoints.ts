@@ -5,6 +5,9 @@ import { integer } from '../validate.js'
 /** Milliseconds of the largest TCP_KEEPIDLE, tcp(7). */
 const MAX_KEEP_IDLE = 32_767_000
 
+/** `-2` our half has ended, `0` closed, `1` open, `2` connecting: Bun's numbers. */
+export type ReadyState = -2 | 0 | 1 | 2
+
 /** The socket of a connection: its addresses, its counters and the options that are set most. */
 export abstract class Endpoints {
   /**

@@ -6,8 +6,9 @@ export class IdleTimer implements Timed {
   deadline: number
   /** @internal */
   bucket = 0
-  /** How much had been sent at the last check, and how much was queued then; 0 where that is not known. */
+  /** How many bytes had been sent at the last check. */
   #sent = 0
+  /** How many bytes were queued at the last check; 0 where that is not known. */
   #queued = 0
   readonly #duration: number
   readonly #onIdle: (timer: IdleTimer) => void
@@ -26,7 +27,7 @@ export class IdleTimer implements Timed {
     if (this.bucket === 0) timerWheel.add(this)
   }
 
-  /** So much output is queued, after so many bytes that have been sent. No event says when it leaves. */
+  /** `queued` bytes are queued, and `sent` bytes have been sent before them. No event reports when they are sent. */
   trackQueue(queued: number, sent: number): void {
     this.#queued = queued
     this.#sent = sent

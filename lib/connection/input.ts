@@ -11,7 +11,7 @@ import { Reader } from './reader.js'
 export abstract class Input<D> extends Endpoints {
   #paused = false
   /** Whether there is input in the kernel that is not wanted now. */
-  #hasUnread = false
+  #hasWaitingInput = false
   /** Whether the peer's end has been received. */
   #ended = false
   #reader: Reader | undefined
@@ -124,7 +124,7 @@ export abstract class Input<D> extends Endpoints {
     return this.owner.handlers.data !== undefined || this.#dropsInput()
   }
 
-  /** A server that has ended its half without a `data` handler will not read what still comes. */
+  /** A server's connection without a `data` handler that has ended its half discards its input. */
   #dropsInput(): boolean {
     return this.owner.server !== undefined && this.socket!.writeEnded
   }
@@ -137,8 +137,8 @@ export abstract class Input<D> extends Endpoints {
   /** @internal What to watch for as far as input is concerned. */
   protected readInterest(): InterestBits {
     const wanted = this.wantsInput()
-    if (wanted) this.#hasUnread = false
-    else if (this.#paused || this.#hasUnread) return NONE
+    if (wanted) this.#hasWaitingInput = false
+    else if (this.#paused || this.#hasWaitingInput) return NONE
     return this.#deliversChunks() && this.owner.receiveBuffer.keeps ? ((READ | PREFETCH) as InterestBits) : READ
   }
 
@@ -209,7 +209,7 @@ export abstract class Input<D> extends Endpoints {
       const waiting = socket.peek(PROBE)
       if (waiting === 0 && !this.#paused && (!this.#reader || socket.writeEnded)) return this.#receiveUnreadEnd(socket)
       if (waiting === null) return
-      this.#hasUnread = true
+      this.#hasWaitingInput = true
       this.updateInterest()
     } catch (error) {
       this.fail(error as Error)

@@ -1,7 +1,7 @@
-/** From so many events on, polling again costs less than a turn of Node's loop, with an epoll_wait(2) of its own. */
+/** With at least this many events, polling again costs less than a turn of Node's loop and its own epoll_wait(2). */
 const BUSY = 2
 
-/** After so many polls, or so many events, the other handles of Node's loop get their turn. */
+/** After this many polls, or events, the other handles of Node's loop get their turn. */
 const POLLS_PER_TURN = 4
 const EVENTS_PER_TURN = 256
 

@@ -20,6 +20,9 @@ export interface UnixAddress {
 /** Where a socket is bound or connected to. */
 export type Address = InetAddress | UnixAddress
 
+/** @internal By names that other libraries have for the options of an address: their names here. */
+export const ADDRESS_HINTS = { hostname: "'host'", unix: "'path'" }
+
 /** @internal A checked address to connect or bind to: sockaddr(3type). */
 export type SockAddr =
   | { readonly family: 4 | 6; readonly address: string; readonly port: number }

@@ -2,7 +2,7 @@ import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
 import { INT_MAX, checkOptions, integer } from '../validate.js'
-import { type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
+import { ADDRESS_HINTS, type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
 
 /** How many connections may wait to be accepted. */
@@ -50,12 +50,9 @@ const BACKLOG = 511
 /** What to do with a host's name instead. */
 const NAME_HINT = 'use Listener.bindHost for names'
 
-/** @internal The names that other libraries and layers have for these options. */
-export const HINTS = { hostname: "'host'", unix: "'path'" }
-
 /** @internal Checks the names of the options of a listener. */
 export function checkListenerOptions(options: unknown): void {
-  checkOptions(options, KEYS, { hints: HINTS })
+  checkOptions(options, KEYS, { hints: ADDRESS_HINTS })
 }
 
 /**

@@ -2,8 +2,7 @@ import { conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
 import { checkOptions } from '../validate.js'
-import { type SockAddr, inetSockAddr, unixSockAddr } from './address.js'
-import { HINTS } from './bind.js'
+import { ADDRESS_HINTS, type SockAddr, inetSockAddr, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
 
 /** Connecting to an Internet address. */
@@ -39,7 +38,7 @@ const KEYS = [...ADDRESS_KEYS, ...SETTABLE_OPTION_NAMES]
 
 /** @internal The checked addresses of a socket that is to be connected. */
 export function socketAddresses(options: SocketConnectOptions): { remote: SockAddr; local: SockAddr | undefined } {
-  checkOptions(options, KEYS, { hints: HINTS })
+  checkOptions(options, KEYS, { hints: ADDRESS_HINTS })
   const remote = remoteAddress(options)
   return { remote, local: localAddress(options, remote) }
 }

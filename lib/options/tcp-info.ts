@@ -122,13 +122,13 @@ export interface TcpInfo {
   readonly segmentsIn: number
   /** Bytes in the send buffer that have not been sent. */
   readonly notSentBytes: number
-  /** The least round-trip time of late, microseconds; 4294967295 until there is one. */
+  /** The least round-trip time in a recent window, microseconds; 4294967295 until there is one. */
   readonly minRtt: number
   /** Segments with data received. */
   readonly dataSegmentsIn: number
   /** Segments with data sent. */
   readonly dataSegmentsOut: number
-  /** The rate at which the peer got our data of late, bytes a second. */
+  /** The most recent rate at which the peer got our data, bytes a second. */
   readonly deliveryRate: number
   /** Time with data to send, microseconds. */
   readonly busyTime: number

@@ -53,8 +53,8 @@ export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuple
 
 function overConnection<D>(connection: Connection<D>, options: SocketDuplexOptions): SocketDuplex {
   const adapter = { end: () => void duplex.end(), onClose: () => void duplex.destroy() }
-  const socket = connection.surrender(adapter, 'toDuplex')
-  const duplex = new SocketDuplex(socket, options, (error) => connection.onSurrenderedClosed(error))
+  const socket = connection.handOver(adapter, 'toDuplex')
+  const duplex = new SocketDuplex(socket, options, (error) => connection.onSocketClosed(error))
   return duplex
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-/// The most bytes that a wait prefetches of one socket. A socket that had as many is received from by its owner.
+/// The most bytes that a wait prefetches of one socket. After a prefetch of this size the socket's owner receives the
+/// next bytes itself.
 pub(crate) const PREFETCH_LIMIT: usize = 2048;
 
 /// Each chunk begins at a multiple of it, as the chunks of Node's buffer pool do.
@@ -25,7 +26,7 @@ impl<'a> ReceiveBuffer<'a> {
         Self::new(&mut [], 0)
     }
 
-    /// Calls `fill` with the next `PREFETCH_LIMIT` bytes, if there are as many; `fill` returns the number of bytes that
+    /// Calls `fill` with the next `PREFETCH_LIMIT` bytes, if that many are left; `fill` returns the number of bytes that
     /// it wrote. Returns their range.
     pub(crate) fn receive<E>(
         &mut self,
