@@ -127,8 +127,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /**
    * Closes the connection when nothing has been received or sent for `ms` milliseconds, up to 100 ms late; 0 disables
-   * it. Output that is queued then is discarded, and the peer is reset: it has read nothing for that time. The `timeout` handler is
-   * called first, and keeps the connection open by sending something or by setting a time again.
+   * it. Output that is queued then is discarded, and the peer is reset: it has read nothing for that time. The
+   * `timeout` handler is called first, and keeps the connection open by sending something or by setting a time again.
    *
    * @throws RangeError for a negative time, more than 2^31-1 or NaN.
    */

@@ -34,8 +34,8 @@ export class IdleTimer implements Timed {
   }
 
   /**
-   * Whether queued output has left since the last check. A queue of which that is not known, since corked writes made it,
-   * is given the time once more. Once the socket is closed only its queue is counted.
+   * Whether queued output has left since the last check. A queue of which that is not known, since corked writes made
+   * it, is given the time once more. Once the socket is closed only its queue is counted.
    */
   isProgress(sent: number, queued: number): boolean {
     const isKnown = this.#queued > 0

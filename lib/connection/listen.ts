@@ -22,7 +22,9 @@ import { Server } from './server.js'
 
 /** What {@link listen} takes besides where to listen. */
 export interface ServerOptions<D> extends ConnectionOptions<D> {
-  /** At this number of open connections accepting pauses; others wait in the kernel's backlog. **Default:** no limit. */
+  /**
+   * At this number of open connections accepting pauses; others wait in the kernel's backlog. **Default:** no limit.
+   */
   readonly maxConnections?: number | undefined
 }
 

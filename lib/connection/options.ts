@@ -26,7 +26,9 @@ export interface ConnectionOptions<D> extends SocketOptions {
   readonly socket?: Handlers<D> | undefined
   /** Whether our half stays open when the peer's ends. **Default:** false: our half ends after `end`. */
   readonly allowHalfOpen?: boolean | undefined
-  /** Milliseconds without traffic until a connection is closed, after its `timeout` handler; 0 never. **Default:** 0. */
+  /**
+   * Milliseconds without traffic until a connection is closed, after its `timeout` handler; 0 never. **Default:** 0.
+   */
   readonly idleTimeout?: number | undefined
   /** The limit of each connection's send queue, in bytes. **Default:** 65536. */
   readonly sendQueueLimit?: number | undefined
