@@ -114,3 +114,24 @@ test('below_the_depth_an_object_is_its_class_alone', async (t) => {
   t.regex(inspect({ connection }, { depth: null }), /Connection \{/)
   t.regex(inspect([connection], { colors: true }), /Connection \{/)
 })
+
+test('a_proxy_and_what_only_inherits_from_a_class_can_be_shown', async (t) => {
+  const { connection, server } = await connectionPair(t)
+  const multiplexer = closeAtEnd(t, new Multiplexer())
+  const listener = testListener(t)
+  const socket = connection.socket!
+  for (const [name, object] of Object.entries({
+    Connection: connection,
+    Server: server,
+    Multiplexer: multiplexer,
+    Listener: listener,
+    Socket: socket,
+  })) {
+    const prototype = Object.getPrototypeOf(object) as object
+    for (const shown of [new Proxy(object, {}), Object.create(object), Object.create(prototype)]) {
+      t.regex(inspect(shown), new RegExp(`^${name} \\{`))
+      t.regex(inspect([[[shown]]]), new RegExp(`\\[${name}\\]`))
+    }
+    t.notThrows(() => inspect(prototype, { showHidden: true }))
+  }
+})

@@ -331,9 +331,11 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** @internal */
   [CUSTOM_INSPECT](...how: Inspect): string {
-    const { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten } = this
-    const queued = this.#socket?.queued ?? 0
-    const fields = { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten, queued }
-    return summarize('Connection', fields, how)
+    const read = () => {
+      const { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten } = this
+      const queued = this.#socket?.queued ?? 0
+      return { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten, queued }
+    }
+    return summarize('Connection', read, how)
   }
 }

@@ -237,7 +237,10 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   /** @internal */
   [CUSTOM_INSPECT](...how: Inspect): string {
-    const { address, connections } = this
-    return summarize('Server', { state: address ? 'listening' : 'stopped', address, connections }, how)
+    const read = () => {
+      const { address, connections } = this
+      return { state: address ? 'listening' : 'stopped', address, connections }
+    }
+    return summarize('Server', read, how)
   }
 }

@@ -183,7 +183,10 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
 
   /** @internal */
   [CUSTOM_INSPECT](...how: Inspect): string {
-    const state = this.handle < 0 ? 'closed' : 'listening'
-    return summarize('Listener', { state, address: this.address, fd: this.fd }, how)
+    const read = () => {
+      const state = this.handle < 0 ? 'closed' : 'listening'
+      return { state, address: this.address, fd: this.fd }
+    }
+    return summarize('Listener', read, how)
   }
 }

@@ -224,8 +224,11 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
 
   /** @internal */
   [CUSTOM_INSPECT](...how: Inspect): string {
-    const { closed, size } = this.#poller
-    return summarize('Multiplexer', { state: closed ? 'closed' : 'open', targets: size }, how)
+    const read = () => {
+      const { closed, size } = this.#poller
+      return { state: closed ? 'closed' : 'open', targets: size }
+    }
+    return summarize('Multiplexer', read, how)
   }
 
   #refuseClosed(verb: string): void {

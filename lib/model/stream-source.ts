@@ -201,7 +201,10 @@ export abstract class StreamSource extends Source {
 
   /** @internal */
   [CUSTOM_INSPECT](...how: Inspect): string {
-    const { state, localAddress, remoteAddress, bytesReceived, bytesSent, queued, fd } = this
-    return summarize('Socket', { state, localAddress, remoteAddress, bytesReceived, bytesSent, queued, fd }, how)
+    const read = () => {
+      const { state, localAddress, remoteAddress, bytesReceived, bytesSent, queued, fd } = this
+      return { state, localAddress, remoteAddress, bytesReceived, bytesSent, queued, fd }
+    }
+    return summarize('Socket', read, how)
   }
 }
