@@ -1,6 +1,5 @@
 import { SocketClosedError, illegalConstructor, invalidState } from '../errors.js'
 import type { ReadyEvent } from '../model/event.js'
-import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import type { Socket } from '../model/socket.js'
 import { HALVES, type InterestBits, NONE, type ShutdownHow, type SocketState, WRITE } from '../native.js'
 import { milliseconds, oneOf } from '../validate.js'
@@ -85,7 +84,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   /** Where the connection is in its life; `'closing'` while what was written is sent after both halves have ended. */
-  get state(): SocketState {
+  override get state(): SocketState {
     if (this.#closed) return 'closed'
     return this.#socket ? this.#socket.state : 'connecting'
   }
@@ -327,15 +326,5 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   #call<A>(handler: ((connection: Connection<D>, argument: A) => unknown) | undefined, argument: A): void {
     callHandler(this.#owner.handlers, handler, this, argument)
-  }
-
-  /** @internal */
-  [CUSTOM_INSPECT](...how: Inspect): string {
-    const read = () => {
-      const { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten } = this
-      const queued = this.#socket?.queued ?? 0
-      return { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten, queued }
-    }
-    return summarize('Connection', read, how)
   }
 }

@@ -1,5 +1,7 @@
 import { type InetAddress, familyNameOf, hostOf, portOf } from '../model/address.js'
+import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import type { Socket } from '../model/socket.js'
+import type { SocketState } from '../native.js'
 import { integer } from '../validate.js'
 
 /** Milliseconds of the largest TCP_KEEPIDLE, tcp(7). */
@@ -14,6 +16,9 @@ export abstract class Endpoints {
    * The socket beneath, with its options, `info()` and the like; undefined until connected. The connection closes it.
    */
   abstract readonly socket: Socket | undefined
+
+  /** @internal */
+  abstract readonly state: SocketState
 
   /** Bytes received. */
   get bytesRead(): number {
@@ -75,5 +80,15 @@ export abstract class Endpoints {
     const value = enable && initialDelay ? { idle: integer(initialDelay, 0, MAX_KEEP_IDLE, 'initialDelay') } : enable
     this.socket?.setOption('keepAlive', value)
     return this
+  }
+
+  /** @internal */
+  [CUSTOM_INSPECT](...how: Inspect): string {
+    const read = () => {
+      const { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten } = this
+      const queued = this.socket?.queued ?? 0
+      return { state, localAddress, localPort, remoteAddress, remotePort, bytesRead, bytesWritten, queued }
+    }
+    return summarize('Connection', read, how)
   }
 }

@@ -26,8 +26,8 @@ impl<'a> ReceiveBuffer<'a> {
         Self::new(&mut [], 0)
     }
 
-    /// Calls `fill` with the next `PREFETCH_LIMIT` bytes, if that many are left; `fill` returns the number of bytes that
-    /// it wrote. Returns their range.
+    /// Calls `fill` with the next `PREFETCH_LIMIT` bytes, if that many are left; `fill` returns the number of bytes
+    /// that it wrote. Returns their range.
     pub(crate) fn receive<E>(
         &mut self,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
