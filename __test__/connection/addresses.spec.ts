@@ -88,3 +88,22 @@ test('a_socket_that_is_not_connected_yet_has_no_remote_address', async (t) => {
   await connecting
   t.deepEqual(remotes, [server.port])
 })
+
+test('an_error_handler_knows_the_addresses_when_a_handler_rejects_after_the_close', async (t) => {
+  const ports: (number | undefined)[] = []
+  const { connection, accepted, server } = await connectionPair(t, {
+    server: {
+      socket: {
+        async data() {
+          await until(() => server.connections === 0)
+          throw new Error('late')
+        },
+        error: ({ state, localPort, remotePort }) => (t.is(state, 'closed'), ports.push(localPort, remotePort)),
+      },
+    },
+  })
+  const expected = [accepted.localPort, accepted.remotePort]
+  connection.end('request')
+  await until(() => ports.length === 2)
+  t.deepEqual(ports, expected)
+})

@@ -307,7 +307,9 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** Two system calls, and so only for a handler that may ask for the addresses. */
   #keepAddresses(): void {
-    if (this.#owner.handlers.close) this.#socket?.keepAddresses()
+    const { close, error } = this.#owner.handlers
+    // An async handler may reject later.
+    if (close || error) this.#socket?.keepAddresses()
   }
 
   /** @internal */
