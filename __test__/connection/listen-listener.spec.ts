@@ -1,7 +1,7 @@
 import test from 'ava'
-import { Listener, Multiplexer, SocketClosedError, SocketError, connect, listen } from 'm-socket'
+import { type Connection, Listener, Multiplexer, SocketClosedError, SocketError, connect, listen } from 'm-socket'
 
-import type { Connection } from 'm-socket'
+import { runModule } from '../support/child.js'
 import { addressOf, closeAtEnd, testListener } from '../support/pair.js'
 import { withResolvers } from '../support/server.js'
 import { abstractName } from '../support/unix.js'
@@ -123,4 +123,18 @@ test('a_listener_has_its_backlog_already', (t) => {
     code: 'ERR_INVALID_ARG_TYPE',
     message: /must have no backlog for a listener, which has one\. Received listener, backlog$/,
   })
+})
+
+test('a_server_whose_listener_was_closed_keeps_no_process_alive_and_ends_its_loops', async (t) => {
+  const { code, stdout } = await runModule(
+    t,
+    `
+    import { Listener, listen } from 'm-socket'
+    const listener = Listener.bind({ host: '127.0.0.1' })
+    const server = listen({ listener })
+    setTimeout(() => listener.close(), 10)
+    for await (const connection of server) connection.terminate()
+    console.log('over')`,
+  )
+  t.deepEqual({ code, stdout }, { code: 0, stdout: 'over\n' })
 })

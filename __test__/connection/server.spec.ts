@@ -23,6 +23,7 @@ import { run } from '../support/fixture.js'
 import { closeAtEnd, testListener } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { testWith } from '../support/programs.js'
+import { HandlerLog } from '../support/handler-log.js'
 import { sourceArguments } from '../support/runtime.js'
 import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { runUnderStrace } from '../support/strace.js'
@@ -30,7 +31,7 @@ import { nextTurn, sleep } from '../support/timing.js'
 import { abstractName, freePath, temporaryDirectory } from '../support/unix.js'
 import { receiveExactly, receiveToEnd, until } from '../support/waiting.js'
 
-const ROOT = new URL('..', import.meta.url)
+const ROOT = new URL('../..', import.meta.url)
 
 // The address
 
@@ -1161,4 +1162,14 @@ test.serial('errors_of_the_kernel_keep_their_code', (t) => {
   refuses(t, { path: `${temporaryDirectory(t)}/none/socket` }, [SocketError, 'ENOENT', /^bind ENOENT /])
   refuses(t, { host: '127.0.0.1', congestion: 'nonesuch' }, [SocketError, 'ENOENT', /congestion|ENOENT/])
   refuses(t, { fd: 1_000_000 }, [SocketError, 'EBADF', /EBADF/])
+})
+
+test('reload_without_handlers_is_a_type_error_and_keeps_the_old_ones', async (t) => {
+  const log = new HandlerLog()
+  const server = testServer(t, { socket: log.handlers() })
+  for (const wrong of [undefined, null, 5, {}, { handlers: {} }, { socket: null }, { socket: { date() {} } }])
+    t.throws(() => server.reload(wrong as never), { instanceOf: TypeError, message: /options/ })
+  const peer = await connectedSocket(t, server)
+  peer.close()
+  t.deepEqual(await log.closed(), ['open', 'end', 'close'])
 })

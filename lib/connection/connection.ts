@@ -5,7 +5,7 @@ import { HALVES, type InterestBits, NONE, type ShutdownHow, type SocketState, WR
 import { milliseconds, oneOf } from '../validate.js'
 import type { Adapter } from './adapter.js'
 import type { ReadyState } from './endpoints.js'
-import { type Handlers, callHandler, checkHandlers, reportError } from './handlers.js'
+import { type Handlers, callHandler, reportError } from './handlers.js'
 import { IdleTimer } from './idle-timer.js'
 import { Output } from './output.js'
 import type { ConnectionOwner } from './owner.js'
@@ -157,8 +157,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   /** Replaces the handlers of all connections of the same server. Throws TypeError for bad handlers. */
-  reload({ socket }: { socket: Handlers<D> }): void {
-    this.#owner.reload(checkHandlers<D>(socket, 'socket'))
+  reload(options: { socket: Handlers<D> }): void {
+    this.#owner.reload(options)
   }
 
   /** The same as {@link end}, for `using`: what was written is delivered. */

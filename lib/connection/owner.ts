@@ -1,7 +1,8 @@
 import type { Poller } from '../loop/poller.js'
 import type { ReceiveBuffer } from '../loop/receive-buffer.js'
+import { checkOptions } from '../validate.js'
 import type { Connection } from './connection.js'
-import type { Handlers } from './handlers.js'
+import { type Handlers, checkHandlers } from './handlers.js'
 import type { Server } from './server.js'
 
 /** What all connections of a server, or the one of a client, share. */
@@ -30,8 +31,9 @@ export class ConnectionOwner<D> {
   }
 
   /** Replaces the handlers of all connections, open ones too. */
-  reload(handlers: Handlers<D>): void {
-    this.handlers = handlers
+  reload(options: { socket: Handlers<D> }): void {
+    checkOptions(options, ['socket'])
+    this.handlers = checkHandlers<D>(options.socket, 'options.socket')
     for (const connection of this.connections) connection.onReload()
   }
 

@@ -6,7 +6,7 @@ import type { Socket } from '../model/socket.js'
 import { NONE, READ } from '../native.js'
 import { boolean, checkOptions, milliseconds } from '../validate.js'
 import { Connection } from './connection.js'
-import { type Handlers, checkHandlers } from './handlers.js'
+import type { Handlers } from './handlers.js'
 import type { ConnectionOwner } from './owner.js'
 
 /** How many accepted connections wait for a `for await` before accepting pauses. */
@@ -105,8 +105,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
    */
   stop(closeActive = false): void {
     this.#listener.close()
-    this.unref()
-    this.#wakeLoops()
+    this.onDetached()
     if (closeActive) for (const connection of this.#owner.connections) connection.terminate()
   }
 
@@ -134,8 +133,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
    *
    * @throws TypeError for bad handlers; the old ones then stay.
    */
-  reload({ socket }: { socket: Handlers<D> }): void {
-    this.#owner.reload(checkHandlers<D>(socket, 'socket'))
+  reload(options: { socket: Handlers<D> }): void {
+    this.#owner.reload(options)
   }
 
   /** Lets the server keep the process alive while it listens. **Default.** */
@@ -174,6 +173,12 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
       if (--this.#loops === 0) this.#accepted.length = 0
       this.#updateInterest()
     }
+  }
+
+  /** @internal The listener has been closed. */
+  onDetached(): void {
+    this.unref()
+    this.#wakeLoops()
   }
 
   #wakeLoops(): void {

@@ -108,7 +108,10 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     const { poller } = this
     const registration = poller?.registrationOf(this)
     native.close(this.surrender())
-    if (registration) poller?.forget(registration)
+    if (registration) {
+      poller?.forget(registration)
+      registration.watcher?.onDetached?.()
+    }
     this.#onReadable?.()
   }
 
