@@ -26,7 +26,7 @@ for (const types of [OLDEST, NEWEST]) {
   for (const version of VERSIONS.filter((each) => types === OLDEST || Number(each) >= READS_NEWEST)) {
     for (const [moduleResolution, module] of Object.entries(RESOLUTIONS)) {
       const requires = moduleResolution === 'nodenext' && Number(version) >= REQUIRES
-      const settings = { strict: true, noEmit: true, target: 'es2020', lib: ['es2020'], types: ['node'] }
+      const settings = { strict: true, noEmit: true, target: 'es2020', lib: ['es2020'], types: [] }
       writeFileSync(
         `${user}/tsconfig.json`,
         JSON.stringify({
