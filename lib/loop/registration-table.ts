@@ -1,4 +1,4 @@
-import { type Registration, type Target } from '../model/event.js'
+import type { Registration, Target } from '../model/event.js'
 import { Source } from '../model/source.js'
 import { slotOf } from '../native.js'
 
