@@ -71,7 +71,7 @@ export declare function failure(handle: number): number
 
 /**
  * r" Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
- * r" else 0.
+ * r" else 0; the negated errno of a connection that failed, whose queue was dropped.
  */
 export declare function flush(handle: number): number
 

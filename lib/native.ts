@@ -61,6 +61,8 @@ export const SEND_CLOSED = 4
 export type SocketState = 'connecting' | 'open' | 'closing' | 'closed'
 /** By the lower bits of the native `state`. */
 export const STATES: readonly SocketState[] = ['connecting', 'open', 'closing', 'closed']
+/** The number of `'connecting'`. */
+export const STATE_CONNECTING = 0
 /** Masks the number of {@link STATES}. */
 export const STATE_MASK = 3
 /** Bit of `state`: the reading half has ended. */

@@ -112,7 +112,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     } catch (error) {
       return this.fail(error as Error)
     }
-    if (half !== 'write') this.markEnded()
+    if (half !== 'write') this.endInput(socket)
     this.updateInterest()
     this.closeIfEnded()
   }
@@ -206,6 +206,11 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   /** @internal The queue of a closed connection has been sent. */
   onDetached(): void {
     this.#finish()
+  }
+
+  /** @internal The program used the socket itself, and got the error that is the connection's. */
+  onBroken(error: Error): void {
+    this.fail(error)
   }
 
   /** @internal Connecting failed. */

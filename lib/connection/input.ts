@@ -79,7 +79,7 @@ export abstract class Input<D> extends Endpoints {
     if (isClosed && this.#ended) return Promise.resolve(end)
     if (isClosed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
     const result = this.startReader().read(receive)
-    if (this.wantsInput()) this.#receive(socket)
+    if (this.wantsInput() || this.#ended) this.#receive(socket)
     return result
   }
 
@@ -112,9 +112,10 @@ export abstract class Input<D> extends Endpoints {
     this.#reader?.fail(error)
   }
 
-  /** @internal Nothing more is to be read; an event of the running batch may still report input. */
-  protected markEnded(): void {
+  /** @internal Nothing more is to be read, although the peer has not ended: a pending read gets the end. */
+  protected endInput(socket: Socket): void {
     this.#ended = true
+    if (this.isReadPending) this.#receive(socket)
   }
 
   /** @internal Whether what comes is to be received now. */
@@ -166,9 +167,9 @@ export abstract class Input<D> extends Endpoints {
     reader.receive(socket)
     this.touch()
     this.updateInterest()
-    // A program that waits for the end may still write before our half ends too.
-    if (!socket.readEnded) return
+    if (this.#ended || !socket.readEnded) return
     this.#ended = true
+    // A program that waits for the end may still write before our half ends too.
     setImmediate(() => this.answerEnd())
   }
 
@@ -208,9 +209,10 @@ export abstract class Input<D> extends Endpoints {
     try {
       const waiting = socket.peek(PROBE)
       if (waiting === 0 && !this.#paused && (!this.#reader || socket.writeEnded)) return this.#receiveUnreadEnd(socket)
-      if (waiting === null) return
+      if (waiting === null || this.#hasWaitingInput) return
       this.#hasWaitingInput = true
-      this.updateInterest()
+      // A paused connection is not watched for input anyway.
+      if (!this.#paused) this.updateInterest()
     } catch (error) {
       this.fail(error as Error)
     }

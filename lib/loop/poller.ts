@@ -9,7 +9,7 @@ import { BATCH_SIZE, EventBatch } from './event-batch.js'
 import { ReceiveBuffer } from './receive-buffer.js'
 import { RegistrationTable } from './registration-table.js'
 import { TurnBudget } from './turn-budget.js'
-import { WakeTimer } from './wake-timer.js'
+import { WakeTimer, isPast } from './wake-timer.js'
 
 const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex, a connection or an iteration)'
 
@@ -34,7 +34,6 @@ export class Poller {
   readonly receiveBuffer = new ReceiveBuffer()
   /** Whether some registration prefetches. */
   #prefetches = false
-  /** Whether watchers are being called for a batch right now. */
   #inBatch = false
   /** Callbacks for the end of the running batch. */
   readonly #atBatchEnd: (() => void)[] = []
@@ -276,6 +275,11 @@ export class Poller {
     this.#timer.setTimeout(left, this.#referenced)
   }
 
+  /** A call may have made a source ready for which there will be no edge: has the pending wait report it. */
+  reportReady(): void {
+    if (!this.#inBatch) this.#rearm()
+  }
+
   #setReferenced(referenced: boolean): void {
     if (!this.#closed) native.setReferenced(this.#handle, referenced)
   }
@@ -332,8 +336,4 @@ export class Poller {
     this.#batch.hasInput = false
     native.flushCorked()
   }
-}
-
-function isPast(deadline: number): boolean {
-  return deadline !== Infinity && performance.now() >= deadline
 }

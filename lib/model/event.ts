@@ -56,6 +56,8 @@ export interface Watcher {
   onEvent(event: ReadyEvent, chunk?: Buffer): void
   /** The target has left the multiplexer by itself: its close is complete, or its connect has failed. */
   onDetached?(): void
+  /** A use of the target has thrown the reason why the connection broke, which closed it. Also for the watcher's own. */
+  onBroken?(error: Error): void
 }
 
 /** A target's registration in a multiplexer, and the event that reports it. */

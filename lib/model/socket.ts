@@ -150,6 +150,7 @@ export class Socket extends StreamSource {
         return status === native.NOT_SENT ? this.#sendRest(data, offset, length) : this.#sendRest()
       }
       if (status < native.NOT_SENT) this.#flushInBackground(this.handle)
+      else if (status === native.SEND_CLOSED) this.poller?.reportReady()
       return native.SEND_STATUSES[status]!
     }
     if (status === native.NOT_BYTES) {
@@ -207,7 +208,9 @@ export class Socket extends StreamSource {
     const taken = isWhole
       ? native.write(this.handle, bytes, cork)
       : native.write(this.handle, bytes, cork, offset, length)
-    return taken < 0 ? -1 : taken
+    if (taken >= 0) return taken
+    this.poller?.reportReady()
+    return -1
   }
 
   /**
@@ -217,7 +220,11 @@ export class Socket extends StreamSource {
    */
   flush(): boolean {
     const handle = this.queueHandle()
-    return handle < 0 || native.flush(handle) !== 0
+    if (handle < 0) return true
+    const flushed = native.flush(handle)
+    // The connection broke.
+    if (flushed < 0) this.poller?.reportReady()
+    return flushed !== 0
   }
 
   /**
@@ -236,6 +243,7 @@ export class Socket extends StreamSource {
     // A queue that goes first, and input that is dropped as it comes, need a poller.
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
     if (needsPoller) this.#flushInBackground(this.handle)
+    if (how !== 'write') this.poller?.reportReady()
   }
 
   /**
@@ -267,16 +275,25 @@ export class Socket extends StreamSource {
     if (registration) this.poller?.forget(registration)
   }
 
-  /** The connection is dead: closes what is left of it, and returns the reason. */
+  /** @internal Whether the connection broke; a receive throws the reason, after the input that came before. */
+  get hasFailed(): boolean {
+    return native.failure(this.handle) !== native.NO_FAILURE
+  }
+
+  /** The connection is dead: closes what is left of it, and returns the reason, which its watcher gets too. */
   #fail(errno: number): Error {
+    const { poller } = this
+    const watcher = poller?.registrationOf(this)?.watcher
     const failure = native.failure(this.handle)
     const syscall = native.FAILED_CALLS[failure >> native.FAILURE_CALL_SHIFT] ?? 'read'
     this.keepAddresses()
     this.close()
-    return systemError(
+    const error = systemError(
       failure === native.NO_FAILURE ? errno : failure & ERRNO_MASK,
       syscall,
       syscall === 'connect' ? this.#remote : undefined,
     )
+    if (watcher?.onBroken) poller!.defer(() => watcher.onBroken!(error))
+    return error
   }
 }

@@ -65,17 +65,17 @@ export abstract class StreamSource extends Source {
    */
   get state(): native.SocketState {
     if (this.handle < 0) return this.queueHandle() < 0 ? 'closed' : 'closing'
-    return native.STATES[native.state(this.handle) & native.STATE_MASK]!
+    return native.STATES[stateBits(this) & native.STATE_MASK]!
   }
 
   /** Whether the peer's end has been received, or reading was shut down here. */
   get readEnded(): boolean {
-    return this.handle < 0 || (native.state(this.handle) & native.STATE_READ_ENDED) !== 0
+    return this.handle < 0 || (stateBits(this) & native.STATE_READ_ENDED) !== 0
   }
 
   /** Whether nothing more is taken to be sent: shut down, closed, or broken. */
   get writeEnded(): boolean {
-    return this.handle < 0 || (native.state(this.handle) & native.STATE_WRITE_ENDED) !== 0
+    return this.handle < 0 || (stateBits(this) & native.STATE_WRITE_ENDED) !== 0
   }
 
   /**
@@ -137,7 +137,10 @@ export abstract class StreamSource extends Source {
    * @throws as {@link getOption}; RangeError for a number that is no int.
    */
   getsockopt(level: number, name: number, length?: number): Buffer {
-    return getsockopt(this.openHandle('getsockopt'), level, name, length)
+    const value = getsockopt(this.openHandle('getsockopt'), level, name, length)
+    // SO_ERROR: the socket's pending error, which its owner is still to get.
+    this.poller?.reportReady()
+    return value
   }
 
   /**
@@ -207,4 +210,11 @@ export abstract class StreamSource extends Source {
     }
     return summarize('Socket', read, how)
   }
+}
+
+/** Reading the state of a socket that connects may find that it has failed. A function, as in source.ts. */
+function stateBits({ handle, poller }: StreamSource): number {
+  const bits = native.state(handle)
+  if ((bits & native.STATE_MASK) === native.STATE_CONNECTING) poller?.reportReady()
+  return bits
 }

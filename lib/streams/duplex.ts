@@ -11,6 +11,8 @@ import { READ_WRITE, WRITE } from '../native.js'
 /** Bytes of the buffer that unread input is dropped through. */
 const SCRATCH = 65_536
 
+const PROBE = new Uint8Array(1)
+
 type Done = (error?: Error | null) => void
 
 interface Write {
@@ -86,14 +88,36 @@ export class SocketDuplex extends Duplex {
   /** @internal */
   onEvent(event: ReadyEvent): void {
     if (event.readable && this.#reading) this.#receive()
-    if (event.error && this.#wouldLoseError()) this.destroy(this.#closeReason())
-    else if (event.readable && !this.#reading) sharedPoller().setInterest(this.socket, WRITE)
+    if (event.error && !this.destroyed) this.#endIfBroken()
+    if (event.readable && !this.#reading) sharedPoller().setInterest(this.socket, WRITE)
     if (event.writable) this.#settleWrite()
   }
 
-  /** Whether the error of a broken connection would be lost: a reader gets it by reading, behind the data. */
-  #wouldLoseError(): boolean {
-    return !this.destroyed && (this.#write !== undefined || this.socket.state === 'closed')
+  /** @internal The connection beneath has closed, and its queue has been sent. */
+  onDetached(): void {
+    if (this.#write && !this.#write.unsent) this.#settleWrite()
+    this.destroy()
+  }
+
+  /** @internal The program used the socket itself, and got the error that is the stream's. */
+  onBroken(error: Error): void {
+    this.destroy(error)
+  }
+
+  /** A reader gets the error of a broken connection by reading, behind the data; a pending write at once. */
+  #endIfBroken(): void {
+    if (this.#write !== undefined) {
+      if (this.socket.hasFailed) this.destroy(this.#closeReason())
+    } else if (!this.#reading && this.readableLength === 0) this.#peekForError()
+  }
+
+  /** Unread input stays in the kernel, and the error behind it. */
+  #peekForError(): void {
+    try {
+      this.socket.peek(PROBE)
+    } catch (error) {
+      this.destroy(error as Error)
+    }
   }
 
   /** @internal */

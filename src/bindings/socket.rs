@@ -55,7 +55,10 @@ pub fn connect_path(env: &Env, handle: i32, path: String) -> i32 {
 #[napi]
 pub fn shutdown(env: &Env, handle: i32, how: u32) -> i32 {
     let Some(how) = Shutdown::from_number(how) else { return Errno::INVAL.negated() };
-    status(Environment::of(env).registry().shutdown(Handle::from_raw(handle), how))
+    let environment = Environment::of(env);
+    let result = environment.registry().shutdown(Handle::from_raw(handle), how);
+    environment.update_references();
+    status(result)
 }
 
 fast! {

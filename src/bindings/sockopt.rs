@@ -7,15 +7,13 @@ use super::bytes::{Bytes, NOT_BYTES};
 use super::environment::Environment;
 use super::{count, status};
 use crate::core::Handle;
-use crate::sys;
 
 /// `getsockopt(2)`: returns the number of bytes written to `into`.
 #[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
 pub fn get_option(env: &Env, handle: i32, level: i32, name: i32, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let registry = Environment::of(env).registry();
-    let fd = registry.fd(Handle::from_raw(handle));
-    count(fd.and_then(|fd| sys::get_option(fd, level, name, into)))
+    let mut registry = Environment::of(env).registry();
+    count(registry.get_option(Handle::from_raw(handle), level, name, into))
 }
 
 /// `setsockopt(2)`.

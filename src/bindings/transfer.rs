@@ -105,11 +105,10 @@ fast! {
 
 fast! {
     /// Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
-    /// else 0.
+    /// else 0; the negated errno of a connection that failed, whose queue was dropped.
     #[napi]
     pub fn flush(environment: &Environment, handle: i32) -> i32 {
-        let handle = Handle::from_raw(handle);
-        let flushed = environment.registry().with_socket(handle, |socket| Ok(socket.flush()));
+        let flushed = environment.registry().flush(Handle::from_raw(handle));
         environment.update_references();
         number(flushed)
     }

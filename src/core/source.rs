@@ -96,14 +96,18 @@ impl Source {
         }
     }
 
-    /// Replaces unverified readiness by the flags that poll(2) returned. Unread bytes are not in the kernel.
+    /// Replaces unverified readiness by the flags that poll(2) returned.
     pub(super) fn verify(&mut self, polled: u32) {
-        let unread = if self.has_unread() { flags::IN } else { 0 };
-        self.readiness_mut().verify(polled | unread);
+        let flags = match &mut self.kind {
+            Kind::Socket(socket) => socket.verified_flags(polled),
+            _ => polled,
+        };
+        self.readiness_mut().verify(flags);
     }
 
-    pub(super) fn has_unread(&self) -> bool {
-        matches!(&self.kind, Kind::Socket(socket) if socket.has_unread())
+    /// Whether a receive would return something that epoll does not report.
+    pub(super) fn has_kept_input(&self) -> bool {
+        matches!(&self.kind, Kind::Socket(socket) if socket.kept_flags() != 0)
     }
 
     /// Whether a wait prefetches the bytes that these event bits report. An end or an error is left to the owner, who

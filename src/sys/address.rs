@@ -30,14 +30,6 @@ impl Address {
         let host: IpAddr = host.parse().map_err(|_| Errno::INVAL)?;
         Ok(Self::Inet((host, port).into()))
     }
-
-    /// Whether the address is reached through the loopback interface.
-    pub(crate) fn is_loopback(&self) -> bool {
-        match self {
-            Self::Inet(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
 }
 
 /// An address in the kernel's form: a `sockaddr` of some family and its length.

@@ -33,7 +33,7 @@ pub(crate) use socket::{
     remote_address, shutdown, socket,
 };
 pub(crate) use sockopt::{
-    check_stream, discard_on_close, get_option, is_listening, is_tcp, makes_close_block,
+    check_stream, discard_on_close, error_of, get_option, is_listening, is_tcp, makes_close_block,
     send_after_close, set_option, socket_error,
 };
 pub(crate) use symbol::symbol;

@@ -36,6 +36,13 @@ pub(crate) fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
     get_int(fd.as_raw_fd(), libc::SO_ERROR).map(Errno::from_raw)
 }
 
+/// The pending error of a socket that `get_option` has returned, if the option is `SO_ERROR`.
+pub(crate) fn error_of(level: i32, name: i32, value: &[u8]) -> Option<Errno> {
+    let number =
+        value.first_chunk().filter(|_| level == libc::SOL_SOCKET && name == libc::SO_ERROR)?;
+    Errno::from_raw(i32::from_ne_bytes(*number))
+}
+
 /// Checks by `SO_TYPE` that it is a stream socket.
 ///
 /// # Errors

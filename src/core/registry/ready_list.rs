@@ -24,6 +24,18 @@ impl Registry {
         }
     }
 
+    /// Has a failure reported that a call met outside of a wait: there may be no edge for it.
+    pub(super) fn report_failure(&mut self, token: Token) {
+        let Some(source) = self.sources.get(token) else { return };
+        let Some(registration) = &source.registration else { return };
+        if !source.should_detach() {
+            return self.push_ready(token);
+        }
+        if let Some(multiplexer) = self.multiplexers.token_at(registration.multiplexer) {
+            self.detach(multiplexer, token);
+        }
+    }
+
     /// Verifies the first `limit` sources with unverified readiness by poll(2), and removes those that are not ready.
     pub(super) fn verify_ready(&mut self, token: Token, limit: usize) {
         self.end_back_offs(token);
@@ -123,12 +135,18 @@ impl Registry {
         if bits != 0 {
             source.set_reported();
         }
-        let received = if source.is_prefetched(bits) {
+        let mut received = None;
+        if source.is_prefetched(bits) {
             let handle = token.handle();
-            buffer.receive(|part| self.with_socket(handle, |socket| socket.receive(part)))
-        } else {
-            None
-        };
+            received =
+                buffer.receive(|part| self.with_socket(handle, |socket| socket.receive(part)));
+            let source = self.sources.get_mut(token)?;
+            // The failure that a receive returned is reported with this event.
+            if received.is_none() && source.pending_bits() != 0 {
+                bits |= source.pending_bits();
+                source.set_reported();
+            }
+        }
         let source = self.sources.get_mut(token)?;
         let failed = matches!(&source.kind, Kind::Socket(socket) if socket.is_closed());
         let stays = source.is_unverified() && !failed;

@@ -76,8 +76,7 @@ impl Registry {
             return Err(errno);
         }
         self.update_registration(token);
-        // Unread bytes are not in the kernel, so that epoll does not report them.
-        if self.sources.get(token).is_some_and(Source::has_unread) {
+        if self.sources.get(token).is_some_and(Source::has_kept_input) {
             self.push_ready(token);
         }
         Ok(())

@@ -38,6 +38,17 @@ impl Registry {
         Ok(taken)
     }
 
+    /// Sends from the queue until it is empty or the kernel's buffer is full. Returns whether the queue is empty.
+    ///
+    /// # Errors
+    /// The failure of the connection; its queue was dropped. EBADF for a handle that is not a socket's.
+    pub(crate) fn flush(&mut self, handle: Handle) -> Result<bool, Errno> {
+        self.with_socket(handle, |socket| {
+            let is_empty = socket.flush();
+            socket.failure().map_or(Ok(is_empty), |(_, errno)| Err(errno))
+        })
+    }
+
     /// Flushes all sockets with corked writes, and returns their number.
     pub(crate) fn flush_corked(&mut self) -> usize {
         let mut corked = std::mem::take(&mut self.corked);
@@ -57,7 +68,8 @@ impl Registry {
     /// ENOTCONN when the socket is not connected; EBADF for a handle that is not a socket's.
     pub(crate) fn shutdown(&mut self, handle: Handle, how: Shutdown) -> Result<(), Errno> {
         let token = self.token(handle)?;
-        self.socket(handle)?.shutdown(how)?;
+        self.with_socket(handle, |socket| socket.shutdown(how))?;
+        self.push_ready(token);
         // Discarded input needs EPOLLIN, whatever the interest is.
         self.extend_epoll_flags(token)
     }
@@ -85,6 +97,29 @@ impl Registry {
         let token = self.token(handle)?;
         self.update_registration(token);
         Ok(bits)
+    }
+
+    /// `getsockopt(2)`: returns the number of bytes written to `into`. The error that `SO_ERROR` returns is kept for the
+    /// socket's owner, since the kernel clears it.
+    ///
+    /// # Errors
+    /// As getsockopt(2).
+    pub(crate) fn get_option(
+        &mut self,
+        handle: Handle,
+        level: i32,
+        name: i32,
+        into: &mut [u8],
+    ) -> Result<usize, Errno> {
+        let count = sys::get_option(self.fd(handle)?, level, name, into)?;
+        if let Some(errno) = sys::error_of(level, name, into) {
+            // EINVAL for a listener, which accept4(2) reports errors of.
+            let _ = self.with_socket(handle, |socket| {
+                socket.take_error(errno);
+                Ok(())
+            });
+        }
+        Ok(count)
     }
 
     /// `setsockopt(2)`. Takes note of an option that makes close(2) block; accepted connections inherit it.

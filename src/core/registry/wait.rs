@@ -122,7 +122,7 @@ impl Registry {
     }
 
     /// Deregisters a source that has nothing left to do here, and closes a socket that is closing.
-    fn detach(&mut self, multiplexer: Token, token: Token) {
+    pub(super) fn detach(&mut self, multiplexer: Token, token: Token) {
         self.deregister(token);
         if let Some(source) = self.sources.get_mut(token)
             && let Kind::Socket(socket) = &mut source.kind

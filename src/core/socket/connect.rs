@@ -45,7 +45,7 @@ impl Socket {
             None => sys::remote_address(fd),
         });
         match outcome {
-            Ok(peer) if self.is_own_peer(&peer) => self.fail_connect(Errno::CONNREFUSED),
+            Ok(peer) if self.is_own_peer(&peer) => self.refuse_own_peer(),
             Ok(_) => self.state = State::Open,
             Err(Errno::NOTCONN) => self.readiness.clear(),
             Err(errno) => self.fail_connect(errno),
@@ -62,8 +62,30 @@ impl Socket {
     /// TCP's simultaneous open, RFC 9293 section 3.5.
     fn is_own_peer(&self, peer: &Address) -> bool {
         matches!(peer, Address::Inet(_))
-            && peer.is_loopback()
             && self.fd().and_then(sys::local_address).is_ok_and(|local| local == *peer)
+    }
+
+    /// # Notes
+    /// Closed by FIN, the socket would leave its port in TIME-WAIT, as its own peer: a server could not be bound to it.
+    fn refuse_own_peer(&mut self) {
+        self.discard_on_close();
+        self.fail_connect(Errno::CONNREFUSED);
+    }
+
+    /// Resets a socket that is closed while it connects, if it is its own peer.
+    pub(super) fn abandon_connect(&self) {
+        let peer = self.fd().and_then(sys::remote_address);
+        if peer.is_ok_and(|peer| self.is_own_peer(&peer)) {
+            self.discard_on_close();
+        }
+    }
+
+    /// Has close(2) send RST.
+    pub(super) fn discard_on_close(&self) {
+        if let Ok(fd) = self.fd() {
+            // An error means that the connection is reset already.
+            let _ = sys::discard_on_close(fd);
+        }
     }
 
     /// connect(2): the state of a socket after a failed connect is unspecified, so that it cannot be used again.

@@ -32,6 +32,7 @@ impl Socket {
         if self.state != State::Connecting {
             sys::shutdown(self.fd()?, Shutdown::Read)?;
         }
+        self.end_unreported |= !self.read_ended;
         self.read_ended = true;
         self.read_shut = true;
         self.discard_input();
@@ -58,10 +59,7 @@ impl Socket {
     /// Discards the queue, and has close(2) send RST.
     pub(crate) fn reset(&mut self) {
         self.queue.clear();
-        if let Ok(fd) = self.fd() {
-            // An error means that the connection is reset already.
-            let _ = sys::discard_on_close(fd);
-        }
+        self.discard_on_close();
         self.state = State::Closed;
     }
 
@@ -73,6 +71,9 @@ impl Socket {
     pub(in crate::core) fn prepare_close(&mut self) {
         if self.state == State::Closed {
             return;
+        }
+        if self.state == State::Connecting {
+            self.abandon_connect();
         }
         let has_read_to_end = self.read_ended && !self.read_shut;
         if !has_read_to_end && self.readiness.may_have_input() {

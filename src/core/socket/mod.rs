@@ -31,6 +31,8 @@ pub(crate) struct Socket {
     failure: Option<Failure>,
     /// Whether the peer's end has been received, or the reading half was shut down here.
     read_ended: bool,
+    /// Whether the reading half was shut down here, and no receive has returned 0 since.
+    end_unreported: bool,
     /// Whether the reading half was shut down here, so that input is discarded.
     read_shut: bool,
     /// Whether no more bytes are accepted for sending.
@@ -63,6 +65,7 @@ impl Socket {
             queue: SendQueue::new(),
             failure: None,
             read_ended: false,
+            end_unreported: false,
             read_shut: false,
             write_ended: false,
             shutdown_pending: false,
@@ -131,14 +134,9 @@ impl Socket {
         self.receives_large
     }
 
-    /// Whether there are bytes that were given back.
-    pub(super) fn has_unread(&self) -> bool {
-        self.unread.is_some()
-    }
-
     /// Whether a multiplexer may report the socket as readable.
     pub(super) fn reports_readable(&self) -> bool {
-        !self.read_ended && !self.closing
+        (!self.read_ended || self.end_unreported) && !self.closing
     }
 
     /// Whether a multiplexer may report the socket as writable.
@@ -148,6 +146,11 @@ impl Socket {
             State::Closed => self.failure.is_some(),
             State::Connecting => false,
         }
+    }
+
+    /// Whether it has broken or hung up and a multiplexer has not reported it.
+    pub(super) fn has_alarm(&self) -> bool {
+        self.readiness.has_alarm()
     }
 
     /// Whether input is discarded.

@@ -1,6 +1,6 @@
 //! Receiving.
 
-use super::{CALLS_PER_TURN, Call, Socket};
+use super::{CALLS_PER_TURN, Call, Socket, State};
 use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::sys::{self, Errno, flags};
 
@@ -14,8 +14,11 @@ impl Socket {
     /// EAGAIN when there is nothing to receive; the failure of the connection, after all bytes that came before it;
     /// ENOTCONN after a failed connect.
     pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
-        if self.read_shut || into.is_empty() {
+        if into.is_empty() {
             return Ok(0);
+        }
+        if self.read_shut {
+            return self.end_of_stream();
         }
         if self.unread.is_some() {
             return Ok(self.receive_unread(into));
@@ -29,14 +32,7 @@ impl Socket {
                 self.readiness.took(count < into.len() && self.short_read_means_empty);
                 Ok(count)
             }
-            Err(Errno::AGAIN) => {
-                self.readiness.would_block_reader();
-                Err(Errno::AGAIN)
-            }
-            Err(errno) => {
-                self.fail(errno, Call::Read);
-                Err(self.failure.map_or(errno, |failure| failure.errno))
-            }
+            Err(errno) => self.nothing_received(errno),
         }
     }
 
@@ -45,14 +41,21 @@ impl Socket {
     /// # Errors
     /// As `receive`.
     pub(crate) fn peek(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
-        if self.read_shut {
+        if into.is_empty() {
             return Ok(0);
+        }
+        if self.read_shut {
+            return self.failure_or(Ok(0));
         }
         if let Some(unread) = &self.unread {
             return Ok(copy(unread, into));
         }
         self.check_alive()?;
-        sys::peek(self.fd()?, into)
+        match sys::peek(self.fd()?, into) {
+            Ok(0) => self.failure_or(Ok(0)),
+            Ok(count) => Ok(count),
+            Err(errno) => self.nothing_received(errno),
+        }
     }
 
     /// Takes received bytes back: the next receive returns them first.
@@ -77,25 +80,90 @@ impl Socket {
         count
     }
 
-    /// Takes note of the peer's end. If a send failed before, its error is returned instead: the connection did not end
+    /// Takes note of the end. If a call failed before, its error is returned instead: the connection did not end
     /// regularly.
     fn end_of_stream(&mut self) -> Result<usize, Errno> {
         self.readiness.would_block_reader();
         self.read_ended = true;
-        self.failure.map_or(Ok(0), |failure| Err(failure.errno))
+        self.end_unreported = false;
+        self.failure_or(Ok(0))
+    }
+
+    /// Takes note of an error of recv(2).
+    ///
+    /// # Errors
+    /// The failure of the connection; EAGAIN when it has none, also for ENOBUFS and ENOMEM: the bytes stay in the
+    /// kernel, and poll(2) reports them again.
+    fn nothing_received(&mut self, errno: Errno) -> Result<usize, Errno> {
+        match errno {
+            Errno::AGAIN => self.readiness.would_block_reader(),
+            Errno::NOBUFS | Errno::NOMEM => {
+                self.readiness.took(false);
+                return Err(Errno::AGAIN);
+            }
+            _ => self.break_connection(errno, Call::Read),
+        }
+        self.failure_or(Err(errno))
+    }
+
+    /// The failure of the connection, if it has one.
+    ///
+    /// # Notes
+    /// The kernel returns an error once, by whichever call comes first (`sock_error` in `include/net/sock.h`). After
+    /// that, recv(2) returns 0 or EAGAIN.
+    fn failure_or(&self, result: Result<usize, Errno>) -> Result<usize, Errno> {
+        self.failure.map_or(result, |failure| Err(failure.errno))
+    }
+
+    /// What `receive` would return although poll(2) does not report it, as poll(2)'s flags.
+    pub(in crate::core) fn kept_flags(&self) -> u32 {
+        let unread = if self.unread.is_some() { flags::IN } else { 0 };
+        let end = if self.end_unreported { flags::IN | flags::RDHUP } else { 0 };
+        let failure = if self.failure.is_some() { flags::IN | flags::ERR } else { 0 };
+        unread | end | failure
+    }
+
+    /// The flags that poll(2) returned, without an error that is not the connection's, and with what is kept here.
+    ///
+    /// # Notes
+    /// poll(2) reports ERR also for an error queue, in which the kernel puts time stamps and completed zero-copy sends:
+    /// socket(7), `tcp_poll` in `net/ipv4/tcp.c`. A broken connection reports HUP too.
+    pub(in crate::core) fn verified_flags(&mut self, polled: u32) -> u32 {
+        let is_bare_error = polled & (flags::ERR | flags::IN | flags::HUP) == flags::ERR;
+        let ignored = if is_bare_error && self.state == State::Open {
+            // An error of the connection is kept by it.
+            let _ = self.peek(&mut [0]);
+            flags::ERR
+        } else {
+            0
+        };
+        polled & !ignored | self.kept_flags()
     }
 
     /// Reads and discards input. Returns whether there may be more.
     pub(super) fn discard_input(&mut self) -> bool {
         self.unread = None;
+        let has_more = self.discard_some();
+        if self.end_unreported {
+            self.readiness.merge(flags::RDHUP);
+        }
+        has_more
+    }
+
+    fn discard_some(&mut self) -> bool {
         let mut buffer = [0; DISCARD_SIZE];
         for _ in 0..CALLS_PER_TURN {
             let Ok(fd) = self.fd() else { return false };
             match sys::receive(fd, &mut buffer) {
-                Ok(count) if count > 0 => self.received += count as u64,
-                _ => {
+                Ok(0) => {
                     self.readiness.would_block_reader();
                     return false;
+                }
+                Ok(count) => self.received += count as u64,
+                Err(errno) => {
+                    // A failure is kept.
+                    let _ = self.nothing_received(errno);
+                    return errno.is_exhaustion();
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use super::{CALLS_PER_TURN, Call, Socket, State};
 use crate::core::send_queue::SendStatus;
-use crate::sys::{self, Errno, flags};
+use crate::sys::{self, Errno};
 
 /// The largest write that is corked, in bytes.
 const CORK_LIMIT: usize = 4 * 1024;
@@ -115,7 +115,7 @@ impl Socket {
                     self.readiness.would_block_writer();
                     return Flushed::WouldBlock;
                 }
-                Err(errno) => self.fail_writer(errno),
+                Err(errno) => self.break_connection(errno, Call::Write),
             }
         }
         if !self.queue.is_empty() {
@@ -150,19 +150,12 @@ impl Socket {
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if total > 0 => break,
                 Err(errno @ (Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM)) => return Err(errno),
                 Err(errno) => {
-                    self.fail_writer(errno);
+                    self.break_connection(errno, Call::Write);
                     return Err(errno);
                 }
             }
         }
         Ok(total)
-    }
-
-    /// Takes note that the writing half failed. The socket stays open for the input that came before. The error is kept
-    /// for the reader: the kernel returns it only once.
-    fn fail_writer(&mut self, errno: Errno) {
-        self.fail(errno, Call::Write);
-        self.readiness.merge(flags::ERR);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state of a socket, and the failure that ended it.
 
 use super::Socket;
-use crate::sys::{self, Address, Errno};
+use crate::sys::{self, Address, Errno, flags};
 
 /// The state of a connection, by its number in JavaScript. `CLOSING` is a fourth one there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,23 @@ impl Socket {
         self.state == State::Closed
     }
 
+    /// Takes note of an error that `SO_ERROR` has returned, and cleared.
+    pub(in crate::core) fn take_error(&mut self, errno: Errno) {
+        let is_connecting = self.state == State::Connecting;
+        let call = if is_connecting { Call::Connect } else { Call::Read };
+        self.break_connection(errno, call);
+    }
+
     /// The call that reported the failure, and its errno.
     pub(crate) fn failure(&self) -> Option<(Call, Errno)> {
         self.failure.map(|failure| (failure.call, failure.errno))
+    }
+
+    /// Takes note that an open connection failed. The input that came before can still be received; then the failure is
+    /// returned, since the kernel returns it only once.
+    pub(in crate::core) fn break_connection(&mut self, errno: Errno, call: Call) {
+        self.fail(errno, call);
+        self.readiness.merge(flags::ERR);
     }
 
     /// Keeps the first failure, and ends the writing half.
