@@ -400,6 +400,8 @@ test.serial('truth 28: discarded_data_is_not_reported_and_uses_no_cpu', async (t
   multiplexer.add(server, 'r', 'level')
   server.shutdown('read')
   t.true(server.readEnded)
+  t.is(flagsFor(server, await multiplexer.wait(5000)), 'readable readEnded')
+  t.is(server.receive(new Uint8Array(10)), 0)
   client.send('too late')
   t.deepEqual(await assertIdle(t, () => multiplexer.wait(300)), [])
   t.is(server.receive(new Uint8Array(10)), 0)

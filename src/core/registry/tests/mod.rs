@@ -1,6 +1,7 @@
 //! The core on real sockets, without JavaScript and without an event loop.
 
 mod events;
+mod failures;
 mod output;
 mod prefetch;
 
