@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Listener, Multiplexer, Socket, SocketError } from 'm-socket'
+import { Listener, Multiplexer, Socket, SocketError, connect } from 'm-socket'
 
 import { run } from '../support/fixture.js'
 import { addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
@@ -92,6 +92,29 @@ test('truth 21: a_self_connection_is_refused', async (t) => {
     message: /^connect ECONNREFUSED/,
   })
 })
+
+for (const host of ['127.0.0.1', '127.0.0.2', '::1', '::ffff:127.0.0.1']) {
+  const connects: [name: string, connect: (port: number) => unknown][] = [
+    ['connect', (port) => connect({ host, port, localPort: port }).catch((error) => error.code)],
+    ['Socket.connect', (port) => connectOutcome(selfConnect(port))],
+    ['Socket.connect, queued', (port) => (void selfConnect(port).send('x'), 'closed')],
+    ['Socket.connect, closed at once', (port) => (selfConnect(port).close(), 'closed')],
+  ]
+  const selfConnect = (port: number) => Socket.connect({ host, port, localAddress: host, localPort: port })
+  for (const [name, connectTo] of connects) {
+    test(`truth 21: the_port_of_a_refused_self_connection_is_free_at_once: ${name}, ${host}`, async (t) => {
+      const port = freePort()
+      let outcome
+      try {
+        outcome = await connectTo(port)
+      } catch (error) {
+        outcome = (error as NodeJS.ErrnoException).code
+      }
+      t.regex(String(outcome), /closed|ECONNREFUSED/)
+      closeAtEnd(t, Listener.bind({ host, port }))
+    })
+  }
+}
 
 testWith(
   ['strace', 'python3'],

@@ -7,7 +7,6 @@ const EXEMPT = new Map([
   [16, 'a listener that several waiting threads share is not part of the model'],
   [17, 'a restart that hands a listener over is not part of the model'],
   [29, 'TCP_USER_TIMEOUT is not part of the model'],
-  [30, 'MSG_ZEROCOPY is not part of the model'],
 ])
 
 /** The numbers that a pattern captures in a text. */

@@ -106,7 +106,7 @@ export class SocketDuplex extends Duplex {
 
   /** A reader gets the error of a broken connection by reading, behind the data; a pending write at once. */
   #endIfBroken(): void {
-    if (this.#write !== undefined) {
+    if (this.#write !== undefined || this.socket.state === 'closed') {
       if (this.socket.hasFailed) this.destroy(this.#closeReason())
     } else if (!this.#reading && this.readableLength === 0) this.#peekForError()
   }

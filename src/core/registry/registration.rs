@@ -100,8 +100,8 @@ impl Registry {
             registration.mode = mode;
             registration.disabled = false;
         }
-        // A listener in back-off would hit the limit again.
-        if !source.is_backing_off() {
+        // A listener in back-off would hit the limit again. A failed connect has no descriptor that could be polled.
+        if !source.is_backing_off() && source.raw_fd().is_some() {
             source.readiness_mut().invalidate();
         }
         self.extend_epoll_flags(token)?;
