@@ -56,6 +56,8 @@ export interface Watcher {
   onEvent(event: ReadyEvent, chunk?: Buffer): void
   /** The target has left the multiplexer by itself: its close is complete, or its connect has failed. */
   onDetached?(): void
+  /** The multiplexer has been closed: the target is in none any more. */
+  onMultiplexerClosed?(): void
 }
 
 /** A target's registration in a multiplexer, and the event that reports it. */

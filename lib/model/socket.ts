@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 import { invalidArgType, outOfRange, systemError } from '../errors.js'
-import { sharedPoller } from '../loop/shared-poller.js'
+import { flushInBackground } from '../loop/background-flush.js'
 import * as native from '../native.js'
 import { applyOptions } from '../options/index.js'
 import { INT_MAX, integer, oneOf, partLength } from '../validate.js'
@@ -11,9 +11,6 @@ import { LeakGuard } from './leak.js'
 import { StreamSource } from './stream-source.js'
 
 const EAGAIN = constants.errno.EAGAIN
-
-/** The errno of a native `failure`. */
-const ERRNO_MASK = (1 << native.FAILURE_CALL_SHIFT) - 1
 
 const EMPTY = new Uint8Array(0)
 
@@ -149,7 +146,7 @@ export class Socket extends StreamSource {
       if (this.blocking && status < native.SEND_CLOSED) {
         return status === native.NOT_SENT ? this.#sendRest(data, offset, length) : this.#sendRest()
       }
-      if (status < native.NOT_SENT) this.#flushInBackground(this.handle)
+      if (status < native.NOT_SENT) flushInBackground(this, this.handle)
       return native.SEND_STATUSES[status]!
     }
     if (status === native.NOT_BYTES) {
@@ -191,11 +188,6 @@ export class Socket extends StreamSource {
     native.sleepOn(this.handle, write, native.SLEEP_SLICE)
   }
 
-  /** Has the queue of a socket that is in no multiplexer sent by the shared poller. */
-  #flushInBackground(handle: number): void {
-    if (this.poller === undefined) sharedPoller().flushInBackground(this, handle)
-  }
-
   /**
    * @internal Sends as much of a part that has been checked as there is room for, to the byte. With `cork`, a small
    * write waits in the queue for a flush.
@@ -235,7 +227,7 @@ export class Socket extends StreamSource {
       throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-result, 'shutdown') : this.#fail(-result)
     // A queue that goes first, and input that is dropped as it comes, need a poller.
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
-    if (needsPoller) this.#flushInBackground(this.handle)
+    if (needsPoller) flushInBackground(this, this.handle)
   }
 
   /**
@@ -254,14 +246,15 @@ export class Socket extends StreamSource {
     }
     this.setQueueHandle(handle)
     registration?.setBits(0)
-    if (outcome === native.CLOSED_UNREGISTERED) sharedPoller().flushInBackground(this, handle)
+    if (outcome === native.CLOSED_UNREGISTERED) flushInBackground(this, handle)
   }
 
   /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
   reset(): void {
-    const registration = this.poller?.registrationOf(this)
-    const handle = this.handle < 0 ? this.queueHandle() : this.surrender()
+    const handle = this.queueHandle()
     if (handle < 0) return
+    const registration = this.poller?.registrationAt(handle)
+    if (this.handle >= 0) this.surrender()
     this.setQueueHandle(-1)
     native.reset(handle)
     if (registration) this.poller?.forget(registration)
@@ -274,7 +267,7 @@ export class Socket extends StreamSource {
     this.keepAddresses()
     this.close()
     return systemError(
-      failure === native.NO_FAILURE ? errno : failure & ERRNO_MASK,
+      failure === native.NO_FAILURE ? errno : failure & native.ERRNO_MASK,
       syscall,
       syscall === 'connect' ? this.#remote : undefined,
     )
