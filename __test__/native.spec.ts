@@ -68,6 +68,17 @@ const NUMBERS: [file: string, scope: string | undefined, numbers: Record<string,
       Connect: at(native.FAILED_CALLS, 'connect'),
     },
   ],
+  [
+    'bindings/loop_watch.rs',
+    'OpenCall',
+    {
+      EpollCreate: at(native.OPEN_CALLS, 'epoll_create1'),
+      EpollCtl: at(native.OPEN_CALLS, 'epoll_ctl'),
+      EventFd: at(native.OPEN_CALLS, 'eventfd'),
+      CreateThread: at(native.OPEN_CALLS, 'pthread_create'),
+      Libuv: at(native.OPEN_CALLS, 'uv_poll_init'),
+    },
+  ],
   ['bindings/state.rs', undefined, { FAILURE_CALL_SHIFT: native.FAILURE_CALL_SHIFT, NO_FAILURE: native.NO_FAILURE }],
   [
     'core/send_queue.rs',

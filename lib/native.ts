@@ -88,6 +88,10 @@ export const NO_FAILURE = -1
 export const FAILURE_CALL_SHIFT = 16
 /** The system calls of `failure`, by their number. */
 export const FAILED_CALLS = ['read', 'write', 'connect'] as const
+/** The errno of `failure`, and of {@link openedMultiplexer}. */
+export const ERRNO_MASK = (1 << FAILURE_CALL_SHIFT) - 1
+/** The calls that `openMultiplexer` fails in, by their number. */
+export const OPEN_CALLS = ['epoll_create1', 'epoll_ctl', 'eventfd', 'pthread_create', 'uv_poll_init'] as const
 
 /** The family of a socket: Unix, IPv4 or IPv6. */
 export type Family = 0 | 4 | 6
@@ -131,4 +135,16 @@ export function slotOf(handle: number): number {
 export function check(result: number, syscall: string, address?: ErrorAddress): number {
   if (result < 0) throw systemError(-result, syscall, address)
   return result
+}
+
+/**
+ * The handle that `openMultiplexer` returned.
+ *
+ * @throws SocketError of the call that failed.
+ */
+export function openedMultiplexer(result: number): number {
+  if (result >= 0) return result
+  const call = OPEN_CALLS[-result >> FAILURE_CALL_SHIFT]!
+  const note = call === 'uv_poll_init' ? 'this runtime does not export the functions of libuv' : undefined
+  throw systemError(-result & ERRNO_MASK, call, undefined, note)
 }

@@ -2,9 +2,11 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
 import { conflictingOptions, invalidArgType, invalidArgValue } from '../errors.js'
+import { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import type { Excluding } from '../model/excluding.js'
+import type { Socket } from '../model/socket.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
 import { checkOptions, milliseconds, numericHost, unixPath, validHost, validPort } from '../validate.js'
 import { Connection } from './connection.js'
@@ -71,7 +73,16 @@ const HINTS = { ...CONNECTION_HINTS, timeout: "'connectTimeout' or 'idleTimeout'
 export async function connect<D = undefined>(options: ConnectOptions<D>): Promise<Connection<D>> {
   checkOptions(options, KEYS, { hints: HINTS })
   const { signal, connectTimeout } = options
-  const owner = ownerOf<D>(options, 'connect')
+  // What the kernel refuses is an outcome, as that of an attempt is: `connectError` is called for it.
+  let failure: unknown
+  const owner = ownerOf<D>(options, 'connect', () => {
+    try {
+      return sharedPoller()
+    } catch (error) {
+      failure = error
+      return new Poller(false)
+    }
+  })
   const timeout = connectTimeout === undefined ? undefined : milliseconds(connectTimeout, 'options.connectTimeout')
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalidArgType('options.signal', 'an AbortSignal', signal)
@@ -79,16 +90,29 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
   checkOptionValues(options)
   const candidates = candidatesOf(options)
   const connection = Connection.of<D>(owner, options.data as D)
-  sharedPoller().ref()
+  let poller: Poller | undefined
   try {
     signal?.throwIfAborted()
-    connection.attach(await race(candidates, { timeout, signal }))
+    if (failure !== undefined) throw failure
+    poller = sharedPoller()
+    poller.ref()
+    attach(connection, await race(candidates, { timeout, signal, poller: owner.poller }))
     return connection
   } catch (error) {
     connection.connectFailed(error as Error)
     throw error
   } finally {
-    sharedPoller().unref()
+    poller?.unref()
+  }
+}
+
+/** A socket that cannot be watched is closed. */
+function attach<D>(connection: Connection<D>, socket: Socket): void {
+  try {
+    connection.attach(socket)
+  } catch (error) {
+    socket.close()
+    throw error
   }
 }
 

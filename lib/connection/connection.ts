@@ -213,6 +213,13 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.fail(error)
   }
 
+  /** @internal What is queued is sent by the shared poller. */
+  onMultiplexerClosed(): void {
+    this.#keepAddresses()
+    this.#socket!.close()
+    this.#finish(new SocketClosedError('The Multiplexer of the connection was closed'))
+  }
+
   /** @internal Connecting failed. */
   connectFailed(error: Error): void {
     this.#closed = true

@@ -1,4 +1,5 @@
 import { invalidArgType, invalidArgValue } from '../errors.js'
+import type { Poller } from '../loop/poller.js'
 import { ReceiveBuffer } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { Excluding } from '../model/excluding.js'
@@ -138,8 +139,12 @@ function aliased(main: string, value: unknown, alias: string, other: unknown): N
   return { value, name: `options.${main}` }
 }
 
-/** @internal What the connections of these options share. */
-export function ownerOf<D>(options: ConnectionOptions<D>, verb: string): ConnectionOwner<D> {
+/** @internal What the connections of these options share; without a `multiplexer` they live in `defaultPoller()`. */
+export function ownerOf<D>(
+  options: ConnectionOptions<D>,
+  verb: string,
+  defaultPoller: () => Poller = sharedPoller,
+): ConnectionOwner<D> {
   const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0 } = options
   if (receiveInto !== undefined && !(receiveInto instanceof Uint8Array && receiveInto.byteLength > 0)) {
     throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
@@ -147,7 +152,7 @@ export function ownerOf<D>(options: ConnectionOptions<D>, verb: string): Connect
   if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {
     throw invalidArgType('options.multiplexer', 'a Multiplexer', multiplexer)
   }
-  const poller = multiplexer ? multiplexer.pollerFor(verb) : sharedPoller()
+  const poller = multiplexer ? multiplexer.pollerFor(verb) : defaultPoller()
   return new ConnectionOwner<D>({
     poller,
     handlers: checkHandlers<D>(options.socket === undefined ? {} : options.socket, 'options.socket'),

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 
-import { type ErrorAddress, SocketError, systemError } from '../errors.js'
+import { type ErrorAddress, SocketClosedError, SocketError, systemError } from '../errors.js'
+import type { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { SocketConnectOptions } from '../model/connect-options.js'
 import { Socket } from '../model/socket.js'
@@ -23,6 +24,8 @@ export interface RaceLimits {
   /** Milliseconds for everything together; undefined for no limit. */
   readonly timeout: number | undefined
   readonly signal: AbortSignal | undefined
+  /** The poller that the winner goes to: closing it ends the race. */
+  readonly poller: Poller
 }
 
 /** Races attempts after RFC 8305: the first socket to connect wins, and the others are closed. */
@@ -42,19 +45,25 @@ class Race {
   readonly #resolve: (socket: Socket) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
+  readonly #poller: Poller
   readonly #attempts = new Map<Socket, Attempt>()
   readonly #errors: ConnectAttemptError[] = []
   readonly #onAbort = () => this.#settle(() => this.#reject(this.#signal!.reason))
+  readonly #onPollerClosed = () =>
+    this.#settle(() => this.#reject(new SocketClosedError('connect: the Multiplexer was closed')))
   readonly #timeout: NodeJS.Timeout | undefined
   #waiting: SocketConnectOptions[] = []
   #delay: NodeJS.Timeout | undefined
   #settled = false
 
-  constructor(resolve: (socket: Socket) => void, reject: (error: unknown) => void, { timeout, signal }: RaceLimits) {
+  constructor(resolve: (socket: Socket) => void, reject: (error: unknown) => void, limits: RaceLimits) {
+    const { timeout, signal, poller } = limits
     this.#resolve = resolve
     this.#reject = reject
     this.#signal = signal
+    this.#poller = poller
     signal?.addEventListener('abort', this.#onAbort, { once: true })
+    poller.onClose.add(this.#onPollerClosed)
     if (timeout !== undefined) this.#timeout = setTimeout(() => this.#expire(timeout), timeout)
   }
 
@@ -85,6 +94,7 @@ class Race {
       this.#attempts.set(socket, { to, since })
       sharedPoller().watch(socket, WRITE, { onEvent: () => this.#onOutcome(socket!) })
     } catch (error) {
+      if (socket) this.#attempts.delete(socket)
       socket?.close()
       if (!(error instanceof SocketError)) return this.#settle(() => this.#reject(error))
       return this.#lose(error, { to, since })
@@ -140,6 +150,7 @@ class Race {
     clearTimeout(this.#delay)
     clearTimeout(this.#timeout)
     this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#poller.onClose.delete(this.#onPollerClosed)
     for (const socket of this.#attempts.keys()) socket.close()
     outcome()
   }

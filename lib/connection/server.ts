@@ -181,6 +181,11 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.#wakeLoops()
   }
 
+  /** @internal No connection could be accepted any more. */
+  onMultiplexerClosed(): void {
+    this.stop()
+  }
+
   #wakeLoops(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }

@@ -6,21 +6,12 @@ import { Source } from '../model/source.js'
 import * as native from '../native.js'
 import { attempt, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
+import { type Deliver, PendingWait, isPast } from './pending-wait.js'
 import { ReceiveBuffer } from './receive-buffer.js'
 import { RegistrationTable } from './registration-table.js'
 import { TurnBudget } from './turn-budget.js'
-import { WakeTimer, isPast } from './wake-timer.js'
 
 const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex, a connection or an iteration)'
-
-type Deliver = (events: ReadyEvent[]) => void
-
-/** A wait that has not been answered yet. */
-interface PendingWait {
-  readonly deliver: Deliver
-  /** On the clock of performance.now(), in milliseconds. */
-  readonly deadline: number
-}
 
 /**
  * The inside of a multiplexer: one native epoll descriptor, its registrations, and the pending wait. Node's loop refers
@@ -39,18 +30,18 @@ export class Poller {
   readonly #atBatchEnd: (() => void)[] = []
   /** Milliseconds that {@link waitSync} polls before it sleeps. */
   spin = 0
-  #pending: PendingWait | undefined
-  readonly #timer = new WakeTimer(() => this.#turn())
+  readonly #pending = new PendingWait(() => this.#turn())
   readonly #budget = new TurnBudget()
   #woken = false
   #closed = false
   #referenced = true
+  /** Callbacks for what is in progress with this poller when it is closed. */
+  readonly onClose = new Set<() => void>()
 
-  constructor() {
-    this.#handle = native.check(
-      native.openMultiplexer(() => this.#onReadable()),
-      'epoll_create1',
-    )
+  /** With `opens: false` it is closed from the beginning. Throws SocketError of the call that opening failed in. */
+  constructor(opens = true) {
+    this.#handle = opens ? native.openedMultiplexer(native.openMultiplexer(() => this.#onReadable())) : -1
+    this.#closed = !opens
   }
 
   get closed(): boolean {
@@ -65,9 +56,9 @@ export class Poller {
   /** Whether a pending wait keeps the process alive. */
   set referenced(referenced: boolean) {
     this.#referenced = referenced
-    if (!this.#pending) return
+    if (!this.#pending.isPending) return
     this.#setReferenced(referenced)
-    this.#timer.clear()
+    this.#pending.clearTimer()
     this.#rearm()
   }
 
@@ -78,6 +69,11 @@ export class Poller {
 
   registrationOf(target: Target): Registration | undefined {
     return this.#registrations.of(target)
+  }
+
+  /** The registration under a native handle, also of a source that has given it up. */
+  registrationAt(handle: number): Registration | undefined {
+    return this.#registrations.at(handle)
   }
 
   /** `handle` names a source that has given up its own, and is registered only to send its queue. */
@@ -99,9 +95,11 @@ export class Poller {
     this.#registrations.markFlushOnly(source)
   }
 
-  removeFlushOnly(source: Source): void {
+  /** Returns whether there was such a registration. */
+  removeFlushOnly(source: Source): boolean {
     const registration = this.#registrations.isFlushOnly(source) ? this.registrationOf(source) : undefined
     if (registration) this.remove(registration)
+    return registration !== undefined
   }
 
   #register(registration: Registration): void {
@@ -134,6 +132,7 @@ export class Poller {
    * @throws SocketClosedError; SocketError EEXIST when the source is registered already.
    */
   watch(source: Source, interest: native.InterestBits, watcher: Watcher): void {
+    if (this.#closed) throw new SocketClosedError('The Multiplexer is closed')
     if (source.handle < 0) throw new SocketClosedError()
     source.poller?.removeFlushOnly(source)
     if (source.poller) throw systemError(constants.errno.EEXIST, 'epoll_ctl', undefined, IN_USE)
@@ -162,7 +161,7 @@ export class Poller {
       const events = this.#pollAgain()
       if (events || this.#closed) return deliver(events ?? [])
     }
-    this.#pending = { deliver, deadline: timeout < 0 ? Infinity : performance.now() + timeout }
+    this.#pending.begin(timeout, deliver)
     if (this.#referenced) this.#setReferenced(true)
     this.#rearm()
   }
@@ -203,42 +202,50 @@ export class Poller {
     this.#rearm()
   }
 
-  /** Ends a pending wait with no events; the targets leave. `onQueued` is called for those with a queue to send. */
+  /**
+   * Ends a pending wait with no events; the targets leave. Watchers are called, and then `onQueued` for each source with
+   * a queue to send.
+   */
   close(onQueued: (source: Source, handle: number) => void): void {
     if (this.#closed) return
     this.#closed = true
     this.#budget.clear()
     native.closeMultiplexer(this.#handle)
-    for (const registration of this.#registrations.clear()) {
-      const { target, handle } = registration
-      this.#batch.unread(registration)
-      registration.setBits(0)
-      if (target instanceof Source) {
-        target.leave(handle)
-        if (native.queued(handle) > 0) onQueued(target, handle)
-      }
-    }
+    for (const registration of this.#registrations.clear()) attempt(() => this.#expel(registration, onQueued))
+    for (const callback of this.onClose) attempt(callback)
     this.#finishWait()
   }
 
+  #expel(registration: Registration, onQueued: (source: Source, handle: number) => void): void {
+    const { target, handle, watcher } = registration
+    this.#batch.unread(registration)
+    registration.setBits(0)
+    if (!(target instanceof Source)) return
+    target.leave(handle)
+    if (watcher?.onMultiplexerClosed) attempt(() => watcher.onMultiplexerClosed!())
+    if (native.queued(handle) > 0) onQueued(target, handle)
+    // It has been closed, and what it had to send was sent by a flush: no edge comes for it any more.
+    else if (target.handle !== handle) native.close(handle)
+  }
+
   #refuseSecondWait(): void {
-    if (this.#pending) throw invalidState('A wait of this Multiplexer is pending already')
+    if (this.#pending.isPending) throw invalidState('A wait of this Multiplexer is pending already')
   }
 
   /** The epoll descriptor is readable. */
   #onReadable(): void {
-    if (this.#pending) this.#turn()
+    if (this.#pending.isPending) this.#turn()
     else this.#dispatch(this.#batch.service(this.#handle))
   }
 
   /** Polls, and answers the pending wait if there are events or its time is up. */
   #turn(): void {
-    this.#timer.clear()
-    if (!this.#pending) return
+    this.#pending.clearTimer()
+    if (!this.#pending.isPending) return
     const events = this.#pollForTurn()
     // A handler may have closed the multiplexer.
-    if (!this.#pending) return
-    if (events || this.#woken || isPast(this.#pending.deadline)) this.#finishWait(events)
+    if (!this.#pending.isPending) return
+    if (events || this.#woken || this.#pending.isOver) this.#finishWait(events)
     else this.#rearm()
   }
 
@@ -252,13 +259,11 @@ export class Poller {
   }
 
   #finishWait(events: ReadyEvent[] = []): void {
-    this.#timer.clear()
     this.#woken = false
-    const pending = this.#pending
-    if (!pending) return
-    this.#pending = undefined
+    const deliver = this.#pending.end()
+    if (!deliver) return
     if (this.#referenced) this.#setReferenced(false)
-    pending.deliver(events)
+    deliver(events)
   }
 
   /**
@@ -266,13 +271,9 @@ export class Poller {
    * loop, so that timers and other handles get theirs.
    */
   #rearm(): void {
-    if (!this.#pending || this.#timer.isImmediate || this.#closed) return
-    const idle = this.#woken ? 0 : native.idle(this.#handle, BATCH_SIZE)
-    if (idle === 0) return this.#timer.setImmediate(this.#referenced)
-    const { deadline } = this.#pending
-    if (deadline === Infinity && idle < 0) return this.#timer.clearTimeout()
-    const left = Math.min(deadline - performance.now(), idle < 0 ? Infinity : idle)
-    this.#timer.setTimeout(left, this.#referenced)
+    const pending = this.#pending
+    if (!pending.isPending || pending.isImmediate || this.#closed) return
+    pending.arm(this.#woken ? 0 : native.idle(this.#handle, BATCH_SIZE), this.#referenced)
   }
 
   /** A call may have made a source ready for which there will be no edge: has the pending wait report it. */

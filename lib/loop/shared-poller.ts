@@ -1,4 +1,3 @@
-import type { Source } from '../model/source.js'
 import { Poller } from './poller.js'
 
 /**
@@ -24,16 +23,15 @@ export class SharedPoller extends Poller {
   override unref(): void {
     if (--this.#references === 0) this.referenced = false
   }
-
-  /** Sends the queue of a socket that is in no multiplexer. */
-  flushInBackground(source: Source, handle: number): void {
-    this.addFlushOnly(source, handle)
-  }
 }
 
 let poller: SharedPoller | undefined
 
-/** The shared poller of this thread, opened when it is first needed. */
+/**
+ * The shared poller of this thread, opened when it is first needed.
+ *
+ * @throws SocketError as `new Poller`; the next call then tries again.
+ */
 export function sharedPoller(): SharedPoller {
   return (poller ??= new SharedPoller())
 }

@@ -1,8 +1,3 @@
-/** Whether a time has come, on the clock of performance.now(); Infinity never does. */
-export function isPast(deadline: number): boolean {
-  return deadline !== Infinity && performance.now() >= deadline
-}
-
 /** The timer or immediate of Node's loop that answers a wait when no edge comes. */
 export class WakeTimer {
   #timer: NodeJS.Timeout | undefined

@@ -58,6 +58,8 @@ export interface Watcher {
   onDetached?(): void
   /** A use of the target has thrown the reason why the connection broke, which closed it. Also for the watcher's own. */
   onBroken?(error: Error): void
+  /** The multiplexer has been closed: the target is in none any more. */
+  onMultiplexerClosed?(): void
 }
 
 /** A target's registration in a multiplexer, and the event that reports it. */

@@ -1,8 +1,8 @@
 import { constants } from 'node:os'
 
 import { SocketClosedError, invalidArgType, systemError } from '../errors.js'
+import { flushInBackground, takeOver } from '../loop/background-flush.js'
 import { Poller } from '../loop/poller.js'
-import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
 import { INT_MAX, duration, integer, oneOf, validTimeout } from '../validate.js'
 import type { Descriptor, Interest, ReadyEvent, Registration, Target } from './event.js'
@@ -57,10 +57,11 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
 
   #addSource(source: Source, bits: native.InterestBits, mode: number): void {
     if (source.handle < 0) throw new SocketClosedError('add: the target is closed')
-    source.poller?.removeFlushOnly(source)
-    if (source.poller === this.#poller) throw inUse('this Multiplexer already; use modify()')
-    if (source.poller) throw inUse('another multiplexer (a Multiplexer, a Duplex or an iteration of its own)')
-    this.#poller.add(source, bits, mode)
+    takeOver(source, () => {
+      if (source.poller === this.#poller) throw inUse('this Multiplexer already; use modify()')
+      if (source.poller) throw inUse('another multiplexer (a Multiplexer, a Duplex or an iteration of its own)')
+      this.#poller.add(source, bits, mode)
+    })
   }
 
   #addDescriptor(target: Descriptor, bits: native.InterestBits, mode: number): void {
@@ -94,8 +95,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   remove(target: Target): void {
     if (this.#poller.closed || (target instanceof Source && target.handle < 0)) return
     this.#poller.remove(this.#registrationOf(target))
-    if (target instanceof Source && native.queued(target.handle) > 0)
-      sharedPoller().flushInBackground(target, target.handle)
+    if (target instanceof Source && native.queued(target.handle) > 0) flushInBackground(target, target.handle)
   }
 
   /**
@@ -261,5 +261,5 @@ function notRegistered(): Error {
 }
 
 function closePoller(poller: Poller): void {
-  poller.close((source, handle) => sharedPoller().flushInBackground(source, handle))
+  poller.close(flushInBackground)
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 import { invalidArgType, outOfRange, systemError } from '../errors.js'
-import { sharedPoller } from '../loop/shared-poller.js'
+import { flushInBackground } from '../loop/background-flush.js'
 import * as native from '../native.js'
 import { applyOptions } from '../options/index.js'
 import { INT_MAX, integer, oneOf, partLength } from '../validate.js'
@@ -11,9 +11,6 @@ import { LeakGuard } from './leak.js'
 import { StreamSource } from './stream-source.js'
 
 const EAGAIN = constants.errno.EAGAIN
-
-/** The errno of a native `failure`. */
-const ERRNO_MASK = (1 << native.FAILURE_CALL_SHIFT) - 1
 
 const EMPTY = new Uint8Array(0)
 
@@ -149,7 +146,7 @@ export class Socket extends StreamSource {
       if (this.blocking && status < native.SEND_CLOSED) {
         return status === native.NOT_SENT ? this.#sendRest(data, offset, length) : this.#sendRest()
       }
-      if (status < native.NOT_SENT) this.#flushInBackground(this.handle)
+      if (status < native.NOT_SENT) flushInBackground(this, this.handle)
       else if (status === native.SEND_CLOSED) this.poller?.reportReady()
       return native.SEND_STATUSES[status]!
     }
@@ -190,11 +187,6 @@ export class Socket extends StreamSource {
   /** Puts this thread to sleep until the socket is ready, for one slice at most. */
   #sleep(write: boolean): void {
     native.sleepOn(this.handle, write, native.SLEEP_SLICE)
-  }
-
-  /** Has the queue of a socket that is in no multiplexer sent by the shared poller. */
-  #flushInBackground(handle: number): void {
-    if (this.poller === undefined) sharedPoller().flushInBackground(this, handle)
   }
 
   /**
@@ -242,7 +234,7 @@ export class Socket extends StreamSource {
       throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-result, 'shutdown') : this.#fail(-result)
     // A queue that goes first, and input that is dropped as it comes, need a poller.
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
-    if (needsPoller) this.#flushInBackground(this.handle)
+    if (needsPoller) flushInBackground(this, this.handle)
     if (how !== 'write') this.poller?.reportReady()
   }
 
@@ -262,14 +254,15 @@ export class Socket extends StreamSource {
     }
     this.setQueueHandle(handle)
     registration?.setBits(0)
-    if (outcome === native.CLOSED_UNREGISTERED) sharedPoller().flushInBackground(this, handle)
+    if (outcome === native.CLOSED_UNREGISTERED) flushInBackground(this, handle)
   }
 
   /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
   reset(): void {
-    const registration = this.poller?.registrationOf(this)
-    const handle = this.handle < 0 ? this.queueHandle() : this.surrender()
+    const handle = this.queueHandle()
     if (handle < 0) return
+    const registration = this.poller?.registrationAt(handle)
+    if (this.handle >= 0) this.surrender()
     this.setQueueHandle(-1)
     native.reset(handle)
     if (registration) this.poller?.forget(registration)
@@ -289,7 +282,7 @@ export class Socket extends StreamSource {
     this.keepAddresses()
     this.close()
     const error = systemError(
-      failure === native.NO_FAILURE ? errno : failure & ERRNO_MASK,
+      failure === native.NO_FAILURE ? errno : failure & native.ERRNO_MASK,
       syscall,
       syscall === 'connect' ? this.#remote : undefined,
     )

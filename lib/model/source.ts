@@ -85,6 +85,11 @@ export abstract class Source {
     if (this.handle >= 0) this.guarded()
   }
 
+  /** @internal The handle by which a queue can be reached, also after `close`; -1 once it has been sent. */
+  queueHandle(): number {
+    return this.handle
+  }
+
   /**
    * @internal The native handle.
    *

@@ -171,8 +171,8 @@ export abstract class StreamSource extends Source {
     return infoInto(this.openHandle('infoInto'), into)
   }
 
-  /** @internal The handle by which the queue can be reached, also after `close`; -1 once it has been sent. */
-  protected queueHandle(): number {
+  /** @internal */
+  override queueHandle(): number {
     return this.handle < 0 ? (this.#remains?.handle ?? -1) : this.handle
   }
 
@@ -196,10 +196,10 @@ export abstract class StreamSource extends Source {
     this.#remains!.handle = handle
   }
 
-  /** @internal */
+  /** @internal A queue that is not empty is sent from elsewhere. */
   override leave(handle: number): void {
     super.leave(handle)
-    if (this.#remains?.handle === handle) this.#remains.handle = -1
+    if (this.#remains?.handle === handle && native.queued(handle) === 0) this.#remains.handle = -1
   }
 
   /** @internal */

@@ -2,6 +2,7 @@ import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from '../errors.js'
+import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
@@ -54,10 +55,18 @@ export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuple
 }
 
 function overConnection<D>(connection: Connection<D>, options: SocketDuplexOptions): SocketDuplex {
-  const adapter = { end: () => void duplex.end(), onClose: () => void duplex.destroy() }
+  let duplex: SocketDuplex | undefined
+  const adapter = { end: () => void duplex?.end(), onClose: () => void duplex?.destroy() }
   const socket = connection.handOver(adapter, 'toDuplex')
-  const duplex = new SocketDuplex(socket, options, (error) => connection.onSocketClosed(error))
-  return duplex
+  try {
+    return (duplex = new SocketDuplex(socket, options, (error) => connection.onSocketClosed(error)))
+  } catch (error) {
+    // Neither the connection nor a stream watches the socket.
+    socket.keepAddresses()
+    socket.close()
+    connection.onSocketClosed(error as Error)
+    throw error
+  }
 }
 
 /** A stream made by {@link toDuplex}. */
@@ -81,7 +90,7 @@ export class SocketDuplex extends Duplex {
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
     this.#onClosed = onClosed
-    sharedPoller().watch(socket, READ_WRITE, this)
+    takeOver(socket, () => sharedPoller().watch(socket, READ_WRITE, this))
     this.ref()
   }
 

@@ -10,7 +10,7 @@ use napi::bindgen_prelude::Env;
 use napi::sys;
 
 use super::callback::Callback;
-use super::loop_watch::{Backend, LoopWatch};
+use super::loop_watch::{Backend, LoopWatch, OpenFailure};
 use crate::core::{Handle, Registry};
 
 /// A multiplexer in the event loop.
@@ -70,7 +70,7 @@ impl Environment {
         fd: RawFd,
         backend: Backend,
         on_ready: Callback,
-    ) -> std::result::Result<(), i32> {
+    ) -> Result<(), OpenFailure> {
         let on_ready = Rc::new(on_ready);
         let weak: Weak<Callback> = Rc::downgrade(&on_ready);
         let call = Box::new(move || {

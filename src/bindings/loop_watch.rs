@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::{Env, JsObjectValue, Object};
 use napi::sys;
 
+use super::state::FAILURE_CALL_SHIFT;
 use super::thread_watch::ThreadWatch;
 use crate::sys::Errno;
 use crate::uv;
@@ -23,8 +24,33 @@ pub(super) enum Backend {
 /// libuv's functions.
 const WITHOUT_LIBUV: [&str; 2] = ["bun", "deno"];
 
-/// What `LoopWatch::start` returns when libuv's functions are missing.
-const NO_LIBUV: i32 = -1;
+/// The call that failed when a multiplexer was opened, by its number in JavaScript.
+#[derive(Clone, Copy)]
+pub(super) enum OpenCall {
+    EpollCreate = 0,
+    EpollCtl = 1,
+    EventFd = 2,
+    CreateThread = 3,
+    /// The functions of libuv are missing.
+    Libuv = 4,
+}
+
+/// Why a multiplexer was not opened.
+pub(super) struct OpenFailure {
+    call: OpenCall,
+    errno: Errno,
+}
+
+impl OpenFailure {
+    pub(super) fn of(call: OpenCall) -> impl FnOnce(Errno) -> Self {
+        move |errno| Self { call, errno }
+    }
+
+    /// The negated sum of the errno and 65536 times the call.
+    pub(super) fn negated(&self) -> i32 {
+        self.errno.negated() - ((self.call as i32) << FAILURE_CALL_SHIFT)
+    }
+}
 
 impl Backend {
     /// The backend of the runtime, by `process.versions`.
@@ -50,23 +76,26 @@ impl LoopWatch {
     /// Calls `on_ready` on the thread of the environment, from its event loop, whenever `fd` is readable.
     ///
     /// # Errors
-    /// A negated errno, or `NO_LIBUV`.
+    /// Of `epoll_ctl(2)`, or of what a thread needs; ENOSYS where libuv's functions are missing.
     pub(super) fn start(
         env: &Env,
         backend: Backend,
         fd: RawFd,
         on_ready: Box<dyn Fn()>,
-    ) -> Result<Self, i32> {
+    ) -> Result<Self, OpenFailure> {
         if backend == Backend::Thread {
-            return ThreadWatch::start(env, fd, on_ready).map(Self::Thread).map_err(Errno::negated);
+            return ThreadWatch::start(env, fd, on_ready).map(Self::Thread);
         }
-        let api = uv::Api::load().ok_or(NO_LIBUV)?;
+        let failure = OpenFailure::of(OpenCall::Libuv);
+        let api = uv::Api::load().ok_or(Errno::NOSYS).map_err(failure)?;
         let mut event_loop = null_mut();
         // SAFETY: the environment is live during a call.
         unsafe { sys::napi_get_uv_event_loop(env.raw(), &raw mut event_loop) };
         // SAFETY: the loop is the one of this thread. Node runs it until the close callbacks of all handles have run,
         // also when a worker ends.
-        unsafe { uv::Poll::start(api, event_loop.cast(), fd, on_ready) }.map(Self::Libuv)
+        unsafe { uv::Poll::start(api, event_loop.cast(), fd, on_ready) }
+            .map(Self::Libuv)
+            .map_err(OpenFailure::of(OpenCall::EpollCtl))
     }
 
     /// Sets whether the watch keeps the event loop, and so the process, alive.

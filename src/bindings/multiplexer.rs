@@ -7,7 +7,7 @@ use super::bytes::{Bytes, NOT_BYTES};
 use super::callback::Callback;
 use super::environment::Environment;
 use super::fast::fast;
-use super::loop_watch::Backend;
+use super::loop_watch::{Backend, OpenCall, OpenFailure};
 use super::{count, number, status};
 use crate::core::{Event, Handle, Interest, Mode, ReceiveBuffer};
 use crate::sys::Errno;
@@ -15,26 +15,36 @@ use crate::sys::Errno;
 /// The size of an event in the caller's array, in bytes: four int32.
 const EVENT_SIZE: usize = 16;
 
-/// `epoll_create1(2)`: returns the multiplexer's handle. The event loop calls `onReady` when a wait would find
-/// something to do. With `threaded`, or in a runtime without libuv's loop (Bun, Deno), a helper thread watches the
+/// `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed
+/// (0 epoll_create1, 1 epoll_ctl, 2 eventfd, 3 pthread_create, 4 uv_poll_init, which is missing). The event loop calls
+/// `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop (Bun, Deno), a helper thread watches the
 /// epoll descriptor instead of the loop.
 #[napi(ts_args_type = "onReady: () => void, threaded?: boolean")]
 pub fn open_multiplexer(env: &Env, on_ready: Callback, threaded: Option<bool>) -> i32 {
     let environment = Environment::of(env);
-    let opened = environment.registry().open_multiplexer();
-    let Ok(handle) = opened else { return number(opened.map(Handle::raw)) };
-    let fd = environment.registry().epoll_fd(handle);
     let backend = if threaded == Some(true) { Backend::Thread } else { environment.backend() };
-    let watched = fd
-        .map_err(Errno::negated)
-        .and_then(|fd| environment.watch(env, handle, fd, backend, on_ready));
-    match watched {
-        Ok(()) => handle.raw(),
-        Err(number) => {
-            let _ = environment.registry().close_multiplexer(handle);
-            number
-        }
+    match open_watched(env, environment, backend, on_ready) {
+        Ok(handle) => handle.raw(),
+        Err(failure) => failure.negated(),
     }
+}
+
+fn open_watched(
+    env: &Env,
+    environment: &Environment,
+    backend: Backend,
+    on_ready: Callback,
+) -> Result<Handle, OpenFailure> {
+    let opened = environment.registry().open_multiplexer();
+    let handle = opened.map_err(OpenFailure::of(OpenCall::EpollCreate))?;
+    let fd = environment.registry().epoll_fd(handle);
+    let watched = fd
+        .map_err(OpenFailure::of(OpenCall::EpollCreate))
+        .and_then(|fd| environment.watch(env, handle, fd, backend, on_ready));
+    if watched.is_err() {
+        let _ = environment.registry().close_multiplexer(handle);
+    }
+    watched.map(|()| handle)
 }
 
 /// Closes the epoll descriptor. Its sockets and listeners are deregistered and stay open.

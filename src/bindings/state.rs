@@ -11,7 +11,7 @@ use super::{number, status};
 use crate::core::Handle;
 
 /// The position of the call's number in `failure`, above the errno, which is below 4096.
-const FAILURE_CALL_SHIFT: u32 = 16;
+pub(super) const FAILURE_CALL_SHIFT: u32 = 16;
 
 /// What `failure` returns for a socket that has not failed.
 const NO_FAILURE: i32 = -1;

@@ -8,6 +8,7 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::Env;
 use napi::sys;
 
+use super::loop_watch::{OpenCall, OpenFailure};
 use crate::sys::Errno;
 use crate::thread::{PollThread, PollThreadBuilder, Resumer};
 
@@ -33,12 +34,18 @@ impl ThreadWatch {
     ///
     /// # Errors
     /// The errors of eventfd(2); EAGAIN when no thread or function can be created.
-    pub(super) fn start(env: &Env, fd: RawFd, on_ready: Box<dyn Fn()>) -> Result<Self, Errno> {
-        let builder = PollThreadBuilder::new()?;
+    pub(super) fn start(
+        env: &Env,
+        fd: RawFd,
+        on_ready: Box<dyn Fn()>,
+    ) -> Result<Self, OpenFailure> {
+        let builder = PollThreadBuilder::new().map_err(OpenFailure::of(OpenCall::EventFd))?;
         let context = CallContext { on_ready, resumer: builder.resumer() };
-        let function = Function::create(env, context).ok_or(Errno::AGAIN)?;
+        let failure = OpenFailure::of(OpenCall::CreateThread);
+        let function = Function::create(env, context).ok_or(Errno::AGAIN).map_err(failure)?;
         let caller = function.caller();
-        let thread = builder.start(fd, move || caller.call())?;
+        let failure = OpenFailure::of(OpenCall::CreateThread);
+        let thread = builder.start(fd, move || caller.call()).map_err(failure)?;
         Ok(Self { _thread: thread, function, referenced: Cell::new(false), env: env.raw() })
     }
 

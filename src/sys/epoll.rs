@@ -76,8 +76,7 @@ impl Epoll {
     }
 
     fn control(&self, operation: i32, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
-        let mut event = libc::epoll_event { events: flags, u64: token };
-        syscall!(epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event)).map(drop)
+        control(self.0.as_raw_fd(), operation, fd, flags, token)
     }
 
     /// `epoll_wait(2)`: returns the number of events written to `events`.
@@ -96,6 +95,24 @@ impl Epoll {
         ))?;
         Ok(usize::try_from(filled).unwrap_or(0))
     }
+}
+
+/// `epoll_ctl(EPOLL_CTL_ADD)` on an epoll descriptor of the program: level-triggered, for reading, with the descriptor's
+/// number as its data. A descriptor that is registered already stays as it is.
+///
+/// # Errors
+/// As `Epoll::add`; ELOOP when epoll descriptors would watch each other in a circle, or are nested too deep.
+pub(crate) fn register_readable(epoll: RawFd, fd: RawFd) -> Result<(), Errno> {
+    let data = u64::try_from(fd).map_err(|_| Errno::BADF)?;
+    match control(epoll, libc::EPOLL_CTL_ADD, fd, flags::IN, data) {
+        Err(Errno::EXIST) => Ok(()),
+        result => result,
+    }
+}
+
+fn control(epoll: RawFd, operation: i32, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
+    let mut event = libc::epoll_event { events: flags, u64: token };
+    syscall!(epoll_ctl(epoll, operation, fd, &raw mut event)).map(drop)
 }
 
 impl AsRawFd for Epoll {

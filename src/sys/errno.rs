@@ -20,6 +20,7 @@ impl Errno {
     pub(crate) const NODEV: Self = Self(libc::ENODEV);
     pub(crate) const NOENT: Self = Self(libc::ENOENT);
     pub(crate) const NOMEM: Self = Self(libc::ENOMEM);
+    pub(crate) const NOSYS: Self = Self(libc::ENOSYS);
     pub(crate) const NOTCONN: Self = Self(libc::ENOTCONN);
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const PROTOTYPE: Self = Self(libc::EPROTOTYPE);

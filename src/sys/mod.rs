@@ -23,7 +23,7 @@ mod symbol;
 mod transfer;
 
 pub(crate) use address::Address;
-pub(crate) use epoll::{Epoll, EpollEvent, flags};
+pub(crate) use epoll::{Epoll, EpollEvent, flags, register_readable};
 pub(crate) use errno::Errno;
 pub(crate) use eventfd::EventFd;
 pub(crate) use fcntl::{adopt, check_open};

@@ -22,6 +22,7 @@ pub(crate) struct Api {
     pub(super) reference: unsafe extern "C" fn(Opaque),
     pub(super) unreference: unsafe extern "C" fn(Opaque),
     pub(super) set_data: unsafe extern "C" fn(Opaque, *mut c_void),
+    pub(super) backend_fd: unsafe extern "C" fn(Opaque) -> c_int,
     handle_size: unsafe extern "C" fn(c_int) -> usize,
 }
 
@@ -37,6 +38,7 @@ impl Api {
                 reference: function(c"uv_ref")?,
                 unreference: function(c"uv_unref")?,
                 set_data: function(c"uv_handle_set_data")?,
+                backend_fd: function(c"uv_backend_fd")?,
                 handle_size: function(c"uv_handle_size")?,
             })
         }

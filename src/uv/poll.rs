@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 
 use super::Api;
 use super::api::Opaque;
+use crate::sys::{self, Errno};
 
 /// The alignment of libuv's structs, which are allocated by malloc(3).
 const ALIGNMENT: usize = 16;
@@ -29,7 +30,12 @@ impl Poll {
     /// `uv_poll_init` and `uv_poll_start`: calls `on_ready` on the thread of the loop whenever `fd` is readable.
     ///
     /// # Errors
-    /// The negated errno that libuv returns, as of `epoll_ctl(2)`.
+    /// Of `epoll_ctl(2)`: ENOSPC, ENOMEM, ELOOP.
+    ///
+    /// # Notes
+    /// libuv itself registers the descriptor with its epoll descriptor only in the next turn of the loop, and ends the
+    /// process if that fails with anything but EEXIST: `uv__io_poll` and `uv__epoll_ctl_flush` of libuv's linux.c. So
+    /// it is registered here, as libuv would do it, and libuv changes the registration by `EPOLL_CTL_MOD`.
     ///
     /// # Safety
     /// `event_loop` is the `uv_loop_t` of this thread, and it runs until the handle's close callback has run.
@@ -38,9 +44,9 @@ impl Poll {
         event_loop: Opaque,
         fd: RawFd,
         on_ready: Box<dyn Fn()>,
-    ) -> Result<Self, c_int> {
+    ) -> Result<Self, Errno> {
         let Ok(layout) = Layout::from_size_align(api.poll_size(), ALIGNMENT) else {
-            return Err(-1);
+            return Err(Errno::NOMEM);
         };
         // SAFETY: the size of a `uv_poll_t` is not 0.
         let handle: Opaque = unsafe { alloc_zeroed(layout) }.cast();
@@ -52,7 +58,7 @@ impl Poll {
         if status < 0 {
             // SAFETY: libuv does not keep a handle whose initialization failed; it was allocated with this layout.
             unsafe { dealloc(handle.cast(), layout) };
-            return Err(status);
+            return Err(errno(status));
         }
         let poll_data = Box::into_raw(Box::new(PollData { on_ready, layout }));
         let poll = Self { handle, api };
@@ -62,7 +68,14 @@ impl Poll {
             (api.unreference)(handle);
             (api.poll_start)(handle, READABLE, ready)
         };
-        if status < 0 { Err(status) } else { Ok(poll) }
+        if status < 0 {
+            return Err(errno(status));
+        }
+        // SAFETY: the loop is the caller's promise, and the function only reads its descriptor.
+        let backend = unsafe { (api.backend_fd)(event_loop) };
+        // Dropping the handle removes it from the queue of what libuv registers in the next turn.
+        sys::register_readable(backend, fd)?;
+        Ok(poll)
     }
 
     /// `uv_ref`, `uv_unref`: sets whether the handle keeps the loop, and so the process, alive.
@@ -78,6 +91,11 @@ impl Drop for Poll {
         // SAFETY: the handle is open, and only this closes it. libuv calls `closed` in a later iteration of the loop.
         unsafe { (self.api.close)(self.handle, closed) };
     }
+}
+
+/// The errno of a status of libuv's, which is negated: on Unix, `UV_ENOSPC` is -ENOSPC.
+fn errno(status: c_int) -> Errno {
+    Errno::from_raw(-status).unwrap_or(Errno::INVAL)
 }
 
 /// The poll callback.

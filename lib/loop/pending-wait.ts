@@ -1,0 +1,62 @@
+import type { ReadyEvent } from '../model/event.js'
+import { WakeTimer } from './wake-timer.js'
+
+export type Deliver = (events: ReadyEvent[]) => void
+
+/** The wait of a poller that has not been answered yet, and what answers it when no edge comes. */
+export class PendingWait {
+  #deliver: Deliver | undefined
+  /** On the clock of performance.now(), in milliseconds. */
+  #deadline = Infinity
+  readonly #timer: WakeTimer
+
+  constructor(onWake: () => void) {
+    this.#timer = new WakeTimer(onWake)
+  }
+
+  /** Whether a wait has begun and has not been answered. */
+  get isPending(): boolean {
+    return this.#deliver !== undefined
+  }
+
+  /** Whether its time is up. */
+  get isOver(): boolean {
+    return isPast(this.#deadline)
+  }
+
+  /** Whether it is answered in the next turn of the loop already. */
+  get isImmediate(): boolean {
+    return this.#timer.isImmediate
+  }
+
+  /** `timeout` is in milliseconds, -1 for no limit. */
+  begin(timeout: number, deliver: Deliver): void {
+    this.#deliver = deliver
+    this.#deadline = timeout < 0 ? Infinity : performance.now() + timeout
+  }
+
+  /** Wakes the poller after `idle` milliseconds, -1 for no limit, or when the time of the wait is up. */
+  arm(idle: number, referenced: boolean): void {
+    if (idle === 0) return this.#timer.setImmediate(referenced)
+    if (this.#deadline === Infinity && idle < 0) return this.#timer.clearTimeout()
+    const left = Math.min(this.#deadline - performance.now(), idle < 0 ? Infinity : idle)
+    this.#timer.setTimeout(left, referenced)
+  }
+
+  clearTimer(): void {
+    this.#timer.clear()
+  }
+
+  /** Ends the wait: returns what answers it, undefined when none is pending. */
+  end(): Deliver | undefined {
+    this.#timer.clear()
+    const deliver = this.#deliver
+    this.#deliver = undefined
+    return deliver
+  }
+}
+
+/** Whether a time on the clock of performance.now() has come. */
+export function isPast(deadline: number): boolean {
+  return deadline !== Infinity && performance.now() >= deadline
+}
