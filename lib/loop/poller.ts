@@ -268,12 +268,10 @@ export class Poller {
    */
   #rearm(): void {
     if (!this.#pending || this.#timer.isImmediate || this.#closed) return
-    const idle = this.#woken ? 0 : native.idle(this.#handle, BATCH_SIZE)
-    if (idle === 0) return this.#timer.setImmediate(this.#referenced)
     const { deadline } = this.#pending
-    if (deadline === Infinity && idle < 0) return this.#timer.clearTimeout()
-    const left = Math.min(deadline - performance.now(), idle < 0 ? Infinity : idle)
-    this.#timer.setTimeout(left, this.#referenced)
+    if (this.#woken || native.idle(this.#handle, BATCH_SIZE) === 0) this.#timer.setImmediate(this.#referenced)
+    else if (deadline === Infinity) this.#timer.clearTimeout()
+    else this.#timer.setTimeout(deadline - performance.now(), this.#referenced)
   }
 
   #setReferenced(referenced: boolean): void {
