@@ -86,6 +86,12 @@ impl Multiplexer {
         self.back_offs.retain(|(other, _)| *other != token);
     }
 
+    /// The number of sources in back-off.
+    #[cfg(test)]
+    pub(super) fn backing_off(&self) -> usize {
+        self.back_offs.len()
+    }
+
     /// Sets the timer to the first end of a back-off.
     pub(super) fn set_timer(&self) {
         if let Some((_, end)) = self.back_offs.front() {

@@ -200,6 +200,13 @@ impl Socket {
         Ok(total)
     }
 
+    /// As a send that failed with ENOBUFS.
+    #[cfg(test)]
+    pub(in crate::core) fn starve(&mut self) {
+        self.corked = false;
+        self.note_starvation(Err(Errno::NOBUFS));
+    }
+
     /// # Notes
     /// After ENOBUFS or ENOMEM no edge follows: the kernel's buffer has room.
     fn note_starvation(&mut self, sent: Result<usize, Errno>) {
