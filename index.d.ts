@@ -81,7 +81,7 @@ export declare function flushCorked(): number
 /** `getsockopt(2)`: returns the number of bytes written to `into`. */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
 
-/** r" The milliseconds for which a wait for `limit` events would block: 0 when there are events, -1 for no limit. */
+/** r" Returns 1 when a wait for `limit` events would block until an edge comes, 0 when there are events. */
 export declare function idle(multiplexer: number, limit: number): number
 
 /** `listen(2)` on a bound socket, which becomes a listener under the same handle. */

@@ -78,6 +78,19 @@ export function systemError(errno: number, syscall: string, at?: ErrorAddress, n
   return new SocketError(`${syscall} ${code}${where}${note === undefined ? '' : `: ${note}`}`, code, details)
 }
 
+const OUT_OF_MEMORY = new Set(['ENOBUFS', 'ENOMEM'])
+const EXHAUSTED = new Set([...OUT_OF_MEMORY, 'EMFILE', 'ENFILE'])
+
+/** Whether the kernel, or the process, has no memory left: the call may succeed later. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof SocketError && OUT_OF_MEMORY.has(error.code)
+}
+
+/** Whether memory or descriptors have run out: the call may succeed later. */
+export function isExhausted(error: unknown): boolean {
+  return error instanceof SocketError && EXHAUSTED.has(error.code)
+}
+
 /** ERR_INVALID_ARG_TYPE; `expected` completes "must be": `of type number`, `an instance of Uint8Array`. */
 export function invalidArgType(name: string, expected: string, value: unknown): TypeError & { code: string } {
   return withCode(

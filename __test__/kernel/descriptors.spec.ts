@@ -120,7 +120,7 @@ testWith(['strace'], 'truth 10: every_call_that_creates_a_descriptor_sets_its_fl
   const { code, stderr, calls } = await runUnderStrace(
     t,
     USE_EVERYTHING,
-    'socket,accept,accept4,epoll_create,epoll_create1,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl',
+    'socket,accept,accept4,epoll_create,epoll_create1,timerfd_create,pipe,pipe2,eventfd,eventfd2,dup,dup2,dup3,fcntl',
   )
   t.is(code, 0, stderr)
   const callsOf = (name: string): string[] => calls.filter((call) => call.startsWith(`${name}(`))
@@ -130,6 +130,8 @@ testWith(['strace'], 'truth 10: every_call_that_creates_a_descriptor_sets_its_fl
     t.regex(call, /SOCK_CLOEXEC\|SOCK_NONBLOCK|SOCK_NONBLOCK\|SOCK_CLOEXEC/)
   t.true(callsOf('epoll_create1').length >= 5, 'three multiplexers, the shared poller, and those of Node')
   for (const call of callsOf('epoll_create1')) t.true(call.includes('EPOLL_CLOEXEC'), call)
+  t.is(callsOf('timerfd_create').length, 4, 'three multiplexers and the shared poller')
+  for (const call of callsOf('timerfd_create')) t.regex(call, /TFD_CLOEXEC\|TFD_NONBLOCK|TFD_NONBLOCK\|TFD_CLOEXEC/)
   t.deepEqual(['accept', 'epoll_create', 'pipe', 'eventfd', 'dup'].flatMap(callsOf), [])
 })
 

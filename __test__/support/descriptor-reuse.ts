@@ -10,12 +10,17 @@ export function openWithDescriptor(fd: number, open: () => Socket): Socket {
   for (;;) {
     const socket = open()
     if (socket.fd === fd) return socket
-    if (socket.fd > fd) throw new DescriptorTaken(`something else has descriptor ${fd}`)
+    if (socket.fd > fd) assertReused(socket.fd, fd)
   }
 }
 
+/** For `retryUntilReused`: the descriptor that was opened has the number of the one that was closed. */
+export function assertReused(opened: number, closed: number): void {
+  if (opened !== closed) throw new DescriptorTaken(`something else has descriptor ${closed}`)
+}
+
 /**
- * Runs a test body that uses `openWithDescriptor`, again if another thread of the runtime, or a worker, took the
+ * Runs a test body that uses `openWithDescriptor` or `assertReused`, again if another thread of the runtime, or a worker, took the
  * number.
  */
 export async function retryUntilReused(run: () => Promise<void>): Promise<void> {

@@ -6,7 +6,17 @@ import test, { type Implementation } from 'ava'
 
 /** External programs that tests need. */
 export type Program =
-  'curl' | 'ip' | 'nc' | 'openssl' | 'python3' | 'redis-benchmark' | 'redis-cli' | 'socat' | 'strace' | 'unshare'
+  | 'curl'
+  | 'ip'
+  | 'nc'
+  | 'openssl'
+  | 'prlimit'
+  | 'python3'
+  | 'redis-benchmark'
+  | 'redis-cli'
+  | 'socat'
+  | 'strace'
+  | 'unshare'
 
 /**
  * Declares a serial test that needs external programs. If one is missing, the test is skipped and its title says why;

@@ -6,10 +6,10 @@ const ON_BUN = process.versions['bun'] !== undefined
 const ON_DENO = process.versions['deno'] !== undefined
 
 /**
- * The open descriptors of a multiplexer: without libuv's loop, a poll thread waits for it, and an eventfd wakes that
- * thread.
+ * The open descriptors of a multiplexer: of epoll and of its timer. Without libuv's loop, a poll thread waits for it, and
+ * an eventfd wakes that thread.
  */
-export const DESCRIPTORS_OF_A_MULTIPLEXER = ON_BUN || ON_DENO ? 2 : 1
+export const DESCRIPTORS_OF_A_MULTIPLEXER = ON_BUN || ON_DENO ? 3 : 2
 
 /** The first line of a module that makes console.log print as in Node: Bun and Deno format objects differently. */
 export const AS_NODE_PRINTS =

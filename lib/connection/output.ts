@@ -1,4 +1,6 @@
-import { invalidArgType } from '../errors.js'
+import { constants } from 'node:os'
+
+import { invalidArgType, systemError } from '../errors.js'
 import type { Socket } from '../model/socket.js'
 import { type Data, bytesOf, lengthOf, offsetOf } from './data.js'
 import { Input } from './input.js'
@@ -25,8 +27,8 @@ export abstract class Output<D> extends Input<D> {
    * larger ones at once. The caller may reuse its buffer.
    *
    * @param offset where the bytes begin, and `length` how many there are; a string is always written whole.
-   * @returns how many bytes were taken; if fewer than given, wait for `drain` with the rest. -1 when nothing can be
-   * sent any more. What the kernel refuses is not thrown: it goes to the handlers `error` and `close`.
+   * @returns how many bytes were taken; if fewer than given, wait for `drain` with the rest: there is no room, or no
+   * memory. -1 when nothing can be sent any more. What the kernel refuses is not thrown: it goes to the handlers `error` and `close`.
    * @throws TypeError ERR_INVALID_ARG_TYPE for other data, RangeError ERR_OUT_OF_RANGE for a part that exceeds it.
    */
   write(data: Data, offset?: number, length?: number): number {
@@ -57,10 +59,16 @@ export abstract class Output<D> extends Input<D> {
     const { socket } = this
     if (!socket) return -1
     const taken = socket.write(bytes, cork, offsetOf(data, offset), count)
-    if (taken < 0) return -1
+    if (taken < 0) return this.onRefused(-taken)
     this.onWrite(socket, cork)
     if (taken < count) this.awaitDrain()
     return taken
+  }
+
+  /** Nothing can be sent any more. The poller reports why, unless it is for want of memory here. */
+  private onRefused(errno: number): -1 {
+    if (errno === constants.errno.ENOMEM) this.fail(systemError(errno, 'write'))
+    return -1
   }
 
   private awaitDrain(): void {
@@ -110,7 +118,8 @@ export abstract class Output<D> extends Input<D> {
   /**
    * Ends our half: FIN, after all that was written and after `data`, which is taken whole, also beyond the queue limit.
    *
-   * @returns the number of bytes of `data`; -1 when our half has ended already.
+   * @returns the number of bytes of `data`; -1 when our half has ended already, and when there is no memory for them:
+   * then the connection fails with ENOMEM, and the peer is reset.
    * @throws as {@link write}, unless our half has ended already.
    */
   end(data?: Data, offset?: number, length?: number): number {

@@ -1,4 +1,4 @@
-import { SocketError, illegalConstructor } from '../errors.js'
+import { SocketError, illegalConstructor, isExhausted } from '../errors.js'
 import { type Address, hostOf, portOf } from '../model/address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import { ACCEPTS_PER_TURN, Listener } from '../model/listener.js'
@@ -39,6 +39,8 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   #onEmpty: (() => void)[] = []
   #paused = false
   #referenced = false
+  /** Whether a warning of an accept that failed was emitted, and none has succeeded since. */
+  #hasWarned = false
 
   private constructor(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D) {
     if (!(listener instanceof Listener)) throw illegalConstructor('Server', 'listen')
@@ -210,14 +212,23 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.#updateInterest()
   }
 
-  /** At the limit of descriptors connections stay in the backlog, and the poller reports the listener again later. */
+  /** What the kernel does not let be accepted stays in the backlog, and the poller reports the listener again later. */
   #accept(): Socket | null {
     try {
-      return this.#listener.fd < 0 ? null : this.#listener.take()
+      const socket = this.#listener.fd < 0 ? null : this.#listener.take()
+      if (socket) this.#hasWarned = false
+      return socket
     } catch (error) {
-      if (error instanceof SocketError) return null
-      throw error
+      if (!(error instanceof SocketError)) throw error
+      if (!isExhausted(error)) this.#warn(error)
+      return null
     }
+  }
+
+  /** Once for an error that lasts. */
+  #warn(error: SocketError): void {
+    if (!this.#hasWarned) process.emitWarning(error)
+    this.#hasWarned = true
   }
 
   #admit(socket: Socket): void {

@@ -35,12 +35,11 @@ export class PendingWait {
     this.#deadline = timeout < 0 ? Infinity : performance.now() + timeout
   }
 
-  /** Wakes the poller after `idle` milliseconds, -1 for no limit, or when the time of the wait is up. */
-  arm(idle: number, referenced: boolean): void {
-    if (idle === 0) return this.#timer.setImmediate(referenced)
-    if (this.#deadline === Infinity && idle < 0) return this.#timer.clearTimeout()
-    const left = Math.min(this.#deadline - performance.now(), idle < 0 ? Infinity : idle)
-    this.#timer.setTimeout(left, referenced)
+  /** Wakes the poller in the next turn of the loop when events are `ready`, or else when the time of the wait is up. */
+  arm(ready: boolean, referenced: boolean): void {
+    if (ready) this.#timer.setImmediate(referenced)
+    else if (this.#deadline === Infinity) this.#timer.clearTimeout()
+    else this.#timer.setTimeout(this.#deadline - performance.now(), referenced)
   }
 
   clearTimer(): void {

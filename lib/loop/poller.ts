@@ -273,7 +273,7 @@ export class Poller {
   #rearm(): void {
     const pending = this.#pending
     if (!pending.isPending || pending.isImmediate || this.#closed) return
-    pending.arm(this.#woken ? 0 : native.idle(this.#handle, BATCH_SIZE), this.#referenced)
+    pending.arm(this.#woken || native.idle(this.#handle, BATCH_SIZE) === 0, this.#referenced)
   }
 
   /** A call may have made a source ready for which there will be no edge: has the pending wait report it. */

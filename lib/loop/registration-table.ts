@@ -36,8 +36,11 @@ export class RegistrationTable {
     this.#size++
   }
 
-  delete({ target, handle }: Registration): void {
-    this.#slots[slotOf(handle)] = undefined
+  delete(registration: Registration): void {
+    const { target, handle } = registration
+    const slot = slotOf(handle)
+    // A later registration may have the slot already.
+    if (this.#slots[slot] === registration) this.#slots[slot] = undefined
     if (target instanceof Source) this.#flushOnly.delete(target)
     else this.#descriptors.delete(target)
     this.#size--

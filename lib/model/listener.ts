@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { constants } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-import { SocketClosedError, SocketError, systemError } from '../errors.js'
+import { SocketClosedError, SocketError, isExhausted, systemError } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
 import { validHost } from '../validate.js'
@@ -16,7 +16,6 @@ import { Source } from './source.js'
 const EAGAIN = constants.errno.EAGAIN
 /** @internal How many connections are accepted before other sockets get their turn. */
 export const ACCEPTS_PER_TURN = 64
-const EXHAUSTION = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 const guard = new LeakGuard<number>('Listener', native.close)
 
@@ -80,8 +79,9 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   /**
    * The next connection, or null when none is waiting: accept4(2). Connections that died in the backlog are skipped.
    *
-   * @throws SocketError EMFILE, ENFILE, ENOBUFS, ENOMEM: the process or the system is exhausted. The connection stays
-   * in the backlog, and a multiplexer reports the listener again after 100 ms.
+   * @throws SocketError EMFILE, ENFILE, ENOBUFS, ENOMEM: the process or the system is exhausted. Any other code, such
+   * as EPERM (a firewall rule, a seccomp filter): the kernel refuses to accept. In both cases the connection stays in
+   * the backlog, and a multiplexer reports the listener again after 100 ms.
    * @throws SocketClosedError once closed.
    */
   accept(): Socket | null {
@@ -136,9 +136,10 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
 
   /**
    * Connections as they come, until the listener is closed; a `break` leaves it open.
-   * At the limit of descriptors (EMFILE) an iteration waits until there are some again.
+   * At the limit of descriptors (EMFILE), and without memory, an iteration waits until there are some again.
    *
-   * @throws (rejects) SocketError EEXIST when the listener is in a multiplexer, or is being iterated already.
+   * @throws (rejects) SocketError EEXIST when the listener is in a multiplexer, or is being iterated already; what else
+   * {@link accept} throws, and the listener stays open.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
     if (this.handle < 0) return
@@ -160,7 +161,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     try {
       return this.accept()
     } catch (error) {
-      if (error instanceof SocketError && EXHAUSTION.has(error.code)) return null
+      if (isExhausted(error)) return null
       throw error
     }
   }

@@ -62,8 +62,8 @@ export class Socket extends StreamSource {
   /**
    * Takes over a connected (or connecting) stream socket, and makes it non-blocking and close-on-exec: fcntl(2).
    *
-   * @throws SocketError EBADF, ENOTSOCK, EPROTOTYPE (not a stream), ENOTCONN, EEXIST (this library has it already);
-   * the descriptor then stays as it was. TypeError, RangeError for anything but a descriptor number.
+   * @throws SocketError EBADF, ENOTSOCK, EPROTOTYPE (not a stream), ENOTCONN, EEXIST (a Socket or Listener of this
+   * process has it already, also of another thread); the descriptor then stays as it was. TypeError, RangeError for anything but a descriptor number.
    */
   static adopt(fd: number): Socket {
     return new Socket(native.check(native.adoptSocket(integer(fd, 0, INT_MAX, 'fd')), 'adopt')).guarded()
@@ -135,7 +135,9 @@ export class Socket extends StreamSource {
    * `'not-sent'`: nothing was taken, the queue is full; try again when writable. `'closed'`: nothing was taken, nothing
    * can be sent any more.
    *
-   * @throws SocketError the reason why connecting failed, once; ENOBUFS or ENOMEM, with nothing taken.
+   * @throws SocketError the reason why connecting failed, once; ENOBUFS or ENOMEM, with nothing taken: a multiplexer
+   * reports the socket as writable when it is time to try again, after 100 ms. ENOMEM is also thrown when the kernel has
+   * taken a part, and there is no memory for the rest: the socket is then closed, by RST.
    * @throws TypeError for other data; RangeError for a part that is not within the array.
    */
   send(data: Uint8Array | string | readonly Uint8Array[], offset?: number, length?: number): native.SendStatus {
@@ -193,16 +195,16 @@ export class Socket extends StreamSource {
    * @internal Sends as much of a part that has been checked as there is room for, to the byte. With `cork`, a small
    * write waits in the queue for a flush.
    *
-   * @returns how many bytes were taken, -1 when nothing can be sent any more
+   * @returns how many bytes were taken; an errno, negated, when nothing can be sent any more: ENOMEM when there was no
+   * memory for a queue without limit, and else EPIPE
    */
   write(bytes: Uint8Array, cork: boolean, offset = 0, length = bytes.length): number {
-    const isWhole = length === bytes.length
-    const taken = isWhole
-      ? native.write(this.handle, bytes, cork)
-      : native.write(this.handle, bytes, cork, offset, length)
-    if (taken >= 0) return taken
-    this.poller?.reportReady()
-    return -1
+    const taken =
+      length === bytes.length
+        ? native.write(this.handle, bytes, cork)
+        : native.write(this.handle, bytes, cork, offset, length)
+    if (taken < 0) this.poller?.reportReady()
+    return taken
   }
 
   /**

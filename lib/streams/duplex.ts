@@ -1,7 +1,7 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Connection } from '../connection/connection.js'
-import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from '../errors.js'
+import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType, isOutOfMemory } from '../errors.js'
 import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
@@ -17,7 +17,7 @@ const PROBE = new Uint8Array(1)
 type Done = (error?: Error | null) => void
 
 interface Write {
-  /** What the full queue did not take; undefined when it took all. */
+  /** What the full queue, or a kernel without memory, did not take; undefined when all was taken. */
   readonly unsent: Buffer | Buffer[] | undefined
   readonly done: Done
 }
@@ -178,7 +178,10 @@ export class SocketDuplex extends Duplex {
     try {
       status = this.socket.send(data)
     } catch (error) {
-      return done(error as Error)
+      // Nothing was taken. The socket is reported as writable when it is time to try again.
+      if (isOutOfMemory(error) && this.socket.handle >= 0) this.#write = { unsent: data, done }
+      else done(error as Error)
+      return
     }
     if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) done()
     else if (status === 'closed') done(this.#closeReason())

@@ -158,11 +158,11 @@ pub fn service(env: &Env, multiplexer: i32, mut events: Bytes) -> i32 {
 }
 
 fast! {
-    /// The milliseconds for which a wait for `limit` events would block: 0 when there are events, -1 for no limit.
+    /// Returns 1 when a wait for `limit` events would block until an edge comes, 0 when there are events.
     #[napi]
     pub fn idle(environment: &Environment, multiplexer: i32, limit: i32) -> i32 {
         let limit = usize::try_from(limit).unwrap_or(0);
-        number(environment.registry().idle(Handle::from_raw(multiplexer), limit))
+        number(environment.registry().is_idle(Handle::from_raw(multiplexer), limit))
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    /// The token of a multiplexer's own timer: no slot has this number.
+    pub(crate) const TIMER: Self = Self { slot: u32::MAX, generation: u32::MAX };
+
     pub(crate) fn from_raw(raw: u64) -> Self {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
         Self { slot: half(raw), generation: half(raw >> 32) }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod descriptor;
 mod handle;
 mod interest;
 mod listener;

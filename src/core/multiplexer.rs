@@ -1,10 +1,16 @@
-//! An epoll descriptor and its ready list.
+//! An epoll descriptor, its ready list and its timer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
 use super::handle::{Handle, Token};
-use crate::sys::{Epoll, Errno};
+use crate::sys::{Epoll, Errno, TimerFd, flags};
+
+/// How long a source is left alone after the process or the system has run out of descriptors or memory.
+pub(super) const BACK_OFF_MILLISECONDS: i32 = 100;
+const BACK_OFF: Duration = Duration::from_millis(BACK_OFF_MILLISECONDS.unsigned_abs() as u64);
 
 /// The bits of an event, as JavaScript reads them.
 pub(crate) mod event_bits {
@@ -30,8 +36,12 @@ pub(crate) struct Multiplexer {
     pub(super) epoll: Epoll,
     /// Sources that have events to report, or unverified readiness; the next one to report comes first.
     pub(super) ready: VecDeque<Token>,
-    /// Listeners in accept back-off.
-    pub(super) backing_off: Vec<Token>,
+    /// Sources in back-off and when it ends; the first one ends first.
+    back_offs: VecDeque<(Token, Instant)>,
+    /// Fires when the first back-off ends. epoll reports it, and so it wakes whatever watches the epoll descriptor.
+    timer: TimerFd,
+    /// The registered descriptors of the program, by their numbers.
+    pub(super) foreign: BTreeMap<RawFd, Token>,
     /// Sources that were detached and are not reported yet.
     pub(super) detached: VecDeque<Handle>,
     /// The number of sources with queued output.
@@ -39,15 +49,53 @@ pub(crate) struct Multiplexer {
 }
 
 impl Multiplexer {
+    /// The timer is opened at once: when descriptors have run out, it could not be.
+    ///
     /// # Errors
-    /// EMFILE, ENFILE, ENOMEM.
+    /// EMFILE, ENFILE, ENOMEM; ENOSPC (`max_user_watches`).
     pub(super) fn new() -> Result<Self, Errno> {
+        let (epoll, timer) = (Epoll::new()?, TimerFd::new()?);
+        epoll.add(timer.as_raw_fd(), flags::IN | flags::ET, Token::TIMER.raw())?;
         Ok(Self {
-            epoll: Epoll::new()?,
+            epoll,
             ready: VecDeque::new(),
-            backing_off: Vec::new(),
+            back_offs: VecDeque::new(),
+            timer,
+            foreign: BTreeMap::new(),
             detached: VecDeque::new(),
             references: 0,
         })
+    }
+
+    /// Begins a back-off.
+    pub(super) fn back_off(&mut self, token: Token) {
+        self.back_offs.push_back((token, Instant::now() + BACK_OFF));
+        if self.back_offs.len() == 1 {
+            self.set_timer();
+        }
+    }
+
+    /// Removes and returns the first source whose back-off has ended by `now`.
+    pub(super) fn take_ended(&mut self, now: Instant) -> Option<Token> {
+        self.back_offs.front().filter(|(_, end)| *end <= now)?;
+        self.back_offs.pop_front().map(|(token, _)| token)
+    }
+
+    /// Ends the back-off of a source that is deregistered.
+    pub(super) fn cancel_back_off(&mut self, token: Token) {
+        self.back_offs.retain(|(other, _)| *other != token);
+    }
+
+    /// The number of sources in back-off.
+    #[cfg(test)]
+    pub(super) fn backing_off(&self) -> usize {
+        self.back_offs.len()
+    }
+
+    /// Sets the timer to the first end of a back-off.
+    pub(super) fn set_timer(&self) {
+        if let Some((_, end)) = self.back_offs.front() {
+            self.timer.set(end.saturating_duration_since(Instant::now()));
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use crate::sys::Errno;
+
 /// The result of `send`, by its number in JavaScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -30,6 +32,8 @@ impl SendQueue {
     const DEFAULT_LIMIT: usize = 65536;
     /// The most memory that an empty queue keeps, in bytes: room for a few small corked writes.
     const KEPT: usize = 256;
+    /// The limit that stands for none: JavaScript's `Number.MAX_SAFE_INTEGER`.
+    const NO_LIMIT: u64 = (1 << 53) - 1;
 
     pub(crate) fn new() -> Self {
         Self { bytes: VecDeque::new(), limit: Self::DEFAULT_LIMIT }
@@ -51,6 +55,11 @@ impl SendQueue {
         self.limit = limit;
     }
 
+    /// Whether the queue has no limit, and so has to take whatever it is given.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.limit as u64 >= Self::NO_LIMIT
+    }
+
     /// Whether another piece may be queued. The last one may exceed the limit.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes.len() < self.limit
@@ -61,15 +70,29 @@ impl SendQueue {
         self.limit.saturating_sub(self.bytes.len())
     }
 
+    /// Makes room for more bytes. The kernel provides the memory of a large queue when it is written to: mmap(2).
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(crate) fn reserve(&mut self, additional: usize) -> Result<(), Errno> {
+        // The first call also makes room for later bytes, if there is memory for that.
+        let reserved = self.bytes.try_reserve(additional);
+        reserved.or_else(|_| self.bytes.try_reserve_exact(additional)).map_err(|_| Errno::NOMEM)
+    }
+
     /// Queues the pieces without their first `skip` bytes, which have been sent already.
-    pub(crate) fn push(&mut self, pieces: &[IoSlice<'_>], mut skip: usize) {
+    ///
+    /// # Errors
+    /// ENOMEM, with nothing queued.
+    pub(crate) fn push(&mut self, pieces: &[IoSlice<'_>], mut skip: usize) -> Result<(), Errno> {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-        self.bytes.reserve(total.saturating_sub(skip));
+        self.reserve(total.saturating_sub(skip))?;
         for piece in pieces {
             let sent = skip.min(piece.len());
             skip -= sent;
             self.bytes.extend(piece.get(sent..).unwrap_or_default());
         }
+        Ok(())
     }
 
     /// The queued bytes in order: the two pieces of the ring buffer.
@@ -99,7 +122,7 @@ impl SendQueue {
 
 #[cfg(test)]
 mod tests {
-    use super::SendQueue;
+    use super::{Errno, SendQueue};
     use std::io::IoSlice;
 
     fn contents(queue: &SendQueue) -> Vec<u8> {
@@ -110,7 +133,8 @@ mod tests {
     fn bytes_that_were_sent_are_skipped_across_pieces() {
         for skip in 0..=6 {
             let mut queue = SendQueue::new();
-            queue.push(&[IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"def")], skip);
+            let pieces = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"def")];
+            assert_eq!(queue.push(&pieces, skip), Ok(()));
             assert_eq!(contents(&queue), b"abcdef".get(skip..).unwrap_or_default());
         }
     }
@@ -121,7 +145,7 @@ mod tests {
         let mut expected = Vec::new();
         for round in 0u8..200 {
             let piece = vec![round; usize::from(round % 17) + 1];
-            queue.push(&[IoSlice::new(&piece)], 0);
+            assert_eq!(queue.push(&[IoSlice::new(&piece)], 0), Ok(()));
             expected.extend(&piece);
             let sent = usize::from(round % 13).min(expected.len());
             queue.advance(sent);
@@ -135,7 +159,7 @@ mod tests {
         let mut queue = SendQueue::new();
         queue.set_limit(4);
         assert!(queue.has_room());
-        queue.push(&[IoSlice::new(b"too long")], 0);
+        assert_eq!(queue.push(&[IoSlice::new(b"too long")], 0), Ok(()));
         assert!(!queue.has_room());
         assert_eq!(queue.len(), 8);
         queue.advance(5);
@@ -146,10 +170,20 @@ mod tests {
     fn an_empty_queue_keeps_little_memory() {
         let mut queue = SendQueue::new();
         for length in [1, 64, SendQueue::KEPT, SendQueue::KEPT + 1, 100_000] {
-            queue.push(&[IoSlice::new(&vec![0; length])], 0);
+            assert_eq!(queue.push(&[IoSlice::new(&vec![0; length])], 0), Ok(()));
             queue.advance(length);
             assert!(queue.is_empty());
             assert!(queue.bytes.capacity() <= SendQueue::KEPT);
         }
+    }
+
+    #[test]
+    fn more_than_there_is_memory_for_is_an_error_and_changes_nothing() {
+        let mut queue = SendQueue::new();
+        assert_eq!(queue.push(&[IoSlice::new(b"small")], 0), Ok(()));
+        for additional in [usize::MAX, isize::MAX.unsigned_abs()] {
+            assert_eq!(queue.reserve(additional), Err(Errno::NOMEM));
+        }
+        assert_eq!(contents(&queue), b"small");
     }
 }

@@ -1,7 +1,6 @@
 //! A source: anything that a multiplexer can report events of, and its registration.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::time::Instant;
 
 use super::interest::{Interest, Mode};
 use super::listener::Listener;
@@ -13,11 +12,15 @@ use crate::sys::{Errno, flags};
 pub(crate) enum Kind {
     Socket(Socket),
     Listener(Listener),
-    /// A descriptor of the program: registered, and never read, written or closed here.
+    /// A descriptor of the program: registered, and never read, written or closed here. A negative one is stale.
     Foreign(RawFd, Readiness),
 }
 
+/// The number of a descriptor that the program has closed: epoll(7) refuses it, and poll(2) ignores it.
+const STALE: RawFd = -1;
+
 /// The registration of a source with a multiplexer.
+#[allow(clippy::struct_excessive_bools, reason = "none follows from the others")]
 pub(super) struct Registration {
     /// The slot of the multiplexer.
     pub(super) multiplexer: u32,
@@ -31,6 +34,8 @@ pub(super) struct Registration {
     pub(super) disabled: bool,
     /// Whether the source counts in `Multiplexer::references`.
     pub(super) referenced: bool,
+    /// Whether the source is in back-off: its multiplexer's timer ends it.
+    pub(super) backing_off: bool,
 }
 
 pub(crate) struct Source {
@@ -45,6 +50,20 @@ impl Source {
 
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.kind, Kind::Foreign(..))
+    }
+
+    /// Whether it is a descriptor of the program's that was closed before it was removed, and its number given to
+    /// another source of the same multiplexer.
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(&self.kind, Kind::Foreign(STALE, _))
+    }
+
+    /// The program has closed the descriptor: nothing may be done by its number any more.
+    pub(super) fn set_stale(&mut self) {
+        if let Kind::Foreign(fd, readiness) = &mut self.kind {
+            *fd = STALE;
+            readiness.clear();
+        }
     }
 
     pub(super) fn raw_fd(&self) -> Option<RawFd> {
@@ -89,11 +108,39 @@ impl Source {
                 listener.readiness.merge(flags);
                 false
             }
+            // epoll(7): duplicates of a closed descriptor keep its registration.
+            Kind::Foreign(STALE, _) => false,
             Kind::Foreign(_, readiness) => {
                 readiness.merge(flags);
                 false
             }
         }
+    }
+
+    /// Sets what is reported, how often, and whether a oneshot registration has been reported; returns what was set.
+    pub(super) fn set_interest(
+        &mut self,
+        (interest, mode, disabled): (Interest, Mode, bool),
+    ) -> Option<(Interest, Mode, bool)> {
+        let registration = self.registration.as_mut()?;
+        let previous = (registration.interest, registration.mode, registration.disabled);
+        registration.interest = interest;
+        registration.mode = mode;
+        registration.disabled = disabled;
+        Some(previous)
+    }
+
+    /// Ends a back-off: what is left to do is tried again, or reported when poll(2) has verified it.
+    pub(super) fn end_back_off(&mut self) {
+        if let Kind::Socket(socket) = &mut self.kind {
+            socket.end_starvation();
+        }
+        self.readiness_mut().invalidate();
+    }
+
+    /// Whether sends have to wait for memory.
+    pub(super) fn is_starved(&self) -> bool {
+        matches!(&self.kind, Kind::Socket(socket) if socket.is_starved())
     }
 
     /// Replaces unverified readiness by the flags that poll(2) returned.
@@ -205,10 +252,10 @@ impl Source {
         bits
     }
 
-    /// Whether it is a listener in accept back-off.
-    pub(super) fn is_backing_off(&self) -> bool {
-        let Kind::Listener(listener) = &self.kind else { return false };
-        listener.back_off.is_some_and(|end| end > Instant::now())
+    /// Whether it is a listener in back-off.
+    pub(super) fn is_listener_backing_off(&self) -> bool {
+        matches!(self.kind, Kind::Listener(_))
+            && self.registration.as_ref().is_some_and(|it| it.backing_off)
     }
 
     fn is_closing(&self) -> bool {

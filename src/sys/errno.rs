@@ -40,16 +40,11 @@ impl Errno {
         -self.0
     }
 
-    /// Whether the process or the system is out of descriptors or memory, so that a retry has to wait.
-    pub(crate) fn is_exhaustion(self) -> bool {
-        matches!(self.0, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    }
-
     /// Whether an error of accept4(2) concerns one connection and not the listener.
     ///
     /// # Notes
     /// accept(2): Linux returns pending network errors of the new socket as errors of accept. A server has to retry
-    /// after them, as after EAGAIN. EPERM: firewall rules forbid the connection.
+    /// after them, as after EAGAIN. EPERM: firewall rules forbid the connection, or seccomp(2) forbids the call.
     pub(crate) fn is_of_one_connection(self) -> bool {
         matches!(
             self.0,

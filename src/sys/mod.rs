@@ -20,6 +20,7 @@ mod poll;
 mod socket;
 mod sockopt;
 mod symbol;
+mod timerfd;
 mod transfer;
 
 pub(crate) use address::Address;
@@ -37,4 +38,5 @@ pub(crate) use sockopt::{
     send_after_close, set_option, socket_error,
 };
 pub(crate) use symbol::symbol;
+pub(crate) use timerfd::TimerFd;
 pub(crate) use transfer::{MAX_PIECES, peek, receive, send_pieces};

@@ -1,57 +1,54 @@
-//! Accept back-off: listeners of a process that is out of descriptors or memory.
+//! Back-off: sources for which the process or the system is out of descriptors or memory.
 //!
-//! accept(2) fails with EMFILE, ENFILE, ENOBUFS or ENOMEM and leaves the connection in the backlog. epoll(7) does not
-//! report a new edge for it, so that the multiplexer makes the listener's readiness unverified after a time.
+//! accept(2) may fail and leave the connection in the backlog, and send(2) may fail with ENOBUFS or ENOMEM while the
+//! kernel's buffer has room. epoll(7) then reports no new edge, so that the multiplexer tries again after a time. Its
+//! timer is reported like an edge, whatever waits for the epoll descriptor.
 
 use std::time::Instant;
 
-use super::Registry;
+use super::{EVENTS_PER_WAIT, Registry};
 use crate::core::handle::Token;
-use crate::core::source::Kind;
+use crate::sys::flags;
 
 impl Registry {
-    /// Adds a listener to those in back-off, once.
+    /// Begins the back-off of a registered source, unless it is in back-off. A source that is in no multiplexer needs
+    /// none: `EPOLL_CTL_ADD` reports what is ready.
     pub(super) fn back_off(&mut self, token: Token) {
-        let Some(source) = self.sources.get(token) else { return };
-        let Some(registration) = &source.registration else { return };
-        if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer)
-            && !multiplexer.backing_off.contains(&token)
-        {
-            multiplexer.backing_off.push(token);
-        }
-    }
-
-    /// When the back-off of a listener ends; `None` for a source that is not in back-off.
-    pub(super) fn back_off_end(&self, token: Token) -> Option<Instant> {
-        match &self.sources.get(token)?.kind {
-            Kind::Listener(listener) => listener.back_off,
-            _ => None,
-        }
-    }
-
-    /// Ends the back-offs of a multiplexer's listeners that are over.
-    pub(super) fn end_back_offs(&mut self, token: Token) {
-        let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
-        if multiplexer.backing_off.is_empty() {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let Some(registration) = &mut source.registration else { return };
+        if registration.backing_off {
             return;
         }
-        let now = Instant::now();
-        for listener in std::mem::take(&mut multiplexer.backing_off) {
-            match self.back_off_end(listener) {
-                Some(end) if end > now => self.back_off(listener),
-                Some(_) => self.end_back_off(listener),
-                None => {}
-            }
+        if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) {
+            registration.backing_off = true;
+            multiplexer.back_off(token);
         }
     }
 
-    fn end_back_off(&mut self, token: Token) {
-        if let Some(source) = self.sources.get_mut(token) {
-            source.readiness_mut().invalidate();
-            if let Kind::Listener(listener) = &mut source.kind {
-                listener.back_off = None;
-            }
+    /// Ends the back-offs of a multiplexer that are over, since its timer has fired. What is above the limit ends when
+    /// the timer fires again, at once.
+    pub(super) fn end_back_offs(&mut self, multiplexer: Token) {
+        let now = Instant::now();
+        for _ in 0..EVENTS_PER_WAIT {
+            let Some(entry) = self.multiplexers.get_mut(multiplexer) else { return };
+            let Some(token) = entry.take_ended(now) else { break };
+            self.end_back_off(multiplexer, token);
         }
-        self.push_ready(token);
+        if let Some(entry) = self.multiplexers.get(multiplexer) {
+            entry.set_timer();
+        }
+    }
+
+    fn end_back_off(&mut self, multiplexer: Token, token: Token) {
+        let Some(source) = self.sources.get_mut(token) else { return };
+        let Some(registration) = &mut source.registration else { return };
+        registration.backing_off = false;
+        source.end_back_off();
+        if source.has_output() {
+            // As the edge that does not come: the queue is flushed.
+            self.merge(multiplexer, token, flags::OUT);
+        } else {
+            self.push_ready(token);
+        }
     }
 }

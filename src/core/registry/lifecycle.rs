@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 
 use super::{CloseResult, Registry};
+use crate::core::descriptor::Descriptor;
 use crate::core::handle::{Handle, Token};
 use crate::core::listener::Listener;
 use crate::core::multiplexer::Multiplexer;
@@ -51,14 +52,14 @@ impl Registry {
     /// # Errors
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM, EAFNOSUPPORT.
     pub(crate) fn open(&mut self, family: Family) -> Result<Handle, Errno> {
-        let fd = sys::socket(family)?;
+        let fd = Descriptor::new(sys::socket(family)?);
         self.insert(Kind::Socket(Socket::new(fd, family != Family::Unix)))
     }
 
     /// Takes ownership of a connected or connecting descriptor.
     ///
     /// # Errors
-    /// EEXIST for a descriptor that is in the registry already; the errors of `Socket::adopt`.
+    /// EEXIST for a descriptor that is owned or watched already; the errors of `Socket::adopt`.
     pub(crate) fn adopt_socket(&mut self, fd: RawFd) -> Result<Handle, Errno> {
         self.check_unknown(fd)?;
         let socket = Socket::adopt(fd)?;
@@ -68,18 +69,17 @@ impl Registry {
     /// Takes ownership of a bound or listening descriptor.
     ///
     /// # Errors
-    /// EEXIST for a descriptor that is in the registry already; the errors of `Listener::adopt`.
+    /// EEXIST for a descriptor that is owned or watched already; the errors of `Listener::adopt`.
     pub(crate) fn adopt_listener(&mut self, fd: RawFd, backlog: i32) -> Result<Handle, Errno> {
         self.check_unknown(fd)?;
         let listener = Listener::adopt(fd, backlog)?;
         self.insert(Kind::Listener(listener))
     }
 
-    fn check_unknown(&self, fd: RawFd) -> Result<(), Errno> {
-        if self.sources.values().any(|source| source.raw_fd() == Some(fd)) {
-            return Err(Errno::EXIST);
-        }
-        Ok(())
+    /// Checks that no socket or listener of the process owns a descriptor, and no multiplexer of this thread watches it.
+    fn check_unknown(&mut self, fd: RawFd) -> Result<(), Errno> {
+        Descriptor::check_unowned(fd)?;
+        if self.watches(fd) { Err(Errno::EXIST) } else { Ok(()) }
     }
 
     fn insert(&mut self, kind: Kind) -> Result<Handle, Errno> {
@@ -110,8 +110,8 @@ impl Registry {
     /// `accept4(2)`.
     ///
     /// # Errors
-    /// EAGAIN when no connection is pending; EMFILE, ENFILE, ENOBUFS, ENOMEM, with the listener in back-off; EINVAL for
-    /// a handle that is not a listener's.
+    /// EAGAIN when no connection is pending; those of `Listener::accept`, with the listener in back-off; EINVAL for a
+    /// handle that is not a listener's.
     pub(crate) fn accept(&mut self, handle: Handle) -> Result<Handle, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
@@ -119,7 +119,7 @@ impl Registry {
         match listener.accept() {
             Ok(socket) => self.insert(Kind::Socket(socket)),
             Err(errno) => {
-                if errno.is_exhaustion() {
+                if errno != Errno::AGAIN {
                     self.back_off(token);
                 }
                 Err(errno)

@@ -1,6 +1,7 @@
 //! All sources and multiplexers of one environment: the main thread of a process, or a worker.
 
 mod back_off;
+mod foreign;
 mod keep_alive;
 mod lifecycle;
 mod ready_list;
@@ -72,7 +73,7 @@ impl Registry {
         let had_output = socket.has_output();
         let result = action(socket);
         let has_alarm = socket.has_alarm();
-        if had_output || socket.has_output() || socket.is_closed() {
+        if had_output || socket.has_output() || socket.is_starved() || socket.is_closed() {
             self.update_registration(token);
         }
         if has_alarm {

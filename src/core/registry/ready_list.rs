@@ -38,7 +38,6 @@ impl Registry {
 
     /// Verifies the first `limit` sources with unverified readiness by poll(2), and removes those that are not ready.
     pub(super) fn verify_ready(&mut self, token: Token, limit: usize) {
-        self.end_back_offs(token);
         self.retain_ready(token);
         let Some(multiplexer) = self.multiplexers.get(token) else { return };
         let mut requests = std::mem::take(&mut self.poll_requests);

@@ -1,13 +1,10 @@
 //! Sources are registered with a multiplexer, modified and deregistered.
 
-use std::os::fd::RawFd;
-
 use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
-use crate::core::readiness::Readiness;
 use crate::core::source::{Kind, Registration, Source};
-use crate::sys::{self, Errno};
+use crate::sys::Errno;
 
 impl Registry {
     /// Registers a socket or listener.
@@ -26,30 +23,7 @@ impl Registry {
         self.register(slot, token, interest, mode)
     }
 
-    /// Registers a descriptor that stays the program's.
-    ///
-    /// # Errors
-    /// EBADF for a closed descriptor; EPERM for one that epoll does not support (a regular file); EEXIST when it is
-    /// registered with this multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
-    pub(crate) fn add_descriptor(
-        &mut self,
-        multiplexer: Handle,
-        fd: RawFd,
-        interest: Interest,
-        mode: Mode,
-    ) -> Result<Handle, Errno> {
-        let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
-        sys::check_open(fd)?;
-        let source = Source::new(Kind::Foreign(fd, Readiness::UNVERIFIED));
-        let token = self.sources.insert(source).ok_or(Errno::NFILE)?;
-        if let Err(errno) = self.register(slot, token, interest, mode) {
-            self.sources.remove(token);
-            return Err(errno);
-        }
-        Ok(token.handle())
-    }
-
-    fn register(
+    pub(super) fn register(
         &mut self,
         slot: u32,
         token: Token,
@@ -68,7 +42,12 @@ impl Registry {
             listed: false,
             disabled: false,
             referenced: false,
+            backing_off: false,
         });
+        // What is left to send is tried at once: epoll reports what is ready when it is added.
+        if let Kind::Socket(socket) = &mut source.kind {
+            socket.end_starvation();
+        }
         if let Err(errno) = self.extend_epoll_flags(token) {
             if let Some(source) = self.sources.get_mut(token) {
                 source.registration = None;
@@ -85,7 +64,8 @@ impl Registry {
     /// Changes interest and mode, enables a oneshot registration again, and makes the readiness unverified.
     ///
     /// # Errors
-    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle; ENOMEM.
+    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle, and for a descriptor
+    /// that was closed meanwhile; ENOMEM. The registration then stays as it was.
     pub(crate) fn modify(
         &mut self,
         multiplexer: Handle,
@@ -95,16 +75,23 @@ impl Registry {
     ) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
-        if let Some(registration) = &mut source.registration {
-            registration.interest = interest;
-            registration.mode = mode;
-            registration.disabled = false;
+        if source.is_stale() {
+            return Err(Errno::BADF);
+        }
+        let previous = source.set_interest((interest, mode, false));
+        if let Err(errno) = self.extend_epoll_flags(token) {
+            if let (Some(source), Some(previous)) = (self.sources.get_mut(token), previous) {
+                source.set_interest(previous);
+            }
+            return Err(errno);
         }
         // A listener in back-off would hit the limit again. A failed connect has no descriptor that could be polled.
-        if !source.is_backing_off() && source.raw_fd().is_some() {
+        if let Some(source) = self.sources.get_mut(token)
+            && !source.is_listener_backing_off()
+            && source.raw_fd().is_some()
+        {
             source.readiness_mut().invalidate();
         }
-        self.extend_epoll_flags(token)?;
         self.push_ready(token);
         Ok(())
     }
@@ -137,19 +124,23 @@ impl Registry {
     /// Flags that are not needed any more stay until they fire: most of them are needed again soon.
     pub(super) fn extend_epoll_flags(&mut self, token: Token) -> Result<(), Errno> {
         let Some(source) = self.sources.get_mut(token) else { return Ok(()) };
-        let needed = source.needed_flags();
+        let (needed, is_foreign) = (source.needed_flags(), source.is_foreign());
         let Some(fd) = source.raw_fd() else { return Ok(()) };
         let Some(registration) = &mut source.registration else { return Ok(()) };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else {
             return Ok(());
         };
         let extended = registration.epoll_flags | needed;
-        if registration.epoll_flags == 0 {
+        let is_new = registration.epoll_flags == 0;
+        if is_new {
             multiplexer.epoll.add(fd, extended, token.raw())?;
         } else if extended != registration.epoll_flags {
             multiplexer.epoll.modify(fd, extended, token.raw())?;
         }
         registration.epoll_flags = extended;
+        if is_new && (is_foreign || !multiplexer.foreign.is_empty()) {
+            self.take_number(token, fd);
+        }
         Ok(())
     }
 
@@ -173,12 +164,18 @@ impl Registry {
     /// events, and cannot be deleted, since its number is closed in this process.
     pub(super) fn deregister(&mut self, token: Token) {
         let Some(source) = self.sources.get_mut(token) else { return };
-        let fd = source.raw_fd();
+        let (fd, is_foreign, is_stale) = (source.raw_fd(), source.is_foreign(), source.is_stale());
         let Some(registration) = source.registration.take() else { return };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
-        if let (Some(fd), true) = (fd, registration.epoll_flags != 0) {
+        if let (Some(fd), true, false) = (fd, registration.epoll_flags != 0, is_stale) {
             // EBADF: the program has closed a descriptor of its own before it removed it.
             let _ = multiplexer.epoll.delete(fd);
+            if is_foreign {
+                multiplexer.foreign.remove(&fd);
+            }
+        }
+        if registration.backing_off {
+            multiplexer.cancel_back_off(token);
         }
         if registration.referenced {
             self.set_reference(registration.multiplexer, false);
@@ -193,7 +190,7 @@ impl Registry {
         {
             return self.discard_failed_connect(token);
         }
-        let has_output = source.has_output();
+        let (has_output, is_starved) = (source.has_output(), source.is_starved());
         let Some(registration) = &mut source.registration else { return };
         if registration.referenced != has_output {
             registration.referenced = has_output;
@@ -203,6 +200,9 @@ impl Registry {
         if has_output {
             // After ENOMEM the queue waits for the next flush.
             let _ = self.extend_epoll_flags(token);
+        }
+        if is_starved {
+            self.back_off(token);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::Registry;
 use crate::core::handle::Handle;
-use crate::core::source::Kind;
+use crate::core::multiplexer::BACK_OFF_MILLISECONDS;
+use crate::core::source::{Kind, Source};
 use crate::sys::{self, Errno, PollFd, Shutdown, flags};
 
 impl Registry {
@@ -75,12 +76,17 @@ impl Registry {
     }
 
     /// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. No
-    /// other call blocks on a socket.
+    /// other call blocks on a socket. A socket that is writable, but starved, is waited for as long as a back-off lasts.
     ///
     /// # Errors
     /// EBADF for a handle that is neither a socket's nor a listener's; ENOMEM.
     pub(crate) fn sleep_on(&self, handle: Handle, write: bool, timeout: i32) -> Result<(), Errno> {
-        let flags = if write { flags::OUT } else { flags::IN };
+        let is_starved = self.sources.by_handle(handle).is_some_and(Source::is_starved);
+        let (flags, timeout) = match write {
+            true if is_starved => (0, timeout.min(BACK_OFF_MILLISECONDS)),
+            true => (flags::OUT, timeout),
+            false => (flags::IN, timeout),
+        };
         let request = PollFd::new(self.raw_fd(handle)?, flags);
         match sys::poll(&mut [request], timeout) {
             Err(Errno::INTR) => Ok(()),

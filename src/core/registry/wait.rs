@@ -10,8 +10,8 @@ use crate::core::source::Kind;
 use crate::sys::{Errno, flags};
 
 impl Registry {
-    /// `epoll_wait(2)`: blocks until there are events, until the timeout, or until an accept back-off ends. Calls
-    /// `report` with each event, at most `limit` of them, and returns their number. Prefetches into `buffer`.
+    /// `epoll_wait(2)`: blocks until there are events, or until the timeout. Calls `report` with each event, at most
+    /// `limit` of them, and returns their number. Prefetches into `buffer`.
     ///
     /// `timeout` is in milliseconds; -1 blocks without limit.
     ///
@@ -46,8 +46,8 @@ impl Registry {
         }
     }
 
-    /// Collects events without blocking: flushes queues, completes closes, and fills the ready list. Reports only
-    /// detached sources.
+    /// Collects events without blocking: flushes queues, completes closes, ends back-offs, and fills the ready list.
+    /// Reports only detached sources.
     ///
     /// # Errors
     /// EBADF for a handle that is not a multiplexer's.
@@ -62,27 +62,22 @@ impl Registry {
         Ok(self.report_detached(token, limit, &mut report))
     }
 
-    /// The milliseconds for which a wait would block: 0 when there are events, -1 for no limit.
+    /// Whether there is nothing to report until an edge comes.
     ///
     /// # Errors
     /// EBADF for a handle that is not a multiplexer's.
-    pub(crate) fn idle(&mut self, handle: Handle, limit: usize) -> Result<i32, Errno> {
+    pub(crate) fn is_idle(&mut self, handle: Handle, limit: usize) -> Result<bool, Errno> {
         let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
         self.verify_ready(token, limit);
-        Ok(self.epoll_timeout(token, None))
+        Ok(self.has_no_events(token))
+    }
+
+    fn has_no_events(&self, token: Token) -> bool {
+        self.multiplexers.get(token).is_some_and(|it| it.ready.is_empty() && it.detached.is_empty())
     }
 
     fn epoll_timeout(&self, token: Token, deadline: Option<Instant>) -> i32 {
-        let Some(multiplexer) = self.multiplexers.get(token) else { return 0 };
-        if !multiplexer.ready.is_empty() || !multiplexer.detached.is_empty() {
-            return 0;
-        }
-        let back_offs =
-            multiplexer.backing_off.iter().filter_map(|token| self.back_off_end(*token));
-        match back_offs.chain(deadline).min() {
-            Some(end) => milliseconds_until(end),
-            None => -1,
-        }
+        if self.has_no_events(token) { deadline.map_or(-1, milliseconds_until) } else { 0 }
     }
 
     /// Calls `epoll_wait(2)` once and merges its events.
@@ -103,8 +98,13 @@ impl Registry {
     }
 
     /// Merges the flags of an edge-triggered event. The token of a source that was removed meanwhile finds nothing.
-    fn merge(&mut self, multiplexer: Token, token: Token, flags: u32) {
-        let Some(source) = self.sources.get_mut(token) else { return };
+    pub(super) fn merge(&mut self, multiplexer: Token, token: Token, flags: u32) {
+        let Some(source) = self.sources.get_mut(token) else {
+            if token == Token::TIMER {
+                self.end_back_offs(multiplexer);
+            }
+            return;
+        };
         let has_more = source.merge(flags);
         if source.should_detach() {
             return self.detach(multiplexer, token);

@@ -6,8 +6,9 @@ mod receive;
 mod send;
 mod state;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+use super::descriptor::Descriptor;
 use super::listener::Listener;
 use super::readiness::Readiness;
 use super::send_queue::SendQueue;
@@ -22,7 +23,7 @@ const CALLS_PER_TURN: usize = 16;
 #[allow(clippy::struct_excessive_bools, reason = "the halves of a connection end independently")]
 pub(crate) struct Socket {
     /// `None` after a failed connect.
-    fd: Option<OwnedFd>,
+    fd: Option<Descriptor>,
     state: State,
     /// Closed by its owner; the queue is being flushed.
     closing: bool,
@@ -44,6 +45,8 @@ pub(crate) struct Socket {
     short_read_means_empty: bool,
     /// Whether the queued bytes are corked: they wait for a flush, not for the kernel.
     corked: bool,
+    /// Whether the last send failed with ENOBUFS or ENOMEM: no edge follows, so that the multiplexer has to try again.
+    starved: bool,
     /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes.
     receives_large: bool,
     /// Bytes that were received and given back.
@@ -56,7 +59,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// A socket that is connected, or on which `connect` is called next.
-    pub(crate) fn new(fd: OwnedFd, is_tcp: bool) -> Self {
+    pub(super) fn new(fd: Descriptor, is_tcp: bool) -> Self {
         Self {
             fd: Some(fd),
             state: State::Open,
@@ -71,6 +74,7 @@ impl Socket {
             shutdown_pending: false,
             short_read_means_empty: is_tcp,
             corked: false,
+            starved: false,
             receives_large: false,
             unread: None,
             lingers: false,
@@ -83,13 +87,13 @@ impl Socket {
     ///
     /// # Errors
     /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; ENOTCONN when it is neither connected nor
-    /// connecting. The descriptor then stays open and the caller's.
+    /// connecting; EEXIST when it is owned already. The descriptor then stays open and the caller's.
     pub(crate) fn adopt(fd: RawFd) -> Result<Self, Errno> {
         let (fd, (state, is_tcp)) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
             Ok((connect::state_of(fd)?, sys::is_tcp(fd)?))
         })?;
-        Ok(Self { state, ..Self::new(fd, is_tcp) })
+        Ok(Self { state, ..Self::new(Descriptor::adopt(fd)?, is_tcp) })
     }
 
     /// `listen(2)` on a bound socket. Its descriptor becomes the listener's.
@@ -142,7 +146,7 @@ impl Socket {
     /// Whether a multiplexer may report the socket as writable.
     pub(super) fn reports_writable(&self) -> bool {
         match self.state {
-            State::Open => !self.write_ended && self.queue.is_empty(),
+            State::Open => !self.write_ended && self.queue.is_empty() && !self.starved,
             State::Closed => self.failure.is_some(),
             State::Connecting => false,
         }
@@ -161,6 +165,16 @@ impl Socket {
     /// Whether queued bytes wait for room in the kernel.
     pub(super) fn has_output(&self) -> bool {
         !self.queue.is_empty() && !self.corked
+    }
+
+    /// Whether sends have to wait for memory.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// Sends may be tried again.
+    pub(super) fn end_starvation(&mut self) {
+        self.starved = false;
     }
 
     /// Whether queued bytes wait for a flush.

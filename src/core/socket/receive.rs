@@ -163,7 +163,7 @@ impl Socket {
                 Err(errno) => {
                     // A failure is kept.
                     let _ = self.nothing_received(errno);
-                    return errno.is_exhaustion();
+                    return matches!(errno, Errno::NOBUFS | Errno::NOMEM);
                 }
             }
         }

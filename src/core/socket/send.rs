@@ -9,11 +9,15 @@ use crate::sys::{self, Errno};
 /// The largest write that is corked, in bytes.
 const CORK_LIMIT: usize = 4 * 1024;
 
+/// From this number of bytes on the kernel is not expected to take all, so that memory for the rest is reserved first.
+const LARGE: usize = 1 << 20;
+
 impl Socket {
     /// `send(2)` or `sendmsg(2)`; the bytes that the kernel does not take are queued. Takes either all bytes or none.
     ///
     /// # Errors
-    /// ENOTCONN after a failed connect; ENOBUFS and ENOMEM, with no bytes taken.
+    /// ENOTCONN after a failed connect; ENOBUFS and ENOMEM, with no bytes taken. ENOMEM is also the failure of the
+    /// socket when the kernel has taken a part, and there is no memory for the rest.
     pub(crate) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
         self.check_alive()?;
         if self.write_ended {
@@ -25,35 +29,55 @@ impl Socket {
         }
         self.send_corked();
         if self.awaits_writable() {
-            return Ok(self.enqueue(pieces));
+            return self.enqueue(pieces);
         }
-        match self.send_now(pieces) {
+        if total >= LARGE {
+            self.queue.reserve(total).inspect_err(|_| self.starved = true)?;
+        }
+        let sent = self.send_now(pieces);
+        let result = match sent {
             Ok(count) if count == total => Ok(SendStatus::Sent),
-            Ok(0) | Err(Errno::AGAIN) => Ok(self.enqueue(pieces)),
-            Ok(count) => {
-                self.queue.push(pieces, count);
-                Ok(SendStatus::PartiallySent)
-            }
+            Ok(0) | Err(Errno::AGAIN) => self.enqueue(pieces),
+            Ok(count) => self.enqueue_rest(pieces, count),
             Err(errno @ (Errno::NOBUFS | Errno::NOMEM)) => Err(errno),
             Err(_) => Ok(SendStatus::Closed),
+        };
+        if self.queue.is_empty() {
+            // Frees what was reserved.
+            self.queue.clear();
         }
+        result
     }
 
     /// Queues all bytes or none.
-    fn enqueue(&mut self, pieces: &[IoSlice<'_>]) -> SendStatus {
+    ///
+    /// # Errors
+    /// ENOMEM, with nothing queued.
+    fn enqueue(&mut self, pieces: &[IoSlice<'_>]) -> Result<SendStatus, Errno> {
         if !self.queue.has_room() {
-            return SendStatus::NotSent;
+            return Ok(SendStatus::NotSent);
         }
-        self.queue.push(pieces, 0);
-        SendStatus::Queued
+        self.queue.push(pieces, 0).inspect_err(|_| self.starved = true)?;
+        Ok(SendStatus::Queued)
     }
 
-    /// `send(2)` of as many bytes as the kernel and the queue have room for. The queue does not exceed its limit.
+    /// Queues what the kernel did not take.
+    ///
+    /// # Errors
+    /// ENOMEM: the socket has failed.
+    fn enqueue_rest(&mut self, pieces: &[IoSlice<'_>], sent: usize) -> Result<SendStatus, Errno> {
+        self.queue.push(pieces, sent).inspect_err(|_| self.fail_without_memory())?;
+        Ok(SendStatus::PartiallySent)
+    }
+
+    /// `send(2)` of as many bytes as the kernel and the queue have room and memory for. The queue does not exceed its
+    /// limit.
     ///
     /// With `cork`, a small write is only queued, so that one call of `flush` sends several.
     ///
     /// # Errors
-    /// ENOTCONN after a failed connect; EPIPE when nothing can be sent any more.
+    /// ENOTCONN after a failed connect; EPIPE when nothing can be sent any more; ENOMEM, the failure of the socket, when
+    /// there is no memory for a queue without limit.
     pub(crate) fn write(&mut self, bytes: &[u8], cork: bool) -> Result<usize, Errno> {
         self.check_alive()?;
         if self.write_ended {
@@ -62,18 +86,19 @@ impl Socket {
         let waits = self.awaits_writable();
         if waits || cork && bytes.len() <= CORK_LIMIT && bytes.len() <= self.queue.room() {
             self.corked = !waits;
-            return Ok(self.enqueue_some(bytes));
+            return self.enqueue_some(bytes);
         }
         // Corked bytes are sent first.
         if self.flush_some() != Flushed::Empty {
-            return Ok(self.enqueue_some(bytes));
+            return self.enqueue_some(bytes);
         }
         let taken = match self.send_now(&[IoSlice::new(bytes)]) {
             Ok(count) => count,
             Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => 0,
             Err(_) => return Err(Errno::PIPE),
         };
-        Ok(taken + self.enqueue_some(bytes.get(taken..).unwrap_or_default()))
+        let queued = self.enqueue_some(bytes.get(taken..).unwrap_or_default())?;
+        Ok(taken + queued)
     }
 
     /// Sends corked bytes, which must not be overtaken.
@@ -83,14 +108,27 @@ impl Socket {
         }
     }
 
-    /// Queues as many bytes as there is room for, and returns their number.
-    fn enqueue_some(&mut self, bytes: &[u8]) -> usize {
+    /// Queues as many bytes as there is room for, none when there is no memory for them, and returns their number.
+    ///
+    /// # Errors
+    /// ENOMEM, the failure of the socket, when there is no memory for a queue without limit.
+    fn enqueue_some(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         let (fits, _) = bytes.split_at(bytes.len().min(self.queue.room()));
-        self.queue.push(&[IoSlice::new(fits)], 0);
-        fits.len()
+        match self.queue.push(&[IoSlice::new(fits)], 0) {
+            Ok(()) => Ok(fits.len()),
+            Err(errno) if self.queue.is_unlimited() => {
+                self.fail_without_memory();
+                Err(errno)
+            }
+            Err(_) => {
+                self.starved = true;
+                Ok(0)
+            }
+        }
     }
 
-    /// Sends until the queue is empty or the kernel's buffer is full. Returns whether the queue is empty.
+    /// Sends until the queue is empty, the kernel's buffer is full or it has no memory. Returns whether the queue is
+    /// empty.
     pub(crate) fn flush(&mut self) -> bool {
         self.progress_connect();
         // epoll(7): an edge follows only after EAGAIN.
@@ -98,7 +136,8 @@ impl Socket {
         self.queue.is_empty()
     }
 
-    /// Sends until the queue is empty, the kernel's buffer is full or `CALLS_PER_TURN` calls were made.
+    /// Sends until the queue is empty, the kernel's buffer is full, it has no memory, or `CALLS_PER_TURN` calls were
+    /// made.
     pub(super) fn flush_some(&mut self) -> Flushed {
         self.corked = false;
         for _ in 0..CALLS_PER_TURN {
@@ -106,7 +145,9 @@ impl Socket {
                 break;
             }
             let Ok(fd) = self.fd() else { return Flushed::Empty };
-            match sys::send_pieces(fd, &self.queue.pieces()) {
+            let sent = sys::send_pieces(fd, &self.queue.pieces());
+            self.note_starvation(sent);
+            match sent {
                 Ok(count) => {
                     self.sent += count as u64;
                     self.queue.advance(count);
@@ -139,6 +180,7 @@ impl Socket {
                 continue;
             }
             let sent = sys::send_pieces(self.fd()?, batch);
+            self.note_starvation(sent);
             match sent {
                 Ok(count) => {
                     self.sent += count as u64;
@@ -157,13 +199,34 @@ impl Socket {
         }
         Ok(total)
     }
+
+    /// As a send that failed with ENOBUFS.
+    #[cfg(test)]
+    pub(in crate::core) fn starve(&mut self) {
+        self.corked = false;
+        self.note_starvation(Err(Errno::NOBUFS));
+    }
+
+    /// # Notes
+    /// After ENOBUFS or ENOMEM no edge follows: the kernel's buffer has room.
+    fn note_starvation(&mut self, sent: Result<usize, Errno>) {
+        self.starved = matches!(sent, Err(Errno::NOBUFS | Errno::NOMEM));
+    }
+
+    /// Takes note that there is no memory for bytes that were accepted. Closing the socket resets it, since the peer
+    /// would take a part for the whole.
+    fn fail_without_memory(&mut self) {
+        self.break_connection(Errno::NOMEM, Call::Write);
+        self.lingers = false;
+        self.discard_on_close();
+    }
 }
 
 /// The result of `flush_some`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
     Empty,
-    /// The kernel's buffer is full: an edge follows when there is room.
+    /// The kernel's buffer is full: an edge follows when there is room. Or the socket is starved.
     WouldBlock,
     /// `CALLS_PER_TURN` calls were made; no edge follows.
     More,

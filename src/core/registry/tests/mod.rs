@@ -1,5 +1,6 @@
 //! The core on real sockets, without JavaScript and without an event loop.
 
+mod back_off;
 mod events;
 mod failures;
 mod output;

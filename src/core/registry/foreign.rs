@@ -1,0 +1,68 @@
+//! Descriptors of the program. It may close one before it removes it, and the kernel then gives its number to another
+//! one: `epoll_ctl(2)` and poll(2) by that number would concern the newcomer.
+
+use std::os::fd::RawFd;
+
+use super::Registry;
+use crate::core::handle::{Handle, Token};
+use crate::core::interest::{Interest, Mode};
+use crate::core::readiness::Readiness;
+use crate::core::source::{Kind, Source};
+use crate::sys::{self, Errno};
+
+impl Registry {
+    /// Registers a descriptor that stays the program's.
+    ///
+    /// # Errors
+    /// EBADF for a closed descriptor; EPERM for one that epoll does not support (a regular file); EEXIST when it is
+    /// registered with this multiplexer already; ENOSPC (`max_user_watches`), ENOMEM.
+    pub(crate) fn add_descriptor(
+        &mut self,
+        multiplexer: Handle,
+        fd: RawFd,
+        interest: Interest,
+        mode: Mode,
+    ) -> Result<Handle, Errno> {
+        let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
+        sys::check_open(fd)?;
+        let source = Source::new(Kind::Foreign(fd, Readiness::UNVERIFIED));
+        let token = self.sources.insert(source).ok_or(Errno::NFILE)?;
+        if let Err(errno) = self.register(slot, token, interest, mode) {
+            self.sources.remove(token);
+            return Err(errno);
+        }
+        Ok(token.handle())
+    }
+
+    /// Takes note that epoll watches a number for a source. A descriptor of the program that had the number before has
+    /// been closed: `EPOLL_CTL_ADD` would have failed with EEXIST.
+    pub(super) fn take_number(&mut self, token: Token, fd: RawFd) {
+        let Some(source) = self.sources.get(token) else { return };
+        let Some(registration) = &source.registration else { return };
+        let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
+        let previous = if source.is_foreign() {
+            multiplexer.foreign.insert(fd, token)
+        } else {
+            multiplexer.foreign.remove(&fd)
+        };
+        if let Some(source) = previous.and_then(|token| self.sources.get_mut(token)) {
+            source.set_stale();
+        }
+    }
+
+    /// Whether a multiplexer watches a descriptor as the program's. `EPOLL_CTL_MOD` says whether the number still is
+    /// the descriptor that was registered.
+    pub(super) fn watches(&mut self, fd: RawFd) -> bool {
+        for multiplexer in self.multiplexers.values_mut() {
+            let Some(token) = multiplexer.foreign.get(&fd) else { continue };
+            let Some(source) = self.sources.get_mut(*token) else { continue };
+            let epoll_flags = source.registration.as_ref().map_or(0, |it| it.epoll_flags);
+            if multiplexer.epoll.modify(fd, epoll_flags, token.raw()).is_ok() {
+                return true;
+            }
+            source.set_stale();
+            multiplexer.foreign.remove(&fd);
+        }
+        false
+    }
+}
