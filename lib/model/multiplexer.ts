@@ -25,7 +25,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   /**
    * epoll_create1(2), with the sockets given, edge-triggered, for reading and writing.
    *
-   * @throws SocketError EMFILE, ENFILE or ENOMEM; and as {@link add}.
+   * @throws SocketError EMFILE, ENFILE, ENOMEM or ENOSPC; and as {@link add}.
    */
   constructor(...targets: Target[]) {
     const poller = this.#poller
@@ -76,8 +76,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
    * Changes what a target is watched for, asks the kernel again, and re-arms a one-shot. Arguments that are left out
    * take their defaults.
    *
-   * @throws SocketError ENOENT when the target is not in this multiplexer; SocketClosedError when one of them is
-   * closed; TypeError as {@link add}.
+   * @throws SocketError ENOENT when the target is not in this multiplexer, EBADF when it is a descriptor that was closed;
+   * SocketClosedError when one of them is closed; TypeError as {@link add}.
    */
   modify(target: Target, interest: Interest = 'rw', mode: native.Mode = 'edge'): void {
     const bits = interestBits(interest)
