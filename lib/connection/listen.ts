@@ -4,7 +4,7 @@ import type { BacklogOption, ListenerOptions } from '../model/bind.js'
 import type { Excluding } from '../model/excluding.js'
 import { Listener } from '../model/listener.js'
 import { UNIX } from '../native.js'
-import { type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
+import { type SocketOptions, changeOptions, checkOptionValues } from '../options/index.js'
 import { INT_MAX, checkOptions, integer, numericHost, unixPath, validPort } from '../validate.js'
 import {
   type AddressOptions,
@@ -104,32 +104,28 @@ function open(options: SocketOptions & Given): Opened {
   // Before a descriptor is adopted, which changes flags of it.
   checkOptionValues(options)
   const given = options.listener as Listener | undefined
-  if (given !== undefined) {
-    applyTo(given, options)
-    return { listener: given, giveBack: () => {} }
-  }
+  if (given !== undefined) return { listener: given, giveBack: changeListener(given, options) }
   const { fd, backlog } = options
   if (fd !== undefined) {
     const listener = Listener.bind({ fd, backlog } as ListenerOptions)
-    const giveBack = () => listener.disown()
     try {
-      applyTo(listener, options)
+      const restore = changeListener(listener, options)
+      return { listener, giveBack: () => (restore(), listener.disown()) }
     } catch (error) {
-      giveBack()
+      listener.disown()
       throw error
     }
-    return { listener, giveBack }
   }
   const listener = Listener.bind({ ...socketOptions(options), ...addressOf(options), backlog } as ListenerOptions)
   return { listener, giveBack: () => listener.close() }
 }
 
-/** The options of an open listener, which its connections inherit. */
-function applyTo(listener: Listener, options: SocketOptions): void {
+/** Sets the options of an open listener, which its connections inherit. Returns what sets them back. */
+function changeListener(listener: Listener, options: SocketOptions): () => void {
   const handle = listener.openHandle('listen')
   const family = familyOf(listener.address)
   const defaults = family === UNIX ? {} : { noDelay: true }
-  applyOptions(handle, family, { ...defaults, ...socketOptions(options) }, 'open')
+  return changeOptions(handle, family, { ...defaults, ...socketOptions(options) })
 }
 
 /** As `Listener.bind` takes it. */

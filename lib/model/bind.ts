@@ -1,6 +1,6 @@
 import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
-import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
+import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, changeOptions, checkOptionValues } from '../options/index.js'
 import { INT_MAX, checkOptions, integer } from '../validate.js'
 import { ADDRESS_HINTS, type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
@@ -88,7 +88,7 @@ function adoptListener(options: Given, backlog: number): number {
   checkOptionValues(options)
   const handle = native.check(native.adoptListener(fd, backlog), 'listen')
   try {
-    applyOptions(handle, familyOf(toAddress(native.localAddress(handle))), options, 'open')
+    changeOptions(handle, familyOf(toAddress(native.localAddress(handle))), options)
     return handle
   } catch (error) {
     native.disown(handle)
@@ -111,7 +111,7 @@ const WITHOUT_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 function listenOn(to: SockAddr, options: Given, backlog: number): number {
   const handle = native.check(native.open(to.family), 'socket')
   try {
-    applyOptions(handle, to.family, { ...options, ...defaults(to, options) }, 'listen')
+    applyOptions(handle, to.family, { ...options, ...defaults(to, options) })
     native.check(bind(handle, to), 'bind', to)
     native.check(native.listen(handle, backlog), 'listen', to)
     return handle

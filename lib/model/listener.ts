@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { SocketClosedError, SocketError, systemError } from '../errors.js'
+import { interruptible } from '../loop/interruptible.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
 import { validHost } from '../validate.js'
@@ -140,16 +141,24 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    *
    * @throws (rejects) SocketError EEXIST when the listener is in a multiplexer, or is being iterated already.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
+    const loop = { ended: false }
+    return interruptible(this.#iterate(loop), () => {
+      loop.ended = true
+      this.#onReadable?.()
+    })
+  }
+
+  async *#iterate(loop: { readonly ended: boolean }): AsyncGenerator<Socket, void, void> {
     if (this.handle < 0) return
     sharedPoller().watch(this, native.NONE, { onEvent: () => this.#onReadable?.() })
     try {
-      for (let accepts = 0; this.handle >= 0; accepts++) {
-        // In a flood of connections microtasks alone would starve the event loop.
-        if (accepts % ACCEPTS_PER_TURN === ACCEPTS_PER_TURN - 1) await nextTurn()
+      for (let accepts = 1; this.handle >= 0 && !loop.ended; accepts++) {
         const socket = this.#acceptUnlessExhausted()
         if (socket) yield socket
         else await this.#untilReadable()
+        // In a flood of connections microtasks alone would starve the event loop.
+        if (accepts % ACCEPTS_PER_TURN === 0) await nextTurn()
       }
     } finally {
       sharedPoller().unwatch(this)

@@ -52,7 +52,7 @@ export class Socket extends StreamSource {
     const { remote, local } = socketAddresses(options)
     const socket = new Socket(native.check(native.open(remote.family), 'socket'), remote).guarded()
     try {
-      applyOptions(socket.handle, remote.family, options, 'connect')
+      applyOptions(socket.handle, remote.family, options)
       if (local) native.check(bind(socket.handle, local), 'bind', local)
       native.check(connect(socket.handle, remote), 'connect', remote)
     } catch (error) {
