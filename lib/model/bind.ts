@@ -1,6 +1,12 @@
 import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
-import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, changeOptions, checkOptionValues } from '../options/index.js'
+import {
+  SETTABLE_OPTION_NAMES,
+  type SocketOptions,
+  applyOptions,
+  changeOptions,
+  checkOptionValues,
+} from '../options/index.js'
 import { INT_MAX, checkOptions, integer } from '../validate.js'
 import { ADDRESS_HINTS, type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'

@@ -88,7 +88,9 @@ export function changeOptions(handle: number, family: Family, options: SocketOpt
 
 /** The names of the options that are given and that the family has. */
 function givenOptions(options: SocketOptions, family: Family): SettableOptionName[] {
-  return SETTABLE_OPTION_NAMES.filter((name) => options[name] !== undefined && (SETTABLE[name].only ?? family) === family)
+  return SETTABLE_OPTION_NAMES.filter(
+    (name) => options[name] !== undefined && (SETTABLE[name].only ?? family) === family,
+  )
 }
 
 /** Sets an option back; one that cannot be read, or that the kernel does not take back, stays. */
