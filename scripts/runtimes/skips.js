@@ -9,6 +9,7 @@ const FILES = [
     spec: /(architecture|kernel\/coverage)\.spec/,
     reason: 'checks source files, which are the same on every runtime',
   },
+  { on: BOTH, spec: /permissions\.spec/, reason: 'is about options of Node' },
 ]
 
 const TESTS = [
