@@ -119,6 +119,12 @@ export declare function openMultiplexer(onReady: () => void, threaded?: boolean)
 /** `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay in the kernel. */
 export declare function peek(handle: number, into: Uint8Array): number
 
+/**
+ * Whether a socket is bound to the file at a path: `connect(2)` of a datagram socket, which a listener does not notice.
+ * Returns -ECONNREFUSED when none is, -EPROTOTYPE when a stream socket is.
+ */
+export declare function probePath(path: string): number
+
 /** The number of bytes in the send queue. */
 export declare function queued(handle: number): number
 

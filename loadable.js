@@ -42,6 +42,8 @@ function explanation(failures) {
   const broken = failures.find((failure) => failure.libc === libc) || failures[0]
   const name = 'm-socket-linux-' + process.arch + '-' + libc
   if (broken) {
+    const forbidden = prohibition(broken)
+    if (forbidden) return new Error(forbidden, { cause: broken.error })
     const reason = String(broken.error.message).split('\n')[0]
     return new Error(
       'm-socket found its addon ' +
@@ -70,6 +72,20 @@ function explanation(failures) {
       name +
       ', which is not installed: run npm install again on the system that runs it, without --omit=optional',
   )
+}
+
+/** What to do when Node or Deno does not allow to load the addon; undefined for any other failure. */
+function prohibition(failure) {
+  const code = failure.error.code
+  const model = 'the permission model of this Node'
+  if (code === 'ERR_DLOPEN_DISABLED' && process.permission)
+    return 'm-socket needs a native addon, which ' + model + ' does not allow: run node with --allow-addons'
+  if (code === 'ERR_DLOPEN_DISABLED')
+    return 'm-socket needs a native addon, which this Node does not allow: run node without --no-addons'
+  if (code === 'ERR_ACCESS_DENIED')
+    return 'm-socket may not read its addon ' + failure.id + ' by ' + model + ': run node with --allow-fs-read for it'
+  const denied = /^Requires \w+ access to .*/.exec(failure.error.message)
+  return denied ? 'm-socket may not load its addon ' + failure.id + ': ' + denied[0] : undefined
 }
 
 /** Whether `id` itself is missing. A package that lacks its file is not missing but broken. */

@@ -13,6 +13,7 @@ export type {
   ListenerOptions,
   UnixListenerOptions,
 } from './model/bind.js'
+export type { UnixFileOptions } from './model/unix-file.js'
 export { Socket } from './model/socket.js'
 export type { Mode, SendStatus, ShutdownHow, SocketState } from './native.js'
 export type { InetSocketOptions, SocketConnectOptions, UnixSocketOptions } from './model/connect-options.js'

@@ -9,7 +9,7 @@ export const INT_MAX = 2 ** 31 - 1
 export const UINT_MAX = 2 ** 32 - 1
 
 /** `sizeof(sun_path)`, unix(7). */
-const PATH_SIZE = 108
+export const PATH_SIZE = 108
 
 /** An integer from 0 to 65535, also as a string of decimal digits: as it comes from an environment variable. */
 export function validPort(value: unknown, name = 'port'): number {

@@ -1,8 +1,8 @@
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { Listener, Multiplexer, Socket, SocketError, connect } from 'm-socket'
 
 import { run } from '../support/fixture.js'
-import { addressOf, closeAtEnd, resetAtEnd, testListener } from '../support/pair.js'
+import { addressOf, closeAtEnd, inetAddressOf, resetAtEnd, testListener } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
@@ -115,6 +115,62 @@ for (const host of ['127.0.0.1', '127.0.0.2', '::1', '::ffff:127.0.0.1']) {
     })
   }
 }
+
+/** Binds to a local port, with SO_REUSEADDR, and connects. */
+function connectFrom(t: ExecutionContext, localPort: number, to: Listener): Socket {
+  return resetAtEnd(t, Socket.connect({ ...inetAddressOf(to), localPort, reuseAddress: true }))
+}
+
+test('truth 44: sockets_with_SO_REUSEADDR_share_a_local_port_to_different_peers', async (t) => {
+  const localPort = freePort()
+  const peers = [testListener(t), testListener(t), testListener(t, 'IPv6'), testListener(t, 'IPv6')]
+  const sockets = peers.map((peer) => connectFrom(t, localPort, peer))
+  t.deepEqual(await Promise.all(sockets.map(connectOutcome)), ['open', 'open', 'open', 'open'])
+  const again = connectFrom(t, localPort, peers[0]!)
+  t.throws(() => again.receive(Buffer.alloc(1)), { code: 'EADDRNOTAVAIL', message: /^connect EADDRNOTAVAIL/ })
+})
+
+test('truth 44: a_local_port_that_is_listened_on_is_in_use', (t) => {
+  const peer = testListener(t)
+  for (const family of ['IPv4', 'IPv6'] as const) {
+    const { port } = inetAddressOf(testListener(t, family))
+    const localAddress = family === 'IPv4' ? '127.0.0.1' : '::1'
+    const to = inetAddressOf(family === 'IPv4' ? peer : testListener(t, 'IPv6'))
+    t.throws(() => Socket.connect({ ...to, localAddress, localPort: port, reuseAddress: true }), {
+      code: 'EADDRINUSE',
+      message: /^bind EADDRINUSE/,
+    })
+  }
+})
+
+/** Two ephemeral ports, and as many connections to each of two servers from addresses without a port. */
+const FEW_PORTS = `
+  import { writeFileSync } from 'node:fs'
+  import { Listener, Socket } from 'm-socket'
+  writeFileSync('/proc/sys/net/ipv4/ip_local_port_range', '50000 50001')
+  const kept = []
+  for (const [host, localAddress] of [['127.0.0.1', '127.0.0.9'], ['::1', '::1'], ['::ffff:127.0.0.1', '::ffff:127.0.0.8']]) {
+    for (const port of [2100, 2101]) {
+      const listener = Listener.bind({ host, port })
+      const sockets = [1, 2].map(() => Socket.connect({ host, port, localAddress }))
+      kept.push(listener, ...sockets)
+      console.log(sockets.map((socket) => [socket.localAddress.address, socket.localAddress.port].join()).sort().join(' '))
+    }
+    for (const each of kept.splice(0)) each.reset?.() ?? each.close()
+  }
+  process.exit()
+`
+
+testWith(['ip', 'unshare'], 'truth 45: connect_chooses_a_port_that_is_free_to_that_peer', async (t) => {
+  const { stdout, stderr } = await run(
+    t,
+    'unshare',
+    ['--net', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"', process.execPath, ...sourceArguments(FEW_PORTS)],
+    { cwd: new URL('../..', import.meta.url) },
+  )
+  const lines = ['127.0.0.9', '::1', '::ffff:127.0.0.8'].map((address) => `${address},50000 ${address},50001`)
+  t.is(stdout, lines.map((line) => `${line}\n${line}\n`).join(''), stderr)
+})
 
 testWith(
   ['strace', 'python3'],

@@ -1,11 +1,15 @@
+import { constants } from 'node:os'
+
 import test from 'ava'
 import { Multiplexer, Socket } from 'm-socket'
 
+import * as native from '../../lib/native.js'
 import { run } from '../support/fixture.js'
 import { addressOf, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
 import { sourceArguments } from '../support/runtime.js'
 import { runUnderStrace } from '../support/strace.js'
+import { freePath } from '../support/unix.js'
 
 const ROOT = new URL('../..', import.meta.url)
 
@@ -202,4 +206,18 @@ testWith(['strace'], 'truth 15: rearming_a_oneshot_listener_does_not_end_its_bac
   t.is(code, 0, stderr)
   t.is(stdout, 'accepted\n')
   t.is(calls.length, 4, calls.join('\n'))
+})
+
+test('truth 46: a_datagram_socket_finds_out_whether_a_socket_is_bound_to_a_path', (t) => {
+  const path = freePath(t)
+  const probe = (): number => native.probePath(path)
+  t.is(probe(), -constants.errno.ENOENT)
+  const handle = native.check(native.open(native.UNIX), 'socket')
+  native.check(native.bindPath(handle, path), 'bind')
+  t.is(probe(), -constants.errno.EPROTOTYPE)
+  native.check(native.listen(handle, 5), 'listen')
+  t.is(probe(), -constants.errno.EPROTOTYPE)
+  t.is(native.accept(handle), -constants.errno.EAGAIN)
+  native.close(handle)
+  t.is(probe(), -constants.errno.ECONNREFUSED)
 })

@@ -12,7 +12,7 @@ import {
   SETTABLE_OPTION_NAMES,
   type SettableOptionName,
   type SocketOptions,
-  applyOptions,
+  changeOptions,
 } from '../../lib/options/index.js'
 import { openObjects } from '../support/descriptors.js'
 import { lackingCookie, lackingOption, testUnless } from '../support/emulation.js'
@@ -306,9 +306,9 @@ test('ipv6Only_is_ignored_for_an_IPv4_address', async (t) => {
 test('an_option_that_is_set_too_late_is_an_error', async (t) => {
   const { client } = await connected(t, 'v4')
   const { handle } = client as unknown as { handle: number }
-  applyOptions(handle, 4, { userTimeout: 1234 }, 'open')
+  changeOptions(handle, 4, { userTimeout: 1234 })
   t.is(client.getOption('userTimeout'), 1234)
-  t.throws(() => applyOptions(handle, 4, { freeBind: true }, 'open'), {
+  t.throws(() => changeOptions(handle, 4, { freeBind: true }), {
     code: 'ERR_INVALID_STATE',
     message: 'Invalid state: freeBind has to be set before bind or connect',
   })

@@ -18,6 +18,8 @@ listen({ host: '::', port: '8080' })
 listen({ hostname: '::', port: 0 })
 listen({ path: '/tmp/x' })
 listen({ unix: '/tmp/x', backlog: 5 })
+listen({ path: '/tmp/x', mode: 0o660, unlink: 'stale' })
+listen({ unix: '/tmp/x', unlink: true })
 listen({ fd: 3, maxConnections: 5 })
 listen({ listener, noDelay: false })
 // @ts-expect-error a path has no port
@@ -34,6 +36,14 @@ listen({ listener, host: '::' })
 listen({ listener, backlog: 5 })
 // @ts-expect-error two at once
 listen({ listener, fd: 3 })
+// @ts-expect-error a port has no file
+listen({ port: 0, mode: 0o660 })
+// @ts-expect-error nor has a descriptor
+listen({ fd: 3, unlink: 'stale' })
+// @ts-expect-error a listener has been bound already
+listen({ listener, unlink: true })
+// @ts-expect-error there is no such word
+listen({ path: '/tmp/x', unlink: 'always' })
 // @ts-expect-error a server does not connect
 listen({ port: 0, connectTimeout: 5 })
 // @ts-expect-error the name is idleTimeout
@@ -60,7 +70,14 @@ void connect({ host: 'x', port: 80, backlog: 5 })
 // The model
 Listener.bind({ host: '::', port: '0' })
 Listener.bind({ path: '/tmp/x' })
+Listener.bind({ path: '/tmp/x', mode: 0o600, unlink: false })
 Listener.bind({ fd: 3 })
+// @ts-expect-error a port has no file
+Listener.bind({ port: 0, unlink: 'stale' })
+// @ts-expect-error nor has a descriptor
+Listener.bind({ fd: 3, mode: 0o600 })
+// @ts-expect-error a name is for an Internet address
+void Listener.bindHost({ host: 'x', unlink: true })
 // @ts-expect-error a path has no port
 Listener.bind({ path: '/tmp/x', port: 1 })
 // @ts-expect-error a descriptor is bound already

@@ -40,7 +40,10 @@ export type InetConnectOptions = Excluding<'path' | 'unix'> &
     readonly port: number | string | undefined
     /** The numeric address to connect from; of a name, only addresses of its family are tried. */
     readonly localAddress?: string | undefined
-    /** The port to connect from. **Default:** the kernel's choice. */
+    /**
+     * The port to connect from. SO_REUSEADDR is then on unless `reuseAddress: false`, so that several addresses of a name
+     * can be tried. **Default:** the kernel's choice.
+     */
     readonly localPort?: number | string | undefined
   }
 
@@ -127,7 +130,12 @@ function candidatesOf(options: Given): Candidates {
     return [{ ...socketOptions(options), path: unixPath(path.value, path.name) }]
   }
   const host = validHost(hostname, name)
-  const common = { noDelay: true, ...socketOptions(options), port: validPort(port, 'options.port'), ...local(options) }
+  const common = {
+    noDelay: true,
+    ...local(options),
+    ...socketOptions(options),
+    port: validPort(port, 'options.port'),
+  }
   const family = localAddress === undefined ? 0 : numericHost(localAddress, 'options.localAddress', NAME_HINT)
   const suits = (address: string) => family === 0 || isIP(address) === family
   const all = (hosts: string[]): SocketConnectOptions[] =>
@@ -140,10 +148,12 @@ function candidatesOf(options: Given): Candidates {
   return async () => all((await lookup(host, { all: true, verbatim: true })).map(({ address }) => address))
 }
 
-function local({ localAddress, localPort }: Given): { localAddress?: string; localPort?: number } {
+/** Several attempts may be bound to one port when all have SO_REUSEADDR and none listens: socket(7). */
+function local({ localAddress, localPort }: Given): SocketOptions & { localAddress?: string; localPort?: number } {
+  const port = localPort === undefined ? 0 : validPort(localPort, 'options.localPort')
   return {
     ...(localAddress === undefined ? {} : { localAddress: localAddress as string }),
-    ...(localPort === undefined ? {} : { localPort: validPort(localPort, 'options.localPort') }),
+    ...(port === 0 ? {} : { localPort: port, reuseAddress: true }),
   }
 }
 

@@ -49,23 +49,21 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     socket.sendQueueLimit = this.#owner.sendQueueLimit
     this.#socket = socket
     this.#owner.poller.watch(socket, this.#interest(), this)
-    this.#owner.connections.add(this)
+    this.#owner.opened(this)
     this.ref()
     this.timeout(this.#owner.idleTimeout)
     this.#call(this.#owner.handlers.open, undefined)
   }
 
   /** @internal As {@link attach}; a socket that cannot be watched (ENOSPC, ENOMEM) is reset, and `error` is called. */
-  attachOrRefuse(socket: Socket): boolean {
+  attachOrRefuse(socket: Socket): void {
     try {
       this.attach(socket)
-      return true
     } catch (error) {
       socket.reset()
       this.#closed = true
       this.#owner.closed(this)
       reportError(this.#owner.handlers, this, error)
-      return false
     }
   }
 

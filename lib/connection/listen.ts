@@ -3,8 +3,9 @@ import { familyOf } from '../model/address.js'
 import type { BacklogOption, ListenerOptions } from '../model/bind.js'
 import type { Excluding } from '../model/excluding.js'
 import { Listener } from '../model/listener.js'
+import { UNIX_FILE_HINTS, type UnixFileOptions, checkUnixFile } from '../model/unix-file.js'
 import { UNIX } from '../native.js'
-import { type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
+import { type SocketOptions, changeOptions, checkOptionValues } from '../options/index.js'
 import { INT_MAX, checkOptions, integer, numericHost, unixPath, validPort } from '../validate.js'
 import {
   type AddressOptions,
@@ -30,7 +31,7 @@ export interface ServerOptions<D> extends ConnectionOptions<D> {
 
 /** Listening on an Internet address. */
 export type InetListenOptions = BacklogOption &
-  Excluding<'path' | 'unix' | 'fd' | 'listener'> & {
+  Excluding<'path' | 'unix' | 'fd' | 'listener' | 'mode' | 'unlink'> & {
     /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
     readonly host?: string | undefined
     /** An alias of `host`. */
@@ -40,17 +41,22 @@ export type InetListenOptions = BacklogOption &
   }
 
 /** Listening on a Unix path. */
-export type UnixListenOptions = BacklogOption & Excluding<'host' | 'hostname' | 'port' | 'fd' | 'listener'> & PathOption
+export type UnixListenOptions = BacklogOption &
+  UnixFileOptions &
+  Excluding<'host' | 'hostname' | 'port' | 'fd' | 'listener'> &
+  PathOption
 
 /** Listening on a descriptor that another program opened. */
 export type DescriptorListenOptions = BacklogOption &
-  Excluding<'host' | 'hostname' | 'port' | 'path' | 'unix' | 'listener'> & {
+  Excluding<'host' | 'hostname' | 'port' | 'path' | 'unix' | 'listener' | 'mode' | 'unlink'> & {
     /** A bound or listening stream socket, as systemd passes them. */
     readonly fd: number
   }
 
 /** Serving an open listener: the way to serve a name, by `Listener.bindHost`. */
-export type ListenerListenOptions = Excluding<'backlog' | 'host' | 'hostname' | 'port' | 'path' | 'unix' | 'fd'> & {
+export type ListenerListenOptions = Excluding<
+  'backlog' | 'host' | 'hostname' | 'port' | 'path' | 'unix' | 'fd' | 'mode' | 'unlink'
+> & {
   /** It belongs to the server from then on. */
   readonly listener: Listener
 }
@@ -61,10 +67,13 @@ export type ListenOptions<D> = ServerOptions<D> &
   (InetListenOptions | UnixListenOptions | DescriptorListenOptions | ListenerListenOptions)
 
 /** The options as JavaScript may give them: of any kind, in any combination. */
-type Given = AddressOptions & { readonly fd?: unknown; readonly listener?: unknown; readonly backlog?: unknown }
+type Given = AddressOptions & {
+  readonly [Name in 'fd' | 'listener' | 'backlog' | 'mode' | 'unlink']?: unknown
+}
 
 const ADDRESS_KEYS = ['listener', 'fd', 'path', 'unix', 'host', 'hostname', 'port', 'backlog']
-const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'maxConnections']
+const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'mode', 'unlink', 'maxConnections']
+const HINTS = { ...CONNECTION_HINTS, ...UNIX_FILE_HINTS }
 
 /** What `'localhost'` is bound to, without a look-up. */
 const LOCALHOST = '127.0.0.1'
@@ -80,7 +89,7 @@ const LOCALHOST = '127.0.0.1'
  * @throws SocketClosedError when the `listener` or the `multiplexer` is closed.
  */
 export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
-  checkOptions(options, KEYS, { hints: CONNECTION_HINTS })
+  checkOptions(options, KEYS, { hints: HINTS })
   const owner = ownerOf<D>(options, 'listen')
   const { maxConnections } = options
   const most = maxConnections === undefined ? Infinity : integer(maxConnections, 1, INT_MAX, 'options.maxConnections')
@@ -104,38 +113,34 @@ function open(options: SocketOptions & Given): Opened {
   // Before a descriptor is adopted, which changes flags of it.
   checkOptionValues(options)
   const given = options.listener as Listener | undefined
-  if (given !== undefined) {
-    applyTo(given, options)
-    return { listener: given, giveBack: () => {} }
-  }
+  if (given !== undefined) return { listener: given, giveBack: changeListener(given, options) }
   const { fd, backlog } = options
   if (fd !== undefined) {
     const listener = Listener.bind({ fd, backlog } as ListenerOptions)
-    const giveBack = () => listener.disown()
     try {
-      applyTo(listener, options)
+      const restore = changeListener(listener, options)
+      return { listener, giveBack: () => (restore(), listener.disown()) }
     } catch (error) {
-      giveBack()
+      listener.disown()
       throw error
     }
-    return { listener, giveBack }
   }
   const listener = Listener.bind({ ...socketOptions(options), ...addressOf(options), backlog } as ListenerOptions)
-  return { listener, giveBack: () => listener.close() }
+  return { listener, giveBack: () => listener.discard() }
 }
 
-/** The options of an open listener, which its connections inherit. */
-function applyTo(listener: Listener, options: SocketOptions): void {
+/** Sets the options of an open listener, which its connections inherit. Returns what sets them back. */
+function changeListener(listener: Listener, options: SocketOptions): () => void {
   const handle = listener.openHandle('listen')
   const family = familyOf(listener.address)
   const defaults = family === UNIX ? {} : { noDelay: true }
-  applyOptions(handle, family, { ...defaults, ...socketOptions(options) }, 'open')
+  return changeOptions(handle, family, { ...defaults, ...socketOptions(options) })
 }
 
 /** As `Listener.bind` takes it. */
 function addressOf(options: SocketOptions & Given): Given & SocketOptions {
   const path = pathOption(options).value
-  if (path !== undefined) return { path }
+  if (path !== undefined) return { path, mode: options.mode, unlink: options.unlink }
   const host = hostOption(options).value
   const { port, noDelay = true } = options
   return { host: host === 'localhost' ? LOCALHOST : host, port, noDelay }
@@ -160,5 +165,6 @@ function checkAddress(options: Given): void {
   }
   if (port !== undefined) validPort(port, 'options.port')
   if (path.value !== undefined) unixPath(path.value, path.name)
+  checkUnixFile({ path: path.value, mode: options.mode, unlink: options.unlink }, 'options.')
   if (fd !== undefined) integer(fd, 0, INT_MAX, 'options.fd')
 }

@@ -120,7 +120,7 @@ export abstract class Output<D> extends Input<D> {
    *
    * @returns the number of bytes of `data`; -1 when our half has ended already, and when there is no memory for them:
    * then the connection fails with ENOMEM, and the peer is reset.
-   * @throws as {@link write}, unless our half has ended already.
+   * @throws as {@link write}, with nothing done; not when our half has ended already.
    */
   end(data?: Data, offset?: number, length?: number): number {
     const { socket } = this
@@ -130,8 +130,31 @@ export abstract class Output<D> extends Input<D> {
     return taken
   }
 
-  private writeWhole(socket: Socket, data: Data, offset?: number, length?: number): number {
-    socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
-    return this.writePart(data, offset, length, false)
+  private writeWhole(socket: Socket, data: Data, offset: number | undefined, length: number | undefined): number {
+    const bytes = bytesOf(data)
+    const count = lengthOf(data, bytes, offset, length)
+    const start = offsetOf(data, offset)
+    const taken = socket.write(bytes, false, start, count)
+    if (taken < 0) return -1
+    const rest = taken < count ? writeBeyondLimit(socket, bytes, start + taken, count - taken) : 0
+    this.onWrite(socket, false)
+    return taken + rest
+  }
+}
+
+/** Writes all that there is memory for; the limit is then what it was. */
+function writeBeyondLimit(socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
+  const limit = socket.sendQueueLimit
+  socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
+  try {
+    let written = 0
+    while (written < length) {
+      const taken = socket.write(bytes, false, offset + written, length - written)
+      if (taken <= 0) break
+      written += taken
+    }
+    return written
+  } finally {
+    if (socket.handle >= 0) socket.sendQueueLimit = limit
   }
 }

@@ -37,10 +37,16 @@ export class ConnectionOwner<D> {
     for (const connection of this.connections) connection.onReload()
   }
 
+  /** A connection is open. */
+  opened(connection: Connection<D>): void {
+    this.connections.add(connection)
+    this.server?.onConnectionOpened(connection)
+  }
+
   /** A connection has ended. */
   closed(connection: Connection<D>): void {
     this.connections.delete(connection)
-    this.server?.onConnectionClosed()
+    this.server?.onConnectionClosed(connection)
   }
 }
 

@@ -7,10 +7,8 @@ import { NONE, READ } from '../native.js'
 import { boolean, checkOptions, milliseconds } from '../validate.js'
 import { Connection } from './connection.js'
 import type { Handlers } from './handlers.js'
+import { Loops } from './loops.js'
 import type { ConnectionOwner } from './owner.js'
-
-/** How many accepted connections wait for a `for await` before accepting pauses. */
-const ITERATION_BACKLOG = 64
 
 /** How {@link Server.close} ends what is open. */
 export interface CloseOptions {
@@ -29,12 +27,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   readonly #listener: Listener
   readonly #owner: ConnectionOwner<D>
   readonly #maxConnections: number
-  /** Accepted connections that no loop has taken yet. */
-  readonly #accepted: Connection<D>[] = []
-  /** How many loops iterate. */
-  #loops = 0
-  /** Resolves the loops that wait for a connection. */
-  #waiting: (() => void)[] = []
+  readonly #loops: Loops<D>
   /** Resolves the calls of `close` when the last connection has ended. */
   #onEmpty: (() => void)[] = []
   #paused = false
@@ -48,6 +41,11 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.#owner = owner
     this.#maxConnections = maxConnections
     this.data = data
+    this.#loops = new Loops({
+      open: owner.connections,
+      isListening: () => listener.fd >= 0,
+      onChange: () => this.#updateInterest(),
+    })
     owner.poller.watch(listener, READ, this)
     owner.server = this
     this.ref()
@@ -158,38 +156,23 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   /**
-   * Connections as they are accepted, until the server is stopped; accepting pauses while 64 wait for the loop. Several
-   * loops share them.
+   * Connections in the order in which they are accepted, until the server is stopped. Each is given once: what is open
+   * and was accepted before the first loop, or between two, to the next one. Several loops share them. While a loop
+   * runs, accepting pauses when 64 wait for it.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Connection<D>, void, void> {
-    this.#loops++
-    try {
-      for (;;) {
-        const connection = this.#accepted.shift()
-        this.#updateInterest()
-        if (connection) yield connection
-        else if (this.#listener.fd < 0) return
-        else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-      }
-    } finally {
-      if (--this.#loops === 0) this.#accepted.length = 0
-      this.#updateInterest()
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Connection<D>, void, void> {
+    return this.#loops.iterate()
   }
 
   /** @internal The listener has been closed. */
   onDetached(): void {
     this.unref()
-    this.#wakeLoops()
+    this.#loops.wake()
   }
 
   /** @internal No connection could be accepted any more. */
   onMultiplexerClosed(): void {
     this.stop()
-  }
-
-  #wakeLoops(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   /** The same as `stop(true)`, for `using`. */
@@ -207,7 +190,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     for (let turn = 0; turn < ACCEPTS_PER_TURN && !this.#isFull(); turn++) {
       const socket = this.#accept()
       if (!socket) return
-      this.#admit(socket)
+      Connection.of<D>(this.#owner, this.data).attachOrRefuse(socket)
     }
     this.#updateInterest()
   }
@@ -231,15 +214,14 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.#hasWarned = true
   }
 
-  #admit(socket: Socket): void {
-    const connection = Connection.of<D>(this.#owner, this.data)
-    if (!connection.attachOrRefuse(socket)) return
-    if (this.#loops > 0) this.#accepted.push(connection)
-    if (this.#waiting.length > 0) this.#wakeLoops()
+  /** @internal */
+  onConnectionOpened(connection: Connection<D>): void {
+    this.#loops.opened(connection)
   }
 
   /** @internal */
-  onConnectionClosed(): void {
+  onConnectionClosed(connection: Connection<D>): void {
+    this.#loops.closed(connection)
     this.#updateInterest()
     if (this.connections > 0) return
     for (const resolve of this.#onEmpty) this.#owner.poller.defer(resolve)
@@ -247,7 +229,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   #isFull(): boolean {
-    return this.connections >= this.#maxConnections || this.#accepted.length >= ITERATION_BACKLOG
+    return this.connections >= this.#maxConnections || this.#loops.isFull
   }
 
   #updateInterest(): void {

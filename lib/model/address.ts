@@ -24,9 +24,13 @@ export type Address = InetAddress | UnixAddress
 export const ADDRESS_HINTS = { hostname: "'host'", unix: "'path'" }
 
 /** @internal A checked address to connect or bind to: sockaddr(3type). */
-export type SockAddr =
-  | { readonly family: 4 | 6; readonly address: string; readonly port: number }
-  | { readonly family: 0; readonly path: string }
+export type SockAddr = { readonly family: 4 | 6; readonly address: string; readonly port: number } | UnixSockAddr
+
+/** @internal A checked path to connect or bind to. */
+export interface UnixSockAddr {
+  readonly family: 0
+  readonly path: string
+}
 
 /**
  * @internal Checks a numeric host and a port, which errors call by `names`.
@@ -44,7 +48,7 @@ export function inetSockAddr(
 }
 
 /** @internal Checks the path of a Unix socket. */
-export function unixSockAddr(path: unknown): SockAddr {
+export function unixSockAddr(path: unknown): UnixSockAddr {
   return { family: native.UNIX, path: unixPath(path, 'path') }
 }
 

@@ -1,9 +1,34 @@
 import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
-import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions, checkOptionValues } from '../options/index.js'
-import { INT_MAX, checkOptions, integer } from '../validate.js'
-import { ADDRESS_HINTS, type SockAddr, bind, familyOf, inetSockAddr, toAddress, unixSockAddr } from './address.js'
+import {
+  SETTABLE_OPTION_NAMES,
+  type SocketOptions,
+  applyOptions,
+  changeOptions,
+  checkOptionValues,
+} from '../options/index.js'
+import { INT_MAX, checkOptions, integer, validPort } from '../validate.js'
+import {
+  ADDRESS_HINTS,
+  type SockAddr,
+  type UnixSockAddr,
+  bind,
+  familyOf,
+  inetSockAddr,
+  toAddress,
+  unixSockAddr,
+} from './address.js'
 import type { Excluding } from './excluding.js'
+import {
+  UNIX_FILE_HINTS,
+  UnixFile,
+  type UnixFileOptions,
+  bindError,
+  checkPermission,
+  checkUnixFile,
+  removeNew,
+  removeStale,
+} from './unix-file.js'
 
 /** How many connections may wait to be accepted. */
 export interface BacklogOption {
@@ -16,7 +41,7 @@ export interface CommonListenerOptions extends SocketOptions, BacklogOption {}
 
 /** Listening on an Internet address. */
 export type InetListenerOptions = CommonListenerOptions &
-  Excluding<'path' | 'fd'> & {
+  Excluding<'path' | 'fd' | 'mode' | 'unlink'> & {
     /** A numeric address. **Default:** `'::'` for IPv4 and IPv6 together, `'0.0.0.0'` where there is no IPv6. */
     readonly host?: string | undefined
     /** 0 to 65535, also as a decimal string; 0 lets the kernel pick one. **Default:** 0. */
@@ -25,6 +50,7 @@ export type InetListenerOptions = CommonListenerOptions &
 
 /** Listening on a Unix path. */
 export type UnixListenerOptions = CommonListenerOptions &
+  UnixFileOptions &
   Excluding<'host' | 'port' | 'fd'> & {
     /** The path of a Unix socket; abstract when it begins with `\0`. */
     readonly path: string
@@ -32,7 +58,7 @@ export type UnixListenerOptions = CommonListenerOptions &
 
 /** Listening on a descriptor that another program opened. */
 export type DescriptorListenerOptions = CommonListenerOptions &
-  Excluding<'host' | 'port' | 'path'> & {
+  Excluding<'host' | 'port' | 'path' | 'mode' | 'unlink'> & {
     /** A bound or listening stream socket, as systemd passes them. */
     readonly fd: number
   }
@@ -41,38 +67,59 @@ export type DescriptorListenerOptions = CommonListenerOptions &
 export type ListenerOptions = InetListenerOptions | UnixListenerOptions | DescriptorListenerOptions
 
 /** The options as JavaScript may give them: of any kind, in any combination. */
-type Given = CommonListenerOptions & { readonly [K in 'host' | 'port' | 'path' | 'fd']?: unknown }
+type Given = CommonListenerOptions & UnixFileOptions & { readonly [K in 'host' | 'port' | 'path' | 'fd']?: unknown }
 
 const ADDRESS_KEYS = ['host', 'port', 'path', 'fd']
-const KEYS = [...ADDRESS_KEYS, 'backlog', ...SETTABLE_OPTION_NAMES]
+const KEYS = [...ADDRESS_KEYS, 'mode', 'unlink', 'backlog', ...SETTABLE_OPTION_NAMES]
 /** The default of `backlog`: Node's. */
 const BACKLOG = 511
 /** What to do with a host's name instead. */
 const NAME_HINT = 'use Listener.bindHost for names'
+const HINTS = { ...ADDRESS_HINTS, ...UNIX_FILE_HINTS }
 
-/** @internal Checks the names of the options of a listener. */
-export function checkListenerOptions(options: unknown): void {
-  checkOptions(options, KEYS, { hints: ADDRESS_HINTS })
+/** @internal A listening socket, as its native handle, and the file that is to be removed when it is closed. */
+export interface OpenListener {
+  readonly handle: number
+  readonly file?: UnixFile | undefined
 }
 
 /**
- * @internal Binds and listens: socket(2), bind(2), listen(2).
+ * @internal Checks all options of `Listener.bindHost` but the name, before it is looked up.
  *
- * @returns the native handle
+ * @throws TypeError, RangeError
  */
-export function openListener(options: ListenerOptions): number {
-  checkListenerOptions(options)
+export function checkNamedListener(options: InetListenerOptions): void {
+  checkOptions(options, KEYS, { hints: HINTS })
+  const { port = 0, path, fd, mode, unlink }: Given = options
+  if ([path, fd, mode, unlink].some((value) => value !== undefined)) {
+    throw conflictingOptions('host and port alone', options, [...ADDRESS_KEYS, 'mode', 'unlink'])
+  }
+  validPort(port, 'port')
+  backlogOf(options)
+  checkOptionValues(options)
+}
+
+/** @internal Binds and listens: socket(2), bind(2), listen(2). */
+export function openListener(options: ListenerOptions): OpenListener {
+  checkOptions(options, KEYS, { hints: HINTS })
   const given: Given = options
-  const backlog = given.backlog === undefined ? BACKLOG : integer(given.backlog, 0, INT_MAX, 'backlog')
-  if (given.fd !== undefined) return adoptListener(given, backlog)
+  const backlog = backlogOf(given)
+  checkUnixFile(given)
+  if (given.fd !== undefined) return { handle: adoptListener(given, backlog) }
   if (given.path !== undefined) {
     if (given.host !== undefined || given.port !== undefined) {
       throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
     }
-    return listenOn(unixSockAddr(given.path), given, backlog)
+    return listenOnPath(unixSockAddr(given.path), given, backlog)
   }
   const { host, port = 0 } = given
-  return host === undefined ? listenAnywhere(port, given, backlog) : listenOn(inet(host, port), given, backlog)
+  return {
+    handle: host === undefined ? listenAnywhere(port, given, backlog) : listenOn(inet(host, port), given, backlog),
+  }
+}
+
+function backlogOf({ backlog }: BacklogOption): number {
+  return backlog === undefined ? BACKLOG : integer(backlog, 0, INT_MAX, 'backlog')
 }
 
 function inet(host: unknown, port: unknown): SockAddr {
@@ -88,7 +135,7 @@ function adoptListener(options: Given, backlog: number): number {
   checkOptionValues(options)
   const handle = native.check(native.adoptListener(fd, backlog), 'listen')
   try {
-    applyOptions(handle, familyOf(toAddress(native.localAddress(handle))), options, 'open')
+    changeOptions(handle, familyOf(toAddress(native.localAddress(handle))), options)
     return handle
   } catch (error) {
     native.disown(handle)
@@ -109,12 +156,19 @@ function listenAnywhere(port: unknown, options: Given, backlog: number): number 
 const WITHOUT_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 
 function listenOn(to: SockAddr, options: Given, backlog: number): number {
-  const handle = native.check(native.open(to.family), 'socket')
-  try {
-    applyOptions(handle, to.family, { ...options, ...defaults(to, options) }, 'listen')
+  return withSocket(to, { ...options, ...defaults(to, options) }, (handle) => {
     native.check(bind(handle, to), 'bind', to)
     native.check(native.listen(handle, backlog), 'listen', to)
     return handle
+  })
+}
+
+/** A new socket with its options, which is closed if `use` throws. */
+function withSocket<T>(to: SockAddr, options: SocketOptions, use: (handle: number) => T): T {
+  const handle = native.check(native.open(to.family), 'socket')
+  try {
+    applyOptions(handle, to.family, options)
+    return use(handle)
   } catch (error) {
     native.close(handle)
     throw error
@@ -123,6 +177,25 @@ function listenOn(to: SockAddr, options: Given, backlog: number): number {
 
 /** Whatever `net.ipv6.bindv6only` says, `::` means both unless the caller says otherwise. */
 function defaults({ family }: SockAddr, { reuseAddress = true, ipv6Only = false }: Given): SocketOptions {
-  if (family === native.UNIX) return {}
   return family === native.IPV6 ? { reuseAddress, ipv6Only } : { reuseAddress }
+}
+
+function listenOnPath(to: UnixSockAddr, options: Given, backlog: number): OpenListener {
+  const { mode, unlink = false } = options
+  return withSocket(to, options, (handle) => {
+    if (mode !== undefined || unlink !== false) checkPermission(to.path)
+    if (unlink !== false) removeStale(to.path)
+    const status = native.bindPath(handle, to.path)
+    if (status < 0) throw bindError(-status, to.path, unlink)
+    try {
+      const file = mode !== undefined || unlink === true ? UnixFile.at(to.path) : undefined
+      // No peer can connect before listen(2).
+      if (mode !== undefined) file?.chmod(mode)
+      native.check(native.listen(handle, backlog), 'listen', to)
+      return { handle, file: unlink === true ? file : undefined }
+    } catch (error) {
+      removeNew(to.path)
+      throw error
+    }
+  })
 }

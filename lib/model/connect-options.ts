@@ -1,8 +1,9 @@
 import { conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
+import * as kernel from '../options/constants.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
 import { checkOptions } from '../validate.js'
-import { ADDRESS_HINTS, type SockAddr, inetSockAddr, unixSockAddr } from './address.js'
+import { ADDRESS_HINTS, type SockAddr, bind, inetSockAddr, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
 
 /** Connecting to an Internet address. */
@@ -12,7 +13,10 @@ export type InetSocketOptions = SocketOptions &
     readonly host?: string | undefined
     /** 0 to 65535, also as a decimal string. */
     readonly port: number | string
-    /** The numeric address to connect from. **Default:** the kernel's choice. */
+    /**
+     * The numeric address to connect from. **Default:** the kernel's choice. Without `localPort`, connect(2) chooses the
+     * port: IP_BIND_ADDRESS_NO_PORT.
+     */
     readonly localAddress?: string | undefined
     /** The port to connect from. **Default:** 0, the kernel's choice. */
     readonly localPort?: number | string | undefined
@@ -42,6 +46,20 @@ export function socketAddresses(options: SocketConnectOptions): { remote: SockAd
   const remote = remoteAddress(options)
   return { remote, local: localAddress(options, remote) }
 }
+
+/**
+ * @internal bind(2) to a local address. Of one without a port, connect(2) chooses the port, which only has to be free to
+ * that remote address: ip(7), IP_BIND_ADDRESS_NO_PORT. A kernel that lacks it chooses the port here.
+ */
+export function bindLocally(handle: number, local: SockAddr): void {
+  if ('port' in local && local.port === 0) {
+    native.setOption(handle, kernel.IPPROTO_IP, kernel.IP_BIND_ADDRESS_NO_PORT, ONE)
+  }
+  native.check(bind(handle, local), 'bind', local)
+}
+
+/** An int. */
+const ONE = new Uint8Array([1, 0, 0, 0])
 
 function remoteAddress(options: SocketConnectOptions): SockAddr {
   if (options.path !== undefined) {

@@ -3,15 +3,23 @@ import { constants } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { SocketClosedError, SocketError, isExhausted, systemError } from '../errors.js'
+import { interruptible } from '../loop/interruptible.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import * as native from '../native.js'
 import { validHost } from '../validate.js'
 import { type Address, toAddress } from './address.js'
-import { type InetListenerOptions, type ListenerOptions, checkListenerOptions, openListener } from './bind.js'
+import {
+  type InetListenerOptions,
+  type ListenerOptions,
+  type OpenListener,
+  checkNamedListener,
+  openListener,
+} from './bind.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { LeakGuard } from './leak.js'
 import { Socket } from './socket.js'
 import { Source } from './source.js'
+import { type UnixFile, removeNew } from './unix-file.js'
 
 const EAGAIN = constants.errno.EAGAIN
 /** @internal How many connections are accepted before other sockets get their turn. */
@@ -26,8 +34,12 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   #onReadable: (() => void) | undefined
   #isPollerReferenced = false
 
-  private constructor(handle: number) {
+  /** What is removed at the close. */
+  readonly #file: UnixFile | undefined
+
+  private constructor({ handle, file }: OpenListener) {
     super(handle)
+    this.#file = file
     this.guarded()
   }
 
@@ -61,7 +73,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    * name has no address.
    */
   static async bindHost(options: InetListenerOptions & { readonly host: string }): Promise<Listener> {
-    checkListenerOptions(options)
+    checkNamedListener(options)
     const host = validHost(options.host, 'host')
     const addresses = await lookup(host, { all: true })
     const errors: Error[] = []
@@ -102,9 +114,14 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     return toAddress(native.localAddress(this.handle))
   }
 
-  /** Closes the descriptor; the kernel resets connections that were not accepted. Closing twice is harmless. */
+  /**
+   * Closes the descriptor; the kernel resets connections that were not accepted. With `unlink: true` the path is removed
+   * first. Closing twice is harmless.
+   */
   override close(): void {
     if (this.handle < 0) return
+    // Before the descriptor: a file whose socket is closed is stale, and any process may replace it.
+    this.#file?.remove()
     const { poller } = this
     const registration = poller?.registrationOf(this)
     native.close(this.surrender())
@@ -113,6 +130,13 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
       registration.watcher?.onDetached?.()
     }
     this.#onReadable?.()
+  }
+
+  /** @internal Closes what was made for nothing: the file of a Unix socket goes too. */
+  discard(): void {
+    const { address } = this
+    if (address && 'path' in address) removeNew(address.path)
+    this.close()
   }
 
   /** @internal Gives an adopted descriptor back, open. */
@@ -141,16 +165,24 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    * @throws (rejects) SocketError EEXIST when the listener is in a multiplexer, or is being iterated already; what else
    * {@link accept} throws, and the listener stays open.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
+    const loop = { ended: false }
+    return interruptible(this.#iterate(loop), () => {
+      loop.ended = true
+      this.#onReadable?.()
+    })
+  }
+
+  async *#iterate(loop: { readonly ended: boolean }): AsyncGenerator<Socket, void, void> {
     if (this.handle < 0) return
     sharedPoller().watch(this, native.NONE, { onEvent: () => this.#onReadable?.() })
     try {
-      for (let accepts = 0; this.handle >= 0; accepts++) {
-        // In a flood of connections microtasks alone would starve the event loop.
-        if (accepts % ACCEPTS_PER_TURN === ACCEPTS_PER_TURN - 1) await nextTurn()
+      for (let accepts = 1; this.handle >= 0 && !loop.ended; accepts++) {
         const socket = this.#acceptUnlessExhausted()
         if (socket) yield socket
         else await this.#untilReadable()
+        // In a flood of connections microtasks alone would starve the event loop.
+        if (accepts % ACCEPTS_PER_TURN === 0) await nextTurn()
       }
     } finally {
       sharedPoller().unwatch(this)

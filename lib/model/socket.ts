@@ -5,8 +5,8 @@ import { flushInBackground } from '../loop/background-flush.js'
 import * as native from '../native.js'
 import { applyOptions } from '../options/index.js'
 import { INT_MAX, integer, oneOf, partLength } from '../validate.js'
-import { type SockAddr, bind, connect } from './address.js'
-import { type SocketConnectOptions, socketAddresses } from './connect-options.js'
+import { type SockAddr, connect } from './address.js'
+import { type SocketConnectOptions, bindLocally, socketAddresses } from './connect-options.js'
 import { LeakGuard } from './leak.js'
 import { StreamSource } from './stream-source.js'
 
@@ -49,8 +49,8 @@ export class Socket extends StreamSource {
     const { remote, local } = socketAddresses(options)
     const socket = new Socket(native.check(native.open(remote.family), 'socket'), remote).guarded()
     try {
-      applyOptions(socket.handle, remote.family, options, 'connect')
-      if (local) native.check(bind(socket.handle, local), 'bind', local)
+      applyOptions(socket.handle, remote.family, options)
+      if (local) bindLocally(socket.handle, local)
       native.check(connect(socket.handle, remote), 'connect', remote)
     } catch (error) {
       socket.close()

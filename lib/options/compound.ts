@@ -17,11 +17,7 @@ export const keepAlive: SettableOption<OptionValue<'keepAlive'>, SettableOptions
   get(handle, family, label) {
     if (!read(handle, ENABLED, flag, label)) return false
     if (family === UNIX) return true
-    return {
-      idle: read(handle, IDLE, seconds, label),
-      interval: read(handle, INTERVAL, seconds, label),
-      count: read(handle, COUNT, integer(), label),
-    }
+    return readNumbers(handle, label)
   },
   check(value, label) {
     if (typeof value === 'boolean') return
@@ -30,15 +26,31 @@ export const keepAlive: SettableOption<OptionValue<'keepAlive'>, SettableOptions
     if (interval !== undefined) seconds.encode(interval, `${label}.interval`)
     if (count !== undefined) integer().encode(count, `${label}.count`)
   },
-  set(handle, _family, value, label) {
-    if (typeof value !== 'boolean') {
-      const { idle, interval, count } = checkKeepAlive(value, label)
-      if (idle !== undefined) write(handle, IDLE, seconds, idle, `${label}.idle`)
-      if (interval !== undefined) write(handle, INTERVAL, seconds, interval, `${label}.interval`)
-      if (count !== undefined) write(handle, COUNT, integer(), count, `${label}.count`)
+  set(handle, family, value, label) {
+    this.check(value, label)
+    const before = typeof value === 'boolean' || family === UNIX ? {} : readNumbers(handle, label)
+    try {
+      if (typeof value !== 'boolean') writeNumbers(handle, value, label)
+      write(handle, ENABLED, flag, value !== false, label)
+    } catch (error) {
+      writeNumbers(handle, before, label)
+      throw error
     }
-    write(handle, ENABLED, flag, value !== false, label)
   },
+}
+
+function readNumbers(handle: number, label: string): Required<KeepAlive> {
+  return {
+    idle: read(handle, IDLE, seconds, label),
+    interval: read(handle, INTERVAL, seconds, label),
+    count: read(handle, COUNT, integer(), label),
+  }
+}
+
+function writeNumbers(handle: number, { idle, interval, count }: KeepAlive, label: string): void {
+  if (idle !== undefined) write(handle, IDLE, seconds, idle, `${label}.idle`)
+  if (interval !== undefined) write(handle, INTERVAL, seconds, interval, `${label}.interval`)
+  if (count !== undefined) write(handle, COUNT, integer(), count, `${label}.count`)
 }
 
 const TOS = { level: kernel.IPPROTO_IP, constant: kernel.IP_TOS }

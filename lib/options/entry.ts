@@ -2,9 +2,6 @@ import { type Family, IPV6 } from '../native.js'
 import type { Codec } from './codec.js'
 import { type KernelOption, read, write } from './raw.js'
 
-/** What a socket is about to do; `'open'` if it is bound or connected already. */
-export type Phase = 'listen' | 'connect' | 'open'
-
 /** An option that can be read. */
 export interface ReadableOption<Value> {
   /** Its value now. */

@@ -1,11 +1,9 @@
 import { invalidArgValue, invalidState } from '../errors.js'
 import type { Family } from '../native.js'
 import * as validate from '../validate.js'
-import type { Phase } from './entry.js'
 import { READONLY, SETTABLE } from './table.js'
 import type { OptionName, OptionValue, SettableOptionName, SettableOptions, SocketOptions } from './types.js'
 
-export type { Phase } from './entry.js'
 export { getsockopt, setsockopt } from './raw.js'
 export type {
   KeepAlive,
@@ -53,21 +51,75 @@ export function setOption<Name extends SettableOptionName>(
 }
 
 /**
- * Sets all the options that are given, in the kernel's order; keys that name no option are left to the caller.
- *
- * @param phase what the socket is about to do; if it is `'open'` already, an option that would come too late to have
- * an effect is an error: ERR_INVALID_STATE
+ * Sets all the options that are given on a new socket, in the kernel's order; keys that name no option are left to the
+ * caller.
  */
-export function applyOptions(handle: number, family: Family, options: SocketOptions, phase: Phase): void {
-  for (const name of SETTABLE_OPTION_NAMES) {
-    const value = options[name]
-    if (value === undefined) continue
-    const { early, only } = SETTABLE[name]
-    if (only !== undefined && only !== family) continue
-    if (early && phase === 'open') throw invalidState(`${name} has to be set before bind or connect`)
-    setEntry(handle, family, name, value, `options.${name}`)
+export function applyOptions(handle: number, family: Family, options: SocketOptions): void {
+  for (const name of givenOptions(options, family)) setEntry(handle, family, name, options[name], `options.${name}`)
+}
+
+/**
+ * As {@link applyOptions}, on a socket that is bound or connected already: all are set, or none.
+ *
+ * @returns sets them back to what they were
+ * @throws as {@link setOption}; Error ERR_INVALID_STATE for an option that would come too late to have an effect
+ */
+export function changeOptions(handle: number, family: Family, options: SocketOptions): () => void {
+  const names = givenOptions(options, family)
+  for (const name of names) {
+    if (SETTABLE[name].early) throw invalidState(`${name} has to be set before bind or connect`)
+    SETTABLE[name].check(options[name], `options.${name}`)
+  }
+  const restores: (() => void)[] = []
+  const restore = (): void => {
+    for (const undo of restores.splice(0).reverse()) undo()
+  }
+  try {
+    for (const name of names) {
+      restores.push(remember(handle, family, name))
+      setEntry(handle, family, name, options[name], `options.${name}`)
+    }
+  } catch (error) {
+    restore()
+    throw error
+  }
+  return restore
+}
+
+/** The names of the options that are given and that the family has. */
+function givenOptions(options: SocketOptions, family: Family): SettableOptionName[] {
+  return SETTABLE_OPTION_NAMES.filter(
+    (name) => options[name] !== undefined && (SETTABLE[name].only ?? family) === family,
+  )
+}
+
+/** Sets an option back; one that cannot be read, or that the kernel does not take back, stays. */
+function remember(handle: number, family: Family, name: SettableOptionName): () => void {
+  let value: unknown
+  try {
+    value = SETTABLE[name].get(handle, family, name)
+  } catch {
+    return () => {}
+  }
+  const before = REMEMBERED[name]?.(value as number) ?? value
+  return () => {
+    try {
+      setEntry(handle, family, name, before, name)
+    } catch {
+      // The error of the change is the one to report.
+    }
   }
 }
+
+/** What an option has to be set to, where that is not what is read: socket(7), and `do_tcp_getsockopt` in the kernel. */
+const REMEMBERED: Partial<Record<SettableOptionName, (value: number) => number>> = {
+  sendBufferSize: (doubled) => doubled / 2,
+  receiveBufferSize: (doubled) => doubled / 2,
+  maxSegment: (size) => (size === DEFAULT_SEGMENT ? 0 : size),
+}
+
+/** TCP_MSS_DEFAULT, which is read where nothing is set. */
+const DEFAULT_SEGMENT = 536
 
 /** Checks the values of all the options that are given, as far as that is possible without a socket. */
 export function checkOptionValues(options: SocketOptions): void {

@@ -51,15 +51,17 @@ export interface SocketDuplexOptions extends Pick<
 export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuplexOptions = {}): SocketDuplex {
   if (source instanceof Connection) return overConnection(source, options)
   if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
-  return new SocketDuplex(source, options)
+  return new SocketDuplex(source, options).start()
 }
 
 function overConnection<D>(connection: Connection<D>, options: SocketDuplexOptions): SocketDuplex {
-  let duplex: SocketDuplex | undefined
-  const adapter = { end: () => void duplex?.end(), onClose: () => void duplex?.destroy() }
-  const socket = connection.handOver(adapter, 'toDuplex')
+  const { socket } = connection
+  if (!socket) throw new SocketClosedError('toDuplex: the connection is not open')
+  // Node checks the options of the stream: the connection is handed over behind that.
+  const duplex = new SocketDuplex(socket, options, (error) => connection.onSocketClosed(error))
+  connection.handOver({ end: () => void duplex.end(), onClose: () => void duplex.destroy() }, 'toDuplex')
   try {
-    return (duplex = new SocketDuplex(socket, options, (error) => connection.onSocketClosed(error)))
+    return duplex.start()
   } catch (error) {
     // Neither the connection nor a stream watches the socket.
     socket.keepAddresses()
@@ -90,8 +92,12 @@ export class SocketDuplex extends Duplex {
     this.socket = socket
     this.#failsWhenFull = whenFull === 'error'
     this.#onClosed = onClosed
-    takeOver(socket, () => sharedPoller().watch(socket, READ_WRITE, this))
-    this.ref()
+  }
+
+  /** @internal The stream alone reads and writes the socket from here on. */
+  start(): this {
+    takeOver(this.socket, () => sharedPoller().watch(this.socket, READ_WRITE, this))
+    return this.ref()
   }
 
   /** @internal */

@@ -1,4 +1,9 @@
-import { ReadableStream, WritableStream } from 'node:stream/web'
+import {
+  type ReadableByteStreamController,
+  ReadableStream,
+  WritableStream,
+  type WritableStreamDefaultController,
+} from 'node:stream/web'
 
 import { Connection } from '../connection/connection.js'
 import { type Data, bytesOf } from '../connection/data.js'
@@ -20,15 +25,18 @@ export interface WebStreams {
   /** A byte stream: reads into the reader's own buffer (BYOB), or into chunks of up to 65,536 bytes. */
   readonly readable: ReadableStream<Uint8Array>
   /**
-   * Takes strings and bytes. A write is done when the connection has taken it. Closing ends our half, aborting
-   * terminates the connection.
+   * Takes strings and bytes. A write is done when the connection has taken it. Closing ends our half behind all writes;
+   * aborting terminates the connection at once, and rejects a write that waits.
    */
   readonly writable: WritableStream<Data>
   /** The connection's two ends. */
   readonly opened: Promise<SocketInfo>
   /** Fulfilled when the connection closed without an error, rejected with the reason when it broke. */
   readonly closed: Promise<void>
-  /** Ends both halves, behind what has been written: nothing is read any more. Settles as `closed` does. */
+  /**
+   * Ends both halves, behind what the connection has taken: nothing is read any more, and a write that waits for room is
+   * rejected. Settles as `closed` does.
+   */
   close(): Promise<void>
 }
 
@@ -54,12 +62,18 @@ export function toWeb<D>(connection: Connection<D>): WebStreams {
   }
 }
 
+/** @types/node lacks the signal, which every Node of ours has. */
+type WritableController = WritableStreamDefaultController & { readonly signal: AbortSignal }
+
 class WebAdapter<D> {
   readonly closed: Promise<void>
   readonly #connection: Connection<D>
   #settleClosed!: (error?: Error) => void
   /** The write that is waiting for room. */
-  #waiting: { resolve: () => void; reject: (error: Error) => void } | undefined
+  #waiting: { resolve: () => void; reject: (error: unknown) => void } | undefined
+  #input!: ReadableByteStreamController
+  #output!: WritableController
+  #cancelled = false
 
   constructor(connection: Connection<D>) {
     connection.adapt(this, 'toWeb')
@@ -75,13 +89,15 @@ class WebAdapter<D> {
     return new ReadableStream({
       type: 'bytes',
       autoAllocateChunkSize: CHUNK,
+      start: (controller) => void (this.#input = controller),
       pull: async (controller) => {
         const request = controller.byobRequest!
         const count = await this.#read(request.view as Uint8Array)
+        if (this.#cancelled) return
         if (count === null) controller.close()
         request.respond(count ?? 0)
       },
-      cancel: () => this.#connection.shutdown('read'),
+      cancel: () => this.#cancel(),
     })
   }
 
@@ -95,11 +111,28 @@ class WebAdapter<D> {
     }
   }
 
+  /** Ends a read that is pending. */
+  #cancel(): void {
+    this.#cancelled = true
+    this.#connection.shutdown('read')
+  }
+
   writable(): WritableStream<Data> {
     return new WritableStream({
+      start: (controller) => this.#start(controller as WritableController),
       write: (chunk) => this.#write(chunk),
       close: () => void this.#connection.end(),
       abort: () => this.#connection.terminate(),
+    })
+  }
+
+  /** `abort` of a sink waits for the write that is in progress, the signal does not: the Streams Standard, 5.4. */
+  #start(controller: WritableController): void {
+    this.#output = controller
+    const { signal } = controller
+    signal.addEventListener('abort', () => {
+      this.#waiting?.reject(signal.reason)
+      this.#connection.terminate()
     })
   }
 
@@ -107,10 +140,15 @@ class WebAdapter<D> {
     let bytes = bytesOf(chunk)
     while (bytes.byteLength > 0) {
       const taken = this.#connection.write(bytes)
-      if (taken < 0) throw new SocketClosedError('write: the connection has ended')
+      if (taken < 0) throw this.#abortReason() ?? new SocketClosedError('write: the connection has ended')
       bytes = bytes.subarray(taken)
       if (bytes.byteLength > 0) await new Promise<void>((resolve, reject) => (this.#waiting = { resolve, reject }))
     }
+  }
+
+  #abortReason(): unknown {
+    const { aborted, reason } = this.#output.signal
+    return aborted ? reason : undefined
   }
 
   onDrain(): void {
@@ -118,11 +156,20 @@ class WebAdapter<D> {
   }
 
   onClose(error?: Error): void {
-    this.#waiting?.reject(error ?? new SocketClosedError('write: the connection is closed'))
+    this.#rejectWrite(error)
+    if (error) {
+      this.#input.error(error)
+      this.#output.error(error)
+    }
     this.#settleClosed(error)
   }
 
+  #rejectWrite(error: Error = new SocketClosedError('write: the connection is closed')): void {
+    this.#waiting?.reject(error)
+  }
+
   close(): Promise<void> {
+    this.#rejectWrite()
     this.#connection.shutdown('both')
     return this.closed
   }

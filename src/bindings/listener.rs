@@ -3,10 +3,11 @@
 use napi::bindgen_prelude::Env;
 use napi_derive::napi;
 
+use super::address::unix;
 use super::environment::Environment;
 use super::fast::fast;
 use super::{number, status};
-use crate::core::Handle;
+use crate::core::{self, Handle};
 
 /// `listen(2)` on a bound socket, which becomes a listener under the same handle.
 #[napi]
@@ -25,6 +26,13 @@ pub fn adopt_listener(env: &Env, fd: i32, backlog: i32) -> i32 {
 #[napi]
 pub fn disown(env: &Env, handle: i32) -> i32 {
     status(Environment::of(env).registry().disown(Handle::from_raw(handle)))
+}
+
+/// Whether a socket is bound to the file at a path: `connect(2)` of a datagram socket, which a listener does not notice.
+/// Returns -ECONNREFUSED when none is, -EPROTOTYPE when a stream socket is.
+#[napi]
+pub fn probe_path(path: String) -> i32 {
+    status(core::probe_path(&unix(path)))
 }
 
 fast! {

@@ -14,6 +14,7 @@ mod send_queue;
 mod slab;
 mod socket;
 mod source;
+mod unix_path;
 
 pub(crate) use handle::Handle;
 pub(crate) use interest::{Interest, Mode};
@@ -21,3 +22,4 @@ pub(crate) use multiplexer::Event;
 pub(crate) use receive_buffer::ReceiveBuffer;
 pub(crate) use registry::Registry;
 pub(crate) use send_queue::SendStatus;
+pub(crate) use unix_path::probe_path;

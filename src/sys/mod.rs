@@ -30,8 +30,8 @@ pub(crate) use eventfd::EventFd;
 pub(crate) use fcntl::{adopt, check_open};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{
-    Family, Shutdown, accept, bind, connect, former_remote_address, listen, local_address,
-    remote_address, shutdown, socket,
+    Family, Shutdown, accept, bind, connect, datagram_socket, former_remote_address, listen,
+    local_address, remote_address, shutdown, socket,
 };
 pub(crate) use sockopt::{
     check_stream, discard_on_close, error_of, get_option, is_listening, is_tcp, makes_close_block,

@@ -43,8 +43,20 @@ pub(crate) fn socket(family: Family) -> Result<OwnedFd, Errno> {
         Family::Ipv4 => libc::AF_INET,
         Family::Ipv6 => libc::AF_INET6,
     };
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    let fd = syscall!(socket(domain, kind, 0))?;
+    new_socket(domain, libc::SOCK_STREAM)
+}
+
+/// `socket(2)`: a Unix datagram socket.
+///
+/// # Errors
+/// EMFILE, ENFILE, ENOBUFS, ENOMEM.
+pub(crate) fn datagram_socket() -> Result<OwnedFd, Errno> {
+    new_socket(libc::AF_UNIX, libc::SOCK_DGRAM)
+}
+
+fn new_socket(domain: libc::c_int, kind: libc::c_int) -> Result<OwnedFd, Errno> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let fd = syscall!(socket(domain, kind | flags, 0))?;
     // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
