@@ -154,7 +154,8 @@ test('input_that_is_not_delivered_yet_is_dropped_when_a_handler_closes_the_multi
   const { calls, second } = await inOneBatch(t, () => multiplexer.close(), { multiplexer })
   await running
   await until(() => calls.length === 4)
-  t.deepEqual(calls, ['first hello', 'acted', 'close first', 'close second'])
+  t.deepEqual(calls.slice(0, 2), ['first hello', 'acted'])
+  t.deepEqual(calls.slice(2).sort(), ['close first', 'close second'])
   t.is(second.bytesRead, 0)
 })
 

@@ -70,8 +70,9 @@ const HINTS = { ...CONNECTION_HINTS, timeout: "'connectTimeout' or 'idleTimeout'
  *
  * @throws (rejects) TypeError, RangeError for bad options; SocketError the reason of the one attempt that failed; of
  * several AggregateError with one error per attempt, and `code`, `errno`, `syscall`, `address` and `port` of the first;
- * node:dns's error for a name without an address; ETIMEDOUT after `connectTimeout`; the signal's reason. The
- * `connectError` handler is called first, but not for bad options or a closed `multiplexer` (SocketClosedError).
+ * node:dns's error for a name without an address; ETIMEDOUT after `connectTimeout`; the signal's reason;
+ * SocketClosedError when the `multiplexer` is closed. The `connectError` handler is called first, but not for bad options
+ * or a `multiplexer` that is closed already.
  */
 export async function connect<D = undefined>(options: ConnectOptions<D>): Promise<Connection<D>> {
   checkOptions(options, KEYS, { hints: HINTS })

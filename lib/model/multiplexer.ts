@@ -25,7 +25,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   /**
    * epoll_create1(2), with the sockets given, edge-triggered, for reading and writing.
    *
-   * @throws SocketError EMFILE, ENFILE, ENOMEM or ENOSPC; and as {@link add}.
+   * @throws SocketError EMFILE, ENFILE or ENOMEM; ENOSPC or ENOMEM of epoll_ctl(2) when Node's loop cannot watch it; and
+   * as {@link add}.
    */
   constructor(...targets: Target[]) {
     const poller = this.#poller
@@ -42,7 +43,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
    * Watches a socket, a listener or the descriptor of something else: epoll_ctl(2). Also while a wait is pending.
    *
    * @throws SocketError EEXIST when it is in a multiplexer already; EPERM for what epoll cannot watch (a regular file);
-   * EBADF; ENOSPC when `fs.epoll.max_user_watches` is reached.
+   * EBADF; ENOSPC when `fs.epoll.max_user_watches` is reached; ELOOP or EINVAL for an epoll descriptor that would close
+   * a circle or is nested too deep.
    * @throws SocketClosedError when the target or the multiplexer is closed.
    * @throws TypeError for anything but a target, an interest or a mode; RangeError for an `fd` that is no descriptor
    * number.
@@ -166,7 +168,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
 
   /**
    * Closes the epoll descriptor, and ends a pending wait with []. The targets stay open; the shared poller of the
-   * thread sends queues that are not empty. Closing twice is harmless.
+   * thread sends queues that are not empty. Connections and servers that live in it by the option `multiplexer` are
+   * closed. Closing twice is harmless.
    */
   close(): void {
     guard.unregister(this)

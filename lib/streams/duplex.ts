@@ -46,7 +46,8 @@ export interface SocketDuplexOptions extends Pick<
  * Destroying it with bytes still unsent resets the connection, so that the peer cannot mistake a part for the whole.
  *
  * @throws TypeError for anything else; SocketError EEXIST for a socket in a multiplexer; SocketClosedError; Error
- * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already.
+ * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already. After SocketError ENOSPC or
+ * ENOMEM of epoll_ctl(2) a connection is closed, and a socket is as it was.
  */
 export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuplexOptions = {}): SocketDuplex {
   if (source instanceof Connection) return overConnection(source, options)

@@ -25,6 +25,12 @@ const TESTS = [
     reason: 'the example uses TLS with a pre-shared key, for which Bun and Deno have no cipher',
   },
   {
+    on: BOTH,
+    spec: /loop-watch/,
+    title: /^(a_multiplexer_that_the_loop_cannot_watch|the_epoll_descriptor_of_the_loop)/,
+    reason: 'the epoll descriptor of the loop does not watch ours on Bun and Deno: a poll thread does',
+  },
+  {
     on: ['bun'],
     spec: /errors/,
     title: /nonexistent/,

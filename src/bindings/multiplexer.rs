@@ -15,10 +15,10 @@ use crate::sys::Errno;
 /// The size of an event in the caller's array, in bytes: four int32.
 const EVENT_SIZE: usize = 16;
 
-/// `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed
-/// (0 epoll_create1, 1 epoll_ctl, 2 eventfd, 3 pthread_create, 4 uv_poll_init, which is missing). The event loop calls
-/// `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop (Bun, Deno), a helper thread watches the
-/// epoll descriptor instead of the loop.
+/// `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
+/// `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing. The event
+/// loop calls `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop
+/// (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
 #[napi(ts_args_type = "onReady: () => void, threaded?: boolean")]
 pub fn open_multiplexer(env: &Env, on_ready: Callback, threaded: Option<bool>) -> i32 {
     let environment = Environment::of(env);
