@@ -94,7 +94,7 @@ export const EXCEPTIONS = [
     (path) => ({
       path,
       word: 'nobody',
-      line: /nobody listens on it: stale file\?/,
+      line: /nobody listens on it: stale file/,
       reason: 'the message of an error',
     }),
   ),
