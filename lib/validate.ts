@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { types } from 'node:util'
 
 import { badPort, invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 
@@ -110,6 +111,11 @@ export function integer(value: unknown, min: number, max: number, name: string):
 export function partLength(bytes: Uint8Array, offset: unknown = 0, length?: unknown): number {
   const rest = bytes.length - integer(offset, 0, bytes.length, 'offset')
   return length === undefined ? rest : integer(length, 0, rest, 'length')
+}
+
+/** Whether a value is a Uint8Array, also of another realm, which `instanceof` does not know but decides sooner. */
+export function isUint8Array(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || types.isUint8Array(value)
 }
 
 /** A boolean, and nothing that merely converts to one. */

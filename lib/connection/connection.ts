@@ -64,7 +64,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
       socket.reset()
       this.#closed = true
       this.#owner.closed(this)
-      reportError(this.#owner.handlers, this, error)
+      reportError(this.#owner, this, error)
+      this.#owner.finished()
       return false
     }
   }
@@ -212,6 +213,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   connectFailed(error: Error): void {
     this.#closed = true
     this.#call(this.#owner.handlers.connectError, error)
+    this.#owner.leaveContext()
   }
 
   /** Closes, unless the handler sets another time or sends something. */
@@ -302,6 +304,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.#owner.poller.defer(() => {
       this.#call(this.#owner.handlers.close, error)
       this.#adapter?.onClose?.(error)
+      this.#owner.finished()
     })
   }
 
@@ -327,6 +330,6 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   #call<A>(handler: ((connection: Connection<D>, argument: A) => unknown) | undefined, argument: A): void {
-    callHandler(this.#owner.handlers, handler, this, argument)
+    callHandler(this.#owner, handler, this, argument)
   }
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { type ErrorAddress, SocketError, systemError } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { clearTimeout, now, setTimeout } from '../loop/timers.js'
 import type { SocketConnectOptions } from '../model/connect-options.js'
 import { Socket } from '../model/socket.js'
 import { WRITE } from '../native.js'
@@ -34,7 +35,7 @@ export function race(candidates: Candidates, limits: RaceLimits): Promise<Socket
 
 interface Attempt {
   readonly to: SocketConnectOptions
-  /** When it began, on the clock of performance.now(). */
+  /** When it began, on the clock of {@link now}, in milliseconds. */
   readonly since: number
 }
 
@@ -78,7 +79,7 @@ class Race {
     clearTimeout(this.#delay)
     const to = this.#waiting.shift()
     if (!to) return
-    const since = performance.now()
+    const since = now()
     let socket: Socket | undefined
     try {
       socket = Socket.connect(to)
@@ -163,7 +164,7 @@ function noAddress(): SocketError {
 
 /** The error of an attempt says where it went, also where a call before connect(2) failed. */
 function attemptError(error: SocketError, { to, since }: Attempt): ConnectAttemptError {
-  const elapsed = performance.now() - since
+  const elapsed = now() - since
   if (to.path !== undefined) return Object.assign(error, { address: to.path, elapsed })
   return Object.assign(error, { address: to.host!, port: Number(to.port), elapsed })
 }

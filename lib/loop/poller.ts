@@ -4,10 +4,12 @@ import { SocketClosedError, invalidState, systemError } from '../errors.js'
 import { type Descriptor, type ReadyEvent, Registration, type Target, type Watcher } from '../model/event.js'
 import { Source } from '../model/source.js'
 import * as native from '../native.js'
+import { rootContext } from './async-context.js'
 import { attempt, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
 import { ReceiveBuffer } from './receive-buffer.js'
 import { RegistrationTable } from './registration-table.js'
+import { defer, isPast, now } from './timers.js'
 import { TurnBudget } from './turn-budget.js'
 import { WakeTimer } from './wake-timer.js'
 
@@ -18,7 +20,7 @@ type Deliver = (events: ReadyEvent[]) => void
 /** A wait that has not been answered yet. */
 interface PendingWait {
   readonly deliver: Deliver
-  /** On the clock of performance.now(), in milliseconds. */
+  /** On the clock of {@link now}, in milliseconds. */
   readonly deadline: number
 }
 
@@ -49,7 +51,7 @@ export class Poller {
 
   constructor() {
     this.#handle = native.check(
-      native.openMultiplexer(() => this.#onReadable()),
+      rootContext.run(native.openMultiplexer, undefined, () => this.#onReadable(), undefined),
       'epoll_create1',
     )
   }
@@ -163,7 +165,7 @@ export class Poller {
       const events = this.#pollAgain()
       if (events || this.#closed) return deliver(events ?? [])
     }
-    this.#pending = { deliver, deadline: timeout < 0 ? Infinity : performance.now() + timeout }
+    this.#pending = { deliver, deadline: timeout < 0 ? Infinity : now() + timeout }
     if (this.#referenced) this.#setReferenced(true)
     this.#rearm()
   }
@@ -187,12 +189,12 @@ export class Poller {
     if (this.#inBatch) {
       throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     }
-    const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
-    const spinEnd = this.spin === 0 ? 0 : performance.now() + this.spin
+    const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : now() + timeout
+    const spinEnd = this.spin === 0 ? 0 : now() + this.spin
     this.#woken = false
     for (;;) {
-      const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
-      const sleep = spinEnd !== 0 && performance.now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
+      const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - now()))
+      const sleep = spinEnd !== 0 && now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
       const events = this.#dispatch(this.#poll(sleep), into)
       if (events || left === 0 || isPast(deadline) || this.#closed) return events ?? into ?? []
     }
@@ -272,7 +274,7 @@ export class Poller {
     if (idle === 0) return this.#timer.setImmediate(this.#referenced)
     const { deadline } = this.#pending
     if (deadline === Infinity && idle < 0) return this.#timer.clearTimeout()
-    const left = Math.min(deadline - performance.now(), idle < 0 ? Infinity : idle)
+    const left = Math.min(deadline - now(), idle < 0 ? Infinity : idle)
     this.#timer.setTimeout(left, this.#referenced)
   }
 
@@ -321,7 +323,7 @@ export class Poller {
   /** Calls back when all watchers of the running batch have been called; as a microtask when none is running. */
   defer(callback: () => void): void {
     if (this.#inBatch) this.#atBatchEnd.push(callback)
-    else queueMicrotask(callback)
+    else defer(callback)
   }
 
   #endBatch(): void {
@@ -332,8 +334,4 @@ export class Poller {
     this.#batch.hasInput = false
     native.flushCorked()
   }
-}
-
-function isPast(deadline: number): boolean {
-  return deadline !== Infinity && performance.now() >= deadline
 }

@@ -1,9 +1,9 @@
 import { lookup } from 'node:dns/promises'
 import { constants } from 'node:os'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { SocketClosedError, SocketError, systemError } from '../errors.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { nextTurn } from '../loop/timers.js'
 import * as native from '../native.js'
 import { validHost } from '../validate.js'
 import { type Address, toAddress } from './address.js'

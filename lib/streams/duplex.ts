@@ -2,6 +2,7 @@ import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType } from '../errors.js'
+import { AsyncContext, rootContext } from '../loop/async-context.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
@@ -38,7 +39,7 @@ export interface SocketDuplexOptions extends Pick<
  * When the reader stops, so does receiving, and the peer has to wait. A write is done when the kernel has it.
  * Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
  * A socket must be in no multiplexer. Only the stream reads and writes from here on; of a connection's handlers, only
- * `close` is still called.
+ * `close` is still called. Its listeners and callbacks run in the asynchronous context of this call.
  *
  * Destroying it with bytes still unsent resets the connection, so that the peer cannot mistake a part for the whole.
  *
@@ -63,6 +64,8 @@ export class SocketDuplex extends Duplex {
   /** The socket beneath. */
   readonly socket: Socket
   readonly #failsWhenFull: boolean
+  /** That of the call of {@link toDuplex}, until `close`. */
+  #context = new AsyncContext()
   #reading = false
   #referenced = false
   /** The write that is not done yet. */
@@ -81,6 +84,19 @@ export class SocketDuplex extends Duplex {
     this.#onClosed = onClosed
     sharedPoller().watch(socket, READ_WRITE, this)
     this.ref()
+  }
+
+  /** @internal Calls the listeners in the context of the stream's maker, whoever reads, writes or destroys it. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const isListened = this.#context.run(emitEvent, this, event, args)
+    // A program that keeps the stream does not keep the stores of the call that made it.
+    if (event === 'close') this.#context = rootContext
+    return isListened
+  }
+
+  /** Calls back in the same context: Node's streams emit their events from there. */
+  #done(done: Done, error: Error | null = null): void {
+    this.#context.run(done, undefined, error, undefined)
   }
 
   /** @internal */
@@ -145,12 +161,12 @@ export class SocketDuplex extends Duplex {
     try {
       status = this.socket.send(data)
     } catch (error) {
-      return done(error as Error)
+      return this.#done(done, error as Error)
     }
-    if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) done()
-    else if (status === 'closed') done(this.#closeReason())
+    if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) this.#done(done)
+    else if (status === 'closed') this.#done(done, this.#closeReason())
     else if (status !== 'not-sent') this.#write = { unsent: undefined, done }
-    else if (this.#failsWhenFull) done(new SocketQueueError())
+    else if (this.#failsWhenFull) this.#done(done, new SocketQueueError())
     else this.#write = { unsent: data, done }
   }
 
@@ -171,17 +187,17 @@ export class SocketDuplex extends Duplex {
     const write = this.#write
     this.#write = undefined
     if (write?.unsent) this.#send(write.unsent, write.done)
-    else write?.done()
+    else if (write) this.#done(write.done)
   }
 
   /** @internal */
   override _final(done: Done): void {
     try {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
-      done()
+      this.#done(done)
     } catch (error) {
       // ENOTCONN: the peer has reset it. The reader gets that error, behind what came before; as in node:net.
-      done((error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
+      this.#done(done, (error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
     }
   }
 
@@ -196,7 +212,7 @@ export class SocketDuplex extends Duplex {
     this.#write = undefined
     this.#onClosed(error ?? undefined)
     done(error)
-    write?.done(error ?? new SocketClosedError('The stream was destroyed before all was sent'))
+    if (write) this.#done(write.done, error ?? new SocketClosedError('The stream was destroyed before all was sent'))
   }
 
   /** Lets the open stream keep the process alive. **Default.** */
@@ -212,4 +228,8 @@ export class SocketDuplex extends Duplex {
     this.#referenced = false
     return this
   }
+}
+
+function emitEvent(this: SocketDuplex, event: string | symbol, args: unknown[]): boolean {
+  return Duplex.prototype.emit.call(this, event, ...args)
 }
