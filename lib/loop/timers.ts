@@ -2,6 +2,7 @@
 // later, as fake timers do, and those of node:timers; Node's own modules keep theirs, too.
 
 import { performance } from 'node:perf_hooks'
+import process from 'node:process'
 import timers from 'node:timers'
 
 import { type AsyncContext, rootContext } from './async-context.js'
@@ -9,6 +10,7 @@ import { type AsyncContext, rootContext } from './async-context.js'
 // The default export is copied from, since fake timers also replace its properties, and with them the named exports.
 const { setTimeout: startTimeout, setImmediate: startImmediate } = timers
 const startMicrotask = queueMicrotask
+const nextTick = process.nextTick.bind(process)
 
 export const { clearTimeout, clearImmediate } = timers
 
@@ -40,10 +42,15 @@ export function defer(callback: () => void): void {
   rootContext.run(startMicrotask, undefined, callback, undefined)
 }
 
-/** Makes an uncaught exception of an error, after the code that runs now: of the domain of `context`, if it has one. */
+/**
+ * Makes an uncaught exception of an error, after the code that runs now: of the domain of `context`, if it has one.
+ *
+ * What a microtask throws is reported when its domain has been left already.
+ */
 export function throwLater(error: unknown, context: AsyncContext = rootContext): void {
-  const rethrow = () => {
-    throw error
-  }
-  context.run(startMicrotask, undefined, rethrow, undefined)
+  context.run(nextTick, undefined, rethrow, error)
+}
+
+function rethrow(error: unknown): never {
+  throw error
 }

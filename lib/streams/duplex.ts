@@ -5,6 +5,7 @@ import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType }
 import { AsyncContext, rootContext } from '../loop/async-context.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { throwLater } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import { Socket } from '../model/socket.js'
 import { READ_WRITE, WRITE } from '../native.js'
@@ -101,6 +102,15 @@ export class SocketDuplex extends Duplex {
 
   /** @internal */
   onEvent(event: ReadyEvent): void {
+    try {
+      this.#onReady(event)
+    } catch (error) {
+      // A listener threw it.
+      throwLater(error, this.#context)
+    }
+  }
+
+  #onReady(event: ReadyEvent): void {
     if (event.readable && this.#reading) this.#receive()
     if (event.error && this.#wouldLoseError()) this.destroy(this.#closeReason())
     else if (event.readable && !this.#reading) sharedPoller().setInterest(this.socket, WRITE)
