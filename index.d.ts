@@ -43,7 +43,7 @@ export declare function bind(handle: number, host: string, port: number): number
 export declare function bindPath(handle: number, path: string): number
 
 /**
- * Calls `callback` without an asynchronous context: no AsyncLocalStorage has a store in it. Returns 0, or -1 when
+ * Calls `callback` without an asynchronous context: no `AsyncLocalStorage` has a store in it. Returns 0, or -1 when
  * the runtime refuses.
  */
 export declare function callWithoutContext(callback: () => void): number

@@ -118,6 +118,14 @@ export function isUint8Array(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array || types.isUint8Array(value)
 }
 
+/** An AbortSignal, also of another realm or of another implementation, such as jsdom's. */
+export function abortSignal(value: unknown, name: string): AbortSignal {
+  const signal = value as Partial<AbortSignal> | null
+  const isSignal = typeof signal === 'object' && signal !== null && 'aborted' in signal
+  if (!isSignal || typeof signal.addEventListener !== 'function') throw invalidArgType(name, 'an AbortSignal', value)
+  return value as AbortSignal
+}
+
 /** A boolean, and nothing that merely converts to one. */
 export function boolean(value: unknown, name: string): boolean {
   if (typeof value !== 'boolean') throw invalidArgType(name, 'of type boolean', value)

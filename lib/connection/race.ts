@@ -45,7 +45,7 @@ class Race {
   readonly #signal: AbortSignal | undefined
   readonly #attempts = new Map<Socket, Attempt>()
   readonly #errors: ConnectAttemptError[] = []
-  readonly #onAbort = () => this.#settle(() => this.#reject(this.#signal!.reason))
+  readonly #onAbort = () => this.#settle(() => this.#reject(abortReason(this.#signal!)))
   readonly #timeout: NodeJS.Timeout | undefined
   #waiting: SocketConnectOptions[] = []
   #delay: NodeJS.Timeout | undefined
@@ -147,6 +147,11 @@ class Race {
 }
 
 const PROBE = new Uint8Array(1)
+
+/** Why a signal was aborted. Signals of other realms may give no reason: those of older versions of jsdom. */
+export function abortReason({ reason }: AbortSignal): unknown {
+  return reason === undefined ? new DOMException('This operation was aborted', 'AbortError') : reason
+}
 
 function details({ code, errno, syscall, address, port }: SocketError): object {
   return { code, errno, syscall, address, ...(port === undefined ? {} : { port }) }

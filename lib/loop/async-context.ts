@@ -1,6 +1,5 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
-import process from 'node:process'
 
 import { callWithoutContext } from '../native.js'
 

@@ -2,7 +2,6 @@
 // later, as fake timers do, and those of node:timers; Node's own modules keep theirs, too.
 
 import { performance } from 'node:perf_hooks'
-import process from 'node:process'
 import timers from 'node:timers'
 
 import { type AsyncContext, rootContext } from './async-context.js'

@@ -1,7 +1,7 @@
-import { lookup } from 'node:dns/promises'
 import { constants } from 'node:os'
 
 import { SocketClosedError, SocketError, systemError } from '../errors.js'
+import { addressesOf } from '../loop/names.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { nextTurn } from '../loop/timers.js'
 import * as native from '../native.js'
@@ -64,9 +64,9 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   static async bindHost(options: InetListenerOptions & { readonly host: string }): Promise<Listener> {
     checkListenerOptions(options)
     const host = validHost(options.host, 'host')
-    const addresses = await lookup(host, { all: true })
+    const addresses = await addressesOf(host)
     const errors: Error[] = []
-    for (const { address } of addresses) {
+    for (const address of addresses) {
       try {
         return Listener.bind({ ...options, host: address })
       } catch (error) {

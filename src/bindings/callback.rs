@@ -5,7 +5,7 @@ use std::ptr::{null, null_mut};
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
-/// The type of the asynchronous resource, for async_hooks.
+/// The type of the asynchronous resource, for `async_hooks`.
 const RESOURCE_TYPE: &std::ffi::CStr = c"m-socket";
 
 /// A strong reference to a function without arguments, and the asynchronous context that it is called in: that of the
@@ -30,9 +30,19 @@ impl Callback {
         // SAFETY: environment, scope and function are the caller's promise. The references that were made before a
         // failure are deleted by `drop`.
         unsafe {
-            check_status!(sys::napi_create_reference(env, function, 1, &raw mut callback.function))?;
+            check_status!(sys::napi_create_reference(
+                env,
+                function,
+                1,
+                &raw mut callback.function
+            ))?;
             check_status!(sys::napi_create_object(env, &raw mut resource))?;
-            check_status!(sys::napi_create_reference(env, resource, 1, &raw mut callback.resource))?;
+            check_status!(sys::napi_create_reference(
+                env,
+                resource,
+                1,
+                &raw mut callback.resource
+            ))?;
             let length = RESOURCE_TYPE.count_bytes().cast_signed();
             check_status!(sys::napi_create_string_utf8(
                 env,

@@ -8,7 +8,7 @@ use napi_derive::napi;
 
 use super::callback::make_callback;
 
-/// Calls `callback` without an asynchronous context: no AsyncLocalStorage has a store in it. Returns 0, or -1 when
+/// Calls `callback` without an asynchronous context: no `AsyncLocalStorage` has a store in it. Returns 0, or -1 when
 /// the runtime refuses.
 #[napi(ts_args_type = "callback: () => void")]
 pub fn call_without_context(env: &Env, callback: Function<'_, (), ()>) -> i32 {
@@ -17,9 +17,7 @@ pub fn call_without_context(env: &Env, callback: Function<'_, (), ()>) -> i32 {
     // is thrown when this call returns.
     let status = unsafe {
         match sys::napi_create_object(env.raw(), &raw mut receiver) {
-            sys::Status::napi_ok => {
-                make_callback(env.raw(), null_mut(), receiver, callback.raw())
-            }
+            sys::Status::napi_ok => make_callback(env.raw(), null_mut(), receiver, callback.raw()),
             refused => refused,
         }
     };
