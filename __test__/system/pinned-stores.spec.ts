@@ -57,7 +57,10 @@ test('a_store_in_which_a_connection_lived_is_collected_while_others_go_on', asyn
 })
 
 for (const [name, act] of [
-  ['a connection', "const it = await connect({ ...at(server), socket: { data() {}, close() {} } }); it.end('x'); return it"],
+  [
+    'a connection',
+    "const it = await connect({ ...at(server), socket: { data() {}, close() {} } }); it.end('x'); return it",
+  ],
   ['a connection that was terminated', 'const it = await connect(at(server)); it.terminate(); return it'],
   ['a server', 'const it = listen(here); it.stop(); return it'],
   [
@@ -68,7 +71,10 @@ for (const [name, act] of [
      it.stop(true)
      return it`,
   ],
-  ['a stream', 'const it = toDuplex(Socket.connect(at(server))); it.on("close", () => {}); it.end("x"); it.resume(); return it'],
+  [
+    'a stream',
+    'const it = toDuplex(Socket.connect(at(server))); it.on("close", () => {}); it.end("x"); it.resume(); return it',
+  ],
   ['a multiplexer', 'const it = new Multiplexer(); await it.wait(20); return it'],
   ['a listener', 'const it = Listener.bind(here); it.close(); return it'],
 ] as const) {

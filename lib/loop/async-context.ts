@@ -20,12 +20,7 @@ export class AsyncContext extends AsyncResource {
   }
 
   /** Calls a function in this context. What it enters by `enterWith()` ends with the call. */
-  run<Receiver, A, B, Result>(
-    act: (this: Receiver, a: A, b: B) => Result,
-    receiver: Receiver,
-    a: A,
-    b: B,
-  ): Result {
+  run<Receiver, A, B, Result>(act: (this: Receiver, a: A, b: B) => Result, receiver: Receiver, a: A, b: B): Result {
     const resource = KEEPS_ENTERED_STORES ? (Object.create(this) as AsyncResource) : this
     return emitters.usingDomains === true
       ? runOutsideDomains(resource, act, receiver, a, b)

@@ -87,7 +87,7 @@ export class SocketDuplex extends Duplex {
     this.ref()
   }
 
-  /** @internal Calls the listeners in the context of the stream's maker, whoever reads, writes or destroys it. */
+  /** @internal Calls the listeners in the context of the stream's maker, also where another one reads, writes or destroys it. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const isListened = this.#context.run(emitEvent, this, event, args)
     // A program that keeps the stream does not keep the stores of the call that made it.

@@ -17,7 +17,7 @@ pub struct Callback {
     /// `node:domain` would take `globalThis.domain` for a domain, and `enterWith()` would write to the global object.
     resource: sys::napi_ref,
     /// Null where the runtime has no asynchronous contexts.
-    context: sys::napi_async_context,
+    async_context: sys::napi_async_context,
 }
 
 impl Callback {
@@ -25,7 +25,7 @@ impl Callback {
     /// The caller is on the thread of a live environment, with an open handle scope; `function` is a function of it.
     unsafe fn new(env: sys::napi_env, function: sys::napi_value) -> Result<Self> {
         let mut callback =
-            Self { env, function: null_mut(), resource: null_mut(), context: null_mut() };
+            Self { env, function: null_mut(), resource: null_mut(), async_context: null_mut() };
         let (mut resource, mut name) = (null_mut(), null_mut());
         // SAFETY: environment, scope and function are the caller's promise. The references that were made before a
         // failure are deleted by `drop`.
@@ -50,9 +50,9 @@ impl Callback {
                 length,
                 &raw mut name
             ))?;
-            let status = sys::napi_async_init(env, resource, name, &raw mut callback.context);
+            let status = sys::napi_async_init(env, resource, name, &raw mut callback.async_context);
             if status != sys::Status::napi_ok {
-                callback.context = null_mut();
+                callback.async_context = null_mut();
             }
         }
         Ok(callback)
@@ -81,7 +81,7 @@ impl Callback {
         let status = unsafe {
             sys::napi_get_reference_value(self.env, self.function, &raw mut function);
             sys::napi_get_reference_value(self.env, self.resource, &raw mut receiver);
-            make_callback(self.env, self.context, receiver, function)
+            make_callback(self.env, self.async_context, receiver, function)
         };
         if status == sys::Status::napi_pending_exception {
             // SAFETY: as above. The exception stays pending until it is fetched; Node-API does not report it. In a
@@ -103,7 +103,7 @@ impl Callback {
 /// The environment and the values are live, on this thread, and the context is null or one of the environment.
 pub(super) unsafe fn make_callback(
     env: sys::napi_env,
-    context: sys::napi_async_context,
+    async_context: sys::napi_async_context,
     receiver: sys::napi_value,
     function: sys::napi_value,
 ) -> sys::napi_status {
@@ -117,8 +117,8 @@ impl Drop for Callback {
         // SAFETY: a callback is dropped by a call from JavaScript or by the cleanup hook: both run on the thread of the
         // environment, while that is live.
         unsafe {
-            if !self.context.is_null() {
-                sys::napi_async_destroy(self.env, self.context);
+            if !self.async_context.is_null() {
+                sys::napi_async_destroy(self.env, self.async_context);
             }
             for reference in [self.function, self.resource] {
                 if !reference.is_null() {
