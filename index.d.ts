@@ -43,6 +43,12 @@ export declare function bind(handle: number, host: string, port: number): number
 export declare function bindPath(handle: number, path: string): number
 
 /**
+ * Calls `callback` without an asynchronous context: no `AsyncLocalStorage` has a store in it. Returns 0, or -1 when
+ * the runtime refuses.
+ */
+export declare function callWithoutContext(callback: () => void): number
+
+/**
  * r" Closes a socket gracefully, or a listener, by `close(2)`: returns 0 closed; 1 the multiplexer flushes the queue
  * r" first, closes, and reports the socket as detached; 2 the same, but the socket has to be registered for that.
  */

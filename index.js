@@ -716,7 +716,7 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
 export { accept }
 export { add }
 export { addDescriptor }
@@ -724,6 +724,7 @@ export { adoptListener }
 export { adoptSocket }
 export { bind }
 export { bindPath }
+export { callWithoutContext }
 export { close }
 export { closeMultiplexer }
 export { connect }

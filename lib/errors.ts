@@ -188,10 +188,3 @@ function describeType(value: unknown): string {
 function shorten(text: string, length: number): string {
   return text.length > length + 3 ? `${text.slice(0, length)}...` : text
 }
-
-/** Makes an uncaught exception of an error, after the code that runs now. */
-export function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error
-  })
-}

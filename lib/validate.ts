@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { types } from 'node:util'
 
 import { badPort, invalidArgType, invalidArgValue, outOfRange } from './errors.js'
 
@@ -110,6 +111,19 @@ export function integer(value: unknown, min: number, max: number, name: string):
 export function partLength(bytes: Uint8Array, offset: unknown = 0, length?: unknown): number {
   const rest = bytes.length - integer(offset, 0, bytes.length, 'offset')
   return length === undefined ? rest : integer(length, 0, rest, 'length')
+}
+
+/** Whether a value is a Uint8Array, also of another realm, which `instanceof` does not know but decides sooner. */
+export function isUint8Array(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || types.isUint8Array(value)
+}
+
+/** An AbortSignal, also of another realm or of another implementation, such as jsdom's. */
+export function abortSignal(value: unknown, name: string): AbortSignal {
+  const signal = value as Partial<AbortSignal> | null
+  const isSignal = typeof signal === 'object' && signal !== null && 'aborted' in signal
+  if (!isSignal || typeof signal.addEventListener !== 'function') throw invalidArgType(name, 'an AbortSignal', value)
+  return value as AbortSignal
 }
 
 /** A boolean, and nothing that merely converts to one. */

@@ -7,6 +7,7 @@ import test from 'ava'
 import {
   type Files,
   forbiddenImports,
+  globalTimers,
   importCircle,
   importsOf,
   longFiles,
@@ -95,6 +96,15 @@ test('only_lib_native_imports_the_generated_loader', (t) => {
 
 test('lib_loads_the_addon_through_the_generated_loader_only', (t) => {
   t.deepEqual(matchingLines(LIB, /\.node['"]|process\.dlopen|createRequire/), [])
+})
+
+test('timers_and_clocks_are_taken_from_lib_loop_timers_only', (t) => {
+  const others = only(LIB, (path) => path !== 'lib/loop/timers.ts')
+  t.deepEqual(
+    importsOf(others).filter(({ to }) => /^(node:)?(timers|perf_hooks)\b/.test(to)),
+    [],
+  )
+  t.deepEqual(globalTimers(others), [])
 })
 
 test('the_imports_of_lib_have_no_circle_at_run_time', (t) => {
@@ -221,6 +231,24 @@ test('the_checks_ignore_a_circle_of_types_and_files_imported_twice', (t) => {
 test('the_checks_find_matching_code_and_ignore_comments', (t) => {
   const files = { 'src/core/a.rs': '//! libc::read\nlet n = 1; // libc::read\nlet n = libc::read(0);\n' }
   t.deepEqual(matchingLines(files, /\blibc::/), ['src/core/a.rs:3'])
+})
+
+test('the_checks_find_global_timers_and_clocks', (t) => {
+  const text = `
+    import { setTimeout, now } from '../loop/timers.js'
+    setTimeout(() => this.#timer.setImmediate(true), now())
+    class WakeTimer { setImmediate(): void {} }
+    setImmediate(later)
+    const wait = { clearTimeout: 1, then: queueMicrotask }
+    process.nextTick(wait)
+    performance.now() + Date.now() + new Date().getTime()
+    globalThis.setTimeout(wait)`
+  const found = ['setImmediate', 'queueMicrotask', 'nextTick', 'performance', 'Date', 'Date', 'globalThis']
+  const lines = [5, 6, 7, 8, 8, 8, 9]
+  t.deepEqual(
+    globalTimers({ 'lib/model/a.ts': text }),
+    found.map((name, at) => `lib/model/a.ts:${lines[at]} ${name}`),
+  )
 })
 
 test('the_checks_find_an_unsafe_block_without_a_SAFETY_comment', (t) => {

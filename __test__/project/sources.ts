@@ -132,6 +132,34 @@ export function matchingLines(files: Files, pattern: RegExp): string[] {
   )
 }
 
+const TIMERS = /^((set|clear)(Timeout|Immediate|Interval)|queueMicrotask|performance|Date|globalThis)$/
+
+/** The uses of timers and clocks of the runtime that are not imported, as `path:line name`. */
+export function globalTimers(files: Files): string[] {
+  return Object.entries(files).flatMap(([path, text]) => {
+    const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+    const imported = new Set<string>()
+    const found: ts.Identifier[] = []
+    const visit = (node: ts.Node): void => {
+      if (ts.isImportSpecifier(node)) imported.add(node.name.text)
+      else if (ts.isIdentifier(node) && isTimer(node)) found.push(node)
+      ts.forEachChild(node, visit)
+    }
+    visit(source)
+    return found
+      .filter((node) => !imported.has(node.text))
+      .map((node) => `${path}:${source.getLineAndCharacterOfPosition(node.getStart()).line + 1} ${node.text}`)
+  })
+}
+
+/** Whether an identifier is a use of a timer, and not the name of a property, of a method or of a type. */
+function isTimer(node: ts.Identifier): boolean {
+  const { text, parent } = node
+  const isName = 'name' in parent && parent.name === node
+  if (ts.isPropertyAccessExpression(parent) && isName) return text === 'nextTick'
+  return TIMERS.test(text) && !isName && !ts.isTypeNode(parent)
+}
+
 /** The `unsafe` blocks without a SAFETY comment in the same line or the eight lines above, as `path:line`. */
 export function unexplainedUnsafe(files: Files): string[] {
   return Object.entries(files).flatMap(([path, text]) => {

@@ -1,14 +1,14 @@
-import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
-import { conflictingOptions, invalidArgType, invalidArgValue } from '../errors.js'
+import { conflictingOptions, invalidArgValue } from '../errors.js'
+import { addressesOf } from '../loop/names.js'
 import { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import type { Excluding } from '../model/excluding.js'
 import type { Socket } from '../model/socket.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
-import { checkOptions, milliseconds, numericHost, unixPath, validHost, validPort } from '../validate.js'
+import { abortSignal, checkOptions, milliseconds, numericHost, unixPath, validHost, validPort } from '../validate.js'
 import { Connection } from './connection.js'
 import {
   type AddressOptions,
@@ -23,7 +23,7 @@ import {
   pathOption,
   socketOptions,
 } from './options.js'
-import { type Candidates, race } from './race.js'
+import { type Candidates, abortReason, race } from './race.js'
 
 /** What {@link connect} takes besides where to connect to. */
 export interface ClientOptions<D> extends ConnectionOptions<D> {
@@ -88,15 +88,13 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
     }
   })
   const timeout = connectTimeout === undefined ? undefined : milliseconds(connectTimeout, 'options.connectTimeout')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidArgType('options.signal', 'an AbortSignal', signal)
-  }
+  if (signal !== undefined) abortSignal(signal, 'options.signal')
   checkOptionValues(options)
   const candidates = candidatesOf(options)
   const connection = Connection.of<D>(owner, options.data as D)
   let poller: Poller | undefined
   try {
-    signal?.throwIfAborted()
+    if (signal?.aborted) throw abortReason(signal)
     if (failure !== undefined) throw failure
     poller = sharedPoller()
     poller.ref()
@@ -146,7 +144,7 @@ function candidatesOf(options: Given): Candidates {
     return [{ ...common, host }]
   }
   if (host === 'localhost') return all(['::1', '127.0.0.1'])
-  return async () => all((await lookup(host, { all: true, verbatim: true })).map(({ address }) => address))
+  return async () => all(await addressesOf(host, { verbatim: true }))
 }
 
 /** Several attempts may be bound to one port when all have SO_REUSEADDR and none listens: socket(7). */

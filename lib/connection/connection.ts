@@ -63,7 +63,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
       socket.reset()
       this.#closed = true
       this.#owner.closed(this)
-      reportError(this.#owner.handlers, this, error)
+      reportError(this.#owner, this, error)
+      this.#owner.finished()
     }
   }
 
@@ -222,6 +223,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   connectFailed(error: Error): void {
     this.#closed = true
     this.#call(this.#owner.handlers.connectError, error)
+    this.#owner.leaveContext()
   }
 
   /** Closes, unless the handler sets another time or sends something. */
@@ -312,6 +314,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.#owner.poller.defer(() => {
       this.#call(this.#owner.handlers.close, error)
       this.#adapter?.onClose?.(error)
+      this.#owner.finished()
     })
   }
 
@@ -337,6 +340,6 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   #call<A>(handler: ((connection: Connection<D>, argument: A) => unknown) | undefined, argument: A): void {
-    callHandler(this.#owner.handlers, handler, this, argument)
+    callHandler(this.#owner, handler, this, argument)
   }
 }

@@ -1,8 +1,9 @@
 // The global `Buffer` is a getter of Node's.
 import { Buffer } from 'node:buffer'
+import { types } from 'node:util'
 
 import { invalidArgType } from '../errors.js'
-import { partLength } from '../validate.js'
+import { isUint8Array, partLength } from '../validate.js'
 
 /** What can be written: a string is sent as UTF-8, a view as its bytes. */
 export type Data = string | ArrayBufferView | ArrayBuffer
@@ -27,8 +28,8 @@ export function lengthOf(
 /** All bytes of what is to be written. */
 export function bytesOf(data: Data): Uint8Array {
   if (typeof data === 'string') return Buffer.from(data)
-  if (data instanceof Uint8Array) return data
+  if (isUint8Array(data)) return data
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  if (data instanceof ArrayBuffer) return new Uint8Array(data)
+  if (types.isArrayBuffer(data)) return new Uint8Array(data)
   throw invalidArgType('data', 'a string, an ArrayBuffer or a view of one', data)
 }

@@ -1,4 +1,6 @@
-import { invalidArgType, throwLater } from '../errors.js'
+import { invalidArgType } from '../errors.js'
+import type { AsyncContext } from '../loop/async-context.js'
+import { throwLater } from '../loop/timers.js'
 import { checkOptions } from '../validate.js'
 import type { Connection } from './connection.js'
 
@@ -48,37 +50,51 @@ export function checkHandlers<D>(value: unknown, name: string): Handlers<D> {
   return handlers
 }
 
-/** @internal Calls one of `handlers`, and passes what it throws or rejects with to `error`. */
+/** @internal What handlers are called by: the object that was given as `socket`, and the context it was given in. */
+export interface HandlerOwner<D> {
+  readonly handlers: Handlers<D>
+  readonly context: AsyncContext
+}
+
+/** @internal Calls one of the owner's handlers, and passes what it throws or rejects with to `error`. */
 export function callHandler<D, A>(
-  handlers: Handlers<D>,
+  { handlers, context }: HandlerOwner<D>,
   handler: ((connection: Connection<D>, argument: A) => unknown) | undefined,
   connection: Connection<D>,
   argument: A,
 ): void {
   if (!handler) return
   try {
-    const result = handler.call(handlers, connection, argument)
-    if (result !== undefined) catchRejection(result, handlers, handler, connection)
+    const result = context.run(handler, handlers, connection, argument)
+    if (result !== undefined) catchRejection(result, handlers, context, handler, connection)
   } catch (error) {
-    handlerFailed(error, handlers, handler, connection)
+    handlerFailed(error, { handlers, context }, handler, connection)
   }
 }
 
 /** Ignores what is not a promise: `data: (c, chunk) => c.write(chunk)` returns a number. */
-function catchRejection<D>(result: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {
-  if (typeof (result as PromiseLike<void> | null)?.then !== 'function') return
-  ;(result as PromiseLike<void>).then(undefined, (error: unknown) =>
-    handlerFailed(error, handlers, handler, connection),
-  )
+function catchRejection<D>(
+  result: unknown,
+  handlers: Handlers<D>,
+  context: AsyncContext,
+  handler: unknown,
+  connection: Connection<D>,
+): void {
+  const then: unknown = (result as PromiseLike<void> | null)?.then
+  if (typeof then !== 'function') return
+  const onRejected = (error: unknown) => handlerFailed(error, { handlers, context }, handler, connection)
+  // Code of the program's, where it is not a promise of the language.
+  context.run(then as PromiseLike<void>['then'], result as PromiseLike<void>, undefined, onRejected)
 }
 
-function handlerFailed<D>(error: unknown, handlers: Handlers<D>, handler: unknown, connection: Connection<D>): void {
-  if (handler === handlers.error) throwLater(error)
-  else reportError(handlers, connection, error)
+function handlerFailed<D>(error: unknown, owner: HandlerOwner<D>, handler: unknown, connection: Connection<D>): void {
+  if (handler === owner.handlers.error) throwLater(error, owner.context)
+  else reportError(owner, connection, error)
 }
 
 /** @internal Passes an error to `error`; where there is none, it becomes an uncaught exception. */
-export function reportError<D>(handlers: Handlers<D>, connection: Connection<D>, error: unknown): void {
-  if (handlers.error) callHandler(handlers, handlers.error, connection, error as Error)
-  else throwLater(error)
+export function reportError<D>(owner: HandlerOwner<D>, connection: Connection<D>, error: unknown): void {
+  const { error: handler } = owner.handlers
+  if (handler) callHandler(owner, handler, connection, error as Error)
+  else throwLater(error, owner.context)
 }

@@ -1,4 +1,5 @@
-import { type Timed, now, timerWheel } from './timer-wheel.js'
+import { now } from '../loop/timers.js'
+import { type Timed, timerWheel } from './timer-wheel.js'
 
 /** Calls its owner when nothing has happened for a time. */
 export class IdleTimer implements Timed {

@@ -1,8 +1,10 @@
 import { SocketClosedError, invalidArgType, outOfRange } from '../errors.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
+import { setImmediate } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, NONE, PREFETCH, PREFETCH_LIMIT, READ } from '../native.js'
+import { isUint8Array } from '../validate.js'
 import { Endpoints } from './endpoints.js'
 import type { ConnectionOwner } from './owner.js'
 import { Reader } from './reader.js'
@@ -54,7 +56,7 @@ export abstract class Input<D> extends Endpoints {
    * unless the peer's end has been received.
    */
   async read(into: Uint8Array): Promise<number | null> {
-    if (!(into instanceof Uint8Array)) throw invalidArgType('into', 'a Uint8Array', into)
+    if (!isUint8Array(into)) throw invalidArgType('into', 'a Uint8Array', into)
     if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', 0)
     return (await this.#read((socket) => socket.receive(into), 0)) || null
   }

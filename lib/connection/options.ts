@@ -6,7 +6,7 @@ import type { Excluding } from '../model/excluding.js'
 import { Multiplexer } from '../model/multiplexer.js'
 import { DEFAULT_SEND_QUEUE_LIMIT } from '../native.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
-import { boolean, integer, milliseconds } from '../validate.js'
+import { boolean, integer, isUint8Array, milliseconds } from '../validate.js'
 import { type Handlers, checkHandlers } from './handlers.js'
 import { ConnectionOwner } from './owner.js'
 
@@ -146,7 +146,7 @@ export function ownerOf<D>(
   defaultPoller: () => Poller = sharedPoller,
 ): ConnectionOwner<D> {
   const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0 } = options
-  if (receiveInto !== undefined && !(receiveInto instanceof Uint8Array && receiveInto.byteLength > 0)) {
+  if (receiveInto !== undefined && !(isUint8Array(receiveInto) && receiveInto.byteLength > 0)) {
     throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
   }
   if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {

@@ -1,3 +1,4 @@
+import { AsyncContext, rootContext } from '../loop/async-context.js'
 import type { Poller } from '../loop/poller.js'
 import type { ReceiveBuffer } from '../loop/receive-buffer.js'
 import { checkOptions } from '../validate.js'
@@ -20,6 +21,10 @@ export class ConnectionOwner<D> {
   server: Server<D> | undefined = undefined
   /** The handlers, until {@link reload} replaces them. */
   handlers: Handlers<D>
+  /** That of the call of `listen` or `connect`, until the last handler has been called. */
+  context = new AsyncContext()
+  /** How many connections have ended whose `close` has not been called yet. */
+  #closing = 0
 
   constructor(settings: Pick<ConnectionOwner<D>, Setting>) {
     this.poller = settings.poller
@@ -45,8 +50,21 @@ export class ConnectionOwner<D> {
 
   /** A connection has ended. */
   closed(connection: Connection<D>): void {
+    this.#closing++
     this.connections.delete(connection)
     this.server?.onConnectionClosed(connection)
+  }
+
+  /** The last handler of a connection that has ended has been called. */
+  finished(): void {
+    this.#closing--
+    this.leaveContext()
+  }
+
+  /** A program that keeps what has been closed does not keep the stores of the call that opened it. */
+  leaveContext(): void {
+    const isDone = this.connections.size === 0 && this.#closing <= 0 && this.server?.isListening !== true
+    if (isDone) this.context = rootContext
   }
 }
 

@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { type ErrorAddress, SocketClosedError, SocketError, systemError } from '../errors.js'
 import type { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { clearTimeout, now, setTimeout } from '../loop/timers.js'
 import type { SocketConnectOptions } from '../model/connect-options.js'
 import { Socket } from '../model/socket.js'
 import { WRITE } from '../native.js'
@@ -37,7 +38,7 @@ export function race(candidates: Candidates, limits: RaceLimits): Promise<Socket
 
 interface Attempt {
   readonly to: SocketConnectOptions
-  /** When it began, on the clock of performance.now(). */
+  /** When it began, on the clock of {@link now}, in milliseconds. */
   readonly since: number
 }
 
@@ -48,7 +49,7 @@ class Race {
   readonly #poller: Poller
   readonly #attempts = new Map<Socket, Attempt>()
   readonly #errors: ConnectAttemptError[] = []
-  readonly #onAbort = () => this.#settle(() => this.#reject(this.#signal!.reason))
+  readonly #onAbort = () => this.#settle(() => this.#reject(abortReason(this.#signal!)))
   readonly #onPollerClosed = () =>
     this.#settle(() => this.#reject(new SocketClosedError('connect: the Multiplexer was closed')))
   readonly #timeout: NodeJS.Timeout | undefined
@@ -87,7 +88,7 @@ class Race {
     clearTimeout(this.#delay)
     const to = this.#waiting.shift()
     if (!to) return
-    const since = performance.now()
+    const since = now()
     let socket: Socket | undefined
     try {
       socket = Socket.connect(to)
@@ -158,6 +159,11 @@ class Race {
 
 const PROBE = new Uint8Array(1)
 
+/** Why a signal was aborted. Signals of other realms may give no reason: those of older versions of jsdom. */
+export function abortReason({ reason }: AbortSignal): unknown {
+  return reason === undefined ? new DOMException('This operation was aborted', 'AbortError') : reason
+}
+
 function details({ code, errno, syscall, address, port }: SocketError): object {
   return { code, errno, syscall, address, ...(port === undefined ? {} : { port }) }
 }
@@ -174,7 +180,7 @@ function noAddress(): SocketError {
 
 /** The error of an attempt says where it went, also where a call before connect(2) failed. */
 function attemptError(error: SocketError, { to, since }: Attempt): ConnectAttemptError {
-  const elapsed = performance.now() - since
+  const elapsed = now() - since
   if (to.path !== undefined) return Object.assign(error, { address: to.path, elapsed })
   return Object.assign(error, { address: to.host!, port: Number(to.port), elapsed })
 }

@@ -1,4 +1,5 @@
 import { SocketError, illegalConstructor, isExhausted } from '../errors.js'
+import { clearTimeout, setTimeout } from '../loop/timers.js'
 import { type Address, hostOf, portOf } from '../model/address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import { ACCEPTS_PER_TURN, Listener } from '../model/listener.js'
@@ -88,6 +89,11 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     return this.path
   }
 
+  /** @internal Whether connections are still accepted. */
+  get isListening(): boolean {
+    return this.#listener.handle >= 0
+  }
+
   /** How many connections are open. */
   get connections(): number {
     return this.#owner.connections.size
@@ -167,6 +173,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   /** @internal The listener has been closed. */
   onDetached(): void {
     this.unref()
+    this.#owner.leaveContext()
     this.#loops.wake()
   }
 

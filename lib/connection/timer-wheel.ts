@@ -1,3 +1,4 @@
+import { clearTimeout, now, setTimeout } from '../loop/timers.js'
 import { INT_MAX } from '../validate.js'
 
 /** Milliseconds between two checks of what may have timed out: timeouts come up to this much late. */
@@ -11,11 +12,6 @@ export interface Timed {
   bucket: number
   /** Its deadline has passed. */
   onTimeout(): void
-}
-
-/** Milliseconds since the process began. */
-export function now(): number {
-  return performance.now()
 }
 
 /**

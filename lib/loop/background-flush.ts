@@ -4,6 +4,7 @@ import { SocketError } from '../errors.js'
 import type { Source } from '../model/source.js'
 import * as native from '../native.js'
 import { sharedPoller } from './shared-poller.js'
+import { setTimeout } from './timers.js'
 
 /** Milliseconds between two tries to register what waits. */
 const RETRY_DELAY = 100

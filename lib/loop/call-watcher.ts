@@ -1,5 +1,5 @@
-import { throwLater } from '../errors.js'
 import type { Registration, Watcher } from '../model/event.js'
+import { throwLater } from './timers.js'
 
 /** What a watcher throws is an uncaught exception of its own, and does not end the batch. */
 export function callWatcher(

@@ -1,4 +1,5 @@
 import type { ReadyEvent } from '../model/event.js'
+import { isPast, now } from './timers.js'
 import { WakeTimer } from './wake-timer.js'
 
 export type Deliver = (events: ReadyEvent[]) => void
@@ -6,7 +7,7 @@ export type Deliver = (events: ReadyEvent[]) => void
 /** The wait of a poller that has not been answered yet, and what answers it when no edge comes. */
 export class PendingWait {
   #deliver: Deliver | undefined
-  /** On the clock of performance.now(), in milliseconds. */
+  /** On the clock of {@link now}, in milliseconds. */
   #deadline = Infinity
   readonly #timer: WakeTimer
 
@@ -32,14 +33,14 @@ export class PendingWait {
   /** `timeout` is in milliseconds, -1 for no limit. */
   begin(timeout: number, deliver: Deliver): void {
     this.#deliver = deliver
-    this.#deadline = timeout < 0 ? Infinity : performance.now() + timeout
+    this.#deadline = timeout < 0 ? Infinity : now() + timeout
   }
 
   /** Wakes the poller in the next turn of the loop when events are `ready`, or else when the time of the wait is up. */
   arm(ready: boolean, referenced: boolean): void {
     if (ready) this.#timer.setImmediate(referenced)
     else if (this.#deadline === Infinity) this.#timer.clearTimeout()
-    else this.#timer.setTimeout(this.#deadline - performance.now(), referenced)
+    else this.#timer.setTimeout(this.#deadline - now(), referenced)
   }
 
   clearTimer(): void {
@@ -53,9 +54,4 @@ export class PendingWait {
     this.#deliver = undefined
     return deliver
   }
-}
-
-/** Whether a time on the clock of performance.now() has come. */
-export function isPast(deadline: number): boolean {
-  return deadline !== Infinity && performance.now() >= deadline
 }

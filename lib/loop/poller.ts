@@ -4,11 +4,13 @@ import { SocketClosedError, invalidState, systemError } from '../errors.js'
 import { type Descriptor, type ReadyEvent, Registration, type Target, type Watcher } from '../model/event.js'
 import { Source } from '../model/source.js'
 import * as native from '../native.js'
+import { rootContext } from './async-context.js'
 import { attempt, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
-import { type Deliver, PendingWait, isPast } from './pending-wait.js'
+import { type Deliver, PendingWait } from './pending-wait.js'
 import { ReceiveBuffer } from './receive-buffer.js'
 import { RegistrationTable } from './registration-table.js'
+import { defer, isPast, now } from './timers.js'
 import { TurnBudget } from './turn-budget.js'
 
 const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex, a connection or an iteration)'
@@ -40,8 +42,13 @@ export class Poller {
 
   /** With `opens: false` it is closed from the beginning. Throws SocketError of the call that opening failed in. */
   constructor(opens = true) {
-    this.#handle = opens ? native.openedMultiplexer(native.openMultiplexer(() => this.#onReadable())) : -1
+    this.#handle = opens ? this.#open() : -1
     this.#closed = !opens
+  }
+
+  #open(): number {
+    const result = rootContext.run(native.openMultiplexer, undefined, () => this.#onReadable(), undefined)
+    return native.openedMultiplexer(result)
   }
 
   get closed(): boolean {
@@ -185,12 +192,12 @@ export class Poller {
     if (this.#inBatch) {
       throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     }
-    const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : performance.now() + timeout
-    const spinEnd = this.spin === 0 ? 0 : performance.now() + this.spin
+    const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : now() + timeout
+    const spinEnd = this.spin === 0 ? 0 : now() + this.spin
     this.#woken = false
     for (;;) {
-      const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - performance.now()))
-      const sleep = spinEnd !== 0 && performance.now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
+      const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - now()))
+      const sleep = spinEnd !== 0 && now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
       const events = this.#dispatch(this.#poll(sleep), into)
       if (events || left === 0 || isPast(deadline) || this.#closed) return events ?? into ?? []
     }
@@ -326,7 +333,7 @@ export class Poller {
   /** Calls back when all watchers of the running batch have been called; as a microtask when none is running. */
   defer(callback: () => void): void {
     if (this.#inBatch) this.#atBatchEnd.push(callback)
-    else queueMicrotask(callback)
+    else defer(callback)
   }
 
   #endBatch(): void {

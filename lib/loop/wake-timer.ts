@@ -1,3 +1,5 @@
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from './timers.js'
+
 /** The timer or immediate of Node's loop that answers a wait when no edge comes. */
 export class WakeTimer {
   #timer: NodeJS.Timeout | undefined

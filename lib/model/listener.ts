@@ -1,10 +1,10 @@
-import { lookup } from 'node:dns/promises'
 import { constants } from 'node:os'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { SocketClosedError, SocketError, isExhausted, systemError } from '../errors.js'
 import { interruptible } from '../loop/interruptible.js'
+import { addressesOf } from '../loop/names.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { nextTurn } from '../loop/timers.js'
 import * as native from '../native.js'
 import { validHost } from '../validate.js'
 import { type Address, toAddress } from './address.js'
@@ -75,9 +75,9 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   static async bindHost(options: InetListenerOptions & { readonly host: string }): Promise<Listener> {
     checkNamedListener(options)
     const host = validHost(options.host, 'host')
-    const addresses = await lookup(host, { all: true })
+    const addresses = await addressesOf(host)
     const errors: Error[] = []
-    for (const { address } of addresses) {
+    for (const address of addresses) {
       try {
         return Listener.bind({ ...options, host: address })
       } catch (error) {

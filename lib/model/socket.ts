@@ -4,7 +4,7 @@ import { invalidArgType, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
 import * as native from '../native.js'
 import { applyOptions } from '../options/index.js'
-import { INT_MAX, integer, oneOf, partLength } from '../validate.js'
+import { INT_MAX, integer, isUint8Array, oneOf, partLength } from '../validate.js'
 import { type SockAddr, connect } from './address.js'
 import { type SocketConnectOptions, bindLocally, socketAddresses } from './connect-options.js'
 import { LeakGuard } from './leak.js'
@@ -91,7 +91,7 @@ export class Socket extends StreamSource {
 
   #receive(into: Uint8Array, offset: number | undefined, length: number | undefined): number {
     if (offset === undefined && length === undefined) return native.receive(this.handle, into)
-    if (!(into instanceof Uint8Array)) return native.NOT_BYTES
+    if (!isUint8Array(into)) return native.NOT_BYTES
     const part = partLength(into, offset, length)
     if (part === 0) throw outOfRange('length', '>= 1', part)
     return native.receive(this.handle, into, offset ?? 0, part)
@@ -167,7 +167,7 @@ export class Socket extends StreamSource {
   }
 
   #sendPart(data: unknown, offset: number | undefined, length: number | undefined): number {
-    if (!(data instanceof Uint8Array)) {
+    if (!isUint8Array(data)) {
       throw invalidArgType('data', 'a Uint8Array, where a part of it is to be sent', data)
     }
     return native.send(this.handle, data, offset ?? 0, partLength(data, offset, length))

@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 import { invalidArgType } from '../errors.js'
 import * as native from '../native.js'
 import { IPPROTO_TCP, TCP_INFO } from './constants.js'
@@ -256,7 +258,7 @@ export function info(handle: number): TcpInfo {
  * @returns how many of them the kernel gave; those after are NaN
  */
 export function infoInto(handle: number, into: Float64Array): number {
-  if (!(into instanceof Float64Array)) throw invalidArgType('into', 'an instance of Float64Array', into)
+  if (!types.isFloat64Array(into)) throw invalidArgType('into', 'an instance of Float64Array', into)
   const length = native.getOption(handle, IPPROTO_TCP, TCP_INFO, bytes)
   if (length < 0) throw optionError(-length, 'getsockopt', 'TCP_INFO')
   const fitting = Math.min(into.length, FIELDS.length)

@@ -2,9 +2,11 @@ import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType, isOutOfMemory } from '../errors.js'
+import { AsyncContext, rootContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { throwLater } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import { Socket } from '../model/socket.js'
 import { READ_WRITE, WRITE } from '../native.js'
@@ -41,7 +43,7 @@ export interface SocketDuplexOptions extends Pick<
  * When the reader stops, so does receiving, and the peer has to wait. A write is done when the kernel has it.
  * Half-open connections work: the readable side ends with the peer's FIN, and `end()` sends ours after the data.
  * A socket must be in no multiplexer. Only the stream reads and writes from here on; of a connection's handlers, only
- * `close` is still called.
+ * `close` is still called. Its listeners and callbacks run in the asynchronous context of this call.
  *
  * Destroying it with bytes still unsent resets the connection, so that the peer cannot mistake a part for the whole.
  *
@@ -77,6 +79,8 @@ export class SocketDuplex extends Duplex {
   /** The socket beneath. */
   readonly socket: Socket
   readonly #failsWhenFull: boolean
+  /** That of the call of {@link toDuplex}, until `close`. */
+  #context = new AsyncContext()
   #reading = false
   #referenced = false
   /** The write that is not done yet. */
@@ -101,8 +105,30 @@ export class SocketDuplex extends Duplex {
     return this.ref()
   }
 
+  /** @internal Calls the listeners in the context of the stream's maker, also where another one reads, writes or destroys it. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const isListened = this.#context.run(emitEvent, this, event, args)
+    // A program that keeps the stream does not keep the stores of the call that made it.
+    if (event === 'close') this.#context = rootContext
+    return isListened
+  }
+
+  /** Calls back in the same context: Node's streams emit their events from there. */
+  #done(done: Done, error: Error | null = null): void {
+    this.#context.run(done, undefined, error, undefined)
+  }
+
   /** @internal */
   onEvent(event: ReadyEvent): void {
+    try {
+      this.#onReady(event)
+    } catch (error) {
+      // A listener threw it.
+      throwLater(error, this.#context)
+    }
+  }
+
+  #onReady(event: ReadyEvent): void {
     if (event.readable && this.#reading) this.#receive()
     if (event.error && !this.destroyed) this.#endIfBroken()
     if (event.readable && !this.#reading) sharedPoller().setInterest(this.socket, WRITE)
@@ -187,13 +213,13 @@ export class SocketDuplex extends Duplex {
     } catch (error) {
       // Nothing was taken. The socket is reported as writable when it is time to try again.
       if (isOutOfMemory(error) && this.socket.handle >= 0) this.#write = { unsent: data, done }
-      else done(error as Error)
+      else this.#done(done, error as Error)
       return
     }
-    if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) done()
-    else if (status === 'closed') done(this.#closeReason())
+    if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) this.#done(done)
+    else if (status === 'closed') this.#done(done, this.#closeReason())
     else if (status !== 'not-sent') this.#write = { unsent: undefined, done }
-    else if (this.#failsWhenFull) done(new SocketQueueError())
+    else if (this.#failsWhenFull) this.#done(done, new SocketQueueError())
     else this.#write = { unsent: data, done }
   }
 
@@ -214,17 +240,17 @@ export class SocketDuplex extends Duplex {
     const write = this.#write
     this.#write = undefined
     if (write?.unsent) this.#send(write.unsent, write.done)
-    else write?.done()
+    else if (write) this.#done(write.done)
   }
 
   /** @internal */
   override _final(done: Done): void {
     try {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
-      done()
+      this.#done(done)
     } catch (error) {
       // ENOTCONN: the peer has reset it. The reader gets that error, behind what came before; as in node:net.
-      done((error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
+      this.#done(done, (error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
     }
   }
 
@@ -239,7 +265,7 @@ export class SocketDuplex extends Duplex {
     this.#write = undefined
     this.#onClosed(error ?? undefined)
     done(error)
-    write?.done(error ?? new SocketClosedError('The stream was destroyed before all was sent'))
+    if (write) this.#done(write.done, error ?? new SocketClosedError('The stream was destroyed before all was sent'))
   }
 
   /** Lets the open stream keep the process alive. **Default.** */
@@ -255,4 +281,8 @@ export class SocketDuplex extends Duplex {
     this.#referenced = false
     return this
   }
+}
+
+function emitEvent(this: SocketDuplex, event: string | symbol, args: unknown[]): boolean {
+  return Duplex.prototype.emit.call(this, event, ...args)
 }

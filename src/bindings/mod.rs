@@ -13,6 +13,7 @@
 mod address;
 mod bytes;
 mod callback;
+mod context;
 mod environment;
 mod fast;
 mod listener;
