@@ -1,8 +1,8 @@
 import { SocketClosedError, illegalConstructor, invalidState } from '../errors.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
-import { HALVES, type InterestBits, NONE, type ShutdownHow, type SocketState, WRITE } from '../native.js'
-import { milliseconds, oneOf } from '../validate.js'
+import { type InterestBits, NONE, type SocketState, WRITE } from '../native.js'
+import { milliseconds } from '../validate.js'
 import type { Adapter } from './adapter.js'
 import type { ReadyState } from './endpoints.js'
 import { type Handlers, callHandler, reportError } from './handlers.js'
@@ -93,27 +93,6 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     if (this.#closed) return 0
     if (!this.#socket) return 2
     return this.#socket.writeEnded ? -2 : 1
-  }
-
-  /**
-   * Ends one half: `'write'` (Bun's `false`) as {@link end}; `'read'` (Bun's `true`) discards further input; `'both'`
-   * closes, after the queue has been sent.
-   *
-   * @throws TypeError ERR_INVALID_ARG_VALUE for another value.
-   */
-  shutdown(how: boolean | ShutdownHow = 'write'): void {
-    const half = typeof how === 'boolean' ? (how ? 'read' : 'write') : oneOf(how, HALVES, 'how')
-    const socket = this.#socket
-    // A socket whose queue is sent, or that broke, is closed before the connection is.
-    if (!socket || socket.handle < 0) return
-    try {
-      socket.shutdown(half)
-    } catch (error) {
-      return this.fail(error as Error)
-    }
-    if (half !== 'write') this.endInput(socket)
-    this.updateInterest()
-    this.closeIfEnded()
   }
 
   /** Closes at once, by RST; what is queued is dropped. */

@@ -2,6 +2,8 @@ import { constants } from 'node:os'
 
 import { invalidArgType, systemError } from '../errors.js'
 import type { Socket } from '../model/socket.js'
+import { HALVES, type ShutdownHow } from '../native.js'
+import { oneOf } from '../validate.js'
 import { type Data, bytesOf, lengthOf, offsetOf } from './data.js'
 import { Input } from './input.js'
 
@@ -113,6 +115,27 @@ export abstract class Output<D> extends Input<D> {
    */
   flush(): boolean {
     return this.socket?.flush() ?? true
+  }
+
+  /**
+   * Ends one half: `'write'` (Bun's `false`) as {@link end}; `'read'` (Bun's `true`) discards further input; `'both'`
+   * closes, after the queue has been sent.
+   *
+   * @throws TypeError ERR_INVALID_ARG_VALUE for another value.
+   */
+  shutdown(how: boolean | ShutdownHow = 'write'): void {
+    const half = typeof how === 'boolean' ? (how ? 'read' : 'write') : oneOf(how, HALVES, 'how')
+    const { socket } = this
+    // A socket whose queue is sent, or that broke, is closed before the connection is.
+    if (!socket || socket.handle < 0) return
+    try {
+      socket.shutdown(half)
+    } catch (error) {
+      return this.fail(error as Error)
+    }
+    if (half !== 'write') this.endInput(socket)
+    this.updateInterest()
+    this.closeIfEnded()
   }
 
   /**

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 
 import type { Registration } from '../model/event.js'
 import * as native from '../native.js'
+import { attempt } from './call-watcher.js'
 import type { ReceiveBuffer } from './receive-buffer.js'
 import type { RegistrationTable } from './registration-table.js'
 
@@ -22,6 +23,10 @@ export class EventBatch {
   #memory: ArrayBuffer | undefined
   /** Whether the batch has input that has not been delivered yet. */
   hasInput = false
+  /** Whether watchers are being called for the batch right now. */
+  isRunning = false
+  /** Callbacks for the end of the batch. */
+  readonly #atEnd: (() => void)[] = []
 
   /** Waits without prefetching: epoll_wait(2). */
   wait(multiplexer: number, timeout: number): number {
@@ -77,5 +82,19 @@ export class EventBatch {
   unread(registration: Registration): void {
     const chunk = this.takeInput(registration)
     if (chunk !== undefined) native.unread(registration.handle, chunk)
+  }
+
+  /** Calls back when all watchers of the running batch have been called. */
+  atEnd(callback: () => void): void {
+    this.#atEnd.push(callback)
+  }
+
+  /** All watchers have been called. */
+  end(): void {
+    // A callback may add others.
+    for (const callback of this.#atEnd) attempt(callback)
+    if (this.#atEnd.length > 0) this.#atEnd.length = 0
+    this.isRunning = false
+    this.hasInput = false
   }
 }

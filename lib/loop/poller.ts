@@ -27,9 +27,6 @@ export class Poller {
   readonly receiveBuffer = new ReceiveBuffer()
   /** Whether some registration prefetches. */
   #prefetches = false
-  #inBatch = false
-  /** Callbacks for the end of the running batch. */
-  readonly #atBatchEnd: (() => void)[] = []
   /** Milliseconds that {@link waitSync} polls before it sleeps. */
   spin = 0
   readonly #pending = new PendingWait(() => this.#turn())
@@ -164,7 +161,7 @@ export class Poller {
    */
   wait(timeout: number, deliver: Deliver): void {
     this.#refuseSecondWait()
-    if (!this.#budget.isSpent && !this.#inBatch && !this.#woken) {
+    if (!this.#budget.isSpent && !this.#batch.isRunning && !this.#woken) {
       const events = this.#pollAgain()
       if (events || this.#closed) return deliver(events ?? [])
     }
@@ -189,7 +186,7 @@ export class Poller {
   /** Puts this thread to sleep until there are events or the time is up. Returns `into`, where it is given. */
   waitSync(timeout: number, into?: ReadyEvent[]): ReadyEvent[] {
     this.#refuseSecondWait()
-    if (this.#inBatch) {
+    if (this.#batch.isRunning) {
       throw invalidState('Events of this Multiplexer are being handled; it cannot be polled by a handler')
     }
     const deadline = this.#woken ? 0 : timeout < 0 ? Infinity : now() + timeout
@@ -285,7 +282,7 @@ export class Poller {
 
   /** A call may have made a source ready for which there will be no edge: has the pending wait report it. */
   reportReady(): void {
-    if (!this.#inBatch) this.#rearm()
+    if (!this.#batch.isRunning) this.#rearm()
   }
 
   #setReferenced(referenced: boolean): void {
@@ -308,7 +305,7 @@ export class Poller {
       if (isDetached) this.forget(registration)
       const isReady = registration.setBits(bits)
       if (registration.watcher) {
-        if (called++ === 0) this.#inBatch = true
+        if (called++ === 0) batch.isRunning = true
         callWatcher(registration, registration.watcher, isReady, isDetached, batch.takeInput(registration))
       } else if (isReady) (events ??= [])[reported++] = registration
     }
@@ -327,21 +324,17 @@ export class Poller {
 
   /** Whether watchers are being called for a batch right now. */
   get inBatch(): boolean {
-    return this.#inBatch
+    return this.#batch.isRunning
   }
 
   /** Calls back when all watchers of the running batch have been called; as a microtask when none is running. */
   defer(callback: () => void): void {
-    if (this.#inBatch) this.#atBatchEnd.push(callback)
+    if (this.#batch.isRunning) this.#batch.atEnd(callback)
     else defer(callback)
   }
 
   #endBatch(): void {
-    // A callback may add others.
-    for (const callback of this.#atBatchEnd) attempt(callback)
-    if (this.#atBatchEnd.length > 0) this.#atBatchEnd.length = 0
-    this.#inBatch = false
-    this.#batch.hasInput = false
+    this.#batch.end()
     native.flushCorked()
   }
 }
