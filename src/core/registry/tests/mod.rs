@@ -2,6 +2,7 @@
 
 mod back_off;
 mod events;
+mod foreign;
 mod output;
 mod prefetch;
 
