@@ -103,7 +103,7 @@ impl Callback {
 /// The environment and the values are live, on this thread, and the context is null or one of the environment.
 pub(super) unsafe fn make_callback(
     env: sys::napi_env,
-    async_context: sys::napi_async_context,
+    context: sys::napi_async_context,
     receiver: sys::napi_value,
     function: sys::napi_value,
 ) -> sys::napi_status {

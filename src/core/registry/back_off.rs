@@ -44,8 +44,8 @@ impl Registry {
         let Some(registration) = &mut source.registration else { return };
         registration.backing_off = false;
         source.end_back_off();
-        if source.has_output() {
-            // As the edge that does not come: the queue is flushed.
+        if source.has_output() || source.should_detach() {
+            // As the edge that does not come: the queue is flushed. The program may have done that meanwhile.
             self.merge(multiplexer, token, flags::OUT);
         } else {
             self.push_ready(token);

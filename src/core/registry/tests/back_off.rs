@@ -99,6 +99,20 @@ fn a_shutdown_and_a_close_follow_a_starved_queue() -> Outcome {
 }
 
 #[test]
+fn a_close_follows_a_starved_queue_that_the_program_flushes() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.starve_with_queue(near)?;
+    assert_eq!(rig.registry.close(near)?, CloseResult::AfterQueue);
+    assert!(rig.registry.with_socket(near, |socket| Ok(socket.flush()))?);
+    rig.sleep()?;
+    assert_eq!(rig.service()?, [(near, event_bits::DETACHED)]);
+    assert_eq!(rig.receive(far, 64), Ok(6));
+    assert_eq!(rig.receive(far, 64), Ok(0));
+    Ok(())
+}
+
+#[test]
 fn a_starved_socket_without_a_queue_is_reported_as_writable_when_it_may_try_again() -> Outcome {
     for mode in [Mode::Edge, Mode::Level] {
         let mut rig = Rig::new()?;

@@ -3,6 +3,7 @@
 mod back_off;
 mod events;
 mod failures;
+mod foreign;
 mod output;
 mod prefetch;
 
