@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 
 import type { Registration } from '../model/event.js'
 import * as native from '../native.js'
+import { allocatePool } from './pool.js'
 import type { ReceiveBuffer } from './receive-buffer.js'
 import type { RegistrationTable } from './registration-table.js'
 
@@ -18,8 +19,14 @@ const LENGTH = 3
 export class EventBatch {
   readonly #ints = new Int32Array(native.EVENT_INTS * BATCH_SIZE)
   readonly #bytes = new Uint8Array(this.#ints.buffer)
-  /** The memory that the input of this batch was received into. */
+  /** The pool that the input of this batch was received into; its length is 0 once a handler has detached it. */
+  #pool: Buffer | undefined
+  /** The memory of the pool. */
   #memory: ArrayBuffer | undefined
+  /** Where the input ends in the pool. */
+  #end = 0
+  /** The multiplexer that has received it. */
+  #multiplexer = -1
   /** Whether the batch has input that has not been delivered yet. */
   hasInput = false
 
@@ -31,7 +38,9 @@ export class EventBatch {
   /** As {@link wait}, and receives the input of sources that prefetch. */
   waitAndReceive(multiplexer: number, timeout: number, into: ReceiveBuffer): number {
     const pool = into.pool()
+    this.#pool = pool
     this.#memory = into.memory
+    this.#multiplexer = multiplexer
     return native.wait(multiplexer, timeout, this.#bytes, pool, into.used)
   }
 
@@ -62,6 +71,7 @@ export class EventBatch {
       end = this.#ints[at + START]! + length
     }
     this.hasInput = end > 0
+    this.#end = end
     if (this.hasInput) from.advance(end)
   }
 
@@ -70,6 +80,7 @@ export class EventBatch {
     const at = registration.inputAt
     if (at < 0) return undefined
     registration.inputAt = -1
+    if (this.#pool!.length === 0) this.#recover()
     return Buffer.from(this.#memory!, this.#ints[at + START]!, this.#ints[at + LENGTH]!)
   }
 
@@ -77,5 +88,19 @@ export class EventBatch {
   unread(registration: Registration): void {
     const chunk = this.takeInput(registration)
     if (chunk !== undefined) native.unread(registration.handle, chunk)
+  }
+
+  /** Closes the multiplexer. Input that has not been delivered can still be taken. */
+  close(multiplexer: number): void {
+    if (this.hasInput && this.#pool!.length === 0) this.#recover()
+    native.closeMultiplexer(multiplexer)
+  }
+
+  /** The input of this batch once more: the multiplexer keeps a copy until its next wait. */
+  #recover(): void {
+    const pool = allocatePool(this.#end)
+    native.prefetched(this.#multiplexer, pool)
+    this.#pool = pool
+    this.#memory = pool.buffer as ArrayBuffer
   }
 }

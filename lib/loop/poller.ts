@@ -209,7 +209,7 @@ export class Poller {
     if (this.#closed) return
     this.#closed = true
     this.#budget.clear()
-    native.closeMultiplexer(this.#handle)
+    this.#batch.close(this.#handle)
     for (const registration of this.#registrations.clear()) {
       const { target, handle } = registration
       this.#batch.unread(registration)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::handle::{Handle, Token};
+use super::receive_buffer::Prefetched;
 use crate::sys::{Epoll, Errno};
 
 /// The bits of an event, as JavaScript reads them.
@@ -34,6 +35,8 @@ pub(crate) struct Multiplexer {
     pub(super) backing_off: Vec<Token>,
     /// Sources that were detached and are not reported yet.
     pub(super) detached: VecDeque<Handle>,
+    /// What the last wait prefetched.
+    pub(super) prefetched: Prefetched,
     /// The number of sources with queued output.
     pub(super) references: u32,
 }
@@ -47,6 +50,7 @@ impl Multiplexer {
             ready: VecDeque::new(),
             backing_off: Vec::new(),
             detached: VecDeque::new(),
+            prefetched: Prefetched::default(),
             references: 0,
         })
     }

@@ -9,16 +9,17 @@ pub(crate) const PREFETCH_LIMIT: usize = 2048;
 /// Each chunk begins at a multiple of it, as the chunks of Node's buffer pool do.
 const ALIGNMENT: usize = 8;
 
-/// A byte array that is filled from its start.
+/// A byte array that is filled from a position on.
 pub(crate) struct ReceiveBuffer<'a> {
     bytes: &'a mut [u8],
+    start: usize,
     used: usize,
 }
 
 impl<'a> ReceiveBuffer<'a> {
     /// A buffer whose first `used` bytes are in use.
     pub(crate) fn new(bytes: &'a mut [u8], used: usize) -> Self {
-        Self { bytes, used }
+        Self { bytes, start: used, used }
     }
 
     /// A buffer without room.
@@ -38,6 +39,37 @@ impl<'a> ReceiveBuffer<'a> {
             .filter(|it| *it > 0)?;
         self.used = (start + count).next_multiple_of(ALIGNMENT);
         Some(start..start + count)
+    }
+
+    /// The bytes that were received.
+    fn received(&self) -> &[u8] {
+        self.bytes.get(self.start..self.used.min(self.bytes.len())).unwrap_or_default()
+    }
+}
+
+/// A copy of what a wait prefetched. The buffer itself is JavaScript's, which may detach it before all of it has been
+/// delivered.
+#[derive(Default)]
+pub(crate) struct Prefetched {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Prefetched {
+    /// Copies what was received into the buffer; keeps the earlier copy if that is nothing.
+    pub(crate) fn keep(&mut self, buffer: &ReceiveBuffer<'_>) {
+        let received = buffer.received();
+        if !received.is_empty() {
+            self.start = buffer.start;
+            self.bytes.clear();
+            self.bytes.extend_from_slice(received);
+        }
+    }
+
+    /// Copies the bytes to the offsets that they had. Returns false, and copies nothing, when `into` is too short.
+    pub(crate) fn copy_to(&self, into: &mut [u8]) -> bool {
+        let range = self.start..self.start + self.bytes.len();
+        into.get_mut(range).map(|into| into.copy_from_slice(&self.bytes)).is_some()
     }
 }
 

@@ -21,6 +21,7 @@ impl Errno {
     pub(crate) const NOENT: Self = Self(libc::ENOENT);
     pub(crate) const NOMEM: Self = Self(libc::ENOMEM);
     pub(crate) const NOTCONN: Self = Self(libc::ENOTCONN);
+    pub(crate) const OPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const PROTOTYPE: Self = Self(libc::EPROTOTYPE);
 

@@ -32,6 +32,7 @@ impl Socket {
             Ok(0) | Err(Errno::AGAIN) => Ok(self.enqueue(pieces)),
             Ok(count) => {
                 self.queue.push(pieces, count);
+                self.send_on(count);
                 Ok(SendStatus::PartiallySent)
             }
             Err(errno @ (Errno::NOBUFS | Errno::NOMEM)) => Err(errno),
@@ -73,7 +74,17 @@ impl Socket {
             Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => 0,
             Err(_) => return Err(Errno::PIPE),
         };
-        Ok(taken + self.enqueue_some(bytes.get(taken..).unwrap_or_default()))
+        let queued = self.enqueue_some(bytes.get(taken..).unwrap_or_default());
+        self.send_on(taken);
+        Ok(taken + queued)
+    }
+
+    /// Sends from the queue where the last send stopped at the limit of one call, and not because the kernel's buffer is
+    /// full: no edge follows then.
+    fn send_on(&mut self, sent: usize) {
+        if sent >= sys::MAX_BYTES {
+            self.flush_some();
+        }
     }
 
     /// Sends corked bytes, which must not be overtaken.
