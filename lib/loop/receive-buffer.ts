@@ -122,7 +122,7 @@ export class ReceiveBuffer {
     this.#view = undefined
     process.emitWarning(
       'The array of `receiveInto` is detached or empty. Chunks have memory of their own from here on.',
-      'ReceiveIntoWarning',
+      'SocketBufferWarning',
     )
     return this.receive(source)
   }

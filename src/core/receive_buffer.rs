@@ -12,14 +12,16 @@ const ALIGNMENT: usize = 8;
 /// A byte array that is filled from a position on.
 pub(crate) struct ReceiveBuffer<'a> {
     bytes: &'a mut [u8],
+    /// Where it was filled from, and to.
     start: usize,
+    end: usize,
     used: usize,
 }
 
 impl<'a> ReceiveBuffer<'a> {
     /// A buffer whose first `used` bytes are in use.
     pub(crate) fn new(bytes: &'a mut [u8], used: usize) -> Self {
-        Self { bytes, start: used, used }
+        Self { bytes, start: used, end: used, used }
     }
 
     /// A buffer without room.
@@ -37,13 +39,14 @@ impl<'a> ReceiveBuffer<'a> {
         let count = fill(self.bytes.get_mut(start..)?.get_mut(..PREFETCH_LIMIT)?)
             .ok()
             .filter(|it| *it > 0)?;
-        self.used = (start + count).next_multiple_of(ALIGNMENT);
-        Some(start..start + count)
+        self.end = start + count;
+        self.used = self.end.next_multiple_of(ALIGNMENT);
+        Some(start..self.end)
     }
 
     /// The bytes that were received.
     fn received(&self) -> &[u8] {
-        self.bytes.get(self.start..self.used.min(self.bytes.len())).unwrap_or_default()
+        self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 }
 
@@ -75,7 +78,7 @@ impl Prefetched {
 
 #[cfg(test)]
 mod tests {
-    use super::{PREFETCH_LIMIT, ReceiveBuffer};
+    use super::{PREFETCH_LIMIT, Prefetched, ReceiveBuffer};
     use crate::sys::Errno;
 
     #[test]
@@ -97,5 +100,22 @@ mod tests {
         assert_eq!(buffer.receive(|_| Ok::<_, Errno>(0)), None);
         assert_eq!(buffer.receive(|_| Ok::<_, Errno>(1)), Some(0..1));
         assert_eq!(ReceiveBuffer::none().receive(|_| Ok::<_, Errno>(1)), None);
+    }
+
+    #[test]
+    fn a_copy_of_what_was_received_is_kept_at_its_offset() {
+        let mut bytes = [0; 16 + PREFETCH_LIMIT];
+        let mut buffer = ReceiveBuffer::new(&mut bytes, 16);
+        let mut kept = Prefetched::default();
+        buffer.receive(|part| {
+            part.iter_mut().zip(b"hello").for_each(|(to, byte)| *to = *byte);
+            Ok::<_, Errno>(5)
+        });
+        kept.keep(&buffer);
+        kept.keep(&ReceiveBuffer::none());
+        let mut copy = [0; 21];
+        assert!(kept.copy_to(&mut copy));
+        assert_eq!(copy.get(16..), Some(b"hello".as_slice()));
+        assert!(!kept.copy_to(&mut [0; 20]));
     }
 }
