@@ -127,7 +127,12 @@ test('pieces_whose_getters_take_memory_away_send_what_is_left', async (t) => {
   t.is(native.sendPieces(handleOf(client), shrunk), 0)
   await until(() => server.peek(into) !== null)
   t.is(server.receive(into), 2)
-  for (const wrong of [new Array(3), new Array(2 ** 32 - 1), new Proxy([first], {}), [[first]]]) {
+  for (const wrong of [
+    Array.from({ length: 3 }),
+    Object.assign([], { length: 2 ** 32 - 1 }),
+    new Proxy([first], {}),
+    [[first]],
+  ]) {
     t.is(native.sendPieces(handleOf(client), wrong as Uint8Array[]), NOT_BYTES)
   }
   const closing = Object.defineProperty([first], 0, { get: () => (client.close(), Buffer.from('late')) })
@@ -194,12 +199,12 @@ test('options_with_pointers_are_refused_whatever_the_handle_is', async (t) => {
 testHuge('offsets_beyond_two_gibibytes_are_where_bytes_come_from_and_go_to', 2 ** 30, async (t) => {
   const { client, server } = await connectedPair(t)
   const huge = Buffer.alloc(HUGE)
-  huge.write('far', 2 ** 31)
+  huge.set(Buffer.from('far'), 2 ** 31)
   t.is(client.send(huge, 2 ** 31, 3), 'sent')
   t.is(native.write(handleOf(client), huge, false, 2 ** 31, 3), 3)
   await until(() => server.peek(new Uint8Array(8)) === 6)
   t.is(server.receive(huge, 2 ** 31 + 8, 8), 6)
-  t.is(huge.toString('utf8', 2 ** 31 + 8, 2 ** 31 + 14), 'farfar')
+  t.is(String(huge.subarray(2 ** 31 + 8, 2 ** 31 + 14)), 'farfar')
   t.throws(() => client.send(huge, 2 ** 32), { code: 'ERR_OUT_OF_RANGE' })
   t.throws(() => server.receive(huge, 2 ** 32), { code: 'ERR_OUT_OF_RANGE' })
 })

@@ -16,19 +16,60 @@ const NO_NUMBERS: readonly unknown[] = [undefined, null, '0', '', {}, [], true, 
 
 /** Numbers that are no int: Node-API converts them to 0, or cuts or wraps them. */
 const NO_INTS: readonly number[] = [
-  ...[NaN, Infinity, -Infinity, 0.5, -0.5, 1e300, -1e300, Number.MAX_VALUE, Number.MIN_VALUE],
-  ...[2 ** 31, 2 ** 32, 2 ** 32 + 1, 2 ** 53, -(2 ** 31) - 1, -(2 ** 32), 2 ** 63, 2 ** 64],
+  NaN,
+  Infinity,
+  -Infinity,
+  0.5,
+  -0.5,
+  1e300,
+  -1e300,
+  Number.MAX_VALUE,
+  Number.MIN_VALUE,
+  2 ** 31,
+  2 ** 32,
+  2 ** 32 + 1,
+  2 ** 53,
+  -(2 ** 31) - 1,
+  -(2 ** 32),
+  2 ** 63,
+  2 ** 64,
 ]
 
 /** Parts that no small array has. */
 const NO_PARTS: readonly unknown[] = [
-  ...[-1, -0.5, 0.5, NaN, Infinity, -Infinity, 65, 2 ** 31, 2 ** 32, 2 ** 32 + 1, 2 ** 33],
-  ...[Number.MAX_SAFE_INTEGER, 2 ** 53, 1e300, null, '1', {}, 1n],
+  -1,
+  -0.5,
+  0.5,
+  NaN,
+  Infinity,
+  -Infinity,
+  65,
+  2 ** 31,
+  2 ** 32,
+  2 ** 32 + 1,
+  2 ** 33,
+  Number.MAX_SAFE_INTEGER,
+  2 ** 53,
+  1e300,
+  null,
+  '1',
+  {},
+  1n,
 ]
 
 const NO_BYTES: readonly unknown[] = [
-  ...[undefined, null, 0, 'bytes', {}, [1, 2], new ArrayBuffer(64), new DataView(new ArrayBuffer(64))],
-  ...[new Int8Array(64), new Uint8ClampedArray(64), new Float64Array(8), new Proxy(new Uint8Array(64), {})],
+  undefined,
+  null,
+  0,
+  'bytes',
+  {},
+  [1, 2],
+  new ArrayBuffer(64),
+  new DataView(new ArrayBuffer(64)),
+  new Int8Array(64),
+  new Uint8ClampedArray(64),
+  new Float64Array(8),
+  new Proxy(new Uint8Array(64), {}),
 ]
 
 const NO_STRINGS: readonly unknown[] = [undefined, null, 1, {}, Symbol('a'), ['127.0.0.1']]

@@ -6,7 +6,7 @@
 use crate::core::Handle;
 use crate::sys::Errno;
 
-/// `Number.MAX_SAFE_INTEGER`. Above it a float64 does not tell neighbouring integers apart.
+/// `Number.MAX_SAFE_INTEGER`: above it, neighbouring integers are one float64.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// A number that is neither a handle nor a descriptor.
