@@ -13,7 +13,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare function accept(handle: number): number
 
 /**
- * r" Registers a socket or listener; -EEXIST when it is registered already.
+ * r" Registers a socket or listener; -EEXIST when it is registered already, -EINVAL for an unknown interest or mode.
  * r" Interest bits: 1 read, 2 write, 4 prefetch. Modes: 0 edge, 1 level, 2 oneshot.
  */
 export declare function add(multiplexer: number, handle: number, interest: number, mode: number): number
@@ -66,7 +66,7 @@ export declare function connectPath(handle: number, path: string): number
 /** The file descriptor of a socket or listener. */
 export declare function descriptor(handle: number): number
 
-/** Frees an adopted listener's handle and leaves its descriptor open. */
+/** Frees an adopted listener's handle and leaves its descriptor open; -EINVAL for the handle of anything else. */
 export declare function disown(handle: number): number
 
 /**
@@ -84,7 +84,10 @@ export declare function flush(handle: number): number
 /** r" Flushes all sockets with corked writes, by one `send(2)` each: returns the number of sockets. */
 export declare function flushCorked(): number
 
-/** `getsockopt(2)`: returns the number of bytes written to `into`. */
+/**
+ * `getsockopt(2)`: returns the number of bytes written to `into`. -EOPNOTSUPP, whatever the handle is, for an option
+ * with which the kernel would write to other memory: its value has a pointer, or is not limited by its length.
+ */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
 
 /** r" Returns 1 when a wait for `limit` events would block until an edge comes, 0 when there are events. */
@@ -126,6 +129,12 @@ export declare function openMultiplexer(onReady: () => void, threaded?: boolean)
 export declare function peek(handle: number, into: Uint8Array): number
 
 /**
+ * Copies what the last wait prefetched into `into`, to the offsets that it had in the array of that wait, which may
+ * have been detached since.
+ */
+export declare function prefetched(multiplexer: number, into: Uint8Array): number
+
+/**
  * Whether a socket is bound to the file at a path: `connect(2)` of a datagram socket, which a listener does not notice.
  * Returns -ECONNREFUSED when none is, -EPROTOTYPE when a stream socket is.
  */
@@ -161,25 +170,31 @@ export declare function sendPieces(handle: number, pieces: readonly Uint8Array[]
 /** The limit of the send queue in bytes. */
 export declare function sendQueueLimit(handle: number): number
 
-/** Flushes queues and completes graceful closes, without blocking. Reports only sources that were detached. */
+/**
+ * Flushes queues and completes graceful closes, without blocking. Reports only sources that were detached; -EINVAL
+ * when `events` has no room for one.
+ */
 export declare function service(multiplexer: number, events: Uint8Array): number
 
-/** `setsockopt(2)`. */
+/** `setsockopt(2)`. -EOPNOTSUPP, whatever the handle is, for an option whose value has a pointer. */
 export declare function setOption(handle: number, level: number, name: number, value: Uint8Array): number
 
 /**
  * r" Sets whether the multiplexer keeps the process alive, as libuv's `uv_ref` and `uv_unref` do. Queued output keeps
  * r" the process alive in either case.
  */
-export declare function setReferenced(multiplexer: number, referenced: boolean): void
+export declare function setReferenced(multiplexer: number, referenced: boolean): number
 
-/** Sets the limit of the send queue in bytes. */
+/** Sets the limit of the send queue in bytes, up to `Number.MAX_SAFE_INTEGER`. */
 export declare function setSendQueueLimit(handle: number, limit: number): number
 
 /** `shutdown(2)`: ends the reading half at once, the writing half after the queue. How: 0 read, 1 write, 2 both. */
 export declare function shutdown(handle: number, how: number): number
 
-/** `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. */
+/**
+ * `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds (negative:
+ * no limit).
+ */
 export declare function sleepOn(handle: number, write: boolean, timeout: number): number
 
 /** The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, plus 8 when writing has. */
@@ -188,14 +203,17 @@ export declare function state(handle: number): number
 /** r" Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send. */
 export declare function totals(handle: number, into: Uint8Array): number
 
-/** Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable. */
+/**
+ * Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable. -EINVAL
+ * for more bytes than were received.
+ */
 export declare function unread(handle: number, bytes: Uint8Array): number
 
 /**
  * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
- * r" events. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
+ * r" events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
  * r" `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 detached.
- * r" The first `used` bytes of `into` stay as they are.
+ * r" The first `used` bytes of `into`, by default none, stay as they are.
  */
 export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number): number
 

@@ -716,7 +716,7 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
 export { accept }
 export { add }
 export { addDescriptor }
@@ -742,6 +742,7 @@ export { modify }
 export { open }
 export { openMultiplexer }
 export { peek }
+export { prefetched }
 export { probePath }
 export { queued }
 export { receive }

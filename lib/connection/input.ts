@@ -1,5 +1,5 @@
-import { SocketClosedError, invalidArgType, outOfRange } from '../errors.js'
-import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
+import { SocketClosedError, invalidArgType, invalidState, outOfRange } from '../errors.js'
+import { CHUNKS_PER_TURN, END, shareOfTurn } from '../loop/receive-buffer.js'
 import { setImmediate } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
@@ -51,8 +51,9 @@ export abstract class Input<D> extends Endpoints {
    * From the first `read` (or `for await`, or stream) on, `data` and `end` are not called any more. Where there is no
    * `data` handler, input from before stays in the kernel.
    *
-   * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one; Error ERR_INVALID_STATE
-   * while another read is pending; SocketError the reason why the connection broke; SocketClosedError once closed,
+   * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one, also one that was detached
+   * meanwhile: the connection goes on, and the next read gets the bytes; Error ERR_INVALID_STATE while another read is
+   * pending; SocketError the reason why the connection broke; SocketClosedError once closed,
    * unless the peer's end has been received.
    */
   async read(into: Uint8Array): Promise<number | null> {
@@ -69,8 +70,9 @@ export abstract class Input<D> extends Endpoints {
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
     const { receiveBuffer } = this.owner
     for (;;) {
-      const chunk = await this.#read((socket) => receiveBuffer.receive(socket), EMPTY)
-      if (chunk.length === 0) return
+      const chunk = await this.#read((socket) => receiveBuffer.receive(socket), END)
+      if (chunk === END) return
+      if (chunk.length === 0) throw invalidState('The memory of a chunk was transferred before it was read')
       yield chunk
     }
   }
@@ -241,5 +243,3 @@ export abstract class Input<D> extends Endpoints {
 }
 
 const PROBE = new Uint8Array(1)
-
-const EMPTY = Buffer.alloc(0)

@@ -1,4 +1,4 @@
-import { SocketClosedError, invalidState } from '../errors.js'
+import { SocketClosedError, SocketError, invalidState } from '../errors.js'
 import type { Socket } from '../model/socket.js'
 
 /** Receives once: what came, or null when nothing is there. */
@@ -24,10 +24,16 @@ export class Reader {
     if (this.#pending) return Promise.reject(invalidState('A read of this connection is pending already'))
     return new Promise((resolve, reject) => {
       const attempt = (socket: Socket): void => {
-        const received = receive(socket)
-        if (received === null) return
-        this.#pending = undefined
-        resolve(received)
+        try {
+          const received = receive(socket)
+          if (received === null) return
+          this.#pending = undefined
+          resolve(received)
+        } catch (error) {
+          // An array that was detached meanwhile concerns this read alone.
+          if (error instanceof SocketError) throw error
+          this.fail(error as Error)
+        }
       }
       this.#pending = { attempt, reject }
     })

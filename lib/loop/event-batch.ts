@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer'
 import type { Registration } from '../model/event.js'
 import * as native from '../native.js'
 import { attempt } from './call-watcher.js'
+import { allocatePool } from './pool.js'
 import type { ReceiveBuffer } from './receive-buffer.js'
 import type { RegistrationTable } from './registration-table.js'
 
@@ -19,8 +20,14 @@ const LENGTH = 3
 export class EventBatch {
   readonly #ints = new Int32Array(native.EVENT_INTS * BATCH_SIZE)
   readonly #bytes = new Uint8Array(this.#ints.buffer)
-  /** The memory that the input of this batch was received into. */
+  /** The pool that the input of this batch was received into; its length is 0 once a handler has detached it. */
+  #pool: Buffer | undefined
+  /** The memory of the pool. */
   #memory: ArrayBuffer | undefined
+  /** Where the input ends in the pool. */
+  #end = 0
+  /** The multiplexer that has received it. */
+  #multiplexer = -1
   /** Whether the batch has input that has not been delivered yet. */
   hasInput = false
   /** Whether watchers are being called for the batch right now. */
@@ -36,7 +43,9 @@ export class EventBatch {
   /** As {@link wait}, and receives the input of sources that prefetch. */
   waitAndReceive(multiplexer: number, timeout: number, into: ReceiveBuffer): number {
     const pool = into.pool()
+    this.#pool = pool
     this.#memory = into.memory
+    this.#multiplexer = multiplexer
     return native.wait(multiplexer, timeout, this.#bytes, pool, into.used)
   }
 
@@ -67,6 +76,7 @@ export class EventBatch {
       end = this.#ints[at + START]! + length
     }
     this.hasInput = end > 0
+    this.#end = end
     if (this.hasInput) from.advance(end)
   }
 
@@ -75,6 +85,7 @@ export class EventBatch {
     const at = registration.inputAt
     if (at < 0) return undefined
     registration.inputAt = -1
+    if (this.#pool!.length === 0) this.#recover()
     return Buffer.from(this.#memory!, this.#ints[at + START]!, this.#ints[at + LENGTH]!)
   }
 
@@ -96,5 +107,19 @@ export class EventBatch {
     if (this.#atEnd.length > 0) this.#atEnd.length = 0
     this.isRunning = false
     this.hasInput = false
+  }
+
+  /** Closes the multiplexer. Input that has not been delivered can still be taken. */
+  close(multiplexer: number): void {
+    if (this.hasInput && this.#pool!.length === 0) this.#recover()
+    native.closeMultiplexer(multiplexer)
+  }
+
+  /** The input of this batch once more: the multiplexer keeps a copy until its next wait. */
+  #recover(): void {
+    const pool = allocatePool(this.#end)
+    native.prefetched(this.#multiplexer, pool)
+    this.#pool = pool
+    this.#memory = pool.buffer as ArrayBuffer
   }
 }

@@ -214,7 +214,7 @@ export class Poller {
     if (this.#closed) return
     this.#closed = true
     this.#budget.clear()
-    native.closeMultiplexer(this.#handle)
+    this.#batch.close(this.#handle)
     for (const registration of this.#registrations.clear()) attempt(() => this.#expel(registration, onQueued))
     for (const callback of this.onClose) attempt(callback)
     this.#finishWait()

@@ -1,8 +1,8 @@
 // The global `Buffer` is a getter of Node's.
 import { Buffer } from 'node:buffer'
-import { markAsUntransferable } from 'node:worker_threads'
 
 import { PREFETCH_ALIGNMENT, PREFETCH_LIMIT } from '../native.js'
+import { allocatePool } from './pool.js'
 
 /**
  * Bytes of a pool, by the length of the last chunk. A chunk is a part of its pool, and keeps it from being collected.
@@ -19,6 +19,9 @@ export function shareOfTurn(chunk: Buffer): number {
   return Math.max(1, chunk.length / LARGE_POOL)
 }
 
+/** The chunk at the peer's end. Any other chunk that is empty has been detached. */
+export const END = Buffer.alloc(0)
+
 /** What chunks are received from: a Socket. */
 export interface ByteSource {
   receive(into: Uint8Array, offset?: number, length?: number): number | null
@@ -26,10 +29,10 @@ export interface ByteSource {
 
 /** Receives chunks: parts of a pool, which the receiver may keep, or views of an array of the program's. */
 export class ReceiveBuffer {
-  readonly #borrowed: Uint8Array | undefined
+  #borrowed: Uint8Array | undefined
   #view: Buffer | undefined
-  #pool = EMPTY
-  #memory = EMPTY.buffer
+  #pool: Buffer = END
+  #memory: ArrayBuffer = END.buffer
   #used = 0
   #filled = false
   /** The length of the last chunk. */
@@ -51,7 +54,7 @@ export class ReceiveBuffer {
     return this.#filled
   }
 
-  /** The next chunk; empty at the peer's end, null when nothing is there. */
+  /** The next chunk; {@link END} at the peer's end, null when nothing is there. */
   receive(source: ByteSource): Buffer | null {
     if (this.#borrowed) return this.#receiveBorrowed(source, this.#borrowed)
     const size = poolFor(this.#last)
@@ -60,7 +63,7 @@ export class ReceiveBuffer {
     const count = source.receive(this.#pool, this.#used, room)
     this.#filled = count === room
     if (count === null) return null
-    return count === 0 ? EMPTY : this.#cut(count)
+    return count === 0 ? END : this.#cut(count)
   }
 
   /** A pool for a wait to receive into, behind {@link used}, with room for twice as much as the last one received. */
@@ -95,27 +98,35 @@ export class ReceiveBuffer {
     return chunk
   }
 
-  /** Takes a new pool of `size` where less than `room` is left, or where the pool is smaller. */
+  /** Takes a new pool of `size` where less than `room` is left, or where the pool is smaller: 0 once detached. */
   #makeRoom(room: number, size: number): void {
     if (size <= this.#pool.length && this.#pool.length - this.#used >= room) return
-    this.#pool = Buffer.allocUnsafeSlow(size)
-    this.#memory = this.#pool.buffer
+    this.#pool = allocatePool(size)
+    this.#memory = this.#pool.buffer as ArrayBuffer
     this.#used = 0
-    // Transferring the memory of one chunk would detach all others of the pool.
-    markAsUntransferable(this.#memory)
   }
 
   /** Successive chunks of one length share a view: a chunk of borrowed memory must not be kept anyway. */
   #receiveBorrowed(source: ByteSource, into: Uint8Array): Buffer | null {
+    if (into.length === 0) return this.#receiveInstead(source)
     const count = source.receive(into)
     this.#filled = count === into.length
-    if (count === null) return null
+    if (!count) return count === null ? null : END
     if (this.#view?.length !== count) this.#view = Buffer.from(into.buffer, into.byteOffset, count)
     return this.#view
   }
-}
 
-const EMPTY = Buffer.alloc(0)
+  /** The program has detached its array, or has resized it to nothing. */
+  #receiveInstead(source: ByteSource): Buffer | null {
+    this.#borrowed = undefined
+    this.#view = undefined
+    process.emitWarning(
+      'The array of `receiveInto` is detached or empty. Chunks have memory of their own from here on.',
+      'SocketBufferWarning',
+    )
+    return this.receive(source)
+  }
+}
 
 function poolFor(length: number): number {
   if (length < PREFETCH_LIMIT) return SMALL_POOL

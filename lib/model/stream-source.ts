@@ -37,7 +37,8 @@ export abstract class StreamSource extends Source {
   /** Bytes in the send queue. */
   get queued(): number {
     const handle = this.queueHandle()
-    return handle < 0 ? 0 : native.queued(handle)
+    // EBADF: the queue has been sent, and the event that says so has not been handled.
+    return handle < 0 ? 0 : Math.max(0, native.queued(handle))
   }
 
   /**

@@ -6,7 +6,12 @@ import * as native from '../native.js'
 import * as validate from '../validate.js'
 import type { Codec, Decoder } from './codec.js'
 
+const { EBADF, EPERM } = constants.errno
+
 const INT_MIN = -(2 ** 31)
+/** A handle of nothing, and a value of no bytes. */
+const NO_HANDLE = -1
+const NOTHING = new Uint8Array(0)
 /** The most bytes that {@link getsockopt} offers the kernel. */
 const MAX_LENGTH = 65_536
 
@@ -48,14 +53,17 @@ export function write<Value>(
  * getsockopt(2) of any option, as the bytes that the kernel gave.
  *
  * @param length how many bytes the kernel is offered
- * @throws SocketError with the kernel's errno
+ * @throws SocketError with the kernel's errno; ENOTSUP for an option whose value has pointers, or no limit
  */
 export function getsockopt(handle: number, level: number, name: number, length = 256): Buffer {
   validate.integer(level, INT_MIN, validate.INT_MAX, 'level')
   validate.integer(name, INT_MIN, validate.INT_MAX, 'name')
   const bytes = Buffer.alloc(validate.integer(length, 0, MAX_LENGTH, 'length'))
   const filled = native.getOption(handle, level, name, bytes)
-  if (filled < 0) throw optionError(-filled, 'getsockopt', `level ${level}, option ${name}`)
+  if (filled < 0) {
+    const isRefused = filled === native.getOption(NO_HANDLE, level, name, NOTHING)
+    throw optionError(-filled, 'getsockopt', noteOf(level, name, isRefused))
+  }
   return bytes.subarray(0, filled)
 }
 
@@ -63,14 +71,22 @@ export function getsockopt(handle: number, level: number, name: number, length =
  * setsockopt(2) of any option.
  *
  * @param value the bytes, or an int, or a boolean for an int that is 0 or 1
- * @throws SocketError with the kernel's errno
+ * @throws SocketError with the kernel's errno; ENOTSUP for an option whose value has pointers
  */
 export function setsockopt(handle: number, level: number, name: number, value: number | boolean | Uint8Array): void {
   validate.integer(level, INT_MIN, validate.INT_MAX, 'level')
   validate.integer(name, INT_MIN, validate.INT_MAX, 'name')
   const status = native.setOption(handle, level, name, toBytes(value))
-  if (status < 0)
-    throw optionError(-status, 'setsockopt', `level ${level}, option ${name}`, 'CAP_NET_ADMIN or CAP_NET_RAW')
+  if (status < 0) {
+    const isRefused = status === native.setOption(NO_HANDLE, level, name, NOTHING)
+    throw optionError(-status, 'setsockopt', noteOf(level, name, isRefused), 'CAP_NET_ADMIN or CAP_NET_RAW')
+  }
+}
+
+/** The native functions refuse unsafe options (EOPNOTSUPP) before they look at the handle (EBADF). */
+function noteOf(level: number, name: number, isRefused: boolean): string {
+  const reason = isRefused ? ' is refused: with it the kernel uses memory beyond the bytes of its value' : ''
+  return `level ${level}, option ${name}${reason}`
 }
 
 function toBytes(value: unknown): Uint8Array {
@@ -85,7 +101,7 @@ function toBytes(value: unknown): Uint8Array {
 
 /** What a failed call means. A handle is the descriptor's from birth to close, so EBADF means that it was closed. */
 export function optionError(errno: number, syscall: string, note: string, privilege?: string): SocketError {
-  if (errno === constants.errno.EBADF) return new SocketClosedError()
-  const denied = privilege !== undefined && errno === constants.errno.EPERM
+  if (errno === EBADF) return new SocketClosedError()
+  const denied = privilege !== undefined && errno === EPERM
   return systemError(errno, syscall, undefined, denied ? `${note} needs ${privilege}` : note)
 }

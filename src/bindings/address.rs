@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use napi_derive::napi;
 
+use super::numbers::to_int;
 use crate::sys::{Address, Errno, Family};
 
 /// The address that a socket is bound or connected to.
@@ -48,12 +49,18 @@ fn host(address: &SocketAddr) -> String {
 }
 
 /// # Errors
-/// EINVAL for a host that is not numeric or a port above 65535; ENODEV for an unknown zone.
-pub(super) fn numeric(host: &str, port: u32) -> Result<Address, Errno> {
-    Address::numeric(host, u16::try_from(port).map_err(|_| Errno::INVAL)?)
+/// EINVAL for a host that is not numeric or a port that is not an integer from 0 to 65535; ENODEV for an unknown zone.
+pub(super) fn numeric(host: &str, port: f64) -> Result<Address, Errno> {
+    Address::numeric(host, u16::try_from(to_int(port)?).map_err(|_| Errno::INVAL)?)
 }
 
 /// The address of a Unix path; abstract when it begins with NUL.
-pub(super) fn unix(path: String) -> Address {
-    Address::Unix(path.into_bytes())
+///
+/// # Errors
+/// EINVAL for a path that NUL would cut short.
+pub(super) fn unix(path: String) -> Result<Address, Errno> {
+    if !path.starts_with('\0') && path.contains('\0') {
+        return Err(Errno::INVAL);
+    }
+    Ok(Address::Unix(path.into_bytes()))
 }

@@ -5,27 +5,24 @@ use std::ptr::{null_mut, slice_from_raw_parts_mut};
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
+use super::numbers::to_size;
+
 /// What a function returns for an argument that is not a `Uint8Array`, or for a part that exceeds it.
 pub(super) const NOT_BYTES: i32 = i32::MIN;
 
-/// A part of an array. A negative length stands for all bytes from the offset on.
+/// A part of an array: `length` bytes, by default all that follow, from `offset` on, by default 0.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
-    offset: i32,
-    length: i32,
+    pub(super) offset: Option<f64>,
+    pub(super) length: Option<f64>,
 }
 
 impl Part {
-    /// The part at `offset`, by default 0, of `length` bytes, by default all that follow.
-    pub(super) fn new(offset: Option<i32>, length: Option<i32>) -> Self {
-        Self { offset: offset.unwrap_or(0), length: length.unwrap_or(-1) }
-    }
-
     /// The range in an array of `total` bytes; `None` when the part exceeds it.
     fn range(self, total: usize) -> Option<std::ops::Range<usize>> {
-        let start = usize::try_from(self.offset).ok()?;
+        let start = self.offset.map_or(Some(0), to_size)?;
         let rest = total.checked_sub(start)?;
-        let length = usize::try_from(self.length).unwrap_or(rest);
+        let length = self.length.map_or(Some(rest), to_size)?;
         (length <= rest).then(|| start..start + length)
     }
 }

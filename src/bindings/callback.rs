@@ -109,9 +109,7 @@ pub(super) unsafe fn make_callback(
 ) -> sys::napi_status {
     let mut result = null_mut();
     // SAFETY: the caller's promise.
-    unsafe {
-        sys::napi_make_callback(env, async_context, receiver, function, 0, null(), &raw mut result)
-    }
+    unsafe { sys::napi_make_callback(env, context, receiver, function, 0, null(), &raw mut result) }
 }
 
 impl Drop for Callback {

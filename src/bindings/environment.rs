@@ -12,6 +12,7 @@ use napi::sys;
 use super::callback::Callback;
 use super::loop_watch::{Backend, LoopWatch, OpenFailure};
 use crate::core::{Handle, Registry};
+use crate::sys::Errno;
 
 /// A multiplexer in the event loop.
 struct LoopEntry {
@@ -89,12 +90,20 @@ impl Environment {
     }
 
     /// Sets whether JavaScript references the multiplexer.
-    pub(super) fn set_referenced(&self, multiplexer: Handle, referenced: bool) {
-        if let Some(entry) = self.entries.borrow_mut().get_mut(&multiplexer.raw()) {
-            entry.referenced = referenced;
-            let has_output = self.registry.borrow().is_referenced(multiplexer);
-            entry.watch.set_referenced(referenced || has_output);
-        }
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
+    pub(super) fn set_referenced(
+        &self,
+        multiplexer: Handle,
+        referenced: bool,
+    ) -> std::result::Result<(), Errno> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&multiplexer.raw()).ok_or(Errno::BADF)?;
+        entry.referenced = referenced;
+        let has_output = self.registry.borrow().is_referenced(multiplexer);
+        entry.watch.set_referenced(referenced || has_output);
+        Ok(())
     }
 
     /// References multiplexers with queued output, and unreferences those without. To be called after every call that

@@ -43,10 +43,10 @@ macro_rules! fast {
         pub fn $name:ident(
             $environment:ident: &Environment
             $(, $argument:ident: $type:ident $(<$inner:ident>)?)* $(,)?
-        ) -> i32 $body:block
+        ) -> $result:ty $body:block
     ) => {
         $(#[$($attribute)*])*
-        pub fn $name(env: &Env $(, $argument: $type $(<$inner>)?)*) -> i32 {
+        pub fn $name(env: &Env $(, $argument: $type $(<$inner>)?)*) -> $result {
             $name::body(Environment::of(env) $(, $argument)*)
         }
 
@@ -56,7 +56,7 @@ macro_rules! fast {
             pub(super) fn body(
                 $environment: &Environment
                 $(, $argument: $type $(<$inner>)?)*
-            ) -> i32 $body
+            ) -> $result $body
 
             pub extern "C" fn callback(
                 env: napi::sys::napi_env,
@@ -96,17 +96,17 @@ pub(super) unsafe fn install(
     Ok(())
 }
 
-/// Calls a fast function's body with the arguments of a JavaScript call, and returns its int to JavaScript.
-pub(super) fn invoke(
+/// Calls a fast function's body with the arguments of a JavaScript call, and returns its number to JavaScript.
+pub(super) fn invoke<T: Answer>(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-    body: impl FnOnce(&mut Call<'_>) -> i32,
+    body: impl FnOnce(&mut Call<'_>) -> T,
 ) -> sys::napi_value {
     let (mut count, mut arguments) = (MAX_ARGUMENTS, [null_mut(); MAX_ARGUMENTS]);
-    let (mut data, mut result) = (null_mut(), null_mut());
+    let mut data = null_mut();
     // SAFETY: Node-API calls this with a live environment and call, and fills `arguments` up with undefined. The data
     // is the address that `install` was given, which is valid for as long as there are calls.
-    unsafe {
+    let environment = unsafe {
         sys::napi_get_cb_info(
             env,
             info,
@@ -115,11 +115,37 @@ pub(super) fn invoke(
             null_mut(),
             &raw mut data,
         );
-        let environment = &*data.cast::<Environment>();
-        let int = body(&mut Call { env, environment, arguments, count, next: 0 });
-        sys::napi_create_int32(env, int, &raw mut result);
+        &*data.cast::<Environment>()
+    };
+    body(&mut Call { env, environment, arguments, count, next: 0 }).create(env)
+}
+
+/// A type of results.
+pub(super) trait Answer {
+    /// The number in JavaScript.
+    fn create(self, env: sys::napi_env) -> sys::napi_value;
+}
+
+impl Answer for i32 {
+    fn create(self, env: sys::napi_env) -> sys::napi_value {
+        let mut number = null_mut();
+        // SAFETY: `invoke` has the environment from the call that is under way.
+        unsafe { sys::napi_create_int32(env, self, &raw mut number) };
+        number
     }
-    result
+}
+
+/// An int where it is one: V8 keeps a float64 on the heap.
+impl Answer for i64 {
+    fn create(self, env: sys::napi_env) -> sys::napi_value {
+        if let Ok(int) = i32::try_from(self) {
+            return int.create(env);
+        }
+        let mut number = null_mut();
+        // SAFETY: as for an int.
+        unsafe { sys::napi_create_int64(env, self, &raw mut number) };
+        number
+    }
 }
 
 /// One call from JavaScript.
@@ -152,25 +178,23 @@ pub(super) trait Argument {
     fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self;
 }
 
-/// -1 for anything but a number: neither a handle nor a length.
-impl Argument for i32 {
+/// NaN for anything but a number: neither a handle nor a length.
+impl Argument for f64 {
     fn read(env: sys::napi_env, value: sys::napi_value, _given: bool) -> Self {
-        let mut int = -1;
+        let mut number = Self::NAN;
         // SAFETY: `invoke` has the environment and the value from the call that is under way.
-        unsafe { sys::napi_get_value_int32(env, value, &raw mut int) };
-        int
+        unsafe { sys::napi_get_value_double(env, value, &raw mut number) };
+        number
     }
 }
 
-impl Argument for u32 {
+impl Argument for Option<f64> {
     fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self {
-        i32::read(env, value, given).cast_unsigned()
-    }
-}
-
-impl Argument for Option<i32> {
-    fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self {
-        given.then(|| i32::read(env, value, given))
+        if !given {
+            return None;
+        }
+        let number = f64::read(env, value, given);
+        (!number.is_nan() || !is_undefined(env, value)).then_some(number)
     }
 }
 
@@ -178,7 +202,7 @@ impl Argument for Option<i32> {
 impl Argument for bool {
     fn read(env: sys::napi_env, value: sys::napi_value, _given: bool) -> Self {
         let mut flag = false;
-        // SAFETY: as for an int.
+        // SAFETY: as for a number.
         unsafe { sys::napi_get_value_bool(env, value, &raw mut flag) };
         flag
     }
@@ -186,7 +210,20 @@ impl Argument for bool {
 
 impl Argument for Bytes {
     fn read(env: sys::napi_env, value: sys::napi_value, _given: bool) -> Self {
-        // SAFETY: as for an int; the bytes are used only during the call.
+        // SAFETY: as for a number; the bytes are used only during the call.
         unsafe { Self::from_napi_value(env, value) }.unwrap_or(Self::NONE)
     }
+}
+
+impl Argument for Option<Bytes> {
+    fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self {
+        (given && !is_undefined(env, value)).then(|| Bytes::read(env, value, given))
+    }
+}
+
+fn is_undefined(env: sys::napi_env, value: sys::napi_value) -> bool {
+    let mut kind = sys::ValueType::napi_object;
+    // SAFETY: as for a number.
+    unsafe { sys::napi_typeof(env, value, &raw mut kind) };
+    kind == sys::ValueType::napi_undefined
 }

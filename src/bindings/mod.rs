@@ -19,6 +19,7 @@ mod fast;
 mod listener;
 mod loop_watch;
 mod multiplexer;
+mod numbers;
 mod socket;
 mod sockopt;
 mod state;
@@ -46,9 +47,17 @@ fn status(result: Result<(), Errno>) -> i32 {
     number(result.map(|()| 0))
 }
 
-/// A count of bytes or events, or the negated errno.
+/// A count of events or sockets, or the negated errno.
 fn count(result: Result<usize, Errno>) -> i32 {
     result.map_or_else(Errno::negated, |count| i32::try_from(count).unwrap_or(i32::MAX))
+}
+
+/// A count of bytes, which may exceed an int, or the negated errno.
+fn byte_count(result: Result<usize, Errno>) -> i64 {
+    result.map_or_else(
+        |errno| i64::from(errno.negated()),
+        |count| i64::try_from(count).unwrap_or(i64::MAX),
+    )
 }
 
 /// Makes the state of an environment that loads the addon.

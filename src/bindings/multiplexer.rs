@@ -8,6 +8,7 @@ use super::callback::Callback;
 use super::environment::Environment;
 use super::fast::fast;
 use super::loop_watch::{Backend, OpenCall, OpenFailure};
+use super::numbers::{to_descriptor, to_handle, to_int, to_size, to_unsigned};
 use super::{count, number, status};
 use crate::core::{Event, Handle, Interest, Mode, ReceiveBuffer};
 use crate::sys::Errno;
@@ -15,11 +16,14 @@ use crate::sys::Errno;
 /// The size of an event in the caller's array, in bytes: four int32.
 const EVENT_SIZE: usize = 16;
 
+/// Where prefetched bytes may end: an event has their offset as an int32.
+const MAX_OFFSET: usize = i32::MAX as usize;
+
 /// `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
 /// `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing. The event
 /// loop calls `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop
 /// (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
-#[napi(ts_args_type = "onReady: () => void, threaded?: boolean")]
+#[napi(strict, ts_args_type = "onReady: () => void, threaded?: boolean")]
 pub fn open_multiplexer(env: &Env, on_ready: Callback, threaded: Option<bool>) -> i32 {
     let environment = Environment::of(env);
     let backend = if threaded == Some(true) { Backend::Thread } else { environment.backend() };
@@ -49,30 +53,27 @@ fn open_watched(
 
 /// Closes the epoll descriptor. Its sockets and listeners are deregistered and stay open.
 #[napi]
-pub fn close_multiplexer(env: &Env, multiplexer: i32) -> i32 {
+pub fn close_multiplexer(env: &Env, multiplexer: f64) -> i32 {
     let environment = Environment::of(env);
-    environment.unwatch(Handle::from_raw(multiplexer));
-    status(environment.registry().close_multiplexer(Handle::from_raw(multiplexer)))
+    environment.unwatch(to_handle(multiplexer));
+    status(environment.registry().close_multiplexer(to_handle(multiplexer)))
 }
 
 fast! {
-    /// Registers a socket or listener; -EEXIST when it is registered already.
+    /// Registers a socket or listener; -EEXIST when it is registered already, -EINVAL for an unknown interest or mode.
     /// Interest bits: 1 read, 2 write, 4 prefetch. Modes: 0 edge, 1 level, 2 oneshot.
     #[napi]
     pub fn add(
         environment: &Environment,
-        multiplexer: i32,
-        handle: i32,
-        interest: u32,
-        mode: u32,
+        multiplexer: f64,
+        handle: f64,
+        interest: f64,
+        mode: f64,
     ) -> i32 {
-        let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
-        let added = environment.registry().add(
-            Handle::from_raw(multiplexer),
-            Handle::from_raw(handle),
-            Interest::from_bits(interest),
-            mode,
-        );
+        let added = watching(interest, mode).and_then(|(interest, mode)| {
+            let (multiplexer, handle) = (to_handle(multiplexer), to_handle(handle));
+            environment.registry().add(multiplexer, handle, interest, mode)
+        });
         environment.update_references();
         status(added)
     }
@@ -81,62 +82,57 @@ fast! {
 /// Registers a descriptor that stays the caller's: it is never read, written or closed here. Returns a handle for it,
 /// which `remove` frees.
 #[napi]
-pub fn add_descriptor(env: &Env, multiplexer: i32, fd: i32, interest: u32, mode: u32) -> i32 {
-    let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
-    let added = Environment::of(env).registry().add_descriptor(
-        Handle::from_raw(multiplexer),
-        fd,
-        Interest::from_bits(interest),
-        mode,
-    );
+pub fn add_descriptor(env: &Env, multiplexer: f64, fd: f64, interest: f64, mode: f64) -> i32 {
+    let added = watching(interest, mode).and_then(|(interest, mode)| {
+        let (multiplexer, fd) = (to_handle(multiplexer), to_descriptor(fd));
+        Environment::of(env).registry().add_descriptor(multiplexer, fd, interest, mode)
+    });
     number(added.map(Handle::raw))
 }
 
 /// Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here.
 #[napi]
-pub fn modify(env: &Env, multiplexer: i32, handle: i32, interest: u32, mode: u32) -> i32 {
-    let Some(mode) = Mode::from_number(mode) else { return Errno::INVAL.negated() };
-    status(Environment::of(env).registry().modify(
-        Handle::from_raw(multiplexer),
-        Handle::from_raw(handle),
-        Interest::from_bits(interest),
-        mode,
-    ))
+pub fn modify(env: &Env, multiplexer: f64, handle: f64, interest: f64, mode: f64) -> i32 {
+    status(watching(interest, mode).and_then(|(interest, mode)| {
+        let (multiplexer, handle) = (to_handle(multiplexer), to_handle(handle));
+        Environment::of(env).registry().modify(multiplexer, handle, interest, mode)
+    }))
 }
 
 /// Deregisters a source; -ENOENT when it is not registered here.
 #[napi]
-pub fn remove(env: &Env, multiplexer: i32, handle: i32) -> i32 {
+pub fn remove(env: &Env, multiplexer: f64, handle: f64) -> i32 {
     let environment = Environment::of(env);
-    let removed =
-        environment.registry().remove(Handle::from_raw(multiplexer), Handle::from_raw(handle));
+    let removed = environment.registry().remove(to_handle(multiplexer), to_handle(handle));
     environment.update_references();
     status(removed)
 }
 
 fast! {
     /// `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
-    /// events. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
+    /// events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
     /// `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 detached.
-    /// The first `used` bytes of `into` stay as they are.
+    /// The first `used` bytes of `into`, by default none, stay as they are.
     #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number")]
     pub fn wait(
         environment: &Environment,
-        multiplexer: i32,
-        timeout: i32,
+        multiplexer: f64,
+        timeout: f64,
         events: Bytes,
-        into: Bytes,
-        used: i32,
+        into: Option<Bytes>,
+        used: Option<f64>,
     ) -> i32 {
-        if events.overlaps(&into) {
+        if into.as_ref().is_some_and(|into| events.overlaps(into)) {
             return NOT_BYTES;
         }
         let (mut events, mut into) = (events, into);
         let Some(events) = events.get_mut() else { return NOT_BYTES };
-        let mut buffer = into.get_mut().map_or_else(ReceiveBuffer::none, |bytes| {
-            ReceiveBuffer::new(bytes, usize::try_from(used).unwrap_or(usize::MAX))
-        });
-        let handle = Handle::from_raw(multiplexer);
+        let Some(mut buffer) = receive_buffer(into.as_mut(), used) else { return NOT_BYTES };
+        let timeout = match to_int(timeout) {
+            Ok(timeout) => timeout,
+            Err(errno) => return errno.negated(),
+        };
+        let handle = to_handle(multiplexer);
         let limit = events.len() / EVENT_SIZE;
         let report = event_writer(events);
         let reported = environment.registry().wait(handle, timeout, limit, &mut buffer, report);
@@ -145,14 +141,27 @@ fast! {
     }
 }
 
-/// Flushes queues and completes graceful closes, without blocking. Reports only sources that were detached.
+/// Copies what the last wait prefetched into `into`, to the offsets that it had in the array of that wait, which may
+/// have been detached since.
+#[napi(ts_args_type = "multiplexer: number, into: Uint8Array")]
+pub fn prefetched(env: &Env, multiplexer: f64, mut into: Bytes) -> i32 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES };
+    match Environment::of(env).registry().copy_prefetched(to_handle(multiplexer), into) {
+        Ok(true) => 0,
+        Ok(false) => NOT_BYTES,
+        Err(errno) => errno.negated(),
+    }
+}
+
+/// Flushes queues and completes graceful closes, without blocking. Reports only sources that were detached; -EINVAL
+/// when `events` has no room for one.
 #[napi(ts_args_type = "multiplexer: number, events: Uint8Array")]
-pub fn service(env: &Env, multiplexer: i32, mut events: Bytes) -> i32 {
+pub fn service(env: &Env, multiplexer: f64, mut events: Bytes) -> i32 {
     let Some(events) = events.get_mut() else { return NOT_BYTES };
     let environment = Environment::of(env);
     let limit = events.len() / EVENT_SIZE;
     let reported =
-        environment.registry().service(Handle::from_raw(multiplexer), limit, event_writer(events));
+        environment.registry().service(to_handle(multiplexer), limit, event_writer(events));
     environment.update_references();
     count(reported)
 }
@@ -160,20 +169,37 @@ pub fn service(env: &Env, multiplexer: i32, mut events: Bytes) -> i32 {
 fast! {
     /// Returns 1 when a wait for `limit` events would block until an edge comes, 0 when there are events.
     #[napi]
-    pub fn idle(environment: &Environment, multiplexer: i32, limit: i32) -> i32 {
-        let limit = usize::try_from(limit).unwrap_or(0);
-        number(environment.registry().is_idle(Handle::from_raw(multiplexer), limit))
+    pub fn idle(environment: &Environment, multiplexer: f64, limit: f64) -> i32 {
+        let limit = to_size(limit).ok_or(Errno::INVAL);
+        let mut registry = environment.registry();
+        number(limit.and_then(|limit| registry.is_idle(to_handle(multiplexer), limit)))
     }
 }
 
 fast! {
     /// Sets whether the multiplexer keeps the process alive, as libuv's `uv_ref` and `uv_unref` do. Queued output keeps
     /// the process alive in either case.
-    #[napi(ts_return_type = "void")]
-    pub fn set_referenced(environment: &Environment, multiplexer: i32, referenced: bool) -> i32 {
-        environment.set_referenced(Handle::from_raw(multiplexer), referenced);
-        0
+    #[napi]
+    pub fn set_referenced(environment: &Environment, multiplexer: f64, referenced: bool) -> i32 {
+        status(environment.set_referenced(to_handle(multiplexer), referenced))
     }
+}
+
+/// # Errors
+/// EINVAL for an unknown bit of the interest, or an unknown mode.
+fn watching(interest: f64, mode: f64) -> Result<(Interest, Mode), Errno> {
+    let interest = Interest::from_bits(to_unsigned(interest)?).ok_or(Errno::INVAL)?;
+    let mode = Mode::from_number(to_unsigned(mode)?).ok_or(Errno::INVAL)?;
+    Ok((interest, mode))
+}
+
+/// The buffer of a wait, which prefetches nothing where there is no array. `None` when `used` exceeds the array.
+fn receive_buffer(into: Option<&mut Bytes>, used: Option<f64>) -> Option<ReceiveBuffer<'_>> {
+    let Some(into) = into else { return Some(ReceiveBuffer::none()) };
+    let bytes = into.get_mut()?;
+    let used = used.map_or(Some(0), to_size).filter(|used| *used <= bytes.len())?;
+    let end = bytes.len().min(MAX_OFFSET);
+    Some(ReceiveBuffer::new(bytes.split_at_mut(end).0, used))
 }
 
 /// Writes each event that it is called with into the next slot of `events`.

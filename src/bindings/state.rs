@@ -7,63 +7,70 @@ use super::address::JsAddress;
 use super::bytes::{Bytes, NOT_BYTES};
 use super::environment::Environment;
 use super::fast::fast;
-use super::{number, status};
-use crate::core::Handle;
+use super::numbers::{to_handle, to_size};
+use super::{byte_count, number, status};
+use crate::sys::Errno;
 
 /// The position of the call's number in `failure`, above the errno, which is below 4096.
 pub(super) const FAILURE_CALL_SHIFT: u32 = 16;
+
+/// The size of what `totals` writes, in bytes.
+const TOTALS_SIZE: usize = 2 * size_of::<f64>();
 
 /// What `failure` returns for a socket that has not failed.
 const NO_FAILURE: i32 = -1;
 
 /// The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, plus 8 when writing has.
 #[napi]
-pub fn state(env: &Env, handle: i32) -> i32 {
-    number(Environment::of(env).registry().state_bits(Handle::from_raw(handle)))
+pub fn state(env: &Env, handle: f64) -> i32 {
+    number(Environment::of(env).registry().state_bits(to_handle(handle)))
 }
 
 /// Why the connection failed: the errno plus 65536 times the call that reported it (0 read, 1 write, 2 connect); -1
 /// when it has not failed.
 #[napi]
-pub fn failure(env: &Env, handle: i32) -> i32 {
+pub fn failure(env: &Env, handle: f64) -> i32 {
     let mut registry = Environment::of(env).registry();
-    let failure = registry.socket(Handle::from_raw(handle)).map(|socket| socket.failure());
-    failure
-        .ok()
-        .flatten()
-        .map_or(NO_FAILURE, |(call, errno)| ((call as i32) << FAILURE_CALL_SHIFT) - errno.negated())
+    let failure = registry.socket(to_handle(handle)).map(|socket| socket.failure());
+    number(failure.map(|failure| {
+        failure.map_or(NO_FAILURE, |(call, errno)| {
+            ((call as i32) << FAILURE_CALL_SHIFT) - errno.negated()
+        })
+    }))
 }
 
 /// The number of bytes in the send queue.
 #[napi]
-pub fn queued(env: &Env, handle: i32) -> f64 {
+pub fn queued(env: &Env, handle: f64) -> i64 {
     let mut registry = Environment::of(env).registry();
-    registry.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.queue_length()))
+    byte_count(registry.socket(to_handle(handle)).map(|socket| socket.queue_length()))
 }
 
 /// The limit of the send queue in bytes.
 #[napi]
-pub fn send_queue_limit(env: &Env, handle: i32) -> f64 {
+pub fn send_queue_limit(env: &Env, handle: f64) -> i64 {
     let mut registry = Environment::of(env).registry();
-    registry.socket(Handle::from_raw(handle)).map_or(0.0, |socket| float(socket.queue_limit()))
+    byte_count(registry.socket(to_handle(handle)).map(|socket| socket.queue_limit()))
 }
 
-/// Sets the limit of the send queue in bytes.
+/// Sets the limit of the send queue in bytes, up to `Number.MAX_SAFE_INTEGER`.
 #[napi]
-pub fn set_send_queue_limit(env: &Env, handle: i32, limit: i64) -> i32 {
-    let limit = usize::try_from(limit).unwrap_or(0);
+pub fn set_send_queue_limit(env: &Env, handle: f64, limit: f64) -> i32 {
+    let Some(limit) = to_size(limit) else { return Errno::INVAL.negated() };
     let mut registry = Environment::of(env).registry();
-    status(registry.socket(Handle::from_raw(handle)).map(|socket| socket.set_queue_limit(limit)))
+    status(registry.socket(to_handle(handle)).map(|socket| socket.set_queue_limit(limit)))
 }
 
 fast! {
     /// Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send.
     #[napi(ts_args_type = "handle: number, into: Uint8Array")]
-    pub fn totals(environment: &Environment, handle: i32, into: Bytes) -> i32 {
+    pub fn totals(environment: &Environment, handle: f64, into: Bytes) -> i32 {
         let mut into = into;
-        let Some(into) = into.get_mut() else { return NOT_BYTES };
+        let Some(into) = into.get_mut().filter(|into| into.len() >= TOTALS_SIZE) else {
+            return NOT_BYTES;
+        };
         let mut registry = environment.registry();
-        let totals = registry.socket(Handle::from_raw(handle)).map(|socket| socket.totals());
+        let totals = registry.socket(to_handle(handle)).map(|socket| socket.totals());
         status(totals.map(|(received, sent)| {
             for (bytes, total) in into.chunks_exact_mut(size_of::<f64>()).zip([received, sent]) {
                 bytes.copy_from_slice(&float(total).to_ne_bytes());
@@ -74,23 +81,23 @@ fast! {
 
 /// The file descriptor of a socket or listener.
 #[napi]
-pub fn descriptor(env: &Env, handle: i32) -> i32 {
-    number(Environment::of(env).registry().raw_fd(Handle::from_raw(handle)))
+pub fn descriptor(env: &Env, handle: f64) -> i32 {
+    number(Environment::of(env).registry().raw_fd(to_handle(handle)))
 }
 
 /// `getsockname(2)`: the address that a socket or listener is bound to; null after an error.
 #[napi]
-pub fn local_address(env: &Env, handle: i32) -> Option<JsAddress> {
+pub fn local_address(env: &Env, handle: f64) -> Option<JsAddress> {
     let registry = Environment::of(env).registry();
-    let fd = registry.fd(Handle::from_raw(handle)).ok()?;
+    let fd = registry.fd(to_handle(handle)).ok()?;
     crate::sys::local_address(fd).ok().map(Into::into)
 }
 
 /// `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null until connected.
 #[napi]
-pub fn remote_address(env: &Env, handle: i32) -> Option<JsAddress> {
+pub fn remote_address(env: &Env, handle: f64) -> Option<JsAddress> {
     let mut registry = Environment::of(env).registry();
-    let socket = registry.socket(Handle::from_raw(handle)).ok()?;
+    let socket = registry.socket(to_handle(handle)).ok()?;
     socket.remote_address().ok().map(Into::into)
 }
 

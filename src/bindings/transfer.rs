@@ -8,11 +8,9 @@ use napi_derive::napi;
 use super::bytes::{Bytes, NOT_BYTES, Part, Pieces};
 use super::environment::Environment;
 use super::fast::fast;
-use super::{count, number, status};
-use crate::core::{Handle, SendStatus};
-
-/// The most bytes of one call: read(2) and write(2) transfer at most 0x7ffff000, and the count has to fit an int32.
-const MAX_LENGTH: usize = 1 << 30;
+use super::numbers::{to_handle, to_int};
+use super::{byte_count, count, number, status};
+use crate::core::SendStatus;
 
 fast! {
     /// `recv(2)` into the array or a part of it: returns the number of bytes, 0 at the peer's end, or -EAGAIN when
@@ -20,33 +18,32 @@ fast! {
     #[napi(ts_args_type = "handle: number, into: Uint8Array, offset?: number, length?: number")]
     pub fn receive(
         environment: &Environment,
-        handle: i32,
+        handle: f64,
         into: Bytes,
-        offset: Option<i32>,
-        length: Option<i32>,
-    ) -> i32 {
+        offset: Option<f64>,
+        length: Option<f64>,
+    ) -> i64 {
         let mut into = into;
-        let Some(into) = into.part_mut(Part::new(offset, length)) else { return NOT_BYTES };
-        let into = bounded(into);
+        let Some(into) = into.part_mut(Part { offset, length }) else { return NOT_BYTES.into() };
         let mut registry = environment.registry();
-        count(registry.with_socket(Handle::from_raw(handle), |socket| socket.receive(into)))
+        byte_count(registry.with_socket(to_handle(handle), |socket| socket.receive(into)))
     }
 }
 
-/// Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable.
+/// Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable. -EINVAL
+/// for more bytes than were received.
 #[napi(ts_args_type = "handle: number, bytes: Uint8Array")]
-pub fn unread(env: &Env, handle: i32, bytes: Bytes) -> i32 {
+pub fn unread(env: &Env, handle: f64, bytes: Bytes) -> i32 {
     let Some(bytes) = bytes.get() else { return NOT_BYTES };
-    status(Environment::of(env).registry().unread(Handle::from_raw(handle), bytes))
+    status(Environment::of(env).registry().unread(to_handle(handle), bytes))
 }
 
 /// `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay in the kernel.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
-pub fn peek(env: &Env, handle: i32, mut into: Bytes) -> i32 {
-    let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let into = bounded(into);
+pub fn peek(env: &Env, handle: f64, mut into: Bytes) -> i64 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES.into() };
     let mut registry = Environment::of(env).registry();
-    count(registry.with_socket(Handle::from_raw(handle), |socket| socket.peek(into)))
+    byte_count(registry.with_socket(to_handle(handle), |socket| socket.peek(into)))
 }
 
 fast! {
@@ -55,26 +52,26 @@ fast! {
     #[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
     pub fn send(
         environment: &Environment,
-        handle: i32,
+        handle: f64,
         bytes: Bytes,
-        offset: Option<i32>,
-        length: Option<i32>,
+        offset: Option<f64>,
+        length: Option<f64>,
     ) -> i32 {
-        let Some(bytes) = bytes.part(Part::new(offset, length)) else { return NOT_BYTES };
+        let Some(bytes) = bytes.part(Part { offset, length }) else { return NOT_BYTES };
         send_all(environment, handle, &[IoSlice::new(bytes)])
     }
 }
 
 /// `sendmsg(2)`: as `send`, of several pieces.
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
-pub fn send_pieces(env: &Env, handle: i32, pieces: Pieces) -> i32 {
+pub fn send_pieces(env: &Env, handle: f64, pieces: Pieces) -> i32 {
     let Some(pieces) = pieces.get() else { return NOT_BYTES };
     let pieces: Option<Vec<_>> = pieces.iter().map(|piece| piece.get().map(IoSlice::new)).collect();
     pieces.map_or(NOT_BYTES, |pieces| send_all(Environment::of(env), handle, &pieces))
 }
 
-fn send_all(environment: &Environment, handle: i32, pieces: &[IoSlice<'_>]) -> i32 {
-    let handle = Handle::from_raw(handle);
+fn send_all(environment: &Environment, handle: f64, pieces: &[IoSlice<'_>]) -> i32 {
+    let handle = to_handle(handle);
     let sent = environment.registry().with_socket(handle, |socket| socket.send(pieces));
     if sent != Ok(SendStatus::Sent) {
         environment.update_references();
@@ -89,17 +86,16 @@ fast! {
     #[napi(ts_args_type = "handle: number, bytes: Uint8Array, cork: boolean, offset?: number, length?: number")]
     pub fn write(
         environment: &Environment,
-        handle: i32,
+        handle: f64,
         bytes: Bytes,
         cork: bool,
-        offset: Option<i32>,
-        length: Option<i32>,
-    ) -> i32 {
-        let Some(bytes) = bytes.part(Part::new(offset, length)) else { return NOT_BYTES };
-        let (bytes, _) = bytes.split_at(bytes.len().min(MAX_LENGTH));
-        let written = environment.registry().write(Handle::from_raw(handle), bytes, cork);
+        offset: Option<f64>,
+        length: Option<f64>,
+    ) -> i64 {
+        let Some(bytes) = bytes.part(Part { offset, length }) else { return NOT_BYTES.into() };
+        let written = environment.registry().write(to_handle(handle), bytes, cork);
         environment.update_references();
-        count(written)
+        byte_count(written)
     }
 }
 
@@ -107,8 +103,8 @@ fast! {
     /// Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
     /// else 0; the negated errno of a connection that failed, whose queue was dropped.
     #[napi]
-    pub fn flush(environment: &Environment, handle: i32) -> i32 {
-        let flushed = environment.registry().flush(Handle::from_raw(handle));
+    pub fn flush(environment: &Environment, handle: f64) -> i32 {
+        let flushed = environment.registry().flush(to_handle(handle));
         environment.update_references();
         number(flushed)
     }
@@ -124,13 +120,10 @@ fast! {
     }
 }
 
-/// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds.
+/// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds (negative:
+/// no limit).
 #[napi]
-pub fn sleep_on(env: &Env, handle: i32, write: bool, timeout: i32) -> i32 {
-    status(Environment::of(env).registry().sleep_on(Handle::from_raw(handle), write, timeout))
-}
-
-fn bounded(bytes: &mut [u8]) -> &mut [u8] {
-    let length = bytes.len().min(MAX_LENGTH);
-    bytes.split_at_mut(length).0
+pub fn sleep_on(env: &Env, handle: f64, write: bool, timeout: f64) -> i32 {
+    let registry = Environment::of(env).registry();
+    status(to_int(timeout).and_then(|it| registry.sleep_on(to_handle(handle), write, it)))
 }

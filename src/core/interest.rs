@@ -20,12 +20,14 @@ impl Interest {
     /// The interest of a flush-only registration.
     pub(crate) const NONE: Self = Self { read: false, write: false, prefetch: false };
 
-    pub(crate) fn from_bits(bits: u32) -> Self {
-        Self {
+    /// `None` for an unknown bit.
+    pub(crate) fn from_bits(bits: u32) -> Option<Self> {
+        let known = interest_bits::READ | interest_bits::WRITE | interest_bits::PREFETCH;
+        (bits & !known == 0).then_some(Self {
             read: bits & interest_bits::READ != 0,
             write: bits & interest_bits::WRITE != 0,
             prefetch: bits & interest_bits::PREFETCH != 0,
-        }
+        })
     }
 }
 

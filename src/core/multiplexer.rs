@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::handle::{Handle, Token};
+use super::receive_buffer::Prefetched;
 use crate::sys::{Epoll, Errno, TimerFd, flags};
 
 /// How long a source is left alone after the process or the system has run out of descriptors or memory.
@@ -44,6 +45,8 @@ pub(crate) struct Multiplexer {
     pub(super) foreign: BTreeMap<RawFd, Token>,
     /// Sources that were detached and are not reported yet.
     pub(super) detached: VecDeque<Handle>,
+    /// What the last wait prefetched.
+    pub(super) prefetched: Prefetched,
     /// The number of sources with queued output.
     pub(super) references: u32,
 }
@@ -63,6 +66,7 @@ impl Multiplexer {
             timer,
             foreign: BTreeMap::new(),
             detached: VecDeque::new(),
+            prefetched: Prefetched::default(),
             references: 0,
         })
     }

@@ -34,9 +34,9 @@ pub(crate) use socket::{
     local_address, remote_address, shutdown, socket,
 };
 pub(crate) use sockopt::{
-    check_stream, discard_on_close, error_of, get_option, is_listening, is_tcp, makes_close_block,
-    send_after_close, set_option, socket_error,
+    check_stream, discard_on_close, error_of, get_option, is_listening, is_tcp, is_unsafe_to_get,
+    is_unsafe_to_set, makes_close_block, send_after_close, set_option, socket_error,
 };
 pub(crate) use symbol::symbol;
 pub(crate) use timerfd::TimerFd;
-pub(crate) use transfer::{MAX_PIECES, peek, receive, send_pieces};
+pub(crate) use transfer::{MAX_BYTES, MAX_PIECES, peek, receive, send_pieces};

@@ -4,6 +4,68 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::Errno;
 
+/// A level and the number of an option there.
+type Name = (i32, i32);
+
+/// The level of MPTCP's own options, `SOL_MPTCP` of linux/socket.h.
+const SOL_MPTCP: i32 = 284;
+
+/// The options with which getsockopt(2) would use other memory than the buffer that it is given: to which it would
+/// write through a pointer in the buffer, or beyond the buffer's end. A buffer of JavaScript may have any bytes.
+///
+/// The functions that are named are those of Linux 6.12, where netfilter's are the same since 2.6.
+const UNSAFE_TO_GET: [Name; 10] = [
+    // SO_GET_FILTER. `sk_get_filter` in net/core/filter.c: the length counts instructions, of 8 bytes each.
+    (libc::SOL_SOCKET, 26),
+    // TCP_ZEROCOPY_RECEIVE. `tcp_zerocopy_receive` in net/ipv4/tcp.c writes to `address` and `copybuf_address`.
+    (libc::IPPROTO_TCP, 35),
+    // TCP_AO_GET_KEYS. `tcp_ao_copy_mkts_to_user` in net/ipv4/tcp_ao.c: the length is that of one key, `nkeys` says how
+    // many are written.
+    (libc::IPPROTO_TCP, 41),
+    // MPTCP_FULL_INFO. `mptcp_getsockopt_full_info` in net/mptcp/sockopt.c writes to `tcp_info` and `subflow_info`.
+    (SOL_MPTCP, 4),
+    // IP_MSFILTER and MCAST_MSFILTER. `ip_mc_msfget` and `ip_mc_gsfget` in net/ipv4/igmp.c, `ip6_mc_msfget` in
+    // net/ipv6/mcast.c write as many addresses as the struct says.
+    (libc::IPPROTO_IP, 41),
+    (libc::IPPROTO_IP, 48),
+    (libc::IPPROTO_IPV6, 48),
+    // EBT_SO_GET_ENTRIES and EBT_SO_GET_INIT_ENTRIES. `copy_everything_to_user` in net/bridge/netfilter/ebtables.c
+    // writes to `entries` and `counters`.
+    (libc::IPPROTO_IP, 129),
+    (libc::IPPROTO_IP, 131),
+    // SCTP_SOCKOPT_CONNECTX3. `sctp_getsockopt_connectx3` in net/sctp/socket.c reads from `addrs`.
+    (libc::IPPROTO_SCTP, 111),
+];
+
+/// As [`UNSAFE_TO_GET`], of setsockopt(2).
+const UNSAFE_TO_SET: [Name; 8] = [
+    // SO_ATTACH_FILTER and SO_ATTACH_REUSEPORT_CBPF. `__get_filter` in net/core/filter.c reads from `filter` of `struct
+    // sock_fprog`. The options that attach eBPF take a descriptor.
+    (libc::SOL_SOCKET, 26),
+    (libc::SOL_SOCKET, 51),
+    // TCP_ZEROCOPY_RECEIVE, which linux/tcp.h describes as an option to set; no kernel takes it yet.
+    (libc::IPPROTO_TCP, 35),
+    // IPT_SO_SET_REPLACE, ARPT_SO_SET_REPLACE, IP6T_SO_SET_REPLACE. `__do_replace` in net/ipv4/netfilter/ip_tables.c
+    // and its siblings writes the old counters to `counters`.
+    (libc::IPPROTO_IP, 64),
+    (libc::IPPROTO_IP, 96),
+    (libc::IPPROTO_IPV6, 64),
+    // EBT_SO_SET_ENTRIES and EBT_SO_SET_COUNTERS. `do_replace_finish` in net/bridge/netfilter/ebtables.c writes to
+    // `counters` and reads from `entries`; `do_update_counters` reads from `counters`.
+    (libc::IPPROTO_IP, 128),
+    (libc::IPPROTO_IP, 129),
+];
+
+/// Whether getsockopt(2) would use other memory than its buffer.
+pub(crate) fn is_unsafe_to_get(level: i32, name: i32) -> bool {
+    UNSAFE_TO_GET.contains(&(level, name))
+}
+
+/// Whether setsockopt(2) would use other memory than the value.
+pub(crate) fn is_unsafe_to_set(level: i32, name: i32) -> bool {
+    UNSAFE_TO_SET.contains(&(level, name))
+}
+
 /// `getsockopt(2)`: returns the number of bytes written to `into`.
 ///
 /// # Errors

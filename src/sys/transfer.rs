@@ -12,6 +12,9 @@ use super::Errno;
 /// `UIO_MAXIOV`: the kernel's limit of pieces per call, see sendmsg(2).
 pub(crate) const MAX_PIECES: usize = 1024;
 
+/// `MAX_RW_COUNT`: the most bytes that one call transfers, see read(2) and write(2).
+pub(crate) const MAX_BYTES: usize = 0x7fff_f000;
+
 /// `recv(2)`: returns the number of bytes; 0 is the peer's end of stream.
 ///
 /// # Errors

@@ -172,9 +172,12 @@ impl Registry {
     /// Frees a listener's handle and leaves its descriptor open.
     ///
     /// # Errors
-    /// EBADF for a stale handle.
+    /// EBADF for a stale handle; EINVAL for one that is not a listener's.
     pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
+        if !matches!(self.source_mut(handle)?.kind, Kind::Listener(_)) {
+            return Err(Errno::INVAL);
+        }
         self.deregister(token);
         if let Some(Kind::Listener(listener)) = self.sources.remove(token).map(|it| it.kind) {
             listener.disown();

@@ -10,10 +10,10 @@ impl Registry {
     /// Takes received bytes back. The next wait reports the socket as readable.
     ///
     /// # Errors
-    /// EBADF for a handle that is not a socket's.
+    /// EBADF for a handle that is not a socket's; EINVAL for more bytes than were received.
     pub(crate) fn unread(&mut self, handle: Handle, bytes: &[u8]) -> Result<(), Errno> {
         let token = self.token(handle)?;
-        self.socket(handle)?.unread(bytes);
+        self.socket(handle)?.unread(bytes)?;
         self.push_ready(token);
         Ok(())
     }

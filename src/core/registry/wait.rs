@@ -16,7 +16,7 @@ impl Registry {
     /// `timeout` is in milliseconds; -1 blocks without limit.
     ///
     /// # Errors
-    /// EBADF for a handle that is not a multiplexer's.
+    /// EBADF for a handle that is not a multiplexer's; EINVAL for a limit of 0, with which a wait would not end.
     ///
     /// # Notes
     /// After EINTR the wait continues with the rest of the timeout. While the ready list is not empty, `epoll_wait(2)`
@@ -29,7 +29,7 @@ impl Registry {
         buffer: &mut ReceiveBuffer<'_>,
         mut report: impl FnMut(Event),
     ) -> Result<usize, Errno> {
-        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
+        let token = self.waited_for(handle, limit)?;
         let deadline = u64::try_from(timeout)
             .ok()
             .map(|timeout| Instant::now() + Duration::from_millis(timeout));
@@ -41,6 +41,9 @@ impl Registry {
             let reported =
                 detached + self.report_ready(token, limit - detached, buffer, &mut report);
             if reported > 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                if let Some(multiplexer) = self.multiplexers.get_mut(token) {
+                    multiplexer.prefetched.keep(buffer);
+                }
                 return Ok(reported);
             }
         }
@@ -50,14 +53,14 @@ impl Registry {
     /// Reports only detached sources.
     ///
     /// # Errors
-    /// EBADF for a handle that is not a multiplexer's.
+    /// EBADF for a handle that is not a multiplexer's; EINVAL for a limit of 0.
     pub(crate) fn service(
         &mut self,
         handle: Handle,
         limit: usize,
         mut report: impl FnMut(Event),
     ) -> Result<usize, Errno> {
-        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
+        let token = self.waited_for(handle, limit)?;
         self.collect_events(token, 0)?;
         Ok(self.report_detached(token, limit, &mut report))
     }
@@ -65,15 +68,29 @@ impl Registry {
     /// Whether there is nothing to report until an edge comes.
     ///
     /// # Errors
-    /// EBADF for a handle that is not a multiplexer's.
+    /// EBADF for a handle that is not a multiplexer's; EINVAL for a limit of 0.
     pub(crate) fn is_idle(&mut self, handle: Handle, limit: usize) -> Result<bool, Errno> {
-        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
+        let token = self.waited_for(handle, limit)?;
         self.verify_ready(token, limit);
         Ok(self.has_no_events(token))
     }
 
     fn has_no_events(&self, token: Token) -> bool {
         self.multiplexers.get(token).is_some_and(|it| it.ready.is_empty() && it.detached.is_empty())
+    }
+
+    fn waited_for(&self, handle: Handle, limit: usize) -> Result<Token, Errno> {
+        let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
+        if limit == 0 { Err(Errno::INVAL) } else { Ok(token) }
+    }
+
+    /// Copies what the last wait prefetched to the offsets that it had in its buffer; false when `into` is too short.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a multiplexer's.
+    pub(crate) fn copy_prefetched(&self, handle: Handle, into: &mut [u8]) -> Result<bool, Errno> {
+        let multiplexer = self.multiplexers.by_handle(handle).ok_or(Errno::BADF)?;
+        Ok(multiplexer.prefetched.copy_to(into))
     }
 
     fn epoll_timeout(&self, token: Token, deadline: Option<Instant>) -> i32 {

@@ -121,12 +121,12 @@ impl Socket {
         (self.received, self.sent)
     }
 
-    pub(crate) fn queue_length(&self) -> u64 {
-        self.queue.len() as u64
+    pub(crate) fn queue_length(&self) -> usize {
+        self.queue.len()
     }
 
-    pub(crate) fn queue_limit(&self) -> u64 {
-        self.queue.limit() as u64
+    pub(crate) fn queue_limit(&self) -> usize {
+        self.queue.limit()
     }
 
     pub(crate) fn set_queue_limit(&mut self, limit: usize) {

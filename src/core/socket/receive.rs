@@ -29,7 +29,8 @@ impl Socket {
             Ok(count) => {
                 self.received += count as u64;
                 self.receives_large = count >= PREFETCH_LIMIT;
-                self.readiness.took(count < into.len() && self.short_read_means_empty);
+                let is_short = count < into.len().min(sys::MAX_BYTES);
+                self.readiness.took(is_short && self.short_read_means_empty);
                 Ok(count)
             }
             Err(errno) => self.nothing_received(errno),
@@ -59,14 +60,19 @@ impl Socket {
     }
 
     /// Takes received bytes back: the next receive returns them first.
-    pub(crate) fn unread(&mut self, bytes: &[u8]) {
-        if self.read_shut || self.closing {
-            return;
+    ///
+    /// # Errors
+    /// EINVAL for more bytes than were received.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let received = self.received.checked_sub(bytes.len() as u64).ok_or(Errno::INVAL)?;
+        if self.read_shut || self.closing || bytes.is_empty() {
+            return Ok(());
         }
-        self.received -= bytes.len() as u64;
+        self.received = received;
         let rest = self.unread.take().unwrap_or_default();
         self.unread = Some([bytes, &rest].concat().into());
         self.readiness.merge(flags::IN);
+        Ok(())
     }
 
     /// Receives bytes that were given back.

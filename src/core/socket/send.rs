@@ -67,6 +67,7 @@ impl Socket {
     /// ENOMEM: the socket has failed.
     fn enqueue_rest(&mut self, pieces: &[IoSlice<'_>], sent: usize) -> Result<SendStatus, Errno> {
         self.queue.push(pieces, sent).inspect_err(|_| self.fail_without_memory())?;
+        self.send_on(sent);
         Ok(SendStatus::PartiallySent)
     }
 
@@ -98,7 +99,16 @@ impl Socket {
             Err(_) => return Err(Errno::PIPE),
         };
         let queued = self.enqueue_some(bytes.get(taken..).unwrap_or_default())?;
+        self.send_on(taken);
         Ok(taken + queued)
+    }
+
+    /// Sends from the queue where the last send stopped at the limit of one call, and not because the kernel's buffer is
+    /// full: no edge follows then.
+    fn send_on(&mut self, sent: usize) {
+        if sent >= sys::MAX_BYTES {
+            self.flush_some();
+        }
     }
 
     /// Sends corked bytes, which must not be overtaken.
