@@ -43,7 +43,7 @@ async function waitFor(condition: () => boolean): Promise<void> {
 test.serial('closing_a_multiplexer_ends_its_thread_and_closes_its_descriptors', async (t) => {
   const [running, open] = [threads(), openObjects()]
   const plexes = Array.from({ length: 5 }, () => native.openMultiplexer(() => {}, true))
-  const each = ['anon_inode:[eventfd]', 'anon_inode:[eventpoll]']
+  const each = ['anon_inode:[eventfd]', 'anon_inode:[eventpoll]', 'anon_inode:[timerfd]']
   t.deepEqual(openObjects(), [...open, ...Array(5).fill(each).flat()].sort())
   for (const plex of plexes) t.is(native.closeMultiplexer(plex), 0)
   // A join returns before the kernel has removed the thread from /proc: set_tid_address(2).

@@ -15,7 +15,11 @@ export function multiplexerAndDescriptor(): { multiplexer: Multiplexer; epoll: n
   return { multiplexer, epoll: opened[0]![0] }
 }
 
-/** The descriptor numbers that are registered with an epoll descriptor, proc_pid_fdinfo(5). */
+/**
+ * The descriptor numbers that are registered with an epoll descriptor, proc_pid_fdinfo(5), without the timer of the
+ * multiplexer, whose token has all bits set.
+ */
 export function registeredIn(epoll: number): number[] {
-  return [...readFileSync(`/proc/self/fdinfo/${epoll}`, 'utf8').matchAll(/^tfd:\s*(\d+)/gm)].map(([, fd]) => Number(fd))
+  const entries = readFileSync(`/proc/self/fdinfo/${epoll}`, 'utf8').matchAll(/^tfd:\s*(\d+).*data:\s*(\w+)/gm)
+  return [...entries].filter(([, , token]) => token !== 'ffffffffffffffff').map(([, fd]) => Number(fd))
 }

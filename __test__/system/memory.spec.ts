@@ -25,7 +25,9 @@ const PRELUDE = `
 
 /** Runs a module whose memory can be limited, prlimit(1); returns the other lines that it prints. */
 async function run(t: ExecutionContext, source: string): Promise<string[]> {
-  const child = startModule(t, PRELUDE + source, { stdio: ['pipe', 'pipe', 'pipe'] })
+  // malloc(3) of glibc reserves an arena of 64 MiB when another has no memory: mallopt(3).
+  const env = { ...process.env, MALLOC_ARENA_MAX: '1' }
+  const child = startModule(t, PRELUDE + source, { stdio: ['pipe', 'pipe', 'pipe'], env })
   const lines: string[] = []
   createInterface({ input: child.stdout! }).on('line', (line) => {
     const [, bytes] = /^limit (\S+)$/.exec(line) ?? []
@@ -106,6 +108,20 @@ testWith(['prlimit'], 'what_the_kernel_took_a_part_of_and_there_is_no_memory_for
     process.exit()`,
   )
   t.deepEqual(lines, ['ENOMEM closed closed true ECONNRESET'])
+})
+
+testWith(['prlimit'], 'more_pieces_than_there_is_memory_for_are_ENOMEM', async (t) => {
+  const lines = await run(
+    t,
+    `
+    const [socket] = pair()
+    console.log(socket.state)
+    const pieces = new Array(${2 ** 22}).fill(new Uint8Array(1))
+    limit(${96 * 2 ** 20})
+    console.log(codeOf(() => socket.send(pieces)), socket.bytesSent, socket.queued, socket.state)
+    process.exit()`,
+  )
+  t.deepEqual(lines, ['connecting', 'ENOMEM 0 0 open'])
 })
 
 testWith(['prlimit'], 'the_end_of_a_connection_without_memory_is_an_error', async (t) => {

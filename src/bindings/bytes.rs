@@ -1,11 +1,13 @@
 //! Byte arrays, borrowed for the duration of one call.
 
+use std::io::IoSlice;
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
 
 use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
 
 use super::numbers::to_size;
+use crate::sys::Errno;
 
 /// What a function returns for an argument that is not a `Uint8Array`, or for a part that exceeds it.
 pub(super) const NOT_BYTES: i32 = i32::MIN;
@@ -107,13 +109,27 @@ impl TypeName for Bytes {
 
 impl ValidateNapiValue for Bytes {}
 
-/// The byte arrays of a JavaScript array; `None` when an element is not a typed array.
-pub struct Pieces(Option<Vec<Bytes>>);
+/// The byte arrays of a JavaScript array; `NOT_BYTES` when an element is not a typed array.
+pub struct Pieces(std::result::Result<Vec<Bytes>, i32>);
 
 impl Pieces {
-    pub(super) fn get(&self) -> Option<&[Bytes]> {
-        self.0.as_deref()
+    /// # Errors
+    /// `NOT_BYTES`, or -ENOMEM when the array is too long.
+    pub(super) fn slices(&self) -> std::result::Result<Vec<IoSlice<'_>>, i32> {
+        let pieces = self.0.as_deref().map_err(|number| *number)?;
+        let mut slices = with_room(pieces.len())?;
+        for piece in pieces {
+            slices.push(IoSlice::new(piece.get().ok_or(NOT_BYTES)?));
+        }
+        Ok(slices)
     }
+}
+
+/// An empty vector with room for so many elements, or -ENOMEM.
+fn with_room<T>(length: usize) -> std::result::Result<Vec<T>, i32> {
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(length).map_err(|_| Errno::NOMEM.negated())?;
+    Ok(vector)
 }
 
 impl FromNapiValue for Pieces {
@@ -123,7 +139,7 @@ impl FromNapiValue for Pieces {
         let status = unsafe { sys::napi_get_array_length(env, value, &raw mut length) };
         if status != sys::Status::napi_ok {
             // A proxy of an array: Array.isArray() accepts it, Node-API does not.
-            return Ok(Self(None));
+            return Ok(Self(Err(NOT_BYTES)));
         }
         // An element may be a getter, which may detach the memory of another element. So all elements are read before
         // the first address is.
@@ -135,13 +151,22 @@ impl FromNapiValue for Pieces {
             // SAFETY: environment and element are live.
             unsafe { sys::napi_is_typedarray(env, element, &raw mut is_array) };
             if !is_array {
-                return Ok(Self(None));
+                return Ok(Self(Err(NOT_BYTES)));
+            }
+            if elements.try_reserve(1).is_err() {
+                return Ok(Self(Err(Errno::NOMEM.negated())));
             }
             elements.push(element);
         }
-        // SAFETY: environment and elements are live.
-        let pieces = elements.into_iter().map(|it| unsafe { Bytes::from_napi_value(env, it) });
-        pieces.collect::<Result<Vec<_>>>().map(|pieces| Self(Some(pieces)))
+        let mut pieces = match with_room(elements.len()) {
+            Ok(pieces) => pieces,
+            Err(number) => return Ok(Self(Err(number))),
+        };
+        for element in elements {
+            // SAFETY: environment and elements are live.
+            pieces.push(unsafe { Bytes::from_napi_value(env, element) }?);
+        }
+        Ok(Self(Ok(pieces)))
     }
 }
 

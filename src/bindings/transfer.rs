@@ -65,9 +65,10 @@ fast! {
 /// `sendmsg(2)`: as `send`, of several pieces.
 #[napi(ts_args_type = "handle: number, pieces: readonly Uint8Array[]")]
 pub fn send_pieces(env: &Env, handle: f64, pieces: Pieces) -> i32 {
-    let Some(pieces) = pieces.get() else { return NOT_BYTES };
-    let pieces: Option<Vec<_>> = pieces.iter().map(|piece| piece.get().map(IoSlice::new)).collect();
-    pieces.map_or(NOT_BYTES, |pieces| send_all(Environment::of(env), handle, &pieces))
+    match pieces.slices() {
+        Ok(slices) => send_all(Environment::of(env), handle, &slices),
+        Err(number) => number,
+    }
 }
 
 fn send_all(environment: &Environment, handle: f64, pieces: &[IoSlice<'_>]) -> i32 {
