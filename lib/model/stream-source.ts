@@ -200,7 +200,7 @@ export abstract class StreamSource extends Source {
   /** @internal A queue that is not empty is sent from elsewhere. */
   override leave(handle: number): void {
     super.leave(handle)
-    if (this.#remains?.handle === handle && native.queued(handle) === 0) this.#remains.handle = -1
+    if (this.#remains?.handle === handle && native.queued(handle) <= 0) this.#remains.handle = -1
   }
 
   /** @internal */
