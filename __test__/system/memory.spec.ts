@@ -19,7 +19,13 @@ const PRELUDE = `
   }
   const place = { path: '\\0m-socket-memory-' + process.pid }
   const listener = Listener.bind(place)
-  const pair = () => [Socket.connect(place), listener.accept()]
+  // Sockets that nothing refers to are closed when they are collected.
+  const kept = (globalThis.kept = [])
+  const pair = () => {
+    const both = [Socket.connect(place), listener.accept()]
+    kept.push(...both)
+    return both
+  }
   const codeOf = (act) => { try { return act() } catch ({ code }) { return code } }
 `
 
