@@ -217,7 +217,8 @@ impl Argument for Bytes {
 
 impl Argument for Option<Bytes> {
     fn read(env: sys::napi_env, value: sys::napi_value, given: bool) -> Self {
-        (given && !is_undefined(env, value)).then(|| Bytes::read(env, value, given))
+        let bytes = given.then(|| Bytes::read(env, value, given))?;
+        (bytes.get().is_some() || !is_undefined(env, value)).then_some(bytes)
     }
 }
 

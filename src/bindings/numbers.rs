@@ -7,7 +7,7 @@ use crate::core::Handle;
 use crate::sys::Errno;
 
 /// `Number.MAX_SAFE_INTEGER`: above it, neighbouring integers are one float64.
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+const MAX_SAFE_INTEGER: usize = (1 << 53) - 1;
 
 /// A number that is neither a handle nor a descriptor.
 const NOTHING: i32 = -1;
@@ -36,15 +36,15 @@ pub(super) fn to_unsigned(number: f64) -> Result<u32, Errno> {
 
 /// A length or an offset; `None` for anything but an integer from 0 to [`MAX_SAFE_INTEGER`].
 pub(super) fn to_size(number: f64) -> Option<usize> {
-    if !(0.0..=MAX_SAFE_INTEGER).contains(&number) || number.fract() != 0.0 {
-        return None;
-    }
+    #[allow(clippy::cast_possible_truncation, reason = "`as` saturates, and makes 0 of NaN")]
+    let int = number as i64;
     #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an integer from 0 to MAX_SAFE_INTEGER, as checked above"
+        clippy::float_cmp,
+        clippy::cast_precision_loss,
+        reason = "every integer up to MAX_SAFE_INTEGER is a float64, and the others are refused"
     )]
-    Some(number as usize)
+    let is_int = int as f64 == number;
+    usize::try_from(int).ok().filter(|size| is_int && *size <= MAX_SAFE_INTEGER)
 }
 
 fn exact(number: f64) -> Option<i32> {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(to_size(2_147_483_648.0), Some(1 << 31));
         assert_eq!(to_size(4_294_967_297.0), Some((1 << 32) + 1));
         assert_eq!(to_size(9_007_199_254_740_991.0), Some((1 << 53) - 1));
-        for number in [-1.0, 0.5, 9_007_199_254_740_992.0, f64::NAN, f64::INFINITY] {
+        for number in [-1.0, 0.5, 9_007_199_254_740_992.0, 2f64.powi(63), f64::NAN, f64::INFINITY] {
             assert_eq!(to_size(number), None);
         }
     }
