@@ -5,6 +5,7 @@ import { runModule } from '../support/child.js'
 import { addressOf, closeAtEnd, testListener } from '../support/pair.js'
 import { withResolvers } from '../support/server.js'
 import { abstractName } from '../support/unix.js'
+import { waitUntil } from '../support/waiting.js'
 
 const ECHO = { data: (connection: Connection, chunk: Buffer) => connection.write(chunk) }
 
@@ -19,6 +20,19 @@ test('a_name_is_served_by_the_listener_of_bindHost', async (t) => {
   connection.write('asked')
   const { value } = await connection[Symbol.asyncIterator]().next()
   t.is(String(value), 'asked')
+})
+
+test('a_name_is_served_in_a_multiplexer_of_the_program_too', async (t) => {
+  const multiplexer = closeAtEnd(t, new Multiplexer())
+  const listener = await Listener.bindHost({ host: 'localhost', port: 0 })
+  let asked = ''
+  const server = listen({ listener, multiplexer, socket: { data: (_, chunk) => void (asked += chunk) } })
+  t.teardown(() => server.stop(true))
+  const connection = await connect({ host: 'localhost', port: server.port })
+  t.teardown(() => connection.terminate())
+  connection.write('asked')
+  await waitUntil(multiplexer, () => asked === 'asked')
+  t.is(server.connections, 1)
 })
 
 test('the_listener_belongs_to_the_server_and_is_closed_with_it', async (t) => {

@@ -116,6 +116,7 @@ test('an_empty_host_is_refused_everywhere', async (t) => {
   t.throws(() => listen({ hostname: '', port: 0 }), refusal('options.hostname'))
   t.throws(() => Listener.bind({ host: '' }), refusal('host'))
   t.throws(() => Socket.connect({ host: '', port: 1 }), refusal('host'))
+  t.throws(() => Socket.connect({ port: 1, localAddress: '' }), refusal('localAddress'))
   await t.throwsAsync(Listener.bindHost({ host: '' }), refusal('host'))
   await t.throwsAsync(connect({ host: '', port: 1 }), refusal('options.host'))
   await t.throwsAsync(connect({ hostname: '', port: 1 }), refusal('options.hostname'))

@@ -35,6 +35,13 @@ function stalePath(t: ExecutionContext): string {
   return path
 }
 
+/** Asserts that a connection waits, and accepts it. */
+function accepts(t: ExecutionContext, listener: Listener): void {
+  const socket = listener.accept()
+  t.true(socket instanceof Socket)
+  resetAtEnd(t, socket!)
+}
+
 const modeOf = (path: string): number => statSync(path).mode & 0o777
 
 test('mode_is_that_of_the_path_whatever_the_umask_is', (t) => {
@@ -96,7 +103,7 @@ test('a_stale_file_is_removed_if_it_is_asked_for', async (t) => {
     t.throws(() => listen({ path }), refused)
     const listener = bind(t, path, { unlink })
     resetAtEnd(t, Socket.connect({ path }))
-    t.true(listener.accept() instanceof Socket)
+    accepts(t, listener)
     const served = stalePath(t)
     const server = listen({ path: served, unlink })
     t.is(server.path, served)
@@ -119,7 +126,7 @@ test('a_path_that_is_listened_on_is_in_use_and_its_listener_is_not_disturbed', (
   t.is(first.accept(), null)
   t.is(openSockets().length, before)
   resetAtEnd(t, Socket.connect({ path }))
-  t.true(first.accept() instanceof Socket)
+  accepts(t, first)
 })
 
 test('truth 46: a_path_that_is_bound_but_not_listened_on_yet_is_in_use', (t) => {
@@ -202,7 +209,7 @@ test('a_file_that_is_not_ours_any_more_is_not_removed_at_the_end', (t) => {
   const second = bind(t, path)
   first.close()
   resetAtEnd(t, Socket.connect({ path }))
-  t.true(second.accept() instanceof Socket)
+  accepts(t, second)
   const third = bind(t, freePath(t), { unlink: true })
   const { path: other } = third.address as { path: string }
   unlinkSync(other)

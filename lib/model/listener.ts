@@ -8,13 +8,7 @@ import { nextTurn } from '../loop/timers.js'
 import * as native from '../native.js'
 import { validHost } from '../validate.js'
 import { type Address, toAddress } from './address.js'
-import {
-  type InetListenerOptions,
-  type ListenerOptions,
-  type OpenListener,
-  checkNamedListener,
-  openListener,
-} from './bind.js'
+import { type InetListenerOptions, type ListenerOptions, checkNamedListener, openListener } from './bind.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { LeakGuard } from './leak.js'
 import { Socket } from './socket.js'
@@ -37,7 +31,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   /** What is removed at the close. */
   readonly #file: UnixFile | undefined
 
-  private constructor({ handle, file }: OpenListener) {
+  private constructor(handle: number, file?: UnixFile) {
     super(handle)
     this.#file = file
     this.guarded()
@@ -62,7 +56,8 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    * and listen(2); with `fd`, EBADF, ENOTSOCK, EPROTOTYPE, EINVAL, EEXIST, and the descriptor stays as it was.
    */
   static override bind(options: ListenerOptions = {}): Listener {
-    return new Listener(openListener(options))
+    const { handle, file } = openListener(options)
+    return new Listener(handle, file)
   }
 
   /**
