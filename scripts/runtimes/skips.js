@@ -32,6 +32,18 @@ const TESTS = [
   },
   {
     on: ['bun'],
+    spec: /domain/,
+    title: /^what_/,
+    reason: 'node:domain in Bun has no process.domain: only what Domain.run() itself calls is in the domain',
+  },
+  {
+    on: BOTH,
+    spec: /domain/,
+    title: /^a_domain_whose_run_a_handler_has_left/,
+    reason: 'Domain.run() of Bun and Deno catches exceptions: nothing leaves it by one',
+  },
+  {
+    on: ['bun'],
     spec: /errors/,
     title: /nonexistent/,
     reason: 'an error of node:net in Bun has the property `port` (undefined) even for a path',

@@ -2,8 +2,11 @@
 
 use std::ptr::{null, null_mut};
 
-use napi::bindgen_prelude::{FromNapiValue, Result, TypeName, ValidateNapiValue};
+use napi::bindgen_prelude::{Env, FromNapiValue, Result, TypeName, ValidateNapiValue};
 use napi::{ValueType, check_status, sys};
+
+use super::environment::Environment;
+use super::loop_watch::Backend;
 
 /// The type of the asynchronous resource, for `async_hooks`.
 const RESOURCE_TYPE: &std::ffi::CStr = c"m-socket";
@@ -16,7 +19,7 @@ pub struct Callback {
     /// The receiver of the calls, which is also the asynchronous resource. With the global object in its place,
     /// `node:domain` would take `globalThis.domain` for a domain, and `enterWith()` would write to the global object.
     resource: sys::napi_ref,
-    /// Null where the runtime has no asynchronous contexts.
+    /// Null on Bun and Deno, which do not run callbacks in one. Deno ends the process when one is destroyed by a cleanup hook.
     async_context: sys::napi_async_context,
 }
 
@@ -24,36 +27,19 @@ impl Callback {
     /// # Safety
     /// The caller is on the thread of a live environment, with an open handle scope; `function` is a function of it.
     unsafe fn new(env: sys::napi_env, function: sys::napi_value) -> Result<Self> {
+        let (mut resource, mut reference) = (null_mut(), null_mut());
+        // SAFETY: environment, scope and function are the caller's promise.
+        check_status!(unsafe { sys::napi_create_object(env, &raw mut resource) })?;
+        // SAFETY: as above.
+        check_status!(unsafe { sys::napi_create_reference(env, function, 1, &raw mut reference) })?;
         let mut callback =
-            Self { env, function: null_mut(), resource: null_mut(), async_context: null_mut() };
-        let (mut resource, mut name) = (null_mut(), null_mut());
-        // SAFETY: environment, scope and function are the caller's promise. The references that were made before a
-        // failure are deleted by `drop`.
-        unsafe {
-            check_status!(sys::napi_create_reference(
-                env,
-                function,
-                1,
-                &raw mut callback.function
-            ))?;
-            check_status!(sys::napi_create_object(env, &raw mut resource))?;
-            check_status!(sys::napi_create_reference(
-                env,
-                resource,
-                1,
-                &raw mut callback.resource
-            ))?;
-            let length = RESOURCE_TYPE.count_bytes().cast_signed();
-            check_status!(sys::napi_create_string_utf8(
-                env,
-                RESOURCE_TYPE.as_ptr(),
-                length,
-                &raw mut name
-            ))?;
-            let status = sys::napi_async_init(env, resource, name, &raw mut callback.async_context);
-            if status != sys::Status::napi_ok {
-                callback.async_context = null_mut();
-            }
+            Self { env, function: reference, resource: null_mut(), async_context: null_mut() };
+        let resource_of = &raw mut callback.resource;
+        // SAFETY: as above. The reference to the function is deleted by `drop` if this one cannot be made.
+        check_status!(unsafe { sys::napi_create_reference(env, resource, 1, resource_of) })?;
+        if Environment::of(&Env::from_raw(env)).backend() == Backend::Libuv {
+            // SAFETY: as above.
+            callback.async_context = unsafe { async_context(env, resource) };
         }
         Ok(callback)
     }
@@ -97,6 +83,21 @@ impl Callback {
     }
 }
 
+/// `napi_async_init`; null when the runtime refuses.
+///
+/// # Safety
+/// The caller is on the thread of a live environment, with an open handle scope; `resource` is an object of it.
+unsafe fn async_context(env: sys::napi_env, resource: sys::napi_value) -> sys::napi_async_context {
+    let (mut name, mut context) = (null_mut(), null_mut());
+    let length = RESOURCE_TYPE.count_bytes().cast_signed();
+    // SAFETY: the caller's promise; the name has the length that is given.
+    let status = unsafe {
+        sys::napi_create_string_utf8(env, RESOURCE_TYPE.as_ptr(), length, &raw mut name);
+        sys::napi_async_init(env, resource, name, &raw mut context)
+    };
+    if status == sys::Status::napi_ok { context } else { null_mut() }
+}
+
 /// `napi_make_callback` without arguments and result.
 ///
 /// # Safety
@@ -120,10 +121,9 @@ impl Drop for Callback {
             if !self.async_context.is_null() {
                 sys::napi_async_destroy(self.env, self.async_context);
             }
-            for reference in [self.function, self.resource] {
-                if !reference.is_null() {
-                    sys::napi_delete_reference(self.env, reference);
-                }
+            sys::napi_delete_reference(self.env, self.function);
+            if !self.resource.is_null() {
+                sys::napi_delete_reference(self.env, self.resource);
             }
         }
     }
