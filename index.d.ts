@@ -119,7 +119,7 @@ export declare function open(family: number): number
 
 /**
  * `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
- * `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing. The event
+ * `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5 `timerfd_create`. The event
  * loop calls `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop
  * (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
  */

@@ -91,7 +91,14 @@ export const FAILED_CALLS = ['read', 'write', 'connect'] as const
 /** The errno of `failure`, and of {@link openedMultiplexer}. */
 export const ERRNO_MASK = (1 << FAILURE_CALL_SHIFT) - 1
 /** The calls that `openMultiplexer` fails in, by their number. */
-export const OPEN_CALLS = ['epoll_create1', 'epoll_ctl', 'eventfd', 'pthread_create', 'uv_poll_init'] as const
+export const OPEN_CALLS = [
+  'epoll_create1',
+  'epoll_ctl',
+  'eventfd',
+  'pthread_create',
+  'uv_poll_init',
+  'timerfd_create',
+] as const
 
 /** The family of a socket: Unix, IPv4 or IPv6. */
 export type Family = 0 | 4 | 6

@@ -121,10 +121,11 @@ async function openAtTheLimit(t: ExecutionContext, spare: number): Promise<numbe
 }
 
 test('the_error_of_a_multiplexer_that_cannot_be_opened_names_the_call', async (t) => {
-  const [none, one] = [await openAtTheLimit(t, 0), await openAtTheLimit(t, 1)]
+  const [none, one, two] = [await openAtTheLimit(t, 0), await openAtTheLimit(t, 1), await openAtTheLimit(t, 2)]
   t.throws(() => native.openedMultiplexer(none), { code: 'EMFILE', message: 'epoll_create1 EMFILE' })
+  t.throws(() => native.openedMultiplexer(one), { code: 'EMFILE', message: 'timerfd_create EMFILE' })
   // A thread has an eventfd besides.
-  t.throws(() => native.openedMultiplexer(one), { code: 'EMFILE', message: 'eventfd EMFILE' })
+  t.throws(() => native.openedMultiplexer(two), { code: 'EMFILE', message: 'eventfd EMFILE' })
   const missing = -((native.OPEN_CALLS.indexOf('uv_poll_init') << native.FAILURE_CALL_SHIFT) + 38)
   t.throws(() => native.openedMultiplexer(missing), {
     code: 'ENOSYS',

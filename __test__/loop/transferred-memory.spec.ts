@@ -110,34 +110,6 @@ test.serial('input_of_a_paused_connection_survives_the_detaching_of_its_memory',
   t.deepEqual([...all.received.values()].sort(), expected(1))
 })
 
-test.serial('input_survives_the_detaching_of_its_memory_and_the_close_of_its_multiplexer', async (t) => {
-  const multiplexer = new Multiplexer()
-  t.teardown(() => multiplexer.close())
-  const running = (async () => {
-    for await (const _ of multiplexer);
-  })()
-  let first: Connection<undefined> | undefined
-  const all = await crowd(
-    t,
-    (connection, chunk) => {
-      first = connection
-      detachProtected(chunk.buffer)
-      multiplexer.close()
-    },
-    { multiplexer },
-  )
-  sendAll(all, 0)
-  await running
-  const into = Buffer.alloc(64)
-  const texts: string[] = []
-  for (const [connection, text] of all.received) {
-    const socket = connection.socket!
-    if (connection !== first) await until(() => socket.peek(into) !== null)
-    texts.push(connection === first ? text : into.toString('utf8', 0, socket.receive(into)!))
-  }
-  t.deepEqual(texts.sort(), expected(1))
-})
-
 test.serial('an_iteration_does_not_take_a_chunk_that_was_detached_for_the_end', async (t) => {
   const { connection, accepted } = await connectionPair(t)
   const chunks = accepted[Symbol.asyncIterator]()

@@ -158,25 +158,20 @@ export abstract class Output<D> extends Input<D> {
     const count = lengthOf(data, bytes, offset, length)
     const start = offsetOf(data, offset)
     const taken = socket.write(bytes, false, start, count)
-    if (taken < 0) return -1
+    if (taken < 0) return this.onRefused(-taken)
     const rest = taken < count ? writeBeyondLimit(socket, bytes, start + taken, count - taken) : 0
+    if (rest < 0) return this.onRefused(-rest)
     this.onWrite(socket, false)
-    return taken + rest
+    return count
   }
 }
 
-/** Writes all that there is memory for; the limit is then what it was. */
+/** Writes to a queue without a limit; the limit is then what it was. */
 function writeBeyondLimit(socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
   const limit = socket.sendQueueLimit
   socket.sendQueueLimit = Number.MAX_SAFE_INTEGER
   try {
-    let written = 0
-    while (written < length) {
-      const taken = socket.write(bytes, false, offset + written, length - written)
-      if (taken <= 0) break
-      written += taken
-    }
-    return written
+    return socket.write(bytes, false, offset, length)
   } finally {
     if (socket.handle >= 0) socket.sendQueueLimit = limit
   }

@@ -109,7 +109,7 @@ export class EventBatch {
     this.hasInput = false
   }
 
-  /** Closes the multiplexer. Input that has not been delivered can still be taken. */
+  /** Closes the multiplexer. Input that has not been delivered can still be given back. */
   close(multiplexer: number): void {
     if (this.hasInput && this.#pool!.length === 0) this.#recover()
     native.closeMultiplexer(multiplexer)

@@ -10,8 +10,8 @@ use napi::bindgen_prelude::Env;
 use napi::sys;
 
 use super::callback::Callback;
-use super::loop_watch::{Backend, LoopWatch, OpenFailure};
-use crate::core::{Handle, Registry};
+use super::loop_watch::{Backend, LoopWatch};
+use crate::core::{Handle, OpenFailure, Registry};
 use crate::sys::Errno;
 
 /// A multiplexer in the event loop.

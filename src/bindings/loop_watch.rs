@@ -6,8 +6,8 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::{Env, JsObjectValue, Object};
 use napi::sys;
 
-use super::state::FAILURE_CALL_SHIFT;
 use super::thread_watch::ThreadWatch;
+use crate::core::{OpenCall, OpenFailure};
 use crate::sys::Errno;
 use crate::uv;
 
@@ -23,34 +23,6 @@ pub(super) enum Backend {
 /// Runtimes without libuv's loop, by their names in `process.versions`. Their symbols do not show it: both export
 /// libuv's functions.
 const WITHOUT_LIBUV: [&str; 2] = ["bun", "deno"];
-
-/// The call that failed when a multiplexer was opened, by its number in JavaScript.
-#[derive(Clone, Copy)]
-pub(super) enum OpenCall {
-    EpollCreate = 0,
-    EpollCtl = 1,
-    EventFd = 2,
-    CreateThread = 3,
-    /// The functions of libuv are missing.
-    Libuv = 4,
-}
-
-/// Why a multiplexer was not opened.
-pub(super) struct OpenFailure {
-    call: OpenCall,
-    errno: Errno,
-}
-
-impl OpenFailure {
-    pub(super) fn of(call: OpenCall) -> impl FnOnce(Errno) -> Self {
-        move |errno| Self { call, errno }
-    }
-
-    /// The negated sum of the errno and 65536 times the call.
-    pub(super) fn negated(&self) -> i32 {
-        self.errno.negated() - ((self.call as i32) << FAILURE_CALL_SHIFT)
-    }
-}
 
 impl Backend {
     /// The backend of the runtime, by `process.versions`.

@@ -7,10 +7,11 @@ use super::bytes::{Bytes, NOT_BYTES};
 use super::callback::Callback;
 use super::environment::Environment;
 use super::fast::fast;
-use super::loop_watch::{Backend, OpenCall, OpenFailure};
+use super::loop_watch::Backend;
 use super::numbers::{to_descriptor, to_handle, to_int, to_size, to_unsigned};
+use super::state::FAILURE_CALL_SHIFT;
 use super::{count, number, status};
-use crate::core::{Event, Handle, Interest, Mode, ReceiveBuffer};
+use crate::core::{Event, Handle, Interest, Mode, OpenCall, OpenFailure, ReceiveBuffer};
 use crate::sys::Errno;
 
 /// The size of an event in the caller's array, in bytes: four int32.
@@ -20,7 +21,7 @@ const EVENT_SIZE: usize = 16;
 const MAX_OFFSET: usize = i32::MAX as usize;
 
 /// `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
-/// `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing. The event
+/// `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5 `timerfd_create`. The event
 /// loop calls `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop
 /// (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
 #[napi(strict, ts_args_type = "onReady: () => void, threaded?: boolean")]
@@ -29,7 +30,7 @@ pub fn open_multiplexer(env: &Env, on_ready: Callback, threaded: Option<bool>) -
     let backend = if threaded == Some(true) { Backend::Thread } else { environment.backend() };
     match open_watched(env, environment, backend, on_ready) {
         Ok(handle) => handle.raw(),
-        Err(failure) => failure.negated(),
+        Err(OpenFailure { call, errno }) => errno.negated() - ((call as i32) << FAILURE_CALL_SHIFT),
     }
 }
 
@@ -39,8 +40,7 @@ fn open_watched(
     backend: Backend,
     on_ready: Callback,
 ) -> Result<Handle, OpenFailure> {
-    let opened = environment.registry().open_multiplexer();
-    let handle = opened.map_err(OpenFailure::of(OpenCall::EpollCreate))?;
+    let handle = environment.registry().open_multiplexer()?;
     let fd = environment.registry().epoll_fd(handle);
     let watched = fd
         .map_err(OpenFailure::of(OpenCall::EpollCreate))

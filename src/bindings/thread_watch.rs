@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use napi::bindgen_prelude::Env;
 use napi::sys;
 
-use super::loop_watch::{OpenCall, OpenFailure};
+use crate::core::{OpenCall, OpenFailure};
 use crate::sys::Errno;
 use crate::thread::{PollThread, PollThreadBuilder, Resumer};
 

@@ -6,8 +6,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::handle::{Handle, Token};
+use super::open_failure::{OpenCall, OpenFailure};
 use super::receive_buffer::Prefetched;
-use crate::sys::{Epoll, Errno, TimerFd, flags};
+use crate::sys::{Epoll, TimerFd, flags};
 
 /// How long a source is left alone after the process or the system has run out of descriptors or memory.
 pub(super) const BACK_OFF_MILLISECONDS: i32 = 100;
@@ -56,9 +57,12 @@ impl Multiplexer {
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM; ENOSPC (`max_user_watches`).
-    pub(super) fn new() -> Result<Self, Errno> {
-        let (epoll, timer) = (Epoll::new()?, TimerFd::new()?);
-        epoll.add(timer.as_raw_fd(), flags::IN | flags::ET, Token::TIMER.raw())?;
+    pub(super) fn new() -> Result<Self, OpenFailure> {
+        let epoll = Epoll::new().map_err(OpenFailure::of(OpenCall::EpollCreate))?;
+        let timer = TimerFd::new().map_err(OpenFailure::of(OpenCall::TimerCreate))?;
+        epoll
+            .add(timer.as_raw_fd(), flags::IN | flags::ET, Token::TIMER.raw())
+            .map_err(OpenFailure::of(OpenCall::EpollCtl))?;
         Ok(Self {
             epoll,
             ready: VecDeque::new(),

@@ -7,18 +7,20 @@ use crate::core::descriptor::Descriptor;
 use crate::core::handle::{Handle, Token};
 use crate::core::listener::Listener;
 use crate::core::multiplexer::Multiplexer;
+use crate::core::open_failure::{OpenCall, OpenFailure};
 use crate::core::socket::Socket;
 use crate::core::source::{Kind, Source};
 use crate::sys::{self, Address, Errno, Family};
 
 impl Registry {
-    /// `epoll_create1(2)`.
+    /// `epoll_create1(2)`, `timerfd_create(2)`.
     ///
     /// # Errors
-    /// EMFILE, ENFILE, ENOMEM; ENFILE also when all handles are in use.
-    pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, Errno> {
-        let multiplexer = Multiplexer::new()?;
-        self.multiplexers.insert(multiplexer).map(Token::handle).ok_or(Errno::NFILE)
+    /// EMFILE, ENFILE, ENOMEM, ENOSPC; ENFILE also when all handles are in use.
+    pub(crate) fn open_multiplexer(&mut self) -> Result<Handle, OpenFailure> {
+        let token = self.multiplexers.insert(Multiplexer::new()?);
+        let failure = OpenFailure { call: OpenCall::EpollCreate, errno: Errno::NFILE };
+        token.map(Token::handle).ok_or(failure)
     }
 
     /// The epoll descriptor, for the event loop.
