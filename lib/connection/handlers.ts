@@ -9,7 +9,8 @@ import type { Connection } from './connection.js'
  *
  * All are optional and may be async; what they return is ignored, but for a promise that is rejected. If a handler
  * throws or rejects, the error is passed to `error`; where there is none, or where that throws too, it becomes an
- * uncaught exception. The rest of the batch goes on.
+ * uncaught exception. The rest of the batch goes on. They run in the asynchronous context of the call of `listen` or
+ * `connect`.
  */
 export interface Handlers<D = undefined> {
   /** The connection is open. */

@@ -18,7 +18,7 @@ export function callWatcher(
 }
 
 /** A function of its own, since its closure would cost each call of {@link callWatcher} a context on the heap. */
-function callDetached(watcher: Watcher): void {
+export function callDetached(watcher: Watcher): void {
   attempt(() => watcher.onDetached?.())
 }
 

@@ -5,7 +5,7 @@ import { type Descriptor, type ReadyEvent, Registration, type Target, type Watch
 import { Source } from '../model/source.js'
 import * as native from '../native.js'
 import { rootContext } from './async-context.js'
-import { attempt, callWatcher } from './call-watcher.js'
+import { attempt, callDetached, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
 import { type Deliver, PendingWait } from './pending-wait.js'
 import { ReceiveBuffer } from './receive-buffer.js'
@@ -21,7 +21,7 @@ const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex,
  */
 export class Poller {
   readonly #handle: number
-  readonly #registrations = new RegistrationTable()
+  readonly registrations = new RegistrationTable()
   readonly #batch = new EventBatch()
   /** For all sources that have no buffer of their own. */
   readonly receiveBuffer = new ReceiveBuffer()
@@ -52,11 +52,6 @@ export class Poller {
     return this.#closed
   }
 
-  /** How many targets are registered. */
-  get size(): number {
-    return this.#registrations.size
-  }
-
   /** Whether a pending wait keeps the process alive. */
   set referenced(referenced: boolean) {
     this.#referenced = referenced
@@ -70,15 +65,6 @@ export class Poller {
   ref(): void {}
 
   unref(): void {}
-
-  registrationOf(target: Target): Registration | undefined {
-    return this.#registrations.of(target)
-  }
-
-  /** The registration under a native handle, also of a source that has given it up. */
-  registrationAt(handle: number): Registration | undefined {
-    return this.#registrations.at(handle)
-  }
 
   /** `handle` names a source that has given up its own, and is registered only to send its queue. */
   add(source: Source, interest: native.InterestBits, mode: number, handle = source.handle, watcher?: Watcher): void {
@@ -96,18 +82,19 @@ export class Poller {
   /** Registers a source only to connect it and to send its queue: it leaves when that is done, or when it is added. */
   addFlushOnly(source: Source, handle: number): void {
     this.add(source, native.NONE, native.EDGE, handle)
-    this.#registrations.markFlushOnly(source)
+    this.registrations.markFlushOnly(source)
   }
 
   /** Returns whether there was such a registration. */
   removeFlushOnly(source: Source): boolean {
-    const registration = this.#registrations.isFlushOnly(source) ? this.registrationOf(source) : undefined
+    const registration = this.registrations.isFlushOnly(source) ? this.registrations.of(source) : undefined
     if (registration) this.remove(registration)
     return registration !== undefined
   }
 
   #register(registration: Registration): void {
-    this.#registrations.add(registration)
+    const displaced = this.registrations.add(registration)
+    if (displaced) this.#detach(displaced)
     this.#rearm()
   }
 
@@ -123,10 +110,15 @@ export class Poller {
     this.forget(registration)
   }
 
+  #detach(registration: Registration): void {
+    this.forget(registration)
+    if (registration.watcher) callDetached(registration.watcher)
+  }
+
   /** The target has left natively: drops its registration and clears its event. */
   forget(registration: Registration): void {
     registration.setBits(0)
-    this.#registrations.delete(registration)
+    this.registrations.delete(registration)
     if (registration.target instanceof Source) registration.target.leave(registration.handle)
   }
 
@@ -145,12 +137,12 @@ export class Poller {
 
   /** Changes what a watcher's source is watched for. */
   setInterest(source: Source, interest: native.InterestBits): void {
-    const registration = this.registrationOf(source)
+    const registration = this.registrations.of(source)
     if (registration) this.modify(registration, interest, native.EDGE)
   }
 
   unwatch(source: Source): void {
-    const registration = this.registrationOf(source)
+    const registration = this.registrations.of(source)
     if (registration) this.remove(registration)
   }
 
@@ -215,7 +207,7 @@ export class Poller {
     this.#closed = true
     this.#budget.clear()
     this.#batch.close(this.#handle)
-    for (const registration of this.#registrations.clear()) attempt(() => this.#expel(registration, onQueued))
+    for (const registration of this.registrations.clear()) attempt(() => this.#expel(registration, onQueued))
     for (const callback of this.onClose) attempt(callback)
     this.#finishWait()
   }
@@ -296,9 +288,9 @@ export class Poller {
     let events = into
     let reported = 0
     let called = 0
-    if (this.#prefetches) batch.assignInput(count, this.#registrations, this.receiveBuffer)
+    if (this.#prefetches) batch.assignInput(count, this.registrations, this.receiveBuffer)
     for (let index = 0; index < count; index++) {
-      const registration = this.#registrations.at(batch.handle(index))
+      const registration = this.registrations.at(batch.handle(index))
       if (!registration) continue
       const bits = batch.bits(index)
       const isDetached = (bits & native.DETACHED) !== 0
@@ -318,7 +310,7 @@ export class Poller {
   /** Gives input of the running batch back to a socket that is used before its event has had its turn. */
   unreadInput(source: Source): void {
     if (!this.#batch.hasInput) return
-    const registration = this.registrationOf(source)
+    const registration = this.registrations.of(source)
     if (registration) this.#batch.unread(registration)
   }
 

@@ -16,7 +16,7 @@ export class RegistrationTable {
     return this.#size
   }
 
-  /** The registration of a native handle, unless its slot has a new owner. */
+  /** The registration under a native handle, also of a source that has given it up; not once its slot has a new owner. */
   at(handle: number): Registration | undefined {
     const registration = this.#slots[slotOf(handle)]
     return registration?.handle === handle ? registration : undefined
@@ -29,11 +29,15 @@ export class RegistrationTable {
     return registration?.target === target ? registration : undefined
   }
 
-  add(registration: Registration): void {
+  /** Returns the registration that had the slot: its source has been detached, which no batch has reported yet. */
+  add(registration: Registration): Registration | undefined {
     const { target, handle } = registration
-    this.#slots[slotOf(handle)] = registration
+    const slot = slotOf(handle)
+    const displaced = this.#slots[slot]
+    this.#slots[slot] = registration
     if (!(target instanceof Source)) this.#descriptors.set(target, registration)
     this.#size++
+    return displaced
   }
 
   delete(registration: Registration): void {

@@ -118,7 +118,7 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     // Before the descriptor: a file whose socket is closed is stale, and any process may replace it.
     this.#file?.remove()
     const { poller } = this
-    const registration = poller?.registrationOf(this)
+    const registration = poller?.registrations.of(this)
     native.close(this.surrender())
     if (registration) {
       poller?.forget(registration)

@@ -70,7 +70,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
     const fd: unknown = (target as Descriptor | null | undefined)?.fd
     if (typeof fd !== 'number') throw noTarget(target)
     integer(fd, 0, INT_MAX, 'target.fd')
-    if (this.#poller.registrationOf(target)) throw inUse('this Multiplexer already; use modify()')
+    if (this.#poller.registrations.of(target)) throw inUse('this Multiplexer already; use modify()')
     this.#poller.addDescriptor(target, bits, mode)
   }
 
@@ -214,7 +214,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
 
   #registrationOf(target: Target): Registration {
     if (typeof target !== 'object' || target === null) throw noTarget(target)
-    const registration = this.#poller.registrationOf(target)
+    const registration = this.#poller.registrations.of(target)
     if (!registration) throw notRegistered()
     return registration
   }
@@ -228,8 +228,8 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   /** @internal */
   [CUSTOM_INSPECT](...how: Inspect): string {
     const read = () => {
-      const { closed, size } = this.#poller
-      return { state: closed ? 'closed' : 'open', targets: size }
+      const { closed, registrations } = this.#poller
+      return { state: closed ? 'closed' : 'open', targets: registrations.size }
     }
     return summarize('Multiplexer', read, how)
   }

@@ -247,7 +247,7 @@ export class Socket extends StreamSource {
   override close(): void {
     const { poller } = this
     if (this.handle < 0) return
-    const registration = poller?.registrationOf(this)
+    const registration = poller?.registrations.of(this)
     const handle = this.surrender()
     const outcome = native.close(handle)
     if (outcome === native.CLOSED_NOW) {
@@ -263,7 +263,7 @@ export class Socket extends StreamSource {
   reset(): void {
     const handle = this.queueHandle()
     if (handle < 0) return
-    const registration = this.poller?.registrationAt(handle)
+    const registration = this.poller?.registrations.at(handle)
     if (this.handle >= 0) this.surrender()
     this.setQueueHandle(-1)
     native.reset(handle)
@@ -278,7 +278,7 @@ export class Socket extends StreamSource {
   /** The connection is dead: closes what is left of it, and returns the reason, which its watcher gets too. */
   #fail(errno: number): Error {
     const { poller } = this
-    const watcher = poller?.registrationOf(this)?.watcher
+    const watcher = poller?.registrations.of(this)?.watcher
     const failure = native.failure(this.handle)
     const syscall = native.FAILED_CALLS[failure >> native.FAILURE_CALL_SHIFT] ?? 'read'
     this.keepAddresses()
