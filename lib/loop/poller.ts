@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 import { SocketClosedError, invalidState, systemError } from '../errors.js'
-import { type Descriptor, type ReadyEvent, Registration, type Target, type Watcher } from '../model/event.js'
+import { type Descriptor, type ReadyEvent, Registration, type Watcher } from '../model/event.js'
 import { Source } from '../model/source.js'
 import * as native from '../native.js'
 import { rootContext } from './async-context.js'

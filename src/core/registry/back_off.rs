@@ -1,13 +1,14 @@
 //! Back-off: sources for which the process or the system is out of descriptors or memory.
 //!
-//! accept(2) may fail and leave the connection in the backlog, and send(2) may fail with ENOBUFS or ENOMEM while the
-//! kernel's buffer has room. epoll(7) then reports no new edge, so that the multiplexer tries again after a time. Its
+//! accept(2) may fail and leave the connection in the backlog, send(2) may fail with ENOBUFS or ENOMEM while the
+//! kernel's buffer has room, and recv(2) while it has bytes. epoll(7) then reports no new edge, so that the multiplexer tries again after a time. Its
 //! timer is reported like an edge, whatever waits for the epoll descriptor.
 
 use std::time::Instant;
 
 use super::{EVENTS_PER_WAIT, Registry};
 use crate::core::handle::Token;
+use crate::core::source::Kind;
 use crate::sys::flags;
 
 impl Registry {
@@ -44,11 +45,16 @@ impl Registry {
         let Some(registration) = &mut source.registration else { return };
         registration.backing_off = false;
         source.end_back_off();
-        if source.has_output() || source.should_detach() {
-            // As the edge that does not come: the queue is flushed. The program may have done that meanwhile.
-            self.merge(multiplexer, token, flags::OUT);
-        } else {
-            self.push_ready(token);
+        let discards = matches!(&source.kind, Kind::Socket(socket) if socket.discards());
+        if source.has_output() || source.should_detach() || discards {
+            // As the edge that does not come: the queue is flushed, input is discarded. The program may have flushed
+            // the queue meanwhile.
+            self.merge(
+                multiplexer,
+                token,
+                if discards { flags::IN | flags::OUT } else { flags::OUT },
+            );
         }
+        self.push_ready(token);
     }
 }

@@ -99,12 +99,13 @@ impl Socket {
     ///
     /// # Errors
     /// The failure of the connection; EAGAIN when it has none, also for ENOBUFS and ENOMEM: the bytes stay in the
-    /// kernel, and poll(2) reports them again.
+    /// kernel, and are reported again after a back-off.
     fn nothing_received(&mut self, errno: Errno) -> Result<usize, Errno> {
         match errno {
             Errno::AGAIN => self.readiness.would_block_reader(),
             Errno::NOBUFS | Errno::NOMEM => {
-                self.readiness.took(false);
+                self.readiness.would_block_reader();
+                self.starved = true;
                 return Err(Errno::AGAIN);
             }
             _ => self.break_connection(errno, Call::Read),
@@ -169,7 +170,7 @@ impl Socket {
                 Err(errno) => {
                     // A failure is kept.
                     let _ = self.nothing_received(errno);
-                    return matches!(errno, Errno::NOBUFS | Errno::NOMEM);
+                    return false;
                 }
             }
         }
