@@ -232,3 +232,35 @@ for (const [which, source] of Object.entries(LASTING)) {
     t.true(calls.length >= 2 && calls.length < 50, `${calls.length} calls`)
   })
 }
+
+/** Ways to receive 'data', after which `done` is called. */
+const READERS: Record<string, string> = {
+  'a stream': `toDuplex(client).on('data', done)`,
+  'a multiplexer': `
+    void (async () => {
+      for await (const _ of new Multiplexer(client)) if (client.receive(into) === 4) done()
+    })()`,
+  'a connection': `
+    client.close()
+    const server = listen({ ...place, socket: { open: (connection) => void connection.write('data') } })
+    await connect({ ...place, socket: { data: done } })`,
+}
+
+for (const [which, source] of Object.entries(READERS)) {
+  const module = `${PAIR}
+    const done = () => { console.log('received'); process.exit() }
+    peer.send('data')
+    setTimeout(() => process.exit(), 1000)
+    ${source}`
+
+  testWith(['strace'], `input_that_there_was_no_memory_for_is_received_later (${which})`, async (t) => {
+    const { code, stdout, stderr } = await runUnderStrace(t, module, 'recvfrom', 'recvfrom:error=ENOMEM:when=1..3')
+    t.deepEqual([code, stdout.trim()], [0, 'received'], stderr)
+  })
+
+  testWith(['strace'], `a_kernel_without_memory_for_input_is_asked_a_few_times_per_second (${which})`, async (t) => {
+    const { code, stderr, calls } = await runUnderStrace(t, module, 'recvfrom', 'recvfrom:error=ENOMEM:when=1+')
+    t.is(code, 0, stderr)
+    t.true(calls.length >= 2 && calls.length < 50, `${calls.length} calls`)
+  })
+}
