@@ -4,7 +4,7 @@
 import process from 'node:process'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Connection, Multiplexer, type Socket } from 'm-socket'
+import { type Connection, type Socket } from 'm-socket'
 
 import { connectionPair } from '../support/connection-pair.js'
 import { detach, detachProtected, resizable } from '../support/memory.js'
