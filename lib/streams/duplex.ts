@@ -105,17 +105,18 @@ export class SocketDuplex extends Duplex {
     return this.ref()
   }
 
-  /** @internal Calls the listeners in the context of the stream's maker, also where another one reads, writes or destroys it. */
-  override emit(event: string | symbol, ...args: unknown[]): boolean {
-    const isListened = this.#context.run(emitEvent, this, event, args)
+  /**
+   * @internal Calls the listeners in the context of the stream's maker, also where another one reads, writes or destroys
+   * it. An array of the arguments would cost as much as the context.
+   */
+  override emit(event: string | symbol, argument?: unknown, ...others: unknown[]): boolean {
+    const isListened =
+      others.length === 0
+        ? this.#context.run(emitEvent, this, event, argument)
+        : this.#context.run(emitEventWith, this, event, [argument, ...others])
     // A program that keeps the stream does not keep the stores of the call that made it.
     if (event === 'close') this.#context = rootContext
     return isListened
-  }
-
-  /** Calls back in the same context: Node's streams emit their events from there. */
-  #done(done: Done, error: Error | null = null): void {
-    this.#context.run(done, undefined, error, undefined)
   }
 
   /** @internal */
@@ -195,7 +196,7 @@ export class SocketDuplex extends Duplex {
 
   /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
-    this.#send(chunk, done)
+    this.#send(chunk, done, bound)
   }
 
   /** @internal */
@@ -203,24 +204,26 @@ export class SocketDuplex extends Duplex {
     this.#send(
       chunks.map(({ chunk }) => chunk),
       done,
+      bound,
     )
   }
 
-  #send(data: Buffer | Buffer[], done: Done): void {
+  /** `later` makes what a write that is done later calls back. */
+  #send(data: Buffer | Buffer[], done: Done, later: (done: Done) => Done): void {
     let status
     try {
       status = this.socket.send(data)
     } catch (error) {
       // Nothing was taken. The socket is reported as writable when it is time to try again.
-      if (isOutOfMemory(error) && this.socket.handle >= 0) this.#write = { unsent: data, done }
-      else this.#done(done, error as Error)
+      if (isOutOfMemory(error) && this.socket.handle >= 0) this.#write = { unsent: data, done: later(done) }
+      else done(error as Error)
       return
     }
-    if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) this.#done(done)
-    else if (status === 'closed') this.#done(done, this.#closeReason())
-    else if (status !== 'not-sent') this.#write = { unsent: undefined, done }
-    else if (this.#failsWhenFull) this.#done(done, new SocketQueueError())
-    else this.#write = { unsent: data, done }
+    if (status === 'sent' || (this.#failsWhenFull && status !== 'not-sent' && status !== 'closed')) done()
+    else if (status === 'closed') done(this.#closeReason())
+    else if (status !== 'not-sent') this.#write = { unsent: undefined, done: later(done) }
+    else if (this.#failsWhenFull) done(new SocketQueueError())
+    else this.#write = { unsent: data, done: later(done) }
   }
 
   /** The kernel keeps the reason of a broken pipe for the reader. */
@@ -239,18 +242,18 @@ export class SocketDuplex extends Duplex {
   #settleWrite(): void {
     const write = this.#write
     this.#write = undefined
-    if (write?.unsent) this.#send(write.unsent, write.done)
-    else if (write) this.#done(write.done)
+    if (write?.unsent) this.#send(write.unsent, write.done, (done) => done)
+    else write?.done()
   }
 
   /** @internal */
   override _final(done: Done): void {
     try {
       if (!this.socket.writeEnded) this.socket.shutdown('write')
-      this.#done(done)
+      done()
     } catch (error) {
       // ENOTCONN: the peer has reset it. The reader gets that error, behind what came before; as in node:net.
-      this.#done(done, (error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
+      done((error as SocketError).code === 'ENOTCONN' ? null : (error as Error))
     }
   }
 
@@ -265,7 +268,7 @@ export class SocketDuplex extends Duplex {
     this.#write = undefined
     this.#onClosed(error ?? undefined)
     done(error)
-    if (write) this.#done(write.done, error ?? new SocketClosedError('The stream was destroyed before all was sent'))
+    write?.done(error ?? new SocketClosedError('The stream was destroyed before all was sent'))
   }
 
   /** Lets the open stream keep the process alive. **Default.** */
@@ -283,6 +286,19 @@ export class SocketDuplex extends Duplex {
   }
 }
 
-function emitEvent(this: SocketDuplex, event: string | symbol, args: unknown[]): boolean {
+/** Events of streams have one argument, or none. */
+function emitEvent(this: SocketDuplex, event: string | symbol, argument: unknown): boolean {
+  return argument === undefined
+    ? Duplex.prototype.emit.call(this, event)
+    : Duplex.prototype.emit.call(this, event, argument)
+}
+
+function emitEventWith(this: SocketDuplex, event: string | symbol, args: unknown[]): boolean {
   return Duplex.prototype.emit.call(this, event, ...args)
+}
+
+/** A write that is done later calls back in the context of the write, as in node:net. */
+function bound(done: Done): Done {
+  const context = new AsyncContext()
+  return (error) => context.run(done, undefined, error, undefined)
 }
