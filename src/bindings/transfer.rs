@@ -125,6 +125,6 @@ fast! {
 /// no limit).
 #[napi]
 pub fn sleep_on(env: &Env, handle: f64, write: bool, timeout: f64) -> i32 {
-    let registry = Environment::of(env).registry();
+    let mut registry = Environment::of(env).registry();
     status(to_int(timeout).and_then(|it| registry.sleep_on(to_handle(handle), write, it)))
 }
