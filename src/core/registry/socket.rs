@@ -136,7 +136,7 @@ impl Registry {
     ) -> Result<usize, Errno> {
         let count = sys::get_option(self.fd(handle)?, level, name, into)?;
         if let Some(errno) = sys::error_of(level, name, into) {
-            // EINVAL for a listener, which accept4(2) reports errors of.
+            // EBADF for a listener: accept4(2) returns its errors.
             let _ = self.with_socket(handle, |socket| {
                 socket.take_error(errno);
                 Ok(())
