@@ -1,6 +1,7 @@
 import test from 'ava'
 import { Multiplexer, Socket, constants } from 'm-socket'
 
+import { runModule } from '../support/child.js'
 import { keepTimeStamps } from '../support/error-queue.js'
 import { flagsFor } from '../support/event-flags.js'
 import { addressOf, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
@@ -92,3 +93,24 @@ for (const [interest, unread] of [
     t.is(server.send('more'), 'sent')
   })
 }
+
+test('a_queue_of_a_refused_connect_that_reading_the_state_dropped_does_not_keep_the_process_alive', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Listener, Multiplexer, Socket } from 'm-socket'
+    const listener = Listener.bind({ host: '127.0.0.1', backlog: 0 })
+    const to = { host: '127.0.0.1', port: listener.address.port }
+    // They fill the backlog, so that one more stays pending until its SYN is sent again: tcp(7).
+    const others = Array.from({ length: 8 }, () => Socket.connect(to))
+    const socket = Socket.connect(to)
+    globalThis.kept = [socket, new Multiplexer(socket)]
+    const status = socket.send('x')
+    for (const other of others) other.reset()
+    listener.close()
+    // Node's loop does not run meanwhile.
+    while (socket.state === 'connecting') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    console.log(status, socket.state, socket.queued)`,
+  )
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'queued closed 0\n', stderr: '' })
+})
