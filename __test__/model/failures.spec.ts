@@ -4,17 +4,10 @@ import { Multiplexer, Socket, constants } from 'm-socket'
 import { runModule } from '../support/child.js'
 import { keepTimeStamps } from '../support/error-queue.js'
 import { flagsFor } from '../support/event-flags.js'
-import { addressOf, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
+import { connectedPair, resetAtEnd, smallBufferPair } from '../support/pair.js'
+import { freePort } from '../support/ports.js'
 import { assertIdle } from '../support/timing.js'
 import { until } from '../support/waiting.js'
-
-/** The address of a port without a listener. */
-function refusingAddress(t: Parameters<typeof testListener>[0]): { host: string; port: number } {
-  const listener = testListener(t)
-  const address = addressOf(listener) as { host: string; port: number }
-  listener.close()
-  return address
-}
 
 const GETTERS: [name: string, look: (socket: Socket) => unknown][] = [
   ['state', (socket) => socket.state],
@@ -27,7 +20,7 @@ const GETTERS: [name: string, look: (socket: Socket) => unknown][] = [
 for (const [name, look] of GETTERS) {
   for (const times of [1, 3]) {
     test(`a_refused_connect_is_reported_although_the_program_saw_it_first: ${name} (${times})`, async (t) => {
-      const socket = resetAtEnd(t, Socket.connect(refusingAddress(t)))
+      const socket = resetAtEnd(t, Socket.connect({ host: '127.0.0.1', port: freePort() }))
       using multiplexer = new Multiplexer(socket)
       const waiting = multiplexer.wait(50_000)
       for (let left = times; left > 0; left--) look(socket)
