@@ -119,9 +119,9 @@ export declare function open(family: number): number
 
 /**
  * `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
- * `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5 `timerfd_create`. The event
- * loop calls `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop
- * (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
+ * `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5
+ * `timerfd_create`. The event loop calls `onReady` when a wait would find something to do. With `threaded`, or in a
+ * runtime without libuv's loop (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
  */
 export declare function openMultiplexer(onReady: () => void, threaded?: boolean): number
 
@@ -211,9 +211,9 @@ export declare function unread(handle: number, bytes: Uint8Array): number
 
 /**
  * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
- * r" events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
- * r" `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 detached.
- * r" The first `used` bytes of `into`, by default none, stay as they are.
+ * r" events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
+ * r" offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
+ * r" error, 32 detached. The first `used` bytes of `into`, by default none, stay as they are.
  */
 export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number): number
 

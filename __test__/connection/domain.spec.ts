@@ -120,9 +120,10 @@ test('a_domain_whose_run_a_handler_has_left_by_an_exception_ends_with_the_handle
     t,
     `
     const server = listen({ ...here, socket: { open: (c) => void c.write('hello') } })
-    const socket = { data: () => others.run(fail('inside')), error() {}, close }
+    let failed = 0
+    const socket = { data: () => others.run(fail('inside')), error: () => void failed++, close }
     const connections = await Promise.all([1, 2].map(() => connect({ ...at(server), socket })))
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(() => failed === 2)
     for (const connection of connections) connection.reload({ socket: { close: fail('close') } })
     for (const connection of connections) connection.terminate()
     await until(() => caught.length === 2)

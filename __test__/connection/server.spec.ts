@@ -17,21 +17,17 @@ import {
   listen,
 } from 'm-socket'
 
-import { outcomeOf, runModule, startModule } from '../support/child.js'
+import { outcomeOf, runModule, runWithDescriptors, startModule } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
-import { run } from '../support/fixture.js'
 import { closeAtEnd, testListener } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { testWith } from '../support/programs.js'
 import { HandlerLog } from '../support/handler-log.js'
-import { sourceArguments } from '../support/runtime.js'
 import { connectSocket, connectedSocket, testServer, withResolvers } from '../support/server.js'
 import { runUnderStrace } from '../support/strace.js'
 import { nextTurn, sleep } from '../support/timing.js'
 import { abstractName, freePath, temporaryDirectory } from '../support/unix.js'
 import { receiveExactly, receiveToEnd, until } from '../support/waiting.js'
-
-const ROOT = new URL('../..', import.meta.url)
 
 // The address
 
@@ -393,10 +389,7 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
     while (opened < 5) await new Promise((resolve) => setTimeout(resolve, 10))
     console.log(JSON.stringify({ early, held, opened, echoed, cpu: (user + system) / 1000 }))
     process.exit()`
-  const command = `ulimit -n 64; exec "$0" "$@"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
-    cwd: ROOT,
-  })
+  const { code, stdout, stderr } = await runWithDescriptors(t, 64, source)
   t.is(code, 0, stderr)
   const { cpu, ...counts } = JSON.parse(stdout) as { cpu: number }
   t.deepEqual(counts, { early: 1, held: 1, opened: 5, echoed: 1 } as object)

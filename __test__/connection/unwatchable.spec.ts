@@ -5,15 +5,12 @@ import test, { type ExecutionContext } from 'ava'
 import { Multiplexer, SocketClosedError, connect } from 'm-socket'
 
 import { blackhole } from '../support/blackhole.js'
+import { runWithDescriptors } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
-import { run } from '../support/fixture.js'
 import { inetAddressOf, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { sourceArguments } from '../support/runtime.js'
 import { runUnderStrace } from '../support/strace.js'
 import { nextTurn } from '../support/timing.js'
-
-const ROOT = new URL('../..', import.meta.url)
 
 /** What the programs below have in common. */
 const PRELUDE = `
@@ -150,10 +147,7 @@ test('out_of_descriptors_connect_rejects_and_calls_connectError', async (t) => {
     const second = await connect({ host: '127.0.0.1', port, socket }).then(() => 'connected', ({ code }) => code)
     console.log(JSON.stringify([first, calls, second]))
     process.exit()`
-  const command = `ulimit -n 80; exec "$0" "$@"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
-    cwd: ROOT,
-  })
+  const { code, stdout, stderr } = await runWithDescriptors(t, 80, source)
   t.is(code, 0, stderr)
   t.is(stdout, '["EMFILE epoll_create1",["EMFILE closed -1"],"connected"]\n')
 })

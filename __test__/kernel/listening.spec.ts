@@ -4,6 +4,7 @@ import test from 'ava'
 import { Multiplexer, Socket } from 'm-socket'
 
 import * as native from '../../lib/native.js'
+import { runWithDescriptors } from '../support/child.js'
 import { run } from '../support/fixture.js'
 import { addressOf, resetAtEnd, testListener } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
@@ -93,13 +94,7 @@ for (const [how, wait] of [
   ['waitSync', 'multiplexer.waitSync()'],
 ] as const) {
   test(`truth 15: out_of_descriptors_a_listener_neither_spins_nor_stalls (${how})`, async (t) => {
-    const command = `ulimit -n 64; exec "$0" "$@"`
-    const { code, stdout, stderr } = await run(
-      t,
-      'sh',
-      ['-c', command, process.execPath, ...sourceArguments(EXHAUST(wait))],
-      { cwd: ROOT },
-    )
+    const { code, stdout, stderr } = await runWithDescriptors(t, 64, EXHAUST(wait))
     t.is(code, 0, stderr)
     const { accepted, errors, waits, codes } = JSON.parse(stdout) as {
       accepted: number
@@ -172,10 +167,7 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
     await done
     console.log(JSON.stringify({ late: during - early, accepted, cpu: (user + system) / 1000 }))
     process.exit()`
-  const command = `ulimit -n 64; exec "$0" "$@"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
-    cwd: ROOT,
-  })
+  const { code, stdout, stderr } = await runWithDescriptors(t, 64, source)
   t.is(code, 0, stderr)
   const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
   t.is(late, 0, 'no connection can be accepted without a descriptor')

@@ -2,12 +2,9 @@
 
 import test, { type ExecutionContext } from 'ava'
 
-import { run } from '../support/fixture.js'
+import { runWithDescriptors } from '../support/child.js'
 import { testWith } from '../support/programs.js'
-import { sourceArguments } from '../support/runtime.js'
 import { runUnderStrace } from '../support/strace.js'
-
-const ROOT = new URL('../..', import.meta.url)
 
 /** A client with a full queue, and its peer; what the peer gets in the end is printed with how it ended. */
 const FULL_QUEUE = `
@@ -40,9 +37,7 @@ const FULL_QUEUE = `
 
 /** Runs a program with few descriptors; returns what it printed. */
 async function withFewDescriptors(t: ExecutionContext, source: string): Promise<string> {
-  const command = `ulimit -n 80; exec "$0" "$@"`
-  const args = ['-c', command, process.execPath, ...sourceArguments(FULL_QUEUE + source)]
-  const { code, stdout, stderr } = await run(t, 'sh', args, { cwd: ROOT })
+  const { code, stdout, stderr } = await runWithDescriptors(t, 80, FULL_QUEUE + source)
   t.is(code, 0, stderr)
   return stdout
 }

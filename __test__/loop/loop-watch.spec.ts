@@ -6,16 +6,13 @@ import test, { type ExecutionContext } from 'ava'
 import { Multiplexer, SocketError } from 'm-socket'
 
 import * as native from '../../lib/native.js'
+import { runWithDescriptors } from '../support/child.js'
 import { openDescriptors } from '../support/descriptors.js'
 import { multiplexerAndDescriptor, registeredIn } from '../support/epoll.js'
-import { run } from '../support/fixture.js'
 import { connectedPair } from '../support/pair.js'
 import { testWith } from '../support/programs.js'
-import { sourceArguments } from '../support/runtime.js'
 import { runUnderStrace } from '../support/strace.js'
 import { nextTurn } from '../support/timing.js'
-
-const ROOT = new URL('../..', import.meta.url)
 
 /** Opens a multiplexer, waits with it, and with another one if it is refused. */
 const WAIT = `
@@ -112,10 +109,7 @@ async function openAtTheLimit(t: ExecutionContext, spare: number): Promise<numbe
     for (const fd of taken) closeSync(fd)
     console.log(result)
     process.exit()`
-  const command = `ulimit -n 80; exec "$0" "$@"`
-  const { code, stdout, stderr } = await run(t, 'sh', ['-c', command, process.execPath, ...sourceArguments(source)], {
-    cwd: ROOT,
-  })
+  const { code, stdout, stderr } = await runWithDescriptors(t, 80, source)
   t.is(code, 0, stderr)
   return Number(stdout)
 }

@@ -1,19 +1,13 @@
 import test from 'ava'
 import { Multiplexer, Socket, constants } from 'm-socket'
 
+import { runModule } from '../support/child.js'
 import { keepTimeStamps } from '../support/error-queue.js'
 import { flagsFor } from '../support/event-flags.js'
-import { addressOf, connectedPair, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
+import { connectedPair, resetAtEnd, smallBufferPair } from '../support/pair.js'
+import { freePort } from '../support/ports.js'
 import { assertIdle } from '../support/timing.js'
 import { until } from '../support/waiting.js'
-
-/** The address of a port without a listener. */
-function refusingAddress(t: Parameters<typeof testListener>[0]): { host: string; port: number } {
-  const listener = testListener(t)
-  const address = addressOf(listener) as { host: string; port: number }
-  listener.close()
-  return address
-}
 
 const GETTERS: [name: string, look: (socket: Socket) => unknown][] = [
   ['state', (socket) => socket.state],
@@ -26,7 +20,7 @@ const GETTERS: [name: string, look: (socket: Socket) => unknown][] = [
 for (const [name, look] of GETTERS) {
   for (const times of [1, 3]) {
     test(`a_refused_connect_is_reported_although_the_program_saw_it_first: ${name} (${times})`, async (t) => {
-      const socket = resetAtEnd(t, Socket.connect(refusingAddress(t)))
+      const socket = resetAtEnd(t, Socket.connect({ host: '127.0.0.1', port: freePort() }))
       using multiplexer = new Multiplexer(socket)
       const waiting = multiplexer.wait(50_000)
       for (let left = times; left > 0; left--) look(socket)
@@ -92,3 +86,24 @@ for (const [interest, unread] of [
     t.is(server.send('more'), 'sent')
   })
 }
+
+test('a_queue_of_a_refused_connect_that_reading_the_state_dropped_does_not_keep_the_process_alive', async (t) => {
+  const { code, stdout, stderr } = await runModule(
+    t,
+    `
+    import { Listener, Multiplexer, Socket } from 'm-socket'
+    const listener = Listener.bind({ host: '127.0.0.1', backlog: 0 })
+    const to = { host: '127.0.0.1', port: listener.address.port }
+    // They fill the backlog, so that one more stays pending until its SYN is sent again: tcp(7).
+    const others = Array.from({ length: 8 }, () => Socket.connect(to))
+    const socket = Socket.connect(to)
+    globalThis.kept = [socket, new Multiplexer(socket)]
+    const status = socket.send('x')
+    for (const other of others) other.reset()
+    listener.close()
+    // Node's loop does not run meanwhile.
+    while (socket.state === 'connecting') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    console.log(status, socket.state, socket.queued)`,
+  )
+  t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'queued closed 0\n', stderr: '' })
+})

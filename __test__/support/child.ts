@@ -44,6 +44,8 @@ interface ModuleOptions extends SpawnOptions {
   readonly nodeArguments?: readonly string[]
 }
 
+const ROOT = new URL('../..', import.meta.url)
+
 /** Starts a module, given as source text, in a process of its own in the project's root. */
 export function startModule(
   t: ExecutionContext,
@@ -51,7 +53,7 @@ export function startModule(
   { nodeArguments = [], ...options }: ModuleOptions = {},
 ): ChildProcess {
   return start(t, process.execPath, sourceArguments(source, nodeArguments), {
-    cwd: new URL('../..', import.meta.url),
+    cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...options,
   })
@@ -67,4 +69,10 @@ export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
 /** Runs a module, given as source text, to its end. */
 export async function runModule(t: ExecutionContext, source: string, options?: ModuleOptions): Promise<Outcome> {
   return outcomeOf(startModule(t, source, options))
+}
+
+/** As {@link runModule}, where the process may have `limit` descriptors open: `ulimit -n`. */
+export async function runWithDescriptors(t: ExecutionContext, limit: number, source: string): Promise<Outcome> {
+  const command = ['-c', `ulimit -n ${limit}; exec "$0" "$@"`, process.execPath, ...sourceArguments(source)]
+  return outcomeOf(start(t, 'sh', command, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] }))
 }

@@ -202,6 +202,20 @@ testWith(['strace'], 'a_blocking_send_goes_on_after_ENOBUFS', async (t) => {
   t.is(await printed(t, source, 'sendto', 'ENOBUFS', '2..3'), String(SIZE))
 })
 
+testWith(['strace'], 'a_blocking_receive_sleeps_while_there_is_no_memory_for_input', async (t) => {
+  const source = `${PAIR}
+    peer.send('data')
+    client.blocking = true
+    console.log(client.receive(into))
+    process.exit()`
+  const inject = 'recvfrom:error=ENOMEM:when=1..3'
+  const { code, stdout, stderr, calls } = await runUnderStrace(t, source, 'recvfrom,poll,ppoll', inject)
+  t.deepEqual([code, stdout], [0, '4\n'], stderr)
+  // poll(2) for IN would return at once: the bytes are there.
+  const sleeps = calls.filter((call) => /^p?poll\(\[\{fd=\d+, events=0\}\], 1, /.test(call))
+  t.is(sleeps.length, 3, calls.join('\n'))
+})
+
 /** Ways to send while the kernel has no memory for longer than the process lives. */
 const LASTING: Record<string, string> = {
   'a queue': 'globalThis.kept = new Multiplexer(client)',

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 
 import { conflictingOptions, invalidArgValue } from '../errors.js'
 import { addressesOf } from '../loop/names.js'
-import { Poller } from '../loop/poller.js'
+import type { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import type { Excluding } from '../model/excluding.js'
@@ -41,8 +41,8 @@ export type InetConnectOptions = Excluding<'path' | 'unix'> &
     /** The numeric address to connect from; of a name, only addresses of its family are tried. */
     readonly localAddress?: string | undefined
     /**
-     * The port to connect from. SO_REUSEADDR is then on unless `reuseAddress: false`, so that several addresses of a name
-     * can be tried. **Default:** the kernel's choice.
+     * The port to connect from. SO_REUSEADDR is then on unless `reuseAddress: false`, so that several addresses of a
+     * name can be tried. **Default:** the kernel's choice.
      */
     readonly localPort?: number | string | undefined
   }
@@ -71,22 +71,13 @@ const HINTS = { ...CONNECTION_HINTS, timeout: "'connectTimeout' or 'idleTimeout'
  * @throws (rejects) TypeError, RangeError for bad options; SocketError the reason of the one attempt that failed; of
  * several AggregateError with one error per attempt, and `code`, `errno`, `syscall`, `address` and `port` of the first;
  * node:dns's error for a name without an address; ETIMEDOUT after `connectTimeout`; the signal's reason;
- * SocketClosedError when the `multiplexer` is closed. The `connectError` handler is called first, but not for bad options
- * or a `multiplexer` that is closed already.
+ * SocketClosedError when the `multiplexer` is closed. The `connectError` handler is called first, but not for bad
+ * options or a `multiplexer` that is closed already.
  */
 export async function connect<D = undefined>(options: ConnectOptions<D>): Promise<Connection<D>> {
   checkOptions(options, KEYS, { hints: HINTS })
   const { signal, connectTimeout } = options
-  // What the kernel refuses is an outcome, as that of an attempt is: `connectError` is called for it.
-  let failure: unknown
-  const owner = ownerOf<D>(options, 'connect', () => {
-    try {
-      return sharedPoller()
-    } catch (error) {
-      failure = error
-      return new Poller(false)
-    }
-  })
+  const owner = ownerOf<D>(options, 'connect')
   const timeout = connectTimeout === undefined ? undefined : milliseconds(connectTimeout, 'options.connectTimeout')
   if (signal !== undefined) abortSignal(signal, 'options.signal')
   checkOptionValues(options)
@@ -95,7 +86,6 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
   let poller: Poller | undefined
   try {
     if (signal?.aborted) throw abortReason(signal)
-    if (failure !== undefined) throw failure
     poller = sharedPoller()
     poller.ref()
     attach(connection, await race(candidates, { timeout, signal, poller: owner.poller }))

@@ -68,9 +68,8 @@ export abstract class Input<D> extends Endpoints {
    * @throws (rejects) as {@link read}.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
-    const { receiveBuffer } = this.owner
     for (;;) {
-      const chunk = await this.#read((socket) => receiveBuffer.receive(socket), END)
+      const chunk = await this.#read((socket) => this.owner.receiveBuffer.receive(socket), END)
       if (chunk === END) return
       if (chunk.length === 0) throw invalidState('The memory of a chunk was transferred before it was read')
       yield chunk

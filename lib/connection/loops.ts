@@ -1,11 +1,11 @@
-import { interruptible } from '../loop/interruptible.js'
+import { type Loop, interruptible } from '../loop/interruptible.js'
 import type { Connection } from './connection.js'
 
 /** How many connections wait for the loops before accepting pauses. */
 const BACKLOG = 64
 
 /** What the loops need of their server. */
-interface Source<D> {
+interface LoopServer<D> {
   /** The open connections, in the order in which they were accepted. */
   readonly open: ReadonlySet<Connection<D>>
   isListening(): boolean
@@ -15,7 +15,7 @@ interface Source<D> {
 
 /** The loops over a server: they share its connections, and each connection is given to one of them, once. */
 export class Loops<D> {
-  readonly #source: Source<D>
+  readonly #server: LoopServer<D>
   /** How many loops run. */
   #running = 0
   /** What no loop has taken yet; empty while none runs. */
@@ -28,8 +28,8 @@ export class Loops<D> {
   /** Resolves the loops that wait for a connection. */
   #onOffer: (() => void)[] = []
 
-  constructor(source: Source<D>) {
-    this.#source = source
+  constructor(server: LoopServer<D>) {
+    this.#server = server
   }
 
   /** Whether accepting has to pause. */
@@ -61,32 +61,31 @@ export class Loops<D> {
 
   /** A new loop: first what was accepted before it, or between two loops. */
   iterate(): AsyncGenerator<Connection<D>, void, void> {
-    const loop = { ended: false }
-    return interruptible(this.#iterate(loop), () => {
-      loop.ended = true
-      this.wake()
-    })
+    return interruptible(
+      (loop) => this.#iterate(loop),
+      () => this.wake(),
+    )
   }
 
-  async *#iterate(loop: { readonly ended: boolean }): AsyncGenerator<Connection<D>, void, void> {
+  async *#iterate(loop: Loop): AsyncGenerator<Connection<D>, void, void> {
     this.#begin()
     try {
       while (!loop.ended) {
         const connection = this.#take()
-        this.#source.onChange()
+        this.#server.onChange()
         if (connection) yield connection
-        else if (!this.#source.isListening()) return
+        else if (!this.#server.isListening()) return
         else await new Promise<void>((resolve) => this.#onOffer.push(resolve))
       }
     } finally {
       this.#end()
-      this.#source.onChange()
+      this.#server.onChange()
     }
   }
 
   #begin(): void {
     if (this.#running++ > 0) return
-    for (const connection of this.#source.open) this.#offer(connection)
+    for (const connection of this.#server.open) this.#offer(connection)
   }
 
   /** What no loop has taken is left to the next one. */
@@ -99,7 +98,7 @@ export class Loops<D> {
   #take(): Connection<D> | undefined {
     for (;;) {
       const connection = this.#waiting.shift()
-      if (!connection || this.#source.isListening() || this.#offered.has(connection)) return connection
+      if (!connection || this.#server.isListening() || this.#offered.has(connection)) return connection
     }
   }
 }

@@ -1,7 +1,5 @@
 import { invalidArgType, invalidArgValue } from '../errors.js'
-import type { Poller } from '../loop/poller.js'
 import { ReceiveBuffer } from '../loop/receive-buffer.js'
-import { sharedPoller } from '../loop/shared-poller.js'
 import type { Excluding } from '../model/excluding.js'
 import { Multiplexer } from '../model/multiplexer.js'
 import { DEFAULT_SEND_QUEUE_LIMIT } from '../native.js'
@@ -139,12 +137,8 @@ function aliased(main: string, value: unknown, alias: string, other: unknown): N
   return { value, name: `options.${main}` }
 }
 
-/** @internal What the connections of these options share; without a `multiplexer` they live in `defaultPoller()`. */
-export function ownerOf<D>(
-  options: ConnectionOptions<D>,
-  verb: string,
-  defaultPoller: () => Poller = sharedPoller,
-): ConnectionOwner<D> {
+/** @internal What the connections of these options share; errors call the function that was given them `verb`. */
+export function ownerOf<D>(options: ConnectionOptions<D>, verb: string): ConnectionOwner<D> {
   const { receiveInto, multiplexer, allowHalfOpen = false, idleTimeout = 0 } = options
   if (receiveInto !== undefined && !(isUint8Array(receiveInto) && receiveInto.byteLength > 0)) {
     throw invalidArgType('options.receiveInto', 'a Uint8Array of at least one byte', receiveInto)
@@ -152,11 +146,10 @@ export function ownerOf<D>(
   if (multiplexer !== undefined && !(multiplexer instanceof Multiplexer)) {
     throw invalidArgType('options.multiplexer', 'a Multiplexer', multiplexer)
   }
-  const poller = multiplexer ? multiplexer.pollerFor(verb) : defaultPoller()
   return new ConnectionOwner<D>({
-    poller,
+    poller: multiplexer?.pollerFor(verb),
     handlers: checkHandlers<D>(options.socket === undefined ? {} : options.socket, 'options.socket'),
-    receiveBuffer: receiveInto ? new ReceiveBuffer(receiveInto) : poller.receiveBuffer,
+    receiveBuffer: receiveInto && new ReceiveBuffer(receiveInto),
     allowHalfOpen: boolean(allowHalfOpen, 'options.allowHalfOpen'),
     idleTimeout: milliseconds(idleTimeout, 'options.idleTimeout'),
     sendQueueLimit: sendQueueLimit(options),

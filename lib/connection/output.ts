@@ -30,11 +30,12 @@ export abstract class Output<D> extends Input<D> {
    *
    * @param offset where the bytes begin, and `length` how many there are; a string is always written whole.
    * @returns how many bytes were taken; if fewer than given, wait for `drain` with the rest: there is no room, or no
-   * memory. -1 when nothing can be sent any more. What the kernel refuses is not thrown: it goes to the handlers `error` and `close`.
+   * memory. -1 when nothing can be sent any more. What the kernel refuses is not thrown: it goes to the handlers `error`
+   * and `close`.
    * @throws TypeError ERR_INVALID_ARG_TYPE for other data, RangeError ERR_OUT_OF_RANGE for a part that exceeds it.
    */
   write(data: Data, offset?: number, length?: number): number {
-    return this.writePart(data, offset, length, this.#corks > 0 || this.owner.poller.inBatch)
+    return this.writePart(data, offset, length, true)
   }
 
   /**
@@ -55,11 +56,13 @@ export abstract class Output<D> extends Input<D> {
     }
   }
 
-  private writePart(data: Data, offset: number | undefined, length: number | undefined, cork: boolean): number {
+  /** @internal With `corks`, small writes are corked while others may follow. */
+  private writePart(data: Data, offset: number | undefined, length: number | undefined, corks: boolean): number {
     const bytes = bytesOf(data)
     const count = lengthOf(data, bytes, offset, length)
     const { socket } = this
     if (!socket) return -1
+    const cork = corks && (this.#corks > 0 || this.owner.poller.inBatch)
     const taken = socket.write(bytes, cork, offsetOf(data, offset), count)
     if (taken < 0) return this.onRefused(-taken)
     this.onWrite(socket, cork)
@@ -67,12 +70,13 @@ export abstract class Output<D> extends Input<D> {
     return taken
   }
 
-  /** Nothing can be sent any more. The poller reports why, unless it is for want of memory here. */
+  /** @internal Nothing can be sent any more. The poller reports why, unless it is for want of memory here. */
   private onRefused(errno: number): -1 {
     if (errno === constants.errno.ENOMEM) this.fail(systemError(errno, 'write'))
     return -1
   }
 
+  /** @internal */
   private awaitDrain(): void {
     if (this.#wantsDrain) return
     this.#wantsDrain = true
@@ -153,6 +157,7 @@ export abstract class Output<D> extends Input<D> {
     return taken
   }
 
+  /** @internal Writes all of it, beyond the limit of the queue. */
   private writeWhole(socket: Socket, data: Data, offset: number | undefined, length: number | undefined): number {
     const bytes = bytesOf(data)
     const count = lengthOf(data, bytes, offset, length)

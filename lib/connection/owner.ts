@@ -1,6 +1,7 @@
 import { AsyncContext, rootContext } from '../loop/async-context.js'
 import type { Poller } from '../loop/poller.js'
 import type { ReceiveBuffer } from '../loop/receive-buffer.js'
+import { sharedPoller } from '../loop/shared-poller.js'
 import { checkOptions } from '../validate.js'
 import type { Connection } from './connection.js'
 import { type Handlers, checkHandlers } from './handlers.js'
@@ -8,9 +9,8 @@ import type { Server } from './server.js'
 
 /** What all connections of a server, or the one of a client, share. */
 export class ConnectionOwner<D> {
-  /** Watches the sockets. */
-  readonly poller: Poller
-  readonly receiveBuffer: ReceiveBuffer
+  #poller: Poller | undefined
+  #receiveBuffer: ReceiveBuffer | undefined
   readonly allowHalfOpen: boolean
   /** Milliseconds; 0 for none. */
   readonly idleTimeout: number
@@ -26,13 +26,26 @@ export class ConnectionOwner<D> {
   /** How many connections have ended whose `close` has not been called yet. */
   #closing = 0
 
-  constructor(settings: Pick<ConnectionOwner<D>, Setting>) {
-    this.poller = settings.poller
-    this.receiveBuffer = settings.receiveBuffer
+  constructor(settings: Settings<D>) {
+    this.#poller = settings.poller
+    this.#receiveBuffer = settings.receiveBuffer
     this.allowHalfOpen = settings.allowHalfOpen
     this.idleTimeout = settings.idleTimeout
     this.sendQueueLimit = settings.sendQueueLimit
     this.handlers = settings.handlers
+  }
+
+  /**
+   * Watches the sockets.
+   *
+   * @throws SocketError where the shared poller is opened by this, and cannot be.
+   */
+  get poller(): Poller {
+    return (this.#poller ??= sharedPoller())
+  }
+
+  get receiveBuffer(): ReceiveBuffer {
+    return (this.#receiveBuffer ??= this.poller.receiveBuffer)
   }
 
   /** Replaces the handlers of all connections, open ones too. */
@@ -63,9 +76,17 @@ export class ConnectionOwner<D> {
 
   /** A program that keeps what has been closed does not keep the stores of the call that opened it. */
   leaveContext(): void {
-    const isDone = this.connections.size === 0 && this.#closing <= 0 && this.server?.isListening !== true
+    const isDone = this.connections.size === 0 && this.#closing === 0 && this.server?.isListening !== true
     if (isDone) this.context = rootContext
   }
 }
 
-type Setting = 'poller' | 'receiveBuffer' | 'allowHalfOpen' | 'idleTimeout' | 'sendQueueLimit' | 'handlers'
+interface Settings<D> extends Pick<
+  ConnectionOwner<D>,
+  'allowHalfOpen' | 'idleTimeout' | 'sendQueueLimit' | 'handlers'
+> {
+  /** Undefined for the shared one of the thread. */
+  readonly poller: Poller | undefined
+  /** Undefined for that of the poller. */
+  readonly receiveBuffer: ReceiveBuffer | undefined
+}

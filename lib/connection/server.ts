@@ -44,7 +44,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     this.data = data
     this.#loops = new Loops({
       open: owner.connections,
-      isListening: () => listener.fd >= 0,
+      isListening: () => this.isListening,
       onChange: () => this.#updateInterest(),
     })
     owner.poller.watch(listener, READ, this)
@@ -145,7 +145,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
 
   /** Lets the server keep the process alive while it listens. **Default.** */
   ref(): this {
-    if (!this.#referenced && this.#listener.fd >= 0) {
+    if (!this.#referenced && this.isListening) {
       this.#referenced = true
       this.#owner.poller.ref()
     }
@@ -205,7 +205,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   /** What the kernel does not let be accepted stays in the backlog, and the poller reports the listener again later. */
   #accept(): Socket | null {
     try {
-      const socket = this.#listener.fd < 0 ? null : this.#listener.take()
+      const socket = this.isListening ? this.#listener.take() : null
       if (socket) this.#hasWarned = false
       return socket
     } catch (error) {
@@ -240,7 +240,7 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
   }
 
   #updateInterest(): void {
-    if (this.#paused === this.#isFull() || this.#listener.fd < 0) return
+    if (this.#paused === this.#isFull() || !this.isListening) return
     this.#paused = this.#isFull()
     this.#owner.poller.setInterest(this.#listener, this.#paused ? NONE : READ)
   }

@@ -52,17 +52,17 @@ function tryRegister(source: Source, handle: number): boolean {
 function retry(): void {
   timer = undefined
   for (const [source, handle] of waiting) {
-    if (!isLeft(source, handle) || tryRegister(source, handle)) waiting.delete(source)
+    if (tryAgain(source, handle)) waiting.delete(source)
   }
   if (waiting.size > 0) timer = setTimeout(retry, RETRY_DELAY)
 }
 
-/** Whether a source still has something to send that no multiplexer sends. */
-function isLeft(source: Source, handle: number): boolean {
-  if (source.poller !== undefined || source.queueHandle() !== handle) return false
-  if (source.handle === handle || native.queued(handle) > 0) return true
+/** Returns false at a limit. */
+function tryAgain(source: Source, handle: number): boolean {
+  if (source.poller !== undefined || source.queueHandle() !== handle) return true
+  if (source.handle === handle || native.queued(handle) > 0) return tryRegister(source, handle)
   // It is closing, and a flush has sent its queue: no edge would come for it.
   native.close(handle)
   source.leave(handle)
-  return false
+  return true
 }

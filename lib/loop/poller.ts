@@ -18,9 +18,13 @@ const IN_USE = 'the target is in a multiplexer already (a Multiplexer, a Duplex,
 /**
  * The inside of a multiplexer: one native epoll descriptor, its registrations, and the pending wait. Node's loop refers
  * to a poller, but not to the `Multiplexer` around it, which can be collected while it is open.
+ *
+ * Making one throws the SocketError of the call that opening failed in.
  */
 export class Poller {
-  readonly #handle: number
+  readonly #handle = native.openedMultiplexer(
+    rootContext.run(native.openMultiplexer, undefined, () => this.#onReadable(), undefined),
+  )
   readonly registrations = new RegistrationTable()
   readonly #batch = new EventBatch()
   /** For all sources that have no buffer of their own. */
@@ -36,17 +40,6 @@ export class Poller {
   #referenced = true
   /** Callbacks for what is in progress with this poller when it is closed. */
   readonly onClose = new Set<() => void>()
-
-  /** With `opens: false` it is closed from the beginning. Throws SocketError of the call that opening failed in. */
-  constructor(opens = true) {
-    this.#handle = opens ? this.#open() : -1
-    this.#closed = !opens
-  }
-
-  #open(): number {
-    const result = rootContext.run(native.openMultiplexer, undefined, () => this.#onReadable(), undefined)
-    return native.openedMultiplexer(result)
-  }
 
   get closed(): boolean {
     return this.#closed
@@ -130,7 +123,6 @@ export class Poller {
   watch(source: Source, interest: native.InterestBits, watcher: Watcher): void {
     if (this.#closed) throw new SocketClosedError('The Multiplexer is closed')
     if (source.handle < 0) throw new SocketClosedError()
-    source.poller?.removeFlushOnly(source)
     if (source.poller) throw systemError(constants.errno.EEXIST, 'epoll_ctl', undefined, IN_USE)
     this.add(source, interest, native.EDGE, source.handle, watcher)
   }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 import { SocketClosedError, SocketError, isExhausted, systemError } from '../errors.js'
-import { interruptible } from '../loop/interruptible.js'
+import { type Loop, interruptible } from '../loop/interruptible.js'
 import { addressesOf } from '../loop/names.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { nextTurn } from '../loop/timers.js'
@@ -161,14 +161,13 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
    * {@link accept} throws, and the listener stays open.
    */
   [Symbol.asyncIterator](): AsyncGenerator<Socket, void, void> {
-    const loop = { ended: false }
-    return interruptible(this.#iterate(loop), () => {
-      loop.ended = true
-      this.#onReadable?.()
-    })
+    return interruptible(
+      (loop) => this.#iterate(loop),
+      () => this.#onReadable?.(),
+    )
   }
 
-  async *#iterate(loop: { readonly ended: boolean }): AsyncGenerator<Socket, void, void> {
+  async *#iterate(loop: Loop): AsyncGenerator<Socket, void, void> {
     if (this.handle < 0) return
     sharedPoller().watch(this, native.NONE, { onEvent: () => this.#onReadable?.() })
     try {

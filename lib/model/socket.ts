@@ -63,7 +63,8 @@ export class Socket extends StreamSource {
    * Takes over a connected (or connecting) stream socket, and makes it non-blocking and close-on-exec: fcntl(2).
    *
    * @throws SocketError EBADF, ENOTSOCK, EPROTOTYPE (not a stream), ENOTCONN, EEXIST (a Socket or Listener of this
-   * process has it already, also of another thread); the descriptor then stays as it was. TypeError, RangeError for anything but a descriptor number.
+   * process has it already, also of another thread, or a multiplexer of this thread watches it); the descriptor then
+   * stays as it was. TypeError, RangeError for anything but a descriptor number.
    */
   static adopt(fd: number): Socket {
     return new Socket(native.check(native.adoptSocket(integer(fd, 0, INT_MAX, 'fd')), 'adopt')).guarded()
@@ -156,7 +157,7 @@ export class Socket extends StreamSource {
       throw invalidArgType('data', 'a Uint8Array, a string or an array of Uint8Arrays', data)
     }
     if (this.handle < 0) return 'closed'
-    throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-status, 'write') : this.#fail(-status)
+    throw this.#reasonFor(-status, 'write')
   }
 
   #send(data: Uint8Array | string | readonly Uint8Array[]): number {
@@ -232,8 +233,7 @@ export class Socket extends StreamSource {
     oneOf(how, native.HALVES, 'how')
     this.poller?.unreadInput(this)
     const result = native.shutdown(this.openHandle('shutdown'), native.HALVES.indexOf(how))
-    if (result < 0)
-      throw native.failure(this.handle) === native.NO_FAILURE ? systemError(-result, 'shutdown') : this.#fail(-result)
+    if (result < 0) throw this.#reasonFor(-result, 'shutdown')
     // A queue that goes first, and input that is dropped as it comes, need a poller.
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
     if (needsPoller) flushInBackground(this, this.handle)
@@ -273,6 +273,11 @@ export class Socket extends StreamSource {
   /** @internal Whether the connection broke; a receive throws the reason, after the input that came before. */
   get hasFailed(): boolean {
     return native.failure(this.handle) !== native.NO_FAILURE
+  }
+
+  /** Why a call failed: the connection is dead, or only the call was refused. */
+  #reasonFor(errno: number, syscall: string): Error {
+    return this.hasFailed ? this.#fail(errno) : systemError(errno, syscall)
   }
 
   /** The connection is dead: closes what is left of it, and returns the reason, which its watcher gets too. */

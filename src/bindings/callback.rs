@@ -19,7 +19,8 @@ pub struct Callback {
     /// The receiver of the calls, which is also the asynchronous resource. With the global object in its place,
     /// `node:domain` would take `globalThis.domain` for a domain, and `enterWith()` would write to the global object.
     resource: sys::napi_ref,
-    /// Null on Bun and Deno, which do not run callbacks in one. Deno ends the process when one is destroyed by a cleanup hook.
+    /// Null on Bun and Deno, which do not run callbacks in one. Deno ends the process when one is destroyed by a cleanup
+    /// hook.
     async_context: sys::napi_async_context,
 }
 

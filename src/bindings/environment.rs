@@ -107,7 +107,7 @@ impl Environment {
     }
 
     /// References multiplexers with queued output, and unreferences those without. To be called after every call that
-    /// may have filled or emptied a queue.
+    /// may have filled or emptied a queue: that of a connection which is found to be broken is dropped.
     pub(super) fn update_references(&self) {
         if !self.registry.borrow().has_reference_changes() {
             return;

@@ -21,9 +21,9 @@ const EVENT_SIZE: usize = 16;
 const MAX_OFFSET: usize = i32::MAX as usize;
 
 /// `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
-/// `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5 `timerfd_create`. The event
-/// loop calls `onReady` when a wait would find something to do. With `threaded`, or in a runtime without libuv's loop
-/// (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
+/// `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5
+/// `timerfd_create`. The event loop calls `onReady` when a wait would find something to do. With `threaded`, or in a
+/// runtime without libuv's loop (Bun, Deno), a helper thread watches the epoll descriptor instead of the loop.
 #[napi(strict, ts_args_type = "onReady: () => void, threaded?: boolean")]
 pub fn open_multiplexer(env: &Env, on_ready: Callback, threaded: Option<bool>) -> i32 {
     let environment = Environment::of(env);
@@ -110,9 +110,9 @@ pub fn remove(env: &Env, multiplexer: f64, handle: f64) -> i32 {
 
 fast! {
     /// `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
-    /// events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the offset and length of its prefetched bytes in
-    /// `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error, 32 detached.
-    /// The first `used` bytes of `into`, by default none, stay as they are.
+    /// events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
+    /// offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
+    /// error, 32 detached. The first `used` bytes of `into`, by default none, stay as they are.
     #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number")]
     pub fn wait(
         environment: &Environment,

@@ -14,11 +14,12 @@ use crate::sys::{self, Errno};
 #[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
 pub fn get_option(env: &Env, handle: f64, level: f64, name: f64, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };
-    let mut registry = Environment::of(env).registry();
-    let option = allowed(level, name, sys::is_unsafe_to_get);
-    count(
-        option.and_then(|(level, name)| registry.get_option(to_handle(handle), level, name, into)),
-    )
+    let environment = Environment::of(env);
+    let filled = allowed(level, name, sys::is_unsafe_to_get).and_then(|(level, name)| {
+        environment.registry().get_option(to_handle(handle), level, name, into)
+    });
+    environment.update_references();
+    count(filled)
 }
 
 /// `setsockopt(2)`. -EOPNOTSUPP, whatever the handle is, for an option whose value has a pointer.

@@ -23,7 +23,10 @@ const NO_FAILURE: i32 = -1;
 /// The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, plus 8 when writing has.
 #[napi]
 pub fn state(env: &Env, handle: f64) -> i32 {
-    number(Environment::of(env).registry().state_bits(to_handle(handle)))
+    let environment = Environment::of(env);
+    let bits = environment.registry().state_bits(to_handle(handle));
+    environment.update_references();
+    number(bits)
 }
 
 /// Why the connection failed: the errno plus 65536 times the call that reported it (0 read, 1 write, 2 connect); -1

@@ -25,8 +25,12 @@ fast! {
     ) -> i64 {
         let mut into = into;
         let Some(into) = into.part_mut(Part { offset, length }) else { return NOT_BYTES.into() };
-        let mut registry = environment.registry();
-        byte_count(registry.with_socket(to_handle(handle), |socket| socket.receive(into)))
+        let handle = to_handle(handle);
+        let received = environment.registry().with_socket(handle, |socket| socket.receive(into));
+        if received.is_err() {
+            environment.update_references();
+        }
+        byte_count(received)
     }
 }
 
@@ -42,8 +46,10 @@ pub fn unread(env: &Env, handle: f64, bytes: Bytes) -> i32 {
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
 pub fn peek(env: &Env, handle: f64, mut into: Bytes) -> i64 {
     let Some(into) = into.get_mut() else { return NOT_BYTES.into() };
-    let mut registry = Environment::of(env).registry();
-    byte_count(registry.with_socket(to_handle(handle), |socket| socket.peek(into)))
+    let environment = Environment::of(env);
+    let peeked = environment.registry().with_socket(to_handle(handle), |socket| socket.peek(into));
+    environment.update_references();
+    byte_count(peeked)
 }
 
 fast! {
@@ -125,6 +131,6 @@ fast! {
 /// no limit).
 #[napi]
 pub fn sleep_on(env: &Env, handle: f64, write: bool, timeout: f64) -> i32 {
-    let registry = Environment::of(env).registry();
+    let mut registry = Environment::of(env).registry();
     status(to_int(timeout).and_then(|it| registry.sleep_on(to_handle(handle), write, it)))
 }

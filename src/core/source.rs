@@ -138,7 +138,7 @@ impl Source {
         self.readiness_mut().invalidate();
     }
 
-    /// Whether sends have to wait for memory.
+    /// Whether sends and receives have to wait for memory.
     pub(super) fn is_starved(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.is_starved())
     }

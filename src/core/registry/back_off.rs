@@ -1,8 +1,8 @@
 //! Back-off: sources for which the process or the system is out of descriptors or memory.
 //!
 //! accept(2) may fail and leave the connection in the backlog, send(2) may fail with ENOBUFS or ENOMEM while the
-//! kernel's buffer has room, and recv(2) while it has bytes. epoll(7) then reports no new edge, so that the multiplexer tries again after a time. Its
-//! timer is reported like an edge, whatever waits for the epoll descriptor.
+//! kernel's buffer has room, and recv(2) while it has bytes. epoll(7) then reports no new edge, so that the multiplexer
+//! tries again after a time. Its timer is reported like an edge, whatever waits for the epoll descriptor.
 
 use std::time::Instant;
 

@@ -66,8 +66,11 @@ impl Registry {
         let mut polled: Vec<PollFd> = requests.iter().map(|(_, request)| *request).collect();
         if sys::poll(&mut polled, 0).is_ok() {
             for ((token, _), result) in requests.iter().zip(&polled) {
-                if let Some(source) = self.sources.get_mut(*token) {
-                    source.verify(result.flags());
+                let Some(source) = self.sources.get_mut(*token) else { continue };
+                source.verify(result.flags());
+                // The peek of a bare error had no memory.
+                if source.is_starved() {
+                    self.back_off(*token);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::Registry;
 use crate::core::handle::Handle;
 use crate::core::multiplexer::BACK_OFF_MILLISECONDS;
-use crate::core::source::{Kind, Source};
+use crate::core::source::Kind;
 use crate::sys::{self, Errno, PollFd, Shutdown, flags};
 
 impl Registry {
@@ -76,18 +76,35 @@ impl Registry {
     }
 
     /// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. No
-    /// other call blocks on a socket. A socket that is writable, but starved, is waited for as long as a back-off lasts.
+    /// other call blocks on a socket. A starved socket is ready, and so is waited for as long as a back-off lasts; then
+    /// its call may be tried again.
     ///
     /// # Errors
     /// EBADF for a handle that is neither a socket's nor a listener's; ENOMEM.
-    pub(crate) fn sleep_on(&self, handle: Handle, write: bool, timeout: i32) -> Result<(), Errno> {
-        let is_starved = self.sources.by_handle(handle).is_some_and(Source::is_starved);
-        let (flags, timeout) = match write {
-            true if is_starved => (0, timeout.min(BACK_OFF_MILLISECONDS)),
-            true => (flags::OUT, timeout),
-            false => (flags::IN, timeout),
+    pub(crate) fn sleep_on(
+        &mut self,
+        handle: Handle,
+        write: bool,
+        timeout: i32,
+    ) -> Result<(), Errno> {
+        let fd = self.raw_fd(handle)?;
+        let (flags, timeout) = match &mut self.source_mut(handle)?.kind {
+            Kind::Socket(socket) if socket.is_starved() => {
+                socket.end_starvation();
+                let is_unlimited = timeout < 0;
+                (
+                    0,
+                    if is_unlimited {
+                        BACK_OFF_MILLISECONDS
+                    } else {
+                        timeout.min(BACK_OFF_MILLISECONDS)
+                    },
+                )
+            }
+            _ if write => (flags::OUT, timeout),
+            _ => (flags::IN, timeout),
         };
-        let request = PollFd::new(self.raw_fd(handle)?, flags);
+        let request = PollFd::new(fd, flags);
         match sys::poll(&mut [request], timeout) {
             Err(Errno::INTR) => Ok(()),
             result => result,
@@ -119,7 +136,7 @@ impl Registry {
     ) -> Result<usize, Errno> {
         let count = sys::get_option(self.fd(handle)?, level, name, into)?;
         if let Some(errno) = sys::error_of(level, name, into) {
-            // EINVAL for a listener, which accept4(2) reports errors of.
+            // EBADF for a listener: accept4(2) returns its errors.
             let _ = self.with_socket(handle, |socket| {
                 socket.take_error(errno);
                 Ok(())

@@ -45,7 +45,8 @@ pub(crate) struct Socket {
     short_read_means_empty: bool,
     /// Whether the queued bytes are corked: they wait for a flush, not for the kernel.
     corked: bool,
-    /// Whether the last send failed with ENOBUFS or ENOMEM: no edge follows, so that the multiplexer has to try again.
+    /// Whether the last send, or a receive since, failed with ENOBUFS or ENOMEM: no edge follows, so that the multiplexer
+    /// has to try again.
     starved: bool,
     /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes.
     receives_large: bool,
@@ -167,12 +168,12 @@ impl Socket {
         !self.queue.is_empty() && !self.corked
     }
 
-    /// Whether sends have to wait for memory.
+    /// Whether sends and receives have to wait for memory.
     pub(super) fn is_starved(&self) -> bool {
         self.starved
     }
 
-    /// Sends may be tried again.
+    /// Sends and receives may be tried again.
     pub(super) fn end_starvation(&mut self) {
         self.starved = false;
     }
