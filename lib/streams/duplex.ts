@@ -2,7 +2,7 @@ import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType, isOutOfMemory } from '../errors.js'
-import { AsyncContext, rootContext } from '../loop/async-context.js'
+import { AsyncContext, enterDomainOf, exitDomainOf, rootContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
@@ -107,7 +107,13 @@ export class SocketDuplex extends Duplex {
 
   /** @internal Calls the listeners in the context of the stream's maker, also where another one reads, writes or destroys it. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
-    const isListened = this.#context.run(emitEvent, this, event, args)
+    let isListened
+    try {
+      isListened = this.#context.run(emitEvent, this, event, args)
+    } catch (error) {
+      enterDomainOf(this)
+      throw error
+    }
     // A program that keeps the stream does not keep the stores of the call that made it.
     if (event === 'close') this.#context = rootContext
     return isListened
@@ -124,6 +130,7 @@ export class SocketDuplex extends Duplex {
       this.#onReady(event)
     } catch (error) {
       // A listener threw it.
+      exitDomainOf(this)
       throwLater(error, this.#context)
     }
   }
