@@ -115,6 +115,31 @@ test('what_a_listener_of_a_stream_throws_reaches_the_domain_of_its_maker_only', 
   )
 })
 
+test('what_listeners_of_a_stream_throw_when_Node_calls_them_reaches_the_domain_of_its_maker', async (t) => {
+  await catches(
+    t,
+    `
+    const server = listen({ ...here, socket: { open: (c) => void c.end('hello'), data() {} } })
+    for (const event of ['readable', 'end', 'finish', 'close']) {
+      const client = await connect(at(server))
+      const duplex = mine.run(() => toDuplex(client))
+      duplex.once(event, fail(event))
+      const before = caught.length
+      others.run(() => duplex.end('x'))
+      // An exception leaves out what Node would have done next.
+      await until(() => {
+        duplex.read()
+        return caught.length > before
+      })
+      duplex.destroy()
+    }
+    const bystander = await connect({ ...at(server), socket: { data: fail('bystander'), close } })
+    await until(() => caught.length === 5)
+    server.stop(true)`,
+    ['mine: readable', 'mine: end', 'mine: finish', 'mine: close', 'process: bystander'],
+  )
+})
+
 test('a_domain_whose_run_a_handler_has_left_by_an_exception_ends_with_the_handler', async (t) => {
   await catches(
     t,

@@ -81,6 +81,24 @@ function outsideDomains<Result>(act: () => Result): Result {
   }
 }
 
+/** What node:domain adds to an emitter that is made in a domain. */
+interface InDomain {
+  readonly domain?: { enter(): void; exit(): void } | null
+}
+
+/**
+ * Enters the domain of an emitter, whose listener threw: the domain that is entered when an exception reaches Node is
+ * the one that gets it. So emit() of node:domain does not leave it, but {@link AsyncContext.run} does.
+ */
+export function enterDomainOf(emitter: EventEmitter): void {
+  if (emitters.usingDomains === true) (emitter as InDomain).domain?.enter()
+}
+
+/** Leaves it, where the exception was caught. */
+export function exitDomainOf(emitter: EventEmitter): void {
+  if (emitters.usingDomains === true) (emitter as InDomain).domain?.exit()
+}
+
 /** By what a resource of Node has its ids. */
 const [ID, TRIGGER_ID] = Object.getOwnPropertySymbols(new AsyncResource(TYPE)).filter((key) =>
   /async_id/.test(key.description ?? ''),

@@ -2,7 +2,7 @@ import { Duplex, type DuplexOptions } from 'node:stream'
 
 import { Connection } from '../connection/connection.js'
 import { SocketClosedError, type SocketError, SocketQueueError, invalidArgType, isOutOfMemory } from '../errors.js'
-import { AsyncContext, rootContext } from '../loop/async-context.js'
+import { AsyncContext, enterDomainOf, exitDomainOf, rootContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
@@ -110,10 +110,16 @@ export class SocketDuplex extends Duplex {
    * it. An array of the arguments would cost as much as the context.
    */
   override emit(event: string | symbol, argument?: unknown, ...others: unknown[]): boolean {
-    const isListened =
-      others.length === 0
-        ? this.#context.run(emitEvent, this, event, argument)
-        : this.#context.run(emitEventWith, this, event, [argument, ...others])
+    let isListened
+    try {
+      isListened =
+        others.length === 0
+          ? this.#context.run(emitEvent, this, event, argument)
+          : this.#context.run(emitEventWith, this, event, [argument, ...others])
+    } catch (error) {
+      enterDomainOf(this)
+      throw error
+    }
     // A program that keeps the stream does not keep the stores of the call that made it.
     if (event === 'close') this.#context = rootContext
     return isListened
@@ -125,6 +131,7 @@ export class SocketDuplex extends Duplex {
       this.#onReady(event)
     } catch (error) {
       // A listener threw it.
+      exitDomainOf(this)
       throwLater(error, this.#context)
     }
   }
