@@ -77,7 +77,8 @@ export function callOf(line, nodes) {
   if (name !== 'epoll_ctl') return name
   const operation = /EPOLL_CTL_(\w+)/.exec(line)?.[1]
   if (!nodes.has(Number(first))) return `epoll_ctl ${operation}`
-  return operation === 'ADD' ? 'epoll_ctl ADD (Node)' : undefined
+  // EEXIST is what the kernel finds first: no other error is possible there.
+  return operation === 'ADD' && !line.includes('EEXIST') ? 'epoll_ctl ADD (Node)' : undefined
 }
 
 function sends() {
