@@ -9,8 +9,8 @@ const ABSURD = ['EIO', 'EINVAL', 'EPERM']
 
 /**
  * `once`: a single call fails. `lasting`: all calls fail from one on, until the fault is lifted. Not here, because the
- * kernel never does it: EAGAIN while the socket is ready, after which no edge would come; EINTR for ever; EINPROGRESS
- * and EINTR of a connect(2) that has not begun.
+ * kernel never does it: EAGAIN while the socket is ready, after which no edge would come, and ENOTCONN of getpeername(2)
+ * likewise; EINTR for ever; EINPROGRESS and EINTR of a connect(2) that has not begun.
  */
 export const CALLS = {
   socket: faults(['EAFNOSUPPORT', 'EACCES', ...DESCRIPTORS, ...EXHAUSTED, ...ABSURD], ['EMFILE', 'EPERM']),
@@ -27,7 +27,7 @@ export const CALLS = {
   getsockopt: faults(['ENOPROTOOPT', 'ENOMEM', ...ABSURD], ['EPERM']),
   setsockopt: faults(['ENOPROTOOPT', 'EDOM', 'ENOMEM', ...ABSURD], ['EPERM']),
   getsockname: faults(['ENOBUFS', ...ABSURD], ['ENOBUFS']),
-  getpeername: faults(['ENOTCONN', 'ENOBUFS', ...ABSURD], ['ENOBUFS']),
+  getpeername: faults(['ENOBUFS', ...ABSURD], ['ENOBUFS']),
   recvfrom: faults(
     ['EINTR', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOMEM', ...ABSURD],
     ['ECONNRESET', 'ENOMEM', 'EIO'],

@@ -55,7 +55,7 @@ function endings({ call, lasting }, { result, lines }, injected) {
 }
 
 /** Errors are typed, and come on the ways that are meant for them. */
-function errors({ call, scenario }, { errors, sides }) {
+function errors({ call }, { errors, sides }) {
   const all = [...errors, ...sides.flatMap((side) => [...side.errors, ...(side.closeError ? [side.closeError] : [])])]
   const untyped = all
     .filter(({ isTyped }) => !isTyped)
@@ -66,7 +66,6 @@ function errors({ call, scenario }, { errors, sides }) {
   const ofClosing = errors
     .filter(({ where }) => where === 'clean-up')
     .map(({ message }) => `closing throws: ${message}`)
-  void scenario
   return [...untyped, ...uncaught, ...ofClosing]
 }
 

@@ -57,7 +57,7 @@ export class Objects {
     return objects
   }
 
-  /** Takes in what a call has returned, where it is of the API. */
+  /** Keeps what a call has returned, where it is of the API. */
   add(value: unknown): void {
     if (typeof value !== 'object' || value === null) return
     const kind = value.constructor?.name ?? ''

@@ -151,7 +151,7 @@ const MAKERS = {
       Array(2000).fill(new Uint8Array(1)),
       [detach(new Uint8Array(4))],
       [undefined],
-      new Array(5),
+      Array.from({ length: 5 }),
     ][which % 7],
 } as const
 
