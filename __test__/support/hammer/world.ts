@@ -1,3 +1,4 @@
+import process from 'node:process'
 import { inspect } from 'node:util'
 import { type Worker as Thread, Worker } from 'node:worker_threads'
 
@@ -210,7 +211,8 @@ export class World {
   // Workers
 
   #openWorker(): void {
-    if (this.#workers.size > 1) return
+    // Deno leaves descriptors of its own for each worker that has loaded an addon.
+    if (this.#workers.size > 1 || process.versions['deno'] !== undefined) return
     this.counts.workers++
     // It is terminated at any moment: what it sends may be cut anywhere.
     const flows = Array.from({ length: 5 }, () =>
