@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import process from 'node:process'
 
+import { removeCore } from './cores/report.js'
 import { choice, faultsOf, injection, places, title } from './faults/plan.js'
 import { record } from './faults/records.js'
 import { run } from './faults/run.js'
@@ -59,6 +60,8 @@ async function attempt(fault) {
   for (let count = 1; ; count++) {
     const made = await run({ ...fault, inject: injection(fault) })
     const judged = verdict(fault, made)
+    // libuv may abort where a call of its own failed instead: that is no crash of the library's.
+    if (judged.outcome === undefined && made.signal) removeCore(made.pid)
     if (judged.outcome !== undefined || count === TRIES) return judged
   }
 }

@@ -15,7 +15,7 @@ const PATHS =
   'loadable.js index.d.ts build.rs package.json Cargo.toml deny.toml'
 const WRITTEN = /\.(rs|[cm]?[jt]s|md|py|toml|yml)$|^package\.json$|^run$/
 const GENERATED =
-  /^(docs\/api|docs\/suite(\.md)?|docs\/charts|benchmark\/results)$|(^|\/)(node_modules|target|THIRD-PARTY\.md)$/
+  /^(docs\/api|docs\/suite(\.md)?|docs\/faults|docs\/charts|benchmark\/results)$|(^|\/)(node_modules|target|THIRD-PARTY\.md)$/
 
 /** They are about the words. */
 const ABOUT_WORDS = ['scripts/prose.js', 'scripts/prose/words.js', '__test__/project/prose.spec.ts']

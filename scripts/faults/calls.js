@@ -9,8 +9,8 @@ const ABSURD = ['EIO', 'EINVAL', 'EPERM']
 
 /**
  * `once`: a single call fails. `lasting`: all calls fail from one on, until the fault is lifted. Not here, because the
- * kernel never does it: EAGAIN while the socket is ready, after which no edge would come; EINTR for ever; EINPROGRESS
- * and EINTR of a connect(2) that has not begun.
+ * kernel never does it: EAGAIN while the socket is ready, after which no edge would come, and ENOTCONN of getpeername(2)
+ * likewise; EINTR for ever; EINPROGRESS and EINTR of a connect(2) that has not begun.
  */
 export const CALLS = {
   socket: faults(['EAFNOSUPPORT', 'EACCES', ...DESCRIPTORS, ...EXHAUSTED, ...ABSURD], ['EMFILE', 'EPERM']),
@@ -27,7 +27,7 @@ export const CALLS = {
   getsockopt: faults(['ENOPROTOOPT', 'ENOMEM', ...ABSURD], ['EPERM']),
   setsockopt: faults(['ENOPROTOOPT', 'EDOM', 'ENOMEM', ...ABSURD], ['EPERM']),
   getsockname: faults(['ENOBUFS', ...ABSURD], ['ENOBUFS']),
-  getpeername: faults(['ENOTCONN', 'ENOBUFS', ...ABSURD], ['ENOBUFS']),
+  getpeername: faults(['ENOBUFS', ...ABSURD], ['ENOBUFS']),
   recvfrom: faults(
     ['EINTR', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOMEM', ...ABSURD],
     ['ECONNRESET', 'ENOMEM', 'EIO'],
@@ -77,7 +77,8 @@ export function callOf(line, nodes) {
   if (name !== 'epoll_ctl') return name
   const operation = /EPOLL_CTL_(\w+)/.exec(line)?.[1]
   if (!nodes.has(Number(first))) return `epoll_ctl ${operation}`
-  return operation === 'ADD' ? 'epoll_ctl ADD (Node)' : undefined
+  // EEXIST is what the kernel finds first: no other error is possible there.
+  return operation === 'ADD' && !line.includes('EEXIST') ? 'epoll_ctl ADD (Node)' : undefined
 }
 
 function sends() {

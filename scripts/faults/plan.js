@@ -64,7 +64,7 @@ function byName(found) {
 
 /** The first, the second, the middle and the last, each once. */
 function some(all) {
-  const named = { first: all[0], second: all[1], middle: all[Math.floor(all.length / 2)], last: all.at(-1) }
+  const named = { first: all[0], middle: all[Math.floor(all.length / 2)], second: all[1], last: all.at(-1) }
   return Object.entries(named)
     .filter(([, at], index, entries) => at !== undefined && entries.findIndex(([, other]) => other === at) === index)
     .map(([which, at]) => ({ which, at }))

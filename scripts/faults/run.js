@@ -38,7 +38,7 @@ export async function run(what) {
   const connections = await peers.close()
   const lines = tracer.lines
   rmSync(folder, { recursive: true, force: true })
-  return { ...said, lines, peers: connections }
+  return { ...said, pid: child.pid, lines, peers: connections }
 }
 
 let runs = 0

@@ -16,12 +16,13 @@ const IDLE_WINDOW = 800
  */
 export function verdict(fault, run) {
   const { code, signal, isLate, stderr, result } = run
+  const injected = run.lines.filter((line) => line.includes('(INJECTED)'))
+  if (injected.length > 0 && !isMet(fault, run, injected)) return { problems: [], outcome: undefined }
   if (signal || isLate || code !== 0 || result === undefined) {
     const how = isLate ? 'the program stood still and was killed' : signal ? `killed by ${signal}` : `exit code ${code}`
     return { problems: [`${how}${stderr ? `: ${stderr.trim().slice(0, 600)}` : ''}`], outcome: 'crashed' }
   }
-  const injected = run.lines.filter((line) => line.includes('(INJECTED)'))
-  if (!isMet(fault, run, injected)) return { problems: [], outcome: undefined }
+  if (injected.length === 0) return { problems: [], outcome: undefined }
   const problems = [
     ...endings(fault, run, injected),
     ...errors(fault, result),
@@ -34,7 +35,6 @@ export function verdict(fault, run) {
 
 /** Whether a call of ours failed, and the one that was meant. */
 function isMet({ call, lasting }, { nodes }, injected) {
-  if (injected.length === 0) return false
   return lasting || injected.every((line) => callOf(line, new Set(nodes)) === call)
 }
 
@@ -55,7 +55,7 @@ function endings({ call, lasting }, { result, lines }, injected) {
 }
 
 /** Errors are typed, and come on the ways that are meant for them. */
-function errors({ call, scenario }, { errors, sides }) {
+function errors({ call }, { errors, sides }) {
   const all = [...errors, ...sides.flatMap((side) => [...side.errors, ...(side.closeError ? [side.closeError] : [])])]
   const untyped = all
     .filter(({ isTyped }) => !isTyped)
@@ -66,7 +66,6 @@ function errors({ call, scenario }, { errors, sides }) {
   const ofClosing = errors
     .filter(({ where }) => where === 'clean-up')
     .map(({ message }) => `closing throws: ${message}`)
-  void scenario
   return [...untyped, ...uncaught, ...ofClosing]
 }
 
