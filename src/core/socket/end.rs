@@ -1,6 +1,6 @@
 //! The end of one half of a connection, and of both.
 
-use super::{Socket, State};
+use super::{Call, Socket, State};
 use crate::sys::{self, Errno, Shutdown};
 
 impl Socket {
@@ -22,7 +22,9 @@ impl Socket {
             self.shutdown_pending = true;
             return Ok(());
         }
-        sys::shutdown(self.fd()?, Shutdown::Write)
+        let result = sys::shutdown(self.fd()?, Shutdown::Write);
+        self.write_ended = matches!(result, Ok(()) | Err(Errno::NOTCONN));
+        result
     }
 
     /// # Notes
@@ -42,9 +44,10 @@ impl Socket {
     /// The `shutdown(2)` that waited for the queue.
     pub(super) fn shutdown_now(&mut self) {
         self.shutdown_pending = false;
-        if let Ok(fd) = self.fd() {
+        match self.fd().and_then(|fd| sys::shutdown(fd, Shutdown::Write)) {
             // ENOTCONN: the peer has reset the connection.
-            let _ = sys::shutdown(fd, Shutdown::Write);
+            Ok(()) | Err(Errno::NOTCONN | Errno::BADF) => {}
+            Err(errno) => self.break_connection(errno, Call::Write),
         }
     }
 
