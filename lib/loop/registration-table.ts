@@ -2,6 +2,11 @@ import type { Registration, Target } from '../model/event.js'
 import { Source } from '../model/source.js'
 import { slotOf } from '../native.js'
 
+/** Whether the source has been closed, and its queue is still to be sent. */
+export function isClosing({ target, handle }: Registration): boolean {
+  return target instanceof Source && target.handle !== handle
+}
+
 /** The registrations of one poller, by handle and by target. */
 export class RegistrationTable {
   /** By the slot of the native handle. */

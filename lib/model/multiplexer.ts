@@ -97,7 +97,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   remove(target: Target): void {
     if (this.#poller.closed || (target instanceof Source && target.handle < 0)) return
     this.#poller.remove(this.#registrationOf(target))
-    if (target instanceof Source && native.queued(target.handle) > 0) flushInBackground(target, target.handle)
+    if (target instanceof Source && native.isUnfinished(target.handle)) flushInBackground(target, target.handle)
   }
 
   /**

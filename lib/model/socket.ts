@@ -216,8 +216,8 @@ export class Socket extends StreamSource {
     const handle = this.queueHandle()
     if (handle < 0) return true
     const flushed = native.flush(handle)
-    // The connection broke.
-    if (flushed < 0) this.poller?.reportReady()
+    // The connection broke, or the queue of a closing socket has been sent.
+    if (flushed < 0 || this.handle < 0) this.poller?.reportReady()
     return flushed !== 0
   }
 
