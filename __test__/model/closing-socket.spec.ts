@@ -67,7 +67,7 @@ for (const family of FAMILIES) {
     let got = 0
     // What was flushed last fills the kernel's buffer, so that no edge comes.
     while (!client.flush()) got += server.receive(into) ?? 0
-    await until(() => client.state === 'closed')
+    t.deepEqual(stateOf(client), ['closed', false, -1])
     t.is(got + (await receiveToEnd(server)).length, size)
   })
 }

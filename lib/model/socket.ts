@@ -216,9 +216,20 @@ export class Socket extends StreamSource {
     const handle = this.queueHandle()
     if (handle < 0) return true
     const flushed = native.flush(handle)
-    // The connection broke, or the queue of a closing socket has been sent.
-    if (flushed < 0 || this.handle < 0) this.poller?.reportReady()
+    if (this.handle < 0) this.#leaveIfClosed(handle)
+    // The connection broke.
+    else if (flushed < 0) this.poller?.reportReady()
     return flushed !== 0
+  }
+
+  /** A flush that sends the whole queue of a closing socket closes it; its multiplexer may not be waited for. */
+  #leaveIfClosed(handle: number): void {
+    const { poller } = this
+    const registration = native.queued(handle) < 0 ? poller?.registrations.at(handle) : undefined
+    if (!poller || !registration) return
+    poller.forget(registration)
+    const { watcher } = registration
+    if (watcher?.onDetached) poller.defer(() => watcher.onDetached!())
   }
 
   /**
