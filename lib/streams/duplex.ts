@@ -136,8 +136,8 @@ export class SocketDuplex extends Duplex {
   }
 
   /** @internal The connection beneath has closed, and its queue has been sent. */
-  onDetached(): void {
-    if (this.#write && !this.#write.unsent) this.#settleWrite()
+  onDetached(isReset = false): void {
+    if (!isReset && this.#write && !this.#write.unsent) this.#settleWrite()
     this.destroy()
   }
 
