@@ -1,7 +1,6 @@
 // The only import of the addon: its functions, and each number that they take or return, named once. A test compares
 // the numbers with the Rust source.
 
-import { state } from '../index.js'
 import { type ErrorAddress, systemError } from './errors.js'
 
 export * from '../index.js'
@@ -70,7 +69,7 @@ export const STATE_MASK = 3
 export const STATE_READ_ENDED = 4
 /** Bit of `state`: the writing half has ended. */
 export const STATE_WRITE_ENDED = 8
-/** Bit of `state`; see {@link isUnfinished}. */
+/** Bit of `state`: work is left that only a multiplexer does. */
 export const STATE_UNFINISHED = 16
 
 /** `close`: the descriptor is closed. */
@@ -131,12 +130,6 @@ export const DEFAULT_SEND_QUEUE_LIMIT = 65_536
 
 /** How many low bits of a handle are its generation. */
 export const GENERATION_BITS = 9
-
-/** Whether a socket has work left that only a multiplexer does: output, input to discard, a shutdown behind a connect. */
-export function isUnfinished(handle: number): boolean {
-  const bits = state(handle)
-  return bits > 0 && (bits & STATE_UNFINISHED) !== 0
-}
 
 /** The slot of a handle: a small integer, unique among what is open. */
 export function slotOf(handle: number): number {

@@ -9,7 +9,7 @@ import { attempt, callDetached, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
 import { type Deliver, PendingWait } from './pending-wait.js'
 import { ReceiveBuffer } from './receive-buffer.js'
-import { RegistrationTable, isClosing } from './registration-table.js'
+import { RegistrationTable, isClosing, isUnfinished } from './registration-table.js'
 import { defer, isPast, now } from './timers.js'
 import { TurnBudget } from './turn-budget.js'
 
@@ -224,7 +224,7 @@ export class Poller {
     if (!(target instanceof Source)) return
     target.leave(handle)
     if (watcher?.onMultiplexerClosed) attempt(() => watcher.onMultiplexerClosed!())
-    if (native.isUnfinished(handle)) onQueued(target, handle)
+    if (isUnfinished(handle)) onQueued(target, handle)
     // It has been closed, and what it had to send was sent by a flush: no edge comes for it any more.
     else if (isClosing(registration)) native.close(handle)
   }
