@@ -197,7 +197,10 @@ export declare function shutdown(handle: number, how: number): number
  */
 export declare function sleepOn(handle: number, write: boolean, timeout: number): number
 
-/** The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, plus 8 when writing has. */
+/**
+ * The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, 8 when writing has, and 16 when
+ * work is left that only a multiplexer does.
+ */
 export declare function state(handle: number): number
 
 /** r" Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send. */

@@ -57,7 +57,11 @@ const NUMBERS: [file: string, scope: string | undefined, numbers: Record<string,
   [
     'core/socket/state.rs',
     'state_bits',
-    { READ_ENDED: native.STATE_READ_ENDED, WRITE_ENDED: native.STATE_WRITE_ENDED },
+    {
+      READ_ENDED: native.STATE_READ_ENDED,
+      WRITE_ENDED: native.STATE_WRITE_ENDED,
+      UNFINISHED: native.STATE_UNFINISHED,
+    },
   ],
   [
     'core/socket/state.rs',

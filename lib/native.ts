@@ -69,6 +69,8 @@ export const STATE_MASK = 3
 export const STATE_READ_ENDED = 4
 /** Bit of `state`: the writing half has ended. */
 export const STATE_WRITE_ENDED = 8
+/** Bit of `state`: work is left that only a multiplexer does. */
+export const STATE_UNFINISHED = 16
 
 /** `close`: the descriptor is closed. */
 export const CLOSED_NOW = 0

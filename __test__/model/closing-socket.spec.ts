@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { Multiplexer, type Socket } from 'm-socket'
 
-import { type Pair, fillSendQueue, smallBufferPair } from '../support/pair.js'
+import { FAMILIES, type Pair, fillSendQueue, smallBufferPair } from '../support/pair.js'
 import { receiveToEnd, until } from '../support/waiting.js'
 
 /** A closing socket in a multiplexer, and how many bytes it was given. */
@@ -57,6 +57,20 @@ test('a_closing_socket_whose_queue_was_flushed_is_closed_with_its_multiplexer', 
   t.is(client.state, 'closed')
   t.is(got + (await receiveToEnd(server)).length, size)
 })
+
+for (const family of FAMILIES) {
+  test(`a_closing_socket_whose_queue_was_flushed_is_closed_although_its_peer_does_not_read: ${family}`, async (t) => {
+    const { client, server } = await smallBufferPair(t, family)
+    const size = fillSendQueue(client)
+    client.close()
+    const into = new Uint8Array(4096)
+    let got = 0
+    // What was flushed last fills the kernel's buffer, so that no edge comes.
+    while (!client.flush()) got += server.receive(into) ?? 0
+    t.deepEqual(stateOf(client), ['closed', false, -1])
+    t.is(got + (await receiveToEnd(server)).length, size)
+  })
+}
 
 test('sockets_of_a_closed_multiplexer_can_be_added_to_the_next_one', async (t) => {
   const { client, server } = await smallBufferPair(t)

@@ -55,3 +55,19 @@ test('truth 28: a_shutdown_of_a_socket_that_connects_is_reported', async (t) => 
   t.is(socket.receive(new Uint8Array(1)), 0)
   t.is(socket.send('ours'), 'sent')
 })
+
+for (const [name, leave] of [
+  ['remove', (multiplexer: Multiplexer, socket: Socket) => multiplexer.remove(socket)],
+  ['close', (multiplexer: Multiplexer) => multiplexer.close()],
+] satisfies [string, (multiplexer: Multiplexer, socket: Socket) => void][]) {
+  test(`input_of_a_socket_that_is_not_read_is_discarded_after_it_has_left_its_multiplexer: ${name}`, async (t) => {
+    const { client, server } = await connectedPair(t)
+    const multiplexer = new Multiplexer(server)
+    t.teardown(() => multiplexer.close())
+    server.shutdown('read')
+    leave(multiplexer, server)
+    client.send('discarded')
+    await until(() => server.bytesReceived === 9)
+    t.is(server.receive(new Uint8Array(1)), 0)
+  })
+}

@@ -98,7 +98,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   /** Closes at once, by RST; what is queued is dropped. */
   terminate(): void {
     this.#keepAddresses()
-    this.#socket?.reset()
+    this.#socket?.resetByWatcher()
     this.#finish()
   }
 
@@ -215,8 +215,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
     this.#keepAddresses()
     // A queue that made no progress for so long would keep the descriptor.
-    if (socket.queued > 0) socket.reset()
-    else socket.close()
+    if (socket.queued > 0) socket.resetByWatcher()
+    else socket.closeByWatcher()
     this.#finish()
   }
 
@@ -268,7 +268,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   /** Both halves have ended, or end by this: what is queued is sent first. */
   #close(): void {
     this.#keepAddresses()
-    this.#socket!.close()
+    this.#socket!.closeByWatcher()
     if (this.#socket!.state === 'closed') this.#finish()
   }
 
@@ -278,7 +278,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.failReader(error)
     this.#call(this.#owner.handlers.error, error)
     this.#keepAddresses()
-    this.#socket?.close()
+    this.#socket?.closeByWatcher()
     this.#finish(error)
   }
 

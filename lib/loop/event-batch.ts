@@ -1,7 +1,7 @@
 // The global `Buffer` is a getter of Node's.
 import { Buffer } from 'node:buffer'
 
-import type { Registration } from '../model/event.js'
+import type { Registration, Watcher } from '../model/event.js'
 import * as native from '../native.js'
 import { attempt } from './call-watcher.js'
 import { allocatePool } from './pool.js'
@@ -98,6 +98,14 @@ export class EventBatch {
   /** Calls back when all watchers of the running batch have been called. */
   atEnd(callback: () => void): void {
     this.#atEnd.push(callback)
+  }
+
+  /**
+   * Calls a watcher whose source has left, when all others have been called: by then no registration is left of what has
+   * left natively, and a queue that the watcher fills gets one.
+   */
+  detachAtEnd(watcher: Watcher): void {
+    this.#atEnd.push(() => watcher.onDetached?.())
   }
 
   /** All watchers have been called. */

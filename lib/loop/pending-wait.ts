@@ -10,6 +10,8 @@ export class PendingWait {
   /** On the clock of {@link now}, in milliseconds. */
   #deadline = Infinity
   readonly #timer: WakeTimer
+  /** Whether a wait polls before it is pending: a handler that this calls cannot begin another one. */
+  isBeginning = false
 
   constructor(onWake: () => void) {
     this.#timer = new WakeTimer(onWake)

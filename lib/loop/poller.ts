@@ -9,7 +9,7 @@ import { attempt, callDetached, callWatcher } from './call-watcher.js'
 import { BATCH_SIZE, EventBatch } from './event-batch.js'
 import { type Deliver, PendingWait } from './pending-wait.js'
 import { ReceiveBuffer } from './receive-buffer.js'
-import { RegistrationTable } from './registration-table.js'
+import { RegistrationTable, isClosing, isUnfinished } from './registration-table.js'
 import { defer, isPast, now } from './timers.js'
 import { TurnBudget } from './turn-budget.js'
 
@@ -146,7 +146,9 @@ export class Poller {
   wait(timeout: number, deliver: Deliver): void {
     this.#refuseSecondWait()
     if (!this.#budget.isSpent && !this.#batch.isRunning && !this.#woken) {
+      this.#pending.isBeginning = true
       const events = this.#pollAgain()
+      this.#pending.isBeginning = false
       if (events || this.#closed) return deliver(events ?? [])
     }
     this.#pending.begin(timeout, deliver)
@@ -180,7 +182,10 @@ export class Poller {
       const left = deadline === Infinity ? native.SLEEP_SLICE : Math.max(0, Math.ceil(deadline - now()))
       const sleep = spinEnd !== 0 && now() < spinEnd ? 0 : Math.min(left, native.SLEEP_SLICE)
       const events = this.#dispatch(this.#poll(sleep), into)
-      if (events || left === 0 || isPast(deadline) || this.#closed) return events ?? into ?? []
+      if (!events && left > 0 && !isPast(deadline) && !this.#closed) continue
+      // A handler may have begun a wait, which these polls may have taken the edges of.
+      this.#rearm()
+      return events ?? into ?? []
     }
   }
 
@@ -211,13 +216,14 @@ export class Poller {
     if (!(target instanceof Source)) return
     target.leave(handle)
     if (watcher?.onMultiplexerClosed) attempt(() => watcher.onMultiplexerClosed!())
-    if (native.queued(handle) > 0) onQueued(target, handle)
+    if (isUnfinished(handle)) onQueued(target, handle)
     // It has been closed, and what it had to send was sent by a flush: no edge comes for it any more.
-    else if (target.handle !== handle) native.close(handle)
+    else if (isClosing(registration)) native.close(handle)
   }
 
   #refuseSecondWait(): void {
-    if (this.#pending.isPending) throw invalidState('A wait of this Multiplexer is pending already')
+    if (this.#pending.isPending || this.#pending.isBeginning)
+      throw invalidState('A wait of this Multiplexer is pending already')
   }
 
   /** The epoll descriptor is readable. */
@@ -290,8 +296,10 @@ export class Poller {
       const isReady = registration.setBits(bits)
       if (registration.watcher) {
         if (called++ === 0) batch.isRunning = true
-        callWatcher(registration, registration.watcher, isReady, isDetached, batch.takeInput(registration))
-      } else if (isReady) (events ??= [])[reported++] = registration
+        if (isReady) callWatcher(registration, registration.watcher, batch.takeInput(registration))
+        if (isDetached) batch.detachAtEnd(registration.watcher)
+      } else if (isReady && called > 0 && isClosing(registration)) registration.setBits(0)
+      else if (isReady) (events ??= [])[reported++] = registration
     }
     if (called > 0) this.#endBatch()
     // An array whose length is set to 0 and that is filled again would be given new memory each time.

@@ -1,6 +1,17 @@
 import type { Registration, Target } from '../model/event.js'
 import { Source } from '../model/source.js'
-import { slotOf } from '../native.js'
+import { STATE_UNFINISHED, slotOf, state } from '../native.js'
+
+/** Whether a socket has work left that only a multiplexer does: output, input to discard, a shutdown behind a connect. */
+export function isUnfinished(handle: number): boolean {
+  const bits = state(handle)
+  return bits > 0 && (bits & STATE_UNFINISHED) !== 0
+}
+
+/** Whether the source has been closed, and its queue is still to be sent. */
+export function isClosing({ target, handle }: Registration): boolean {
+  return target instanceof Source && target.handle !== handle
+}
 
 /** The registrations of one poller, by handle and by target. */
 export class RegistrationTable {

@@ -54,8 +54,11 @@ export interface Watcher {
    * The target is ready. The event is valid until the call returns; `chunk` is input that has been received already.
    */
   onEvent(event: ReadyEvent, chunk?: Buffer): void
-  /** The target has left the multiplexer by itself: its close is complete, or its connect has failed. */
-  onDetached?(): void
+  /**
+   * The target has left the multiplexer by itself: its close is complete, or its connect has failed. With `isReset` the
+   * program has reset it, and its queue was dropped.
+   */
+  onDetached?(isReset?: boolean): void
   /** A use of the target has thrown the reason why the connection broke, which closed it. Also for the watcher's own. */
   onBroken?(error: Error): void
   /** The multiplexer has been closed: the target is in none any more. */

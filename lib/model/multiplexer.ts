@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { SocketClosedError, invalidArgType, systemError } from '../errors.js'
 import { flushInBackground, takeOver } from '../loop/background-flush.js'
 import { Poller } from '../loop/poller.js'
+import { isUnfinished } from '../loop/registration-table.js'
 import * as native from '../native.js'
 import { INT_MAX, duration, integer, oneOf, validTimeout } from '../validate.js'
 import type { Descriptor, Interest, ReadyEvent, Registration, Target } from './event.js'
@@ -97,7 +98,7 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   remove(target: Target): void {
     if (this.#poller.closed || (target instanceof Source && target.handle < 0)) return
     this.#poller.remove(this.#registrationOf(target))
-    if (target instanceof Source && native.queued(target.handle) > 0) flushInBackground(target, target.handle)
+    if (target instanceof Source && isUnfinished(target.handle)) flushInBackground(target, target.handle)
   }
 
   /**

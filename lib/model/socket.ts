@@ -2,11 +2,13 @@ import { constants } from 'node:os'
 
 import { invalidArgType, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
+import type { Poller } from '../loop/poller.js'
 import * as native from '../native.js'
 import { applyOptions } from '../options/index.js'
 import { INT_MAX, integer, isUint8Array, oneOf, partLength } from '../validate.js'
 import { type SockAddr, connect } from './address.js'
 import { type SocketConnectOptions, bindLocally, socketAddresses } from './connect-options.js'
+import type { Watcher } from './event.js'
 import { LeakGuard } from './leak.js'
 import { StreamSource } from './stream-source.js'
 
@@ -217,9 +219,20 @@ export class Socket extends StreamSource {
     const handle = this.queueHandle()
     if (handle < 0) return true
     const flushed = native.flush(handle)
+    if (this.handle < 0) this.#leaveIfClosed(handle)
     // The connection broke.
-    if (flushed < 0) this.poller?.reportReady()
+    else if (flushed < 0) this.poller?.reportReady()
     return flushed !== 0
+  }
+
+  /** A flush that sends the whole queue of a closing socket closes it; its multiplexer may not be waited for. */
+  #leaveIfClosed(handle: number): void {
+    const { poller } = this
+    const registration = native.queued(handle) < 0 ? poller?.registrations.at(handle) : undefined
+    if (!poller || !registration) return
+    poller.forget(registration)
+    const { watcher } = registration
+    if (watcher?.onDetached) poller.defer(() => watcher.onDetached!())
   }
 
   /**
@@ -245,6 +258,13 @@ export class Socket extends StreamSource {
    * Closing twice is harmless.
    */
   override close(): void {
+    const { poller, watcher } = this
+    this.closeByWatcher()
+    if (this.queueHandle() < 0) this.#left(poller, watcher, false)
+  }
+
+  /** @internal As {@link close}; the watcher knows. */
+  closeByWatcher(): void {
     const { poller } = this
     if (this.handle < 0) return
     const registration = poller?.registrations.of(this)
@@ -261,6 +281,13 @@ export class Socket extends StreamSource {
 
   /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
   reset(): void {
+    const { poller, watcher } = this
+    this.resetByWatcher()
+    this.#left(poller, watcher, true)
+  }
+
+  /** @internal As {@link reset}; the watcher knows. */
+  resetByWatcher(): void {
     const handle = this.queueHandle()
     if (handle < 0) return
     const registration = this.poller?.registrations.at(handle)
@@ -268,6 +295,15 @@ export class Socket extends StreamSource {
     this.setQueueHandle(-1)
     native.reset(handle)
     if (registration) this.poller?.forget(registration)
+  }
+
+  private get watcher(): Watcher | undefined {
+    return this.poller?.registrations.at(this.queueHandle())?.watcher
+  }
+
+  /** The program has closed the socket beneath a connection or stream, which ends with it. */
+  #left(poller: Poller | undefined, watcher: Watcher | undefined, isReset: boolean): void {
+    if (watcher?.onDetached) poller!.defer(() => watcher.onDetached!(isReset))
   }
 
   /** @internal Whether the connection broke; a receive throws the reason, after the input that came before. */
@@ -287,7 +323,7 @@ export class Socket extends StreamSource {
     const failure = native.failure(this.handle)
     const syscall = native.FAILED_CALLS[failure >> native.FAILURE_CALL_SHIFT] ?? 'read'
     this.keepAddresses()
-    this.close()
+    this.closeByWatcher()
     const error = systemError(
       failure === native.NO_FAILURE ? errno : failure & native.ERRNO_MASK,
       syscall,

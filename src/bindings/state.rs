@@ -20,7 +20,8 @@ const TOTALS_SIZE: usize = 2 * size_of::<f64>();
 /// What `failure` returns for a socket that has not failed.
 const NO_FAILURE: i32 = -1;
 
-/// The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, plus 8 when writing has.
+/// The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, 8 when writing has, and 16 when
+/// work is left that only a multiplexer does.
 #[napi]
 pub fn state(env: &Env, handle: f64) -> i32 {
     let environment = Environment::of(env);

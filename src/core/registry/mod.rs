@@ -72,12 +72,12 @@ impl Registry {
         let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::BADF) };
         let had_output = socket.has_output();
         let result = action(socket);
-        let has_alarm = socket.has_alarm();
+        let is_over = socket.has_alarm() || socket.is_finished();
         if had_output || socket.has_output() || socket.is_starved() || socket.is_closed() {
             self.update_registration(token);
         }
-        if has_alarm {
-            self.report_failure(token);
+        if is_over {
+            self.report_end(token);
         }
         result
     }

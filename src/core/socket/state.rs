@@ -15,10 +15,11 @@ pub(crate) enum State {
 /// The state that JavaScript sees of a socket whose queue is flushed before it is closed.
 const CLOSING: i32 = 2;
 
-/// The bits that `state_bits` adds to a state.
+/// The bits that `state_bits` adds to a state: a half has ended, or work is left that only a multiplexer does.
 mod state_bits {
     pub(super) const READ_ENDED: i32 = 4;
     pub(super) const WRITE_ENDED: i32 = 8;
+    pub(super) const UNFINISHED: i32 = 16;
 }
 
 /// The system call that reported a failure, by its number in JavaScript.
@@ -37,7 +38,7 @@ pub(super) struct Failure {
 }
 
 impl Socket {
-    /// The state, plus a bit for each half that has ended. A connect that has completed is seen by the next call.
+    /// The state, plus a bit for each half that has ended, and one for work that is left. A connect that has completed is seen by the next call.
     pub(crate) fn state_bits(&mut self) -> i32 {
         let mut bits = if self.is_closing() { CLOSING } else { self.state as i32 };
         if self.read_ended {
@@ -46,8 +47,19 @@ impl Socket {
         if self.write_ended {
             bits |= state_bits::WRITE_ENDED;
         }
+        if self.is_unfinished() {
+            bits |= state_bits::UNFINISHED;
+        }
         self.progress_connect();
         bits
+    }
+
+    /// Whether work is left that only a multiplexer does: output is queued, input is discarded as it comes, or a shutdown
+    /// waits for the connect.
+    fn is_unfinished(&self) -> bool {
+        let awaits_connect = self.state == State::Connecting && self.shutdown_pending;
+        let discards = self.read_shut && self.state != State::Closed;
+        !self.queue.is_empty() || !self.closing && (discards || awaits_connect)
     }
 
     /// `getpeername(2)`, and the same of a connection that was reset.
