@@ -10,7 +10,8 @@ const ABSURD = ['EIO', 'EINVAL', 'EPERM']
 /**
  * `once`: a single call fails. `lasting`: all calls fail from one on, until the fault is lifted. Not here, because the
  * kernel never does it: EAGAIN while the socket is ready, after which no edge would come, and ENOTCONN of getpeername(2)
- * likewise; EINTR for ever; EINPROGRESS and EINTR of a connect(2) that has not begun.
+ * and shutdown(2) while it is connected likewise; EINTR for ever; EINPROGRESS and EINTR of a connect(2) that has not
+ * begun; an epoll_wait(2) that always fails, without which there is no multiplexer.
  */
 export const CALLS = {
   socket: faults(['EAFNOSUPPORT', 'EACCES', ...DESCRIPTORS, ...EXHAUSTED, ...ABSURD], ['EMFILE', 'EPERM']),
@@ -34,7 +35,7 @@ export const CALLS = {
   ),
   sendto: faults(sends(), ['EPIPE', ...EXHAUSTED, 'EPERM']),
   sendmsg: faults(sends(), ['ENOBUFS', 'EPERM']),
-  shutdown: faults(['ENOTCONN', 'ENOBUFS', ...ABSURD], ['ENOTCONN']),
+  shutdown: faults(['ENOBUFS', ...ABSURD], ['EPERM']),
   close: faults(['EINTR', 'EIO', 'ENOSPC'], ['EIO']),
   epoll_create1: faults([...DESCRIPTORS, 'ENOMEM', ...ABSURD], ['EMFILE']),
   'epoll_ctl ADD': faults(['ENOSPC', 'ENOMEM', ...ABSURD]),
@@ -43,7 +44,7 @@ export const CALLS = {
   // The watch of Node's loop on an epoll descriptor of ours. libuv aborts when it cannot change one that it has.
   'epoll_ctl ADD (Node)': faults(['ENOSPC', 'ENOMEM', 'EPERM']),
   epoll_ctl: faults([], ['ENOSPC', 'ENOMEM', 'EPERM']),
-  epoll_wait: faults(['EINTR', 'ENOMEM', ...ABSURD], ['EPERM']),
+  epoll_wait: faults(['EINTR', 'ENOMEM', ...ABSURD]),
   poll: faults(['EINTR', 'ENOMEM', ...ABSURD], ['ENOMEM', 'EPERM']),
   eventfd2: faults([...DESCRIPTORS, 'ENODEV', 'ENOMEM', ...ABSURD], ['EMFILE']),
   timerfd_create: faults([...DESCRIPTORS, 'ENODEV', 'ENOMEM', ...ABSURD], ['EMFILE']),
