@@ -216,7 +216,8 @@ export declare function unread(handle: number, bytes: Uint8Array): number
  * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
  * r" events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
  * r" offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
- * r" error, 32 detached. The first `used` bytes of `into`, by default none, stay as they are.
+ * r" error, 32 detached, of which the offset is the code of the failure that
+ * r" dropped its queue, as of `failure`, 0 for none. The first `used` bytes of `into`, by default none, stay as they are.
  */
 export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number): number
 

@@ -1,7 +1,7 @@
 // The only import of the addon: its functions, and each number that they take or return, named once. A test compares
 // the numbers with the Rust source.
 
-import { type ErrorAddress, systemError } from './errors.js'
+import { type ErrorAddress, type SocketError, systemError } from './errors.js'
 
 export * from '../index.js'
 
@@ -92,6 +92,12 @@ export const FAILURE_CALL_SHIFT = 16
 export const FAILED_CALLS = ['read', 'write', 'connect'] as const
 /** The errno of `failure`, and of {@link openedMultiplexer}. */
 export const ERRNO_MASK = (1 << FAILURE_CALL_SHIFT) - 1
+/** The error of a `failure`. */
+export function failureError(failure: number, address?: ErrorAddress): SocketError {
+  const syscall = FAILED_CALLS[failure >> FAILURE_CALL_SHIFT] ?? 'read'
+  return systemError(failure & ERRNO_MASK, syscall, syscall === 'connect' ? address : undefined)
+}
+
 /** The calls that `openMultiplexer` fails in, by their number. */
 export const OPEN_CALLS = [
   'epoll_create1',

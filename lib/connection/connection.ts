@@ -181,9 +181,11 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     }
   }
 
-  /** @internal The queue of a closed connection has been sent. */
+  /** @internal The queue of a closed connection has been sent, or lost. */
   onDetached(): void {
-    this.#finish()
+    const reason = this.#socket!.lostReason
+    if (reason) this.fail(reason)
+    else this.#finish()
   }
 
   /** @internal The program used the socket itself, and got the error that is the connection's. */
@@ -269,7 +271,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   #close(): void {
     this.#keepAddresses()
     this.#socket!.closeByWatcher()
-    if (this.#socket!.state === 'closed') this.#finish()
+    if (this.#socket!.state === 'closed') this.onDetached()
   }
 
   /** @internal */

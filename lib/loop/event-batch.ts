@@ -62,6 +62,11 @@ export class EventBatch {
     return this.#ints[native.EVENT_INTS * index + BITS]!
   }
 
+  /** Of a source that was detached: the failure that dropped its queue, 0 for none. */
+  failure(index: number): number {
+    return this.#ints[native.EVENT_INTS * index + START]!
+  }
+
   /**
    * Notes at each registration where its input is, so that a handler that acts on another connection, before the event
    * of that one has had its turn, does not overtake its input.

@@ -108,11 +108,11 @@ export class Poller {
     if (registration.watcher) callDetached(registration.watcher)
   }
 
-  /** The target has left natively: drops its registration and clears its event. */
-  forget(registration: Registration): void {
+  /** The target has left natively, for a `failure` perhaps: drops its registration and clears its event. */
+  forget(registration: Registration, failure = 0): void {
     registration.setBits(0)
     this.registrations.delete(registration)
-    if (registration.target instanceof Source) registration.target.leave(registration.handle)
+    if (registration.target instanceof Source) registration.target.leave(registration.handle, failure)
   }
 
   /**
@@ -292,7 +292,7 @@ export class Poller {
       if (!registration) continue
       const bits = batch.bits(index)
       const isDetached = (bits & native.DETACHED) !== 0
-      if (isDetached) this.forget(registration)
+      if (isDetached) this.forget(registration, batch.failure(index))
       const isReady = registration.setBits(bits)
       if (registration.watcher) {
         if (called++ === 0) batch.isRunning = true

@@ -270,7 +270,8 @@ export class Socket extends StreamSource {
     const registration = poller?.registrations.of(this)
     const handle = this.surrender()
     const outcome = native.close(handle)
-    if (outcome === native.CLOSED_NOW) {
+    if (outcome <= native.CLOSED_NOW) {
+      if (outcome < 0) this.setLost(-outcome)
       if (registration) poller?.forget(registration)
       return
     }
@@ -321,14 +322,9 @@ export class Socket extends StreamSource {
     const { poller } = this
     const watcher = poller?.registrations.of(this)?.watcher
     const failure = native.failure(this.handle)
-    const syscall = native.FAILED_CALLS[failure >> native.FAILURE_CALL_SHIFT] ?? 'read'
     this.keepAddresses()
     this.closeByWatcher()
-    const error = systemError(
-      failure === native.NO_FAILURE ? errno : failure & native.ERRNO_MASK,
-      syscall,
-      syscall === 'connect' ? this.#remote : undefined,
-    )
+    const error = failure === native.NO_FAILURE ? systemError(errno, 'read') : native.failureError(failure, this.#remote)
     if (watcher?.onBroken) poller!.defer(() => watcher.onBroken!(error))
     return error
   }

@@ -80,7 +80,7 @@ export abstract class Source {
   }
 
   /** @internal The poller has dropped the registration of `handle`; the source may still be open. */
-  leave(_handle: number): void {
+  leave(_handle: number, _failure = 0): void {
     this.#poller = undefined
     if (this.handle >= 0) this.guarded()
   }

@@ -16,6 +16,8 @@ interface Remains {
   readonly sent: number
   readonly local: Address | undefined
   readonly remote: Address | undefined
+  /** Why the queue was not sent, in the form of the native `failure`; 0 when it was. */
+  failure: number
 }
 
 /** What the native side counts: bytes received and sent. */
@@ -181,15 +183,33 @@ export abstract class StreamSource extends Source {
   keepAddresses(): void {
     if (this.handle < 0) return
     const { localAddress: local, remoteAddress: remote } = this
-    this.#remains = { handle: -1, received: 0, sent: 0, local, remote }
+    this.#remains = { handle: -1, received: 0, sent: 0, local, remote, failure: 0 }
   }
 
   /** @internal Keeps the counters. */
   override surrender(): number {
     native.totals(this.handle, TOTALS_BYTES)
     const kept = this.#remains
-    this.#remains = { handle: -1, received: TOTALS[0]!, sent: TOTALS[1]!, local: kept?.local, remote: kept?.remote }
+    this.#remains = {
+      handle: -1,
+      received: TOTALS[0]!,
+      sent: TOTALS[1]!,
+      local: kept?.local,
+      remote: kept?.remote,
+      failure: 0,
+    }
     return super.surrender()
+  }
+
+  /** @internal Why what was queued when the socket was closed has been lost; undefined when it has not. */
+  get lostReason(): Error | undefined {
+    const failure = this.#remains?.failure
+    return failure ? native.failureError(failure) : undefined
+  }
+
+  /** @internal Closing it has lost what was corked, for an errno of send(2). */
+  protected setLost(errno: number): void {
+    this.#remains!.failure = errno | (native.FAILED_CALLS.indexOf('write') << native.FAILURE_CALL_SHIFT)
   }
 
   /** @internal Remembers where the queue of a closed socket is, -1 for nowhere. */
@@ -198,9 +218,11 @@ export abstract class StreamSource extends Source {
   }
 
   /** @internal A queue that is not empty is sent from elsewhere. */
-  override leave(handle: number): void {
+  override leave(handle: number, failure = 0): void {
     super.leave(handle)
-    if (this.#remains?.handle === handle && native.queued(handle) <= 0) this.#remains.handle = -1
+    if (this.#remains?.handle !== handle || native.queued(handle) > 0) return
+    this.#remains.handle = -1
+    this.#remains.failure = failure
   }
 
   /** @internal */

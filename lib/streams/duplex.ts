@@ -145,9 +145,10 @@ export class SocketDuplex extends Duplex {
 
   /** @internal The connection beneath has closed, and its queue has been sent. */
   onDetached(isReset = false): void {
-    if (!isReset && this.#write && !this.#write.unsent) this.#settleWrite()
+    const reason = this.socket.lostReason
+    if (!isReset && !reason && this.#write && !this.#write.unsent) this.#settleWrite()
     // A write that has failed since then has its error reported in the next turn only.
-    this.destroy(this.errored ?? undefined)
+    this.destroy(reason ?? this.errored ?? undefined)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */

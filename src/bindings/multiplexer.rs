@@ -9,9 +9,10 @@ use super::environment::Environment;
 use super::fast::fast;
 use super::loop_watch::Backend;
 use super::numbers::{to_descriptor, to_handle, to_int, to_size, to_unsigned};
-use super::state::FAILURE_CALL_SHIFT;
 use super::{count, number, status};
-use crate::core::{Event, Handle, Interest, Mode, OpenCall, OpenFailure, ReceiveBuffer};
+use crate::core::{
+    Event, FAILURE_CALL_SHIFT, Handle, Interest, Mode, OpenCall, OpenFailure, ReceiveBuffer,
+};
 use crate::sys::Errno;
 
 /// The size of an event in the caller's array, in bytes: four int32.
@@ -112,7 +113,8 @@ fast! {
     /// `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
     /// events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
     /// offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
-    /// error, 32 detached. The first `used` bytes of `into`, by default none, stay as they are.
+    /// error, 32 detached, of which the offset is the code of the failure that
+    /// dropped its queue, as of `failure`, 0 for none. The first `used` bytes of `into`, by default none, stay as they are.
     #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number")]
     pub fn wait(
         environment: &Environment,

@@ -9,10 +9,8 @@ use super::environment::Environment;
 use super::fast::fast;
 use super::numbers::{to_handle, to_size};
 use super::{byte_count, number, status};
+use crate::core::FAILURE_CALL_SHIFT;
 use crate::sys::Errno;
-
-/// The position of the call's number in `failure`, above the errno, which is below 4096.
-pub(super) const FAILURE_CALL_SHIFT: u32 = 16;
 
 /// The size of what `totals` writes, in bytes.
 const TOTALS_SIZE: usize = 2 * size_of::<f64>();

@@ -24,4 +24,5 @@ pub(crate) use open_failure::{OpenCall, OpenFailure};
 pub(crate) use receive_buffer::ReceiveBuffer;
 pub(crate) use registry::Registry;
 pub(crate) use send_queue::SendStatus;
+pub(crate) use socket::FAILURE_CALL_SHIFT;
 pub(crate) use unix_path::probe_path;

@@ -30,8 +30,16 @@ pub(crate) mod event_bits {
 pub(crate) struct Event {
     pub(crate) handle: Handle,
     pub(crate) bits: u32,
-    /// The prefetched bytes, as a range of the receive buffer.
+    /// The prefetched bytes, as a range of the receive buffer. Of a detached source it is empty, and begins at the code
+    /// of the failure that dropped its queue, 0 for none.
     pub(crate) received: Range<usize>,
+}
+
+/// A source that was deregistered without a call of `remove`.
+pub(super) struct Detached {
+    pub(super) handle: Handle,
+    /// Why the queue of a closed socket was not sent: as JavaScript reads it, 0 when it was.
+    pub(super) failure: usize,
 }
 
 pub(crate) struct Multiplexer {
@@ -45,7 +53,7 @@ pub(crate) struct Multiplexer {
     /// The registered descriptors of the program, by their numbers.
     pub(super) foreign: BTreeMap<RawFd, Token>,
     /// Sources that were detached and are not reported yet.
-    pub(super) detached: VecDeque<Handle>,
+    pub(super) detached: VecDeque<Detached>,
     /// What the last wait prefetched.
     pub(super) prefetched: Prefetched,
     /// The number of sources with queued output.

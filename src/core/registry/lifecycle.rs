@@ -140,18 +140,21 @@ impl Registry {
     /// Closes a socket gracefully, a listener at once; a descriptor of the program is only deregistered.
     ///
     /// # Errors
-    /// EBADF for a stale handle.
+    /// EBADF for a stale handle. The failure of a socket whose corked bytes were sent by this and lost; it is closed.
     pub(crate) fn close(&mut self, handle: Handle) -> Result<CloseResult, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
+        let mut lost = None;
         if let Kind::Socket(socket) = &mut source.kind {
+            let had_failed = socket.failure().is_some();
             if socket.close() {
                 return Ok(self.close_after_queue(token));
             }
             socket.prepare_close();
+            lost = socket.failure().filter(|_| !had_failed);
         }
         self.remove_source(token);
-        Ok(CloseResult::Closed)
+        lost.map_or(Ok(CloseResult::Closed), |(_, errno)| Err(errno))
     }
 
     fn close_after_queue(&mut self, token: Token) -> CloseResult {

@@ -46,7 +46,7 @@ impl Registry {
         });
         // It has left before, and that is not reported yet: it must not be taken for the end of this registration.
         if let Some(multiplexer) = self.multiplexers.at_mut(slot) {
-            multiplexer.detached.retain(|detached| *detached != token.handle());
+            multiplexer.detached.retain(|detached| detached.handle != token.handle());
         }
         // What is left to send is tried at once: epoll reports what is ready when it is added.
         if let Kind::Socket(socket) = &mut source.kind {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Registry;
 use crate::core::handle::{Handle, Token};
-use crate::core::multiplexer::{Event, event_bits};
+use crate::core::multiplexer::{Detached, Event, event_bits};
 use crate::core::receive_buffer::ReceiveBuffer;
 use crate::core::source::Kind;
 use crate::sys::{Errno, flags};
@@ -141,15 +141,17 @@ impl Registry {
     /// Deregisters a source that has nothing left to do here, and closes a socket that is closing.
     pub(super) fn detach(&mut self, multiplexer: Token, token: Token) {
         self.deregister(token);
+        let mut failure = 0;
         if let Some(source) = self.sources.get_mut(token)
             && let Kind::Socket(socket) = &mut source.kind
             && socket.is_finished()
         {
+            failure = socket.failure_code();
             socket.prepare_close();
             self.sources.remove(token);
         }
         if let Some(multiplexer) = self.multiplexers.get_mut(multiplexer) {
-            multiplexer.detached.push_back(token.handle());
+            multiplexer.detached.push_back(Detached { handle: token.handle(), failure });
         }
     }
 
@@ -161,8 +163,8 @@ impl Registry {
     ) -> usize {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return 0 };
         let count = limit.min(multiplexer.detached.len());
-        for handle in multiplexer.detached.drain(..count) {
-            report(Event { handle, bits: event_bits::DETACHED, received: 0..0 });
+        for Detached { handle, failure } in multiplexer.detached.drain(..count) {
+            report(Event { handle, bits: event_bits::DETACHED, received: failure..failure });
         }
         count
     }

@@ -15,7 +15,7 @@ use super::send_queue::SendQueue;
 use crate::sys::{self, Errno};
 use send::Flushed;
 use state::Failure;
-pub(crate) use state::{Call, State};
+pub(crate) use state::{Call, FAILURE_CALL_SHIFT, State};
 
 /// The most system calls that a wait makes for one socket's queue, or for its discarded input.
 const CALLS_PER_TURN: usize = 16;

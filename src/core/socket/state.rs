@@ -30,6 +30,9 @@ pub(crate) enum Call {
     Connect = 2,
 }
 
+/// The position of the call's number in a failure, above the errno, which is below 4096.
+pub(crate) const FAILURE_CALL_SHIFT: u32 = 16;
+
 /// Why a connection failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
@@ -94,6 +97,13 @@ impl Socket {
         let is_connecting = self.state == State::Connecting;
         let call = if is_connecting { Call::Connect } else { Call::Read };
         self.break_connection(errno, call);
+    }
+
+    /// The failure as JavaScript reads it: the errno plus 65536 times the call that reported it; 0 for none.
+    pub(in crate::core) fn failure_code(&self) -> usize {
+        self.failure.map_or(0, |Failure { errno, call }| {
+            ((call as usize) << FAILURE_CALL_SHIFT) + usize::try_from(-errno.negated()).unwrap_or(0)
+        })
     }
 
     /// The call that reported the failure, and its errno.
