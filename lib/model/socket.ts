@@ -63,10 +63,12 @@ export class Socket extends StreamSource {
    * Takes over a connected (or connecting) stream socket, and makes it non-blocking and close-on-exec: fcntl(2).
    *
    * @throws SocketError EBADF, ENOTSOCK, EPROTOTYPE (not a stream), ENOTCONN, EEXIST (a Socket or Listener of this
-   * process has it already, also of another thread); the descriptor then stays as it was. TypeError, RangeError for anything but a descriptor number.
+   * process has it already, also of another thread); the descriptor then stays as it was. TypeError, RangeError for
+   * anything but a descriptor number.
    */
   static adopt(fd: number): Socket {
-    return new Socket(native.check(native.adoptSocket(integer(fd, 0, INT_MAX, 'fd')), 'adopt')).guarded()
+    const handle = native.adoptSocket(integer(fd, 0, INT_MAX, 'fd'))
+    return new Socket(native.checkOwned(handle, 'adopt', fd)).guarded()
   }
 
   /**
