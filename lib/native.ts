@@ -1,6 +1,8 @@
 // The only import of the addon: its functions, and each number that they take or return, named once. A test compares
 // the numbers with the Rust source.
 
+import { constants } from 'node:os'
+
 import { type ErrorAddress, type SocketError, systemError } from './errors.js'
 
 export * from '../index.js'
@@ -150,6 +152,15 @@ export function slotOf(handle: number): number {
 export function check(result: number, syscall: string, address?: ErrorAddress): number {
   if (result < 0) throw systemError(-result, syscall, address)
   return result
+}
+
+/** As {@link check}, of a call that takes over the descriptor `fd`. */
+export function checkOwned(result: number, syscall: string, fd: number): number {
+  if (result === -constants.errno.EEXIST) {
+    const note = `a Socket, a Listener or a Multiplexer of this process has descriptor ${fd} already`
+    throw systemError(-result, syscall, undefined, note)
+  }
+  return check(result, syscall)
 }
 
 /**

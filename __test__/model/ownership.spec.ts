@@ -51,7 +51,9 @@ test.serial('what_a_worker_owns_is_not_adopted_here_until_it_is_closed', async (
   const worker = startWorker(t)
   const fd = (await ask(worker, 'open')) as number
   t.is(refusal(t, fd), 'EEXIST')
-  t.throws(() => Listener.bind({ fd }), { instanceOf: SocketError, code: 'EEXIST' })
+  const owned = `a Socket, a Listener or a Multiplexer of this process has descriptor ${fd} already`
+  t.throws(() => Socket.adopt(fd), { message: `adopt EEXIST: ${owned}` })
+  t.throws(() => Listener.bind({ fd }), { instanceOf: SocketError, code: 'EEXIST', message: `listen EEXIST: ${owned}` })
   t.is(await ask(worker, 'close'), 'closed')
   t.not(refusal(t, fd), 'EEXIST')
 })

@@ -277,7 +277,8 @@ test('mode_and_unlink_are_for_paths_alone', async (t) => {
 test('mode_and_unlink_are_checked', (t) => {
   const path = freePath(t)
   const bad: readonly [options: object, code: string, message: RegExp][] = [
-    [{ mode: 0o1000 }, 'ERR_OUT_OF_RANGE', /mode" is out of range.*>= 0 && <= 511/],
+    [{ mode: 0o1000 }, 'ERR_OUT_OF_RANGE', /mode" is out of range.*>= 0 && <= 0o777, such as 0o660. Received 512/],
+    [{ mode: 660 }, 'ERR_OUT_OF_RANGE', /such as 0o660. Received 660/],
     [{ mode: -1 }, 'ERR_OUT_OF_RANGE', /mode/],
     [{ mode: 1.5 }, 'ERR_OUT_OF_RANGE', /an integer/],
     [{ mode: '660' }, 'ERR_INVALID_ARG_TYPE', /mode.*of type number/],

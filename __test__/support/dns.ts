@@ -1,5 +1,4 @@
-import dns from 'node:dns/promises'
-import { syncBuiltinESMExports } from 'node:module'
+import dns from 'node:dns'
 
 import type { ExecutionContext } from 'ava'
 
@@ -10,20 +9,17 @@ export type LookupResult = readonly string[] | Error | Promise<readonly string[]
 export function mockLookup(t: ExecutionContext, names: Readonly<Record<string, LookupResult>>): string[] {
   const lookedUp: string[] = []
   const { lookup } = dns
-  const mock = async (name: string): Promise<{ address: string; family: number }[]> => {
+  const find = async (name: string): Promise<{ address: string; family: number }[]> => {
     lookedUp.push(name)
     const found = await names[name]
     if (!found) throw new Error(`the test did not expect a lookup of ${name}`)
     if (found instanceof Error) throw found
     return found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
   }
-  install(mock as unknown as typeof lookup)
-  t.teardown(() => install(lookup))
+  const mock = (name: string, _: unknown, done: (error: unknown, addresses?: unknown) => void): void =>
+    void find(name).then((addresses) => done(null, addresses), done)
+  // The property alone, as programs replace it.
+  dns.lookup = mock as unknown as typeof lookup
+  t.teardown(() => void (dns.lookup = lookup))
   return lookedUp
-}
-
-/** Also changes what `import { lookup } from 'node:dns/promises'` gives. */
-function install(lookup: typeof dns.lookup): void {
-  dns.lookup = lookup
-  syncBuiltinESMExports()
 }

@@ -133,7 +133,7 @@ function adoptListener(options: Given, backlog: number): number {
   }
   // Adopting changes flags of the descriptor, which has to stay as it was when an option is wrong.
   checkOptionValues(options)
-  const handle = native.check(native.adoptListener(fd, backlog), 'listen')
+  const handle = native.checkOwned(native.adoptListener(fd, backlog), 'listen', fd)
   try {
     changeOptions(handle, familyOf(toAddress(native.localAddress(handle))), options)
     return handle

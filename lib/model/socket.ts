@@ -69,7 +69,8 @@ export class Socket extends StreamSource {
    * stays as it was. TypeError, RangeError for anything but a descriptor number.
    */
   static adopt(fd: number): Socket {
-    return new Socket(native.check(native.adoptSocket(integer(fd, 0, INT_MAX, 'fd')), 'adopt')).guarded()
+    const handle = native.adoptSocket(integer(fd, 0, INT_MAX, 'fd'))
+    return new Socket(native.checkOwned(handle, 'adopt', fd)).guarded()
   }
 
   /**

@@ -2,9 +2,9 @@ import { type BigIntStats, chmodSync, lstatSync, renameSync, unlinkSync } from '
 import { constants } from 'node:os'
 import { dirname, resolve } from 'node:path'
 
-import { type SocketError, invalidArgValue, systemError } from '../errors.js'
+import { type SocketError, invalidArgValue, outOfRange, systemError } from '../errors.js'
 import * as native from '../native.js'
-import { PATH_SIZE, integer } from '../validate.js'
+import { PATH_SIZE, number } from '../validate.js'
 
 const { EACCES, EADDRINUSE, ECONNREFUSED } = constants.errno
 
@@ -45,10 +45,17 @@ export function checkUnixFile({ path, mode, unlink }: Given, prefix = ''): void 
     if (path === undefined) throw invalidArgValue(prefix + name, value, 'is for a path alone')
     if (isAbstract(path)) throw invalidArgValue(prefix + name, value, 'is for a path alone that is not abstract')
   }
-  if (mode !== undefined) integer(mode, 0, 0o777, `${prefix}mode`)
+  if (mode !== undefined) checkMode(mode, `${prefix}mode`)
   if (unlink !== undefined && typeof unlink !== 'boolean' && unlink !== 'stale') {
     throw invalidArgValue(`${prefix}unlink`, unlink, "must be one of: true, false, 'stale'")
   }
+}
+
+/** Octal in the message: 660 is not 0o660. */
+function checkMode(value: unknown, name: string): void {
+  const bits = number(value, name)
+  if (Number.isInteger(bits) && bits >= 0 && bits <= 0o777) return
+  throw outOfRange(name, 'an integer >= 0 && <= 0o777, such as 0o660', value)
 }
 
 function isAbstract(path: unknown): boolean {

@@ -133,8 +133,8 @@ function setEntry(handle: number, family: Family, name: SettableOptionName, valu
   SETTABLE[name].set(handle, family, value as never, label)
 }
 
-function isKeyOf<Table extends object>(table: Table, name: PropertyKey): name is keyof Table {
-  return Object.hasOwn(table, name)
+function isKeyOf<Table extends object>(table: Table, name: unknown): name is keyof Table {
+  return typeof name === 'string' && Object.hasOwn(table, name)
 }
 
 function unknownName(name: unknown, known: readonly string[]): TypeError {

@@ -150,8 +150,8 @@ impl Registry {
             if socket.close() {
                 return Ok(self.close_after_queue(token));
             }
-            socket.prepare_close();
             lost = socket.failure().filter(|_| !had_failed);
+            socket.prepare_close();
         }
         self.remove_source(token);
         lost.map_or(Ok(CloseResult::Closed), |(_, errno)| Err(errno))
