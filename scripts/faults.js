@@ -76,9 +76,9 @@ async function inLanes(tasks, act) {
 
 function print(fault, { problems, outcome }) {
   const name = title(fault)
-  if (problems.length > 0) console.log([`not ok - ${name}`, ...problems.map((problem) => `    ${problem}`)].join('\n'))
+  if (problems.length > 0) console.log([`not ok - ${name}`, ...problems].join('\n    '))
   else if (has('--tap'))
-    console.log(outcome === undefined ? `ok - ${name} # SKIP not called this time` : `ok - ${name}: ${outcome}`)
+    console.log(outcome === undefined ? `# not called this time: ${name}` : `ok - ${name}: ${outcome}`)
 }
 
 function finish() {

@@ -28,7 +28,9 @@ export function record(results) {
   }
   mkdirSync(FOLDER, { recursive: true })
   const name = `node-${process.versions.node.split('.')[0]}-${process.arch}.json`
-  writeFileSync(new URL(name, FOLDER), `${JSON.stringify(content, null, 1)}\n`)
+  // A list on one line.
+  const text = JSON.stringify(content, null, 1).replace(/\[[^\]]*\]/g, (list) => list.replace(/\n */g, ' '))
+  writeFileSync(new URL(name, FOLDER), `${text}\n`)
 }
 
 /** All records. */
@@ -79,10 +81,11 @@ function byFrequency(results) {
 export function page(all) {
   return `# When the kernel fails
 
-Each system call of the library is made to fail by strace(1), with the errnos of its manual page and with a few absurd ones, at each level: the
-model (\`Socket\`, \`Listener\`, \`Multiplexer\`), handlers (\`listen\`, \`connect\`), streams (\`toDuplex\`, \`toWeb\`); in servers and clients, on TCP and Unix
-sockets; a single call, or all from one on. \`npm run test:faults\` tries a part of these faults, and with \`-- --all\` all of them; with \`--record\` it
-writes docs/faults. \`npm run faults:table\` writes this page.
+Each system call of the library is made to fail by strace(1), with the errnos of its manual page and with a few absurd
+ones, at each level: the model (\`Socket\`, \`Listener\`, \`Multiplexer\`), handlers (\`listen\`, \`connect\`), streams
+(\`toDuplex\`, \`toWeb\`); in servers and clients, on TCP and Unix sockets; a single call, or all from one on.
+\`npm run test:faults\` tries each errno of each call once at each level, with \`-- --all\` in each program and at several
+calls. With \`--record\` it writes docs/faults, from which \`npm run faults:table\` makes this page.
 
 Three connections exchange 330,000 bytes each with a peer that reads slowly. Checked is that
 

@@ -30,6 +30,11 @@ export class Flow {
     return Flow.#all.get(id)
   }
 
+  /** All connections are closed. */
+  static forgetAll(): void {
+    Flow.#all.clear()
+  }
+
   /** Its bytes are compared no more. */
   forget(): void {
     Flow.#all.delete(this.id)

@@ -194,6 +194,9 @@ export class World {
     this.#clients.delete(side)
     this.#sides.delete(side)
     side.out.isOver = true
+    // Its flow may be waited for, in vain.
+    const description = side.out.sender()
+    side.out.sender = () => description
     if (side.closed > 0) this.#past.push(side)
   }
 
@@ -251,6 +254,7 @@ export class World {
     clearTimeout(timer)
     this.#sweep()
     if (this.#past.length > 0) this.report(`${this.#past.length} flows have no end`)
+    Flow.forgetAll()
   }
 
   #serversLeft(): string {
