@@ -113,10 +113,8 @@ export function partLength(bytes: Uint8Array, offset: unknown = 0, length?: unkn
   return length === undefined ? rest : integer(length, 0, rest, 'length')
 }
 
-/** Whether a value is a Uint8Array, also of another realm, which `instanceof` does not know but decides sooner. */
-export function isUint8Array(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || types.isUint8Array(value)
-}
+/** A Uint8Array, also of another realm, and not a Proxy of one, whose bytes cannot be reached. */
+export const isUint8Array: (value: unknown) => value is Uint8Array = types.isUint8Array
 
 /** An AbortSignal, also of another realm or of another implementation, such as jsdom's. */
 export function abortSignal(value: unknown, name: string): AbortSignal {
@@ -154,13 +152,18 @@ export interface OptionNames {
   readonly hints?: Readonly<Record<string, string>>
 }
 
+/** An object, whatever it has. */
+export function checkObject(value: unknown, name: string): asserts value is object {
+  if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value)
+}
+
 /** An object whose own keys are all in `known`; another key is an error that suggests the right one, or the nearest. */
 export function checkOptions(
   value: unknown,
   known: readonly string[],
   { name = 'options', kind = 'option', hints }: OptionNames = {},
 ): object {
-  if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value)
+  checkObject(value, name)
   for (const [key, its] of Object.entries(value)) {
     if (known.includes(key)) continue
     const hint = hints && Object.hasOwn(hints, key) ? ` (did you mean ${hints[key]}?)` : suggest(key, known)

@@ -2,13 +2,14 @@ import test from 'ava'
 
 import { EMULATED } from '../support/emulation.js'
 import { runFixture } from '../support/fixture.js'
+import { seedOf } from '../support/seed.js'
 
 /** `npm run hammer` runs longer, or with the seed of a failure. */
 const SECONDS = 6
 
 test.serial('hundreds_of_connections_that_do_anything_at_random_keep_every_promise', async (t) => {
   t.timeout(300_000)
-  const seed = Number(process.env['HAMMER_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+  const seed = Number(seedOf(process.env['HAMMER_SEED']))
   t.log(`seed ${seed}`)
   const seconds = EMULATED ? 2 * SECONDS : SECONDS
   const args = ['--seed', String(seed), '--seconds', String(seconds)]

@@ -8,7 +8,8 @@ import { type AsyncContext, rootContext } from './async-context.js'
 
 // The default export is copied from, since fake timers also replace its properties, and with them the named exports.
 const { setTimeout: startTimeout, setImmediate: startImmediate } = timers
-const startMicrotask = queueMicrotask
+/** A reaction to it is a microtask, which cannot be replaced. */
+const RESOLVED = Promise.resolve()
 const nextTick = process.nextTick.bind(process)
 
 export const { clearTimeout, clearImmediate } = timers
@@ -38,7 +39,11 @@ export function nextTurn(): Promise<void> {
 
 /** Calls back after the code that runs now, in the root context. */
 export function defer(callback: () => void): void {
-  rootContext.run(startMicrotask, undefined, callback, undefined)
+  rootContext.run(react, undefined, callback, undefined)
+}
+
+function react(callback: () => void): void {
+  void RESOLVED.then(callback).catch((error: unknown) => throwLater(error))
 }
 
 /**

@@ -325,7 +325,8 @@ export class Socket extends StreamSource {
     const failure = native.failure(this.handle)
     this.keepAddresses()
     this.closeByWatcher()
-    const error = failure === native.NO_FAILURE ? systemError(errno, 'read') : native.failureError(failure, this.#remote)
+    const error =
+      failure === native.NO_FAILURE ? systemError(errno, 'read') : native.failureError(failure, this.#remote)
     if (watcher?.onBroken) poller!.defer(() => watcher.onBroken!(error))
     return error
   }

@@ -10,6 +10,7 @@ import { throwLater } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import { Socket } from '../model/socket.js'
 import { READ_WRITE, WRITE } from '../native.js'
+import { checkObject } from '../validate.js'
 
 /** Bytes of the buffer that unread input is dropped through. */
 const SCRATCH = 65_536
@@ -52,6 +53,7 @@ export interface SocketDuplexOptions extends Pick<
  * ENOMEM of epoll_ctl(2) a connection is closed, and a socket is as it was.
  */
 export function toDuplex<D>(source: Socket | Connection<D>, options: SocketDuplexOptions = {}): SocketDuplex {
+  checkObject(options, 'options')
   if (source instanceof Connection) return overConnection(source, options)
   if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
   return new SocketDuplex(source, options).start()

@@ -4,20 +4,21 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { fixtureArguments, run } from '../fixture.js'
+import { seedOf } from '../seed.js'
 import { temporaryDirectory } from '../unix.js'
 
 /** Seconds of a run; FUZZ_SECONDS makes it longer. */
 const SECONDS = 5
 
 /**
- * Declares a test that runs a fuzzer of `fixtures/` in a process of its own, so that a crash is seen as one. FUZZ_SEED
- * repeats a run.
+ * Declares a test that runs a fuzzer of `fixtures/` in a process of its own, so that a crash is seen as one. Each run has
+ * the same seed, unless FUZZ_SEED is another one, or `random`.
  */
 export function fuzzTest(title: string, fixture: string): void {
   test.serial(title, async (t) => {
     const seconds = Number(process.env['FUZZ_SECONDS'] ?? SECONDS)
     t.timeout((seconds + 120) * 1000)
-    const seed = process.env['FUZZ_SEED'] ?? String(Math.floor(Math.random() * 2 ** 31))
+    const seed = seedOf(process.env['FUZZ_SEED'])
     t.log(`FUZZ_SEED=${seed}`)
     const last = join(temporaryDirectory(t), 'last')
     const args = fixtureArguments(fixture, '--seed', seed, '--seconds', seconds, '--last', last)
