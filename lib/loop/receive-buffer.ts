@@ -24,7 +24,8 @@ export const END = Buffer.alloc(0)
 
 /** What chunks are received from: a Socket. */
 export interface ByteSource {
-  receive(into: Uint8Array, offset?: number, length?: number): number | null
+  receive(into: Uint8Array): number | null
+  receiveChunk(pool: Uint8Array, offset: number, length: number): number | null
 }
 
 /** Receives chunks: parts of a pool, which the receiver may keep, or views of an array of the program's. */
@@ -60,7 +61,7 @@ export class ReceiveBuffer {
     const size = poolFor(this.#last)
     this.#makeRoom(size / 4, size)
     const room = this.#pool.length - this.#used
-    const count = source.receive(this.#pool, this.#used, room)
+    const count = source.receiveChunk(this.#pool, this.#used, room)
     this.#filled = count === room
     if (count === null) return null
     return count === 0 ? END : this.#cut(count)

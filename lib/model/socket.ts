@@ -101,6 +101,15 @@ export class Socket extends StreamSource {
     return native.receive(this.handle, into, offset ?? 0, part)
   }
 
+  /** @internal As {@link receive}, into a part of a pool, which needs no checks. */
+  receiveChunk(pool: Uint8Array, offset: number, length: number): number | null {
+    this.poller?.unreadInput(this)
+    const count = native.receive(this.handle, pool, offset, length)
+    if (count > 0) return count
+    if (count !== -EAGAIN) return this.#nothingReceived('receive', count, pool)
+    return this.blocking ? this.receive(pool, offset, length) : null
+  }
+
   /**
    * As {@link receive}, but the bytes stay: MSG_PEEK.
    *

@@ -111,13 +111,14 @@ export class SocketDuplex extends Duplex {
    * @internal Calls the listeners in the context of the stream's maker, also where another one reads, writes or destroys
    * it. An array of the arguments would cost as much as the context.
    */
-  override emit(event: string | symbol, argument?: unknown, ...others: unknown[]): boolean {
+  override emit(event: string | symbol, argument?: unknown): boolean {
     let isListened
     try {
       isListened =
-        others.length === 0
+        arguments.length <= 2
           ? this.#context.run(emitEvent, this, event, argument)
-          : this.#context.run(emitEventWith, this, event, [argument, ...others])
+          : // A rest parameter would be an array in each call.
+            this.#context.run(emitEventWith, this, event, Array.prototype.slice.call(arguments, 1))
     } catch (error) {
       enterDomainOf(this)
       throw error
