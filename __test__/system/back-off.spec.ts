@@ -258,6 +258,12 @@ const READERS: Record<string, string> = {
     client.close()
     const server = listen({ ...place, socket: { open: (connection) => void connection.write('data') } })
     await connect({ ...place, socket: { data: done } })`,
+  'a read': `
+    client.close()
+    const server = listen({ ...place, socket: { open: (connection) => void connection.write('data') } })
+    const connection = await connect(place)
+    await connection.read(into)
+    done()`,
 }
 
 for (const [which, source] of Object.entries(READERS)) {

@@ -20,7 +20,7 @@ export function shareOfTurn(chunk: Buffer): number {
 }
 
 /** The chunk at the peer's end. Any other chunk that is empty has been detached. */
-export const END = Buffer.alloc(0)
+export const END: Buffer = Buffer.alloc(0)
 
 /** What chunks are received from: a Socket. */
 export interface ByteSource {
@@ -33,7 +33,7 @@ export class ReceiveBuffer {
   #borrowed: Uint8Array | undefined
   #view: Buffer | undefined
   #pool: Buffer = END
-  #memory: ArrayBuffer = END.buffer
+  #memory = END.buffer as ArrayBuffer
   #used = 0
   #filled = false
   /** The length of the last chunk. */

@@ -252,10 +252,8 @@ impl Source {
         bits
     }
 
-    /// Whether it is a listener in back-off.
-    pub(super) fn is_listener_backing_off(&self) -> bool {
-        matches!(self.kind, Kind::Listener(_))
-            && self.registration.as_ref().is_some_and(|it| it.backing_off)
+    pub(super) fn is_backing_off(&self) -> bool {
+        self.registration.as_ref().is_some_and(|it| it.backing_off)
     }
 
     fn is_closing(&self) -> bool {

@@ -89,9 +89,9 @@ impl Registry {
             }
             return Err(errno);
         }
-        // A listener in back-off would hit the limit again. A failed connect has no descriptor that could be polled.
+        // A source in back-off would hit the limit again, and is verified at its end. A failed connect has no descriptor that could be polled.
         if let Some(source) = self.sources.get_mut(token)
-            && !source.is_listener_backing_off()
+            && !source.is_backing_off()
             && source.raw_fd().is_some()
         {
             source.readiness_mut().invalidate();
