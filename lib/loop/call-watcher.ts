@@ -11,8 +11,8 @@ export function callWatcher(registration: Registration, watcher: Watcher, chunk:
 }
 
 /** What a watcher throws is an uncaught exception of its own. */
-export function callDetached(watcher: Watcher): void {
-  attempt(() => watcher.onDetached?.())
+export function callDetached(watcher: Watcher | undefined): void {
+  attempt(() => watcher?.onDetached?.())
 }
 
 /** Calls `act`; what it throws becomes an uncaught exception. */

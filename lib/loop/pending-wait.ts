@@ -2,7 +2,8 @@ import type { ReadyEvent } from '../model/event.js'
 import { isPast, now } from './timers.js'
 import { WakeTimer } from './wake-timer.js'
 
-export type Deliver = (events: ReadyEvent[]) => void
+/** Answers a wait: with events, or with the error of epoll_wait(2). */
+export type Deliver = (events: ReadyEvent[], error?: Error) => void
 
 /** The wait of a poller that has not been answered yet, and what answers it when no edge comes. */
 export class PendingWait {

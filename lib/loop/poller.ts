@@ -87,7 +87,10 @@ export class Poller {
 
   #register(registration: Registration): void {
     const displaced = this.registrations.add(registration)
-    if (displaced) this.#detach(displaced)
+    if (displaced) {
+      this.forget(displaced)
+      callDetached(displaced.watcher)
+    }
     this.#rearm()
   }
 
@@ -101,11 +104,6 @@ export class Poller {
     this.#batch.unread(registration)
     native.remove(this.#handle, registration.handle)
     this.forget(registration)
-  }
-
-  #detach(registration: Registration): void {
-    this.forget(registration)
-    if (registration.watcher) callDetached(registration.watcher)
   }
 
   /** The target has left natively, for a `failure` perhaps: drops its registration and clears its event. */
@@ -146,9 +144,7 @@ export class Poller {
   wait(timeout: number, deliver: Deliver): void {
     this.#refuseSecondWait()
     if (!this.#budget.isSpent && !this.#batch.isRunning && !this.#woken) {
-      this.#pending.isBeginning = true
       const events = this.#pollAgain()
-      this.#pending.isBeginning = false
       if (events || this.#closed) return deliver(events ?? [])
     }
     this.#pending.begin(timeout, deliver)
@@ -158,9 +154,14 @@ export class Poller {
 
   /** The program waits again in the same turn of Node's loop. */
   #pollAgain(): ReadyEvent[] | undefined {
-    const count = this.#poll(0)
-    this.#budget.spend(count)
-    return this.#dispatch(count)
+    try {
+      this.#pending.isBeginning = true
+      const count = this.#poll(0)
+      this.#budget.spend(count)
+      return this.#dispatch(count)
+    } finally {
+      this.#pending.isBeginning = false
+    }
   }
 
   #poll(timeout: number): number {
@@ -236,7 +237,13 @@ export class Poller {
   #turn(): void {
     this.#pending.clearTimer()
     if (!this.#pending.isPending) return
-    const events = this.#pollForTurn()
+    let events
+    try {
+      events = this.#pollForTurn()
+    } catch (error) {
+      this.#budget.clear()
+      return this.#finishWait([], error as Error)
+    }
     // A handler may have closed the multiplexer.
     if (!this.#pending.isPending) return
     if (events || this.#woken || this.#pending.isOver) this.#finishWait(events)
@@ -252,12 +259,12 @@ export class Poller {
     }
   }
 
-  #finishWait(events: ReadyEvent[] = []): void {
+  #finishWait(events: ReadyEvent[] = [], error?: Error): void {
     this.#woken = false
     const deliver = this.#pending.end()
     if (!deliver) return
     if (this.#referenced) this.#setReferenced(false)
-    deliver(events)
+    deliver(events, error)
   }
 
   /**

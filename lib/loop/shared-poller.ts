@@ -1,4 +1,6 @@
+import type { ReadyEvent } from '../model/event.js'
 import { Poller } from './poller.js'
+import { throwLater } from './timers.js'
 
 /**
  * The poller of a thread, run by Node's loop: for connections with handlers, streams, the iteration of listeners, and
@@ -7,7 +9,10 @@ import { Poller } from './poller.js'
 export class SharedPoller extends Poller {
   #references = 0
   /** All its targets have watchers, so a wait never returns events. */
-  readonly #waitAgain = (): void => this.wait(-1, this.#waitAgain)
+  readonly #waitAgain = (_events?: ReadyEvent[], error?: Error): void => {
+    if (error) throwLater(error)
+    this.wait(-1, this.#waitAgain)
+  }
 
   constructor() {
     super()

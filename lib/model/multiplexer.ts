@@ -109,21 +109,22 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
    * ({@link ref}) a pending wait keeps the process alive.
    *
    * @throws (rejects) TypeError for anything but a number; RangeError for a negative time or NaN; Error
-   * ERR_INVALID_STATE while another wait is pending; SocketClosedError once closed.
+   * ERR_INVALID_STATE while another wait is pending; SocketClosedError once closed; SocketError of epoll_wait(2).
    */
   wait(timeout?: number): Promise<ReadyEvent[]> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const milliseconds = validTimeout(timeout)
       this.#refuseClosed('wait')
-      this.#await(milliseconds, resolve)
+      this.#await(milliseconds, resolve, reject)
     })
   }
 
-  #await(milliseconds: number, deliver: (events: ReadyEvent[]) => void): void {
-    this.#poller.wait(milliseconds, (events) => {
+  #await(milliseconds: number, deliver: (events: ReadyEvent[]) => void, reject: (error: Error) => void): void {
+    this.#poller.wait(milliseconds, (events, error) => {
       // The closure refers to `this`, so that a multiplexer is not collected while a wait is pending.
       void this
-      deliver(events)
+      if (error) reject(error)
+      else deliver(events)
     })
   }
 
@@ -202,9 +203,10 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
 
   /** One promise a wait: an async generator would make three. */
   #next(): Promise<IteratorResult<ReadyEvent[], void>> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const deliver = (events: ReadyEvent[]) => resolve(this.#poller.closed ? DONE : { value: events, done: false })
       if (this.#poller.closed) resolve(DONE)
-      else this.#await(-1, (events) => resolve(this.#poller.closed ? DONE : { value: events, done: false }))
+      else this.#await(-1, deliver, reject)
     })
   }
 

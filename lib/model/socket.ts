@@ -317,11 +317,6 @@ export class Socket extends StreamSource {
     if (watcher?.onDetached) poller!.defer(() => watcher.onDetached!(isReset))
   }
 
-  /** @internal Whether the connection broke; a receive throws the reason, after the input that came before. */
-  get hasFailed(): boolean {
-    return native.failure(this.handle) !== native.NO_FAILURE
-  }
-
   /** Why a call failed: the connection is dead, or only the call was refused. */
   #reasonFor(errno: number, syscall: string): Error {
     return this.hasFailed ? this.#fail(errno) : systemError(errno, syscall)

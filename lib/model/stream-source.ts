@@ -201,6 +201,11 @@ export abstract class StreamSource extends Source {
     return super.surrender()
   }
 
+  /** @internal Whether the connection broke; a receive throws the reason, after the input that came before. */
+  get hasFailed(): boolean {
+    return native.failure(this.handle) !== native.NO_FAILURE
+  }
+
   /** @internal Why what was queued when the socket was closed has been lost; undefined when it has not. */
   get lostReason(): Error | undefined {
     const failure = this.#remains?.failure
