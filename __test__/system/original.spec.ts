@@ -2,10 +2,8 @@
 // promises, its known problems and its errors. The specs of the other folders test each part in detail.
 
 import { randomBytes } from 'node:crypto'
-import dns from 'node:dns/promises'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { constants } from 'node:os'
 import { buffer } from 'node:stream/consumers'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
@@ -27,6 +25,7 @@ import {
 import { runModule } from '../support/child.js'
 import { openWithDescriptor, retryUntilReused } from '../support/descriptor-reuse.js'
 import { openDescriptors } from '../support/descriptors.js'
+import { mockLookup } from '../support/dns.js'
 import { EchoServer } from '../support/echo-server.js'
 import {
   addressOf,
@@ -414,18 +413,13 @@ test('known problem 1: it cannot connect; ours connects without blocking', async
 })
 
 test('known problem 2: resolving a host name blocks; ours never does', async (t) => {
-  const original = dns.lookup
-  let answer!: () => void
-  const slow = () => new Promise((resolve) => (answer = () => resolve([{ address: '127.0.0.1', family: 4 }])))
-  Object.assign(dns, { lookup: slow })
-  syncBuiltinESMExports()
+  let answer!: (addresses: readonly string[]) => void
+  mockLookup(t, { 'slow.example': new Promise<readonly string[]>((resolve) => (answer = resolve)) })
   let listener: Listener | undefined
   const binding = Listener.bindHost({ host: 'slow.example' }).then((bound) => (listener = closeAtEnd(t, bound)))
-  Object.assign(dns, { lookup: original })
-  syncBuiltinESMExports()
   for (let turns = 0; turns < 3; turns++) await turn()
   t.is(listener, undefined)
-  answer()
+  answer(['127.0.0.1'])
   t.like((await binding).address, { address: '127.0.0.1' })
 })
 
