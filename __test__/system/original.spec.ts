@@ -412,7 +412,7 @@ test('known problem 1: it cannot connect; ours connects without blocking', async
   t.is(client.state, 'open')
 })
 
-test('known problem 2: resolving a host name blocks; ours never does', async (t) => {
+test.serial('known problem 2: resolving a host name blocks; ours never does', async (t) => {
   let answer!: (addresses: readonly string[]) => void
   mockLookup(t, { 'slow.example': new Promise<readonly string[]>((resolve) => (answer = resolve)) })
   let listener: Listener | undefined
