@@ -14,6 +14,7 @@ const FILES = [
     spec: /injected-failures/,
     reason: 'the peer of node:net makes the same system calls there, and would meet the failures',
   },
+  { on: BOTH, spec: /lost-queue/, reason: 'the event loop of the runtime makes the same system calls' },
   { on: BOTH, spec: /permissions\.spec/, reason: 'is about options of Node' },
 ]
 
