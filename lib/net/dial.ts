@@ -133,7 +133,7 @@ export function dialAddress(dial: Dial, { address, family }: ResolvedAddress): v
     handle.awaitConnect(stream.socket, onOutcome)
   } catch (error) {
     if (!(error instanceof SocketError)) throw error
-    if (isReportedLater(error, family)) setImmediate(() => handle.context.run(onOutcome, undefined, error, undefined))
+    if (isReportedLater(error, family)) setImmediate(() => onOutcome(error))
     else stream.destroy(openFailure(dial, { address, family }, error))
   }
 }

@@ -2,7 +2,9 @@ import { channel } from 'node:diagnostics_channel'
 import { Duplex } from 'node:stream'
 
 import { SocketError, SocketQueueError } from '../errors.js'
-import { nextTick } from '../loop/timers.js'
+import { exitDomainOf } from '../loop/async-context.js'
+import { nextTick, throwLater } from '../loop/timers.js'
+import { contextOf, enterContext } from './context.js'
 import { normalizeArguments } from './arguments.js'
 import { type BufferedWrite, HANDLE, TOTALS } from './base.js'
 import { type ConnectTarget, dialHost, dialPath } from './dial.js'
@@ -80,6 +82,12 @@ export abstract class SocketMethods extends SocketSettings {
   /** @internal */
   onGone(reason: Error | undefined): void {
     this.destroy(reason ?? this.errored ?? undefined)
+  }
+
+  /** @internal */
+  onException(error: unknown): void {
+    exitDomainOf(this)
+    throwLater(error, contextOf(this))
   }
 
   /** @internal Calls back just before the socket beneath is closed. */
@@ -235,6 +243,7 @@ function forget(socket: SocketMethods): void {
 function renew(socket: SocketMethods, isUnix: boolean): SocketHandle {
   ;(socket as unknown as { _undestroy(): void })._undestroy()
   socket._sockname = null
+  enterContext(socket)
   return attach(socket, new SocketHandle(isUnix))
 }
 

@@ -6,6 +6,7 @@ import { Socket as ModelSocket } from '../model/socket.js'
 import { integer } from '../validate.js'
 import { int32Option, numberOption } from './arguments.js'
 import { HANDLE, TOTALS } from './base.js'
+import { enterContext } from './context.js'
 import { SocketHandle } from './handle.js'
 import { DEFAULT_SETTINGS, SETTINGS, change } from './settings.js'
 import { SocketMethods, WRITE_LIMIT, attach, limitedWrite, onEnd } from './socket-methods.js'
@@ -50,7 +51,9 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
     decodeStrings: false,
   })
   initialize(this, options)
-  if (handle) begin(this, attach(this, handle), options)
+  if (!handle) return undefined
+  enterContext(this)
+  begin(this, attach(this, handle), options)
   return undefined
 }
 
