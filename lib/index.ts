@@ -46,7 +46,9 @@ export type { ReadyState } from './connection/endpoints.js'
 export type { Handlers } from './connection/handlers.js'
 export type { Data } from './connection/data.js'
 export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './streams/duplex.js'
+export { toNetSocket } from './streams/to-net-socket.js'
 export { type SocketInfo, type WebStreams, toWeb } from './streams/web.js'
+export { type ServeOptions, serve } from './http/serve.js'
 export { SocketClosedError, SocketError, type SocketErrorDetails, SocketQueueError } from './errors.js'
 export {
   type KeepAlive,

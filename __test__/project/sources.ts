@@ -29,9 +29,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: MODEL,
   loop: MODEL,
   connection: CONNECTION,
-  streams: ['streams', ...CONNECTION],
   net: ['net', ...CONNECTION],
-  index: ['streams', 'net', ...CONNECTION],
+  streams: ['streams', 'net', ...CONNECTION],
+  http: ['http', 'streams', 'net', ...CONNECTION],
+  index: ['http', 'streams', 'net', ...CONNECTION],
 }
 
 /** The files outside of lib/ that lib/ imports, each with the only files that may import it. */
