@@ -59,7 +59,8 @@ class Feed {
   readonly #isSecure: boolean
 
   constructor(target: ServedServer) {
-    const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay, highWaterMark, blockList } = target
+    const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay, highWaterMark, blockList } =
+      target
     const isSecure = target instanceof TlsServer
     const options = {
       allowHalfOpen,
