@@ -27,7 +27,7 @@ test('a_queue_without_a_limit_takes_large_and_small_writes_whole_and_sends_them_
   const received = createHash('sha256')
   const into = new Uint8Array(MEGABYTE)
   using multiplexer = new Multiplexer(client, server)
-  for (let got = 0; got < total; ) {
+  for (let got = 0; got < total;) {
     await multiplexer.wait()
     for (let count; (count = server.receive(into)); got += count) received.update(into.subarray(0, count))
     t.true(client.bytesSent + client.queued === total)

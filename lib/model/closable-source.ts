@@ -1,8 +1,20 @@
+import { constants } from 'node:os'
+
+import { systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
 import type { Poller } from '../loop/poller.js'
 import * as native from '../native.js'
 import type { Watcher } from './event.js'
 import { StreamSource } from './stream-source.js'
+
+/** @internal A descriptor that its socket has given up, which is the caller's. */
+export interface ReleasedSocket {
+  readonly fd: number
+  /** What was received, and not read: it comes before what the kernel has. */
+  readonly unread: Buffer
+  /** What was to be sent, and the kernel has not taken. */
+  readonly queued: Buffer
+}
 
 /** How a socket is closed: after its queue, or at once, by RST or by FIN. */
 export abstract class ClosableSource extends StreamSource {
@@ -70,4 +82,15 @@ export abstract class ClosableSource extends StreamSource {
 /** The program has closed the socket beneath a connection or stream, which ends with it. */
 function reportEnd(poller: Poller | undefined, watcher: Watcher | undefined, isReset: boolean): void {
   if (watcher?.onDetached) poller!.defer(() => watcher.onDetached!(isReset))
+}
+
+/** @internal Takes a socket out of the poller that has it for a watcher, or to send its queue. */
+export function leaveWatcher(socket: StreamSource): void {
+  const { poller } = socket
+  const registration = poller?.registrations.of(socket)
+  if (!poller || !registration) return
+  if (!registration.watcher && !poller.registrations.isFlushOnly(socket)) {
+    throw systemError(constants.errno.EEXIST, 'detach', undefined, 'the socket is in a Multiplexer')
+  }
+  poller.remove(registration)
 }

@@ -3,11 +3,11 @@ import { constants } from 'node:os'
 import { invalidArgType, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
 import * as native from '../native.js'
-import { applyOptions } from '../options/index.js'
+import { checkOptionValues } from '../options/index.js'
 import { INT_MAX, integer, isUint8Array, oneOf, partLength } from '../validate.js'
-import { type SockAddr, connect } from './address.js'
-import { type SocketConnectOptions, bindLocally, socketAddresses } from './connect-options.js'
-import { ClosableSource } from './closable-source.js'
+import { type SockAddr, familyOf, toAddress } from './address.js'
+import { type SocketConnectOptions, connectHandle, socketAddresses } from './connect-options.js'
+import { ClosableSource, type ReleasedSocket, leaveWatcher } from './closable-source.js'
 import { LeakGuard } from './leak.js'
 
 const EAGAIN = constants.errno.EAGAIN
@@ -47,16 +47,35 @@ export class Socket extends ClosableSource {
    */
   static connect(options: SocketConnectOptions): Socket {
     const { remote, local } = socketAddresses(options)
-    const socket = new Socket(native.check(native.open(remote.family), 'socket'), remote).guarded()
+    const handle = native.check(native.open(remote.family), 'socket')
     try {
-      applyOptions(socket.handle, remote.family, options)
-      if (local) bindLocally(socket.handle, local)
-      native.check(connect(socket.handle, remote), 'connect', remote)
+      connectHandle(handle, remote.family, remote, local, options)
     } catch (error) {
-      socket.close()
+      native.close(handle)
       throw error
     }
-    return socket
+    return new Socket(handle, remote).guarded()
+  }
+
+  /**
+   * @internal As {@link connect}, by a stream socket of the program's that is not connected yet, and may be bound. It is
+   * taken over as by {@link adopt}.
+   *
+   * @throws as {@link connect}; SocketError EBADF, ENOTSOCK, EPROTOTYPE, EEXIST as {@link adopt}, EISCONN (connected, or
+   * a listener), EALREADY (connecting). After any of them the descriptor is the caller's, and stays open.
+   */
+  static connectDescriptor(fd: number, options: SocketConnectOptions): Socket {
+    const { remote, local } = socketAddresses(options)
+    // Adopting changes flags of the descriptor, which has to stay as it was when an option is wrong.
+    checkOptionValues(options)
+    const handle = native.checkOwned(native.adoptUnconnected(integer(fd, 0, INT_MAX, 'fd')), 'connect', fd)
+    try {
+      connectHandle(handle, familyOf(toAddress(native.localAddress(handle))), remote, local, options)
+    } catch (error) {
+      native.disown(handle)
+      throw error
+    }
+    return new Socket(handle, remote).guarded()
   }
 
   /**
@@ -259,6 +278,27 @@ export class Socket extends ClosableSource {
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
     if (needsPoller) flushInBackground(this, this.handle)
     if (how !== 'write') this.poller?.reportReady()
+  }
+
+  /**
+   * @internal Gives the descriptor up, open, with all that is unread and unsent; from here on the socket is closed. It
+   * leaves the poller in which a watcher or its queue has it. The descriptor does not block and is close-on-exec, and may
+   * be connecting. A shutdown that waits for the queue is left to the caller: see `writeEnded` before.
+   *
+   * @throws SocketError why the connection broke, and the socket is then closed; EEXIST when it is in a Multiplexer.
+   * @throws SocketClosedError once closed.
+   */
+  release(): ReleasedSocket {
+    const handle = this.openHandle('detach')
+    if (this.hasFailed) throw this.#fail(constants.errno.ENOTCONN)
+    leaveWatcher(this)
+    const unread = Buffer.alloc(native.unreadLength(handle))
+    const queued = Buffer.alloc(native.queued(handle))
+    if (unread.length > 0) native.receive(handle, unread)
+    native.takeQueue(handle, queued)
+    const fd = native.descriptor(handle)
+    native.disown(this.surrender())
+    return { fd, unread, queued }
   }
 
   /** Why a call failed: the connection is dead, or only the call was refused. */

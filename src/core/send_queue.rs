@@ -122,6 +122,21 @@ impl SendQueue {
         }
     }
 
+    /// Moves all bytes into `into`, in order, and returns their number.
+    ///
+    /// # Errors
+    /// EINVAL when they do not fit, with nothing moved.
+    pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        let (front, back) = self.bytes.as_slices();
+        let count = self.bytes.len();
+        let (into, _) = into.split_at_mut_checked(count).ok_or(Errno::INVAL)?;
+        let (into_front, into_back) = into.split_at_mut(front.len());
+        into_front.copy_from_slice(front);
+        into_back.copy_from_slice(back);
+        self.clear();
+        Ok(count)
+    }
+
     /// Removes all bytes, and frees memory above `KEPT`.
     pub(crate) fn clear(&mut self) {
         if self.bytes.capacity() > Self::KEPT {
@@ -165,6 +180,20 @@ mod tests {
             expected.drain(..sent);
             assert_eq!(contents(&queue), expected);
         }
+    }
+
+    #[test]
+    fn the_bytes_of_a_wrapped_ring_are_taken_in_order_or_not_at_all() {
+        let mut queue = SendQueue::new();
+        assert_eq!(queue.push(&[IoSlice::new(&[0; 60])], 0), Ok(()));
+        queue.advance(58);
+        assert_eq!(queue.push(&[IoSlice::new(b"wraps around")], 0), Ok(()));
+        assert_eq!(queue.take(&mut [0; 13]), Err(Errno::INVAL));
+        let mut into = [9; 20];
+        assert_eq!(queue.take(&mut into), Ok(14));
+        assert_eq!(&into, b"\0\0wraps around\x09\x09\x09\x09\x09\x09");
+        assert!(queue.is_empty());
+        assert_eq!(queue.take(&mut []), Ok(0));
     }
 
     #[test]
