@@ -67,9 +67,9 @@ export const steps = {
     await event(client, 'connect')
     const published = ending(client.publishAsync('topic', Buffer.alloc(5_000_000), { qos: 1 }))
     await client.endAsync(true)
-    const log = [client.connected]
+    const { connected } = client
     return {
-      log,
+      connected,
       published: await Promise.race([published, new Promise((resolve) => setTimeout(resolve, 50, 'open'))]),
     }
   },
