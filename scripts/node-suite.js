@@ -5,7 +5,7 @@
 //                              [--reuse] [--timeout SECONDS] [--output FOLDER] [--record]
 //
 // Each file runs by itself, first on Node's own net; `--net node` stops there. Files that pass there run again with a
-// hook that gives `m-socket/net` to whoever asks for `net`. `--reuse` takes the results of Node's own net from the last
+// hook that gives `m-socket/net` in place of `net`. `--reuse` takes the results of Node's own net from the last
 // run. `--output` keeps what each failed file printed. `--record` writes docs/node-suite.md, and needs a complete run.
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'

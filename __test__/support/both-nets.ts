@@ -63,14 +63,15 @@ async function logOf(t: ExecutionContext, net: Net, steps: Steps): Promise<strin
   }
   try {
     await steps(net, (entry) => void entries.push(String(entry)), stage)
+    // What closes below is not a part of the steps.
+    return [...entries]
   } finally {
     for (const socket of sockets) socket.destroy()
     for (const server of servers) server.close()
   }
-  return entries
 }
 
-/** The arguments of the next `name` of `emitter`. An 'error' rejects, unless it is waited for. */
+/** The arguments of the next `name` of `emitter`. An 'error' rejects, unless that or 'close' is waited for. */
 export function eventOf(emitter: NodeJS.EventEmitter, name: string): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     const onEvent = (...args: unknown[]) => {
@@ -82,7 +83,7 @@ export function eventOf(emitter: NodeJS.EventEmitter, name: string): Promise<unk
       reject(error)
     }
     emitter.once(name, onEvent)
-    if (name !== 'error') emitter.once('error', onError)
+    if (name !== 'error' && name !== 'close') emitter.once('error', onError)
   })
 }
 
@@ -129,6 +130,7 @@ export function said(value: unknown, port = 0): string {
 
 /** What a program can see of an error: code, message and the fields of a system error. */
 export function errorText(error: unknown, port = 0): string {
+  if (!(error instanceof Error)) return String(error)
   const { name, code, message, syscall, address, errno } = error as NodeJS.ErrnoException & { address?: string }
   const text = [name, code, message, syscall, address, errno].join('|')
   return port === 0 ? text : text.replaceAll(String(port), 'PORT')

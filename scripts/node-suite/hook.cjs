@@ -19,7 +19,7 @@ Module._load = function (request, parent, ...rest) {
 }
 
 // A test that is an ES module; Node 20 has no hooks in the same thread.
-if (/\.mjs$/.test(process.argv[1] ?? '')) {
+if (process.argv[1]?.endsWith('.mjs')) {
   if (Module.registerHooks)
     Module.registerHooks({
       resolve: (specifier, context, next) =>
