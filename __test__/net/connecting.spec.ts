@@ -34,8 +34,6 @@ eachOnBoth<(net: Net, port: number, onConnect: () => void) => Socket>(
     Stream: (net, port, done) =>
       new (net as never as { Stream: Net['Socket'] }).Stream().connect(port, '127.0.0.1', done),
     'a family': (net, port, done) => net.connect({ port, host: '127.0.0.1', family: 4 }, done),
-    'a list of arguments': (net, port, done) =>
-      new net.Socket().connect([{ port, host: '127.0.0.1' }, done] as never as NetConnectOpts),
   },
   (connect) =>
     async (net, log, { server, track }) => {
@@ -258,6 +256,8 @@ onBoth('an_address_of_the_block_list_is_refused', async (net, log, { server, tra
     const lookup = answers([{ address: '127.0.0.1', family: 4 }])
     const client = track(net.connect({ port, host, blockList, lookup } as NetConnectOpts))
     logEvents(client, log, { port })
+    // Node 20 knows no `blockList` of a client.
+    client.on('connect', () => client.destroy())
     await eventOf(client, 'close')
   }
 })
