@@ -63,7 +63,7 @@ test('results_are_written_with_one_line_for_each_record', (t) => {
 })
 
 test('system_calls_are_read_from_the_summary_of_strace', (t) => {
-  const { perEcho, calls } = countedOf(
+  const { perUnit, calls } = countedOf(
     `% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
  60.00    0.060000           6      1000           sendto
@@ -74,7 +74,7 @@ test('system_calls_are_read_from_the_summary_of_strace', (t) => {
 `,
     1000,
   )
-  t.is(perEcho, 2.51)
+  t.is(perUnit, 2.51)
   t.deepEqual(calls, { recvfrom: 1.5, sendto: 1, epoll_wait: 0.01 })
 })
 
