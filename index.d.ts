@@ -66,6 +66,9 @@ export declare function connectPath(handle: number, path: string): number
 /** The file descriptor of a socket or listener. */
 export declare function descriptor(handle: number): number
 
+/** Closes a socket at once, by `close(2)`: discards its queue; the kernel sends what it has taken, and then FIN. */
+export declare function discard(handle: number): number
+
 /** Frees an adopted listener's handle and leaves its descriptor open; -EINVAL for the handle of anything else. */
 export declare function disown(handle: number): number
 

@@ -716,7 +716,7 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, discard, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
 export { accept }
 export { add }
 export { addDescriptor }
@@ -730,6 +730,7 @@ export { closeMultiplexer }
 export { connect }
 export { connectPath }
 export { descriptor }
+export { discard }
 export { disown }
 export { failure }
 export { flush }

@@ -135,6 +135,7 @@ const FUNCTIONS: Record<string, readonly Kind[]> = {
   connect: [socket, host, port],
   connectPath: [socket, path],
   descriptor: [socket],
+  discard: [socket],
   disown: [listener],
   failure: [socket],
   flush: [socket],

@@ -2,15 +2,13 @@ import { constants } from 'node:os'
 
 import { invalidArgType, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
-import type { Poller } from '../loop/poller.js'
 import * as native from '../native.js'
 import { applyOptions } from '../options/index.js'
 import { INT_MAX, integer, isUint8Array, oneOf, partLength } from '../validate.js'
 import { type SockAddr, connect } from './address.js'
 import { type SocketConnectOptions, bindLocally, socketAddresses } from './connect-options.js'
-import type { Watcher } from './event.js'
+import { ClosableSource } from './closable-source.js'
 import { LeakGuard } from './leak.js'
-import { StreamSource } from './stream-source.js'
 
 const EAGAIN = constants.errno.EAGAIN
 
@@ -19,7 +17,7 @@ const EMPTY = new Uint8Array(0)
 const guard = new LeakGuard<number>('Socket', native.close)
 
 /** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), send(2). */
-export class Socket extends StreamSource {
+export class Socket extends ClosableSource {
   /** Where it connects to, for the error of a connect that fails. */
   readonly #remote: SockAddr | undefined
 
@@ -261,60 +259,6 @@ export class Socket extends StreamSource {
     const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
     if (needsPoller) flushInBackground(this, this.handle)
     if (how !== 'write') this.poller?.reportReady()
-  }
-
-  /**
-   * Closes gracefully, without waiting: what is queued is sent first, and keeps the process alive until it has been.
-   * Closing twice is harmless.
-   */
-  override close(): void {
-    const { poller, watcher } = this
-    this.closeByWatcher()
-    if (this.queueHandle() < 0) this.#left(poller, watcher, false)
-  }
-
-  /** @internal As {@link close}; the watcher knows. */
-  closeByWatcher(): void {
-    const { poller } = this
-    if (this.handle < 0) return
-    const registration = poller?.registrations.of(this)
-    const handle = this.surrender()
-    const outcome = native.close(handle)
-    if (outcome <= native.CLOSED_NOW) {
-      if (outcome < 0) this.setLost(-outcome)
-      if (registration) poller?.forget(registration)
-      return
-    }
-    this.setQueueHandle(handle)
-    registration?.setBits(0)
-    if (outcome === native.CLOSED_UNREGISTERED) flushInBackground(this, handle)
-  }
-
-  /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
-  reset(): void {
-    const { poller, watcher } = this
-    this.resetByWatcher()
-    this.#left(poller, watcher, true)
-  }
-
-  /** @internal As {@link reset}; the watcher knows. */
-  resetByWatcher(): void {
-    const handle = this.queueHandle()
-    if (handle < 0) return
-    const registration = this.poller?.registrations.at(handle)
-    if (this.handle >= 0) this.surrender()
-    this.setQueueHandle(-1)
-    native.reset(handle)
-    if (registration) this.poller?.forget(registration)
-  }
-
-  private get watcher(): Watcher | undefined {
-    return this.poller?.registrations.at(this.queueHandle())?.watcher
-  }
-
-  /** The program has closed the socket beneath a connection or stream, which ends with it. */
-  #left(poller: Poller | undefined, watcher: Watcher | undefined, isReset: boolean): void {
-    if (watcher?.onDetached) poller!.defer(() => watcher.onDetached!(isReset))
   }
 
   /** Why a call failed: the connection is dead, or only the call was refused. */

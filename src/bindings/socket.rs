@@ -82,3 +82,12 @@ pub fn reset(env: &Env, handle: f64) -> i32 {
     environment.update_references();
     status(reset)
 }
+
+/// Closes a socket at once, by `close(2)`: discards its queue; the kernel sends what it has taken, and then FIN.
+#[napi]
+pub fn discard(env: &Env, handle: f64) -> i32 {
+    let environment = Environment::of(env);
+    let discarded = environment.registry().discard(to_handle(handle));
+    environment.update_references();
+    status(discarded)
+}

@@ -174,6 +174,19 @@ impl Registry {
         Ok(())
     }
 
+    /// Closes a socket at once, by FIN: what is queued is discarded, and the kernel sends what it has taken.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
+    pub(crate) fn discard(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        let socket = self.socket(handle)?;
+        socket.discard();
+        socket.prepare_close();
+        self.remove_source(token);
+        Ok(())
+    }
+
     /// Frees a listener's handle and leaves its descriptor open.
     ///
     /// # Errors
