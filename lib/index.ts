@@ -45,7 +45,7 @@ export { Connection } from './connection/connection.js'
 export type { ReadyState } from './connection/endpoints.js'
 export type { Handlers } from './connection/handlers.js'
 export type { Data } from './connection/data.js'
-export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './streams/duplex.js'
+export { type ToDuplexOptions, toDuplex } from './streams/to-duplex.js'
 export { type SocketInfo, type WebStreams, toWeb } from './streams/web.js'
 export { SocketClosedError, SocketError, type SocketErrorDetails, SocketQueueError } from './errors.js'
 export {

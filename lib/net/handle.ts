@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 
-import { SocketError, isOutOfMemory } from '../errors.js'
+import { SocketClosedError, SocketError, isOutOfMemory } from '../errors.js'
 import { AsyncContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
@@ -23,6 +23,8 @@ export interface HandleOwner {
   onPeerEnd(): void
   /** Receiving failed. */
   onReadError(error: Error): void
+  /** The socket was closed beneath: without a reason, or because it broke. */
+  onGone(reason: Error | undefined): void
 }
 
 /** An array of the program's that input is received into, in the place of chunks. */
@@ -71,6 +73,12 @@ export class SocketHandle {
     this.#socket = socket
   }
 
+  /** A handle over a socket that is connected, or connecting. */
+  static over(socket: Socket): SocketHandle {
+    const { localAddress } = socket
+    return new SocketHandle(localAddress !== undefined && 'path' in localAddress, socket)
+  }
+
   /** The socket, where there is one already. */
   get socket(): Socket | undefined {
     return this.#socket
@@ -105,7 +113,7 @@ export class SocketHandle {
   awaitConnect(socket: Socket, onConnected: OnConnected): void {
     this.#socket = socket
     this.#onConnected = onConnected
-    this.watch()
+    this.#watchOrUpdate()
   }
 
   /** The connect has ended: with `socket`, or with the one that it has. */
@@ -118,8 +126,7 @@ export class SocketHandle {
   readStart(): void {
     if (this.#reading || this.#closed) return
     this.#reading = true
-    if (this.#isWatched) this.#update()
-    else this.watch()
+    this.#watchOrUpdate()
   }
 
   readStop(): void {
@@ -142,8 +149,7 @@ export class SocketHandle {
     // Its callback comes in the context of the write, as in node:net.
     write.context = new AsyncContext()
     this.#write = write
-    if (this.#isWatched) this.#update()
-    else this.watch()
+    this.#watchOrUpdate()
   }
 
   /** How many bytes of the last write the kernel has not taken. */
@@ -204,6 +210,11 @@ export class SocketHandle {
     else sharedPoller().unref()
   }
 
+  #watchOrUpdate(): void {
+    if (this.#isWatched) this.#update()
+    else this.watch()
+  }
+
   #update(): void {
     if (this.#closed) return
     sharedPoller().setInterest(this.#socket!, this.#interest())
@@ -236,28 +247,24 @@ export class SocketHandle {
     if (this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
   }
 
-  /** @internal The socket was closed by the program itself, or its queue has been sent. */
+  /** @internal The program has closed the socket beneath, and its queue has been sent, or was lost. */
   onDetached(): void {
-    if (this.#closed) return
-    this.context.run(
-      broken,
-      this,
-      this.#socket!.lostReason ?? errnoException(-constants.errno.ECANCELED, 'read'),
-      undefined,
-    )
+    if (!this.#closed) this.context.run(gone, this, this.#socket!.lostReason, undefined)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */
   onBroken(error: Error): void {
-    if (!this.#closed) this.context.run(broken, this, error, undefined)
+    if (!this.#closed) this.context.run(gone, this, error, undefined)
   }
 
   /** @internal */
-  onFailure(error: Error): void {
-    const onConnected = this.#onConnected
+  onGone(reason: Error | undefined): void {
+    const [onConnected, write] = [this.#onConnected, this.#write]
     this.#onConnected = undefined
-    if (onConnected) onConnected(error as SocketError)
-    else this.#owner?.onReadError(errorOf(error, 'read'))
+    this.#write = undefined
+    if (onConnected) return onConnected((reason as SocketError) ?? new SocketClosedError())
+    if (!reason) write?.finish()
+    this.#owner!.onGone(reason && errorOf(reason, 'read'))
   }
 
   #checkConnect(): void {
@@ -361,8 +368,8 @@ function ready(this: SocketHandle, event: ReadyEvent, chunk: Buffer | undefined)
   this.onReady(event, chunk)
 }
 
-function broken(this: SocketHandle, error: Error): void {
-  this.onFailure(error)
+function gone(this: SocketHandle, reason: Error | undefined): void {
+  this.onGone(reason)
 }
 
 /** libuv ends a write that is in progress first. */

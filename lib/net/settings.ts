@@ -173,7 +173,7 @@ export function change(socket: SocketSettings, settings: Partial<Settings>): voi
 /** The handle of a socket that has options of TCP. */
 function tcpHandle(socket: SocketSettings): SocketHandle | undefined {
   const handle = socket[HANDLE]
-  return handle?.socket && !handle.isUnix && !socket.connecting ? handle : undefined
+  return handle?.socket && !handle.isUnix ? handle : undefined
 }
 
 /** Node ignores what setsockopt(2) answers to these two. */

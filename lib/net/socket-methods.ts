@@ -77,6 +77,16 @@ export abstract class SocketMethods extends SocketSettings {
     this.destroy(error)
   }
 
+  /** @internal */
+  onGone(reason: Error | undefined): void {
+    this.destroy(reason ?? this.errored ?? undefined)
+  }
+
+  /** @internal Calls back just before the socket beneath is closed. */
+  onClosing(callback: () => void): void {
+    this[HANDLE]!.onClosing = callback
+  }
+
   override _read(size: number): void {
     const handle = this[HANDLE]
     if (this.connecting || !handle) this.once('connect', () => this._read(size))

@@ -78,17 +78,12 @@ function handleOf({ handle, fd }: SocketConstructorOptions): SocketHandle | null
 
 function adopt(fd: number): SocketHandle | null {
   try {
-    const socket = ModelSocket.adopt(fd)
-    return new SocketHandle(isUnix(socket), socket)
+    return SocketHandle.over(ModelSocket.adopt(fd))
   } catch (error) {
     // Its own error says what is wrong with the descriptor.
     if (error instanceof SocketError && error.code === 'EEXIST') throw error
     return null
   }
-}
-
-function isUnix({ localAddress }: ModelSocket): boolean {
-  return localAddress !== undefined && 'path' in localAddress
 }
 
 function initialize(socket: SocketMethods, options: SocketConstructorOptions): void {
