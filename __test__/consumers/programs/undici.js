@@ -4,7 +4,7 @@ import net from 'node:net'
 
 import { Agent, Client, Pool, fetch, request } from 'undici'
 
-import { body, closed, digest, feeding, host, listening, record, sha, until } from './support/local.js'
+import { body, closed, digest, host, listening, record, sha, until } from './support/local.js'
 import { event } from './support/outcomes.js'
 import { MEGABYTE, unusedPort, webServer } from './support/web-server.js'
 
@@ -204,8 +204,8 @@ export const steps = {
   },
 
   'a garbled answer is an error of the parser': async () => {
-    const server = feeding({
-      emit: (_, socket) => socket.on('error', () => {}).once('data', () => socket.end('HELO\r\n\r\n')),
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {}).once('data', () => socket.end('HELO\r\n\r\n'))
     })
     const port = await listening(server)
     const dispatcher = new Agent()

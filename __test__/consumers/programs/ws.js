@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import http from 'node:http'
+import net from 'node:net'
 
 import WebSocket, { WebSocketServer } from 'ws'
 
@@ -180,8 +181,9 @@ export const steps = {
     const { sockets, port, close: end } = await fedServer({ verifyClient: (info, done) => done(false, 401, 'no') })
     const refused = await event(new WebSocket(`ws://${host}:${port}`), 'error')
     sockets.removeAllListeners()
-    const silent = feeding({ emit: (_, socket) => socket.on('error', () => {}).resume(), closeIdleConnections() {} })
-    silent.on('connection', (socket) => socket.on('end', () => socket.end()))
+    const silent = net.createServer((socket) => {
+      socket.on('error', () => {}).resume()
+    })
     const silentPort = await listening(silent)
     const late = await event(new WebSocket(`ws://${host}:${silentPort}`, { handshakeTimeout: 50 }), 'error')
     const silentEnd = await closed(silent)

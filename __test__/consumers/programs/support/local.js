@@ -62,15 +62,17 @@ export function record(emitter, names, log = []) {
   return log
 }
 
-/** A `net` server that feeds a server of node:http, as `listen` of node:http itself does. */
+/** A `net` server that feeds a server of node:http, which watches its connections from its 'listening' event on. */
 export function feeding(httpServer, options) {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, ...options })
-  return server.on('connection', (socket) => httpServer.emit('connection', socket))
+  server.on('listening', () => httpServer.emit('listening'))
+  server.on('connection', (socket) => httpServer.emit('connection', socket))
+  return server
 }
 
-/** Closes a server that feeds and what it feeds; resolves when no connection is left. */
+/** Closes a server that feeds, and what it feeds; resolves as `closed`. */
 export function closedWith(httpServer, server) {
   const over = closed(server)
-  httpServer.closeIdleConnections()
+  httpServer.close(() => {})
   return over
 }

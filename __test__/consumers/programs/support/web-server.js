@@ -2,7 +2,7 @@
 
 import http from 'node:http'
 
-import { body, closed, digest, feeding, listening } from './local.js'
+import { body, closedWith, digest, feeding, listening } from './local.js'
 
 export const MEGABYTE = 2 ** 20
 
@@ -66,11 +66,7 @@ export async function webServer(options = {}) {
     server,
     state,
     connections,
-    close: () => {
-      const over = closed(server)
-      httpServer.closeIdleConnections()
-      return over
-    },
+    close: () => closedWith(httpServer, server),
   }
 }
 
