@@ -18,3 +18,11 @@ export async function addressesOf(name: string, options: { readonly verbatim?: b
   })
   return found.map(({ address }) => address)
 }
+
+/** The `lookup` of node:dns that is in force now. */
+export function currentLookup(): typeof dns.lookup {
+  return dns.lookup
+}
+
+/** Only families that this machine has addresses of: getaddrinfo(3), AI_ADDRCONFIG. */
+export const { ADDRCONFIG } = dns

@@ -13,7 +13,10 @@ export function normalizeArguments(args: readonly unknown[]): NormalizedArgument
   const [first, second] = args
   if (args.length === 1 && isNormalized(first)) return first
   const last = args[args.length - 1]
-  const normalized: Marked = [optionsOf(args.length, first, second), typeof last === 'function' ? (last as () => void) : null]
+  const normalized: Marked = [
+    optionsOf(args.length, first, second),
+    typeof last === 'function' ? (last as () => void) : null,
+  ]
   normalized[NORMALIZED] = true
   return normalized
 }
