@@ -133,6 +133,7 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     stream.emit('connectionAttemptFailed', ...at, failure)
     stream.destroy(failure)
   }
+  handle.connecting()
   const { socket, error } = tryToOpen(dial, to)
   if (error?.syscall !== 'bind') stream.emit('connectionAttempt', ...at)
   if (!stream.connecting) return socket?.close()

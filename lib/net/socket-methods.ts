@@ -35,7 +35,6 @@ export abstract class SocketMethods extends SocketSettings {
     const handle = this[HANDLE] ?? renew(this, Boolean(options.path))
     this._unrefTimer()
     this.connecting = true
-    handle.connecting()
     if (options.path) dialPath(this, handle, options as ConnectTarget)
     else dialHost(this, handle, options as ConnectTarget)
     return this
