@@ -7,6 +7,7 @@ import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { inClosingPhase, setImmediate, throwLater } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
+import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
 import { errnoException } from './errors.js'
@@ -181,6 +182,19 @@ export class SocketHandle {
     const write = this.#write
     this.#write = undefined
     inClosingPhase(() => this.context.run(finishClose, undefined, write, onClosed))
+  }
+
+  /**
+   * Gives the descriptor up.
+   *
+   * @throws as {@link Socket.release}
+   */
+  release(): ReleasedSocket {
+    const released = this.#socket!.release()
+    this.#closed = true
+    this.#reading = false
+    this.#hold(false)
+    return released
   }
 
   ref(): void {
