@@ -6,6 +6,7 @@ import { SocketClosedError, invalidArgType, invalidState } from '../errors.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import { Socket } from '../model/socket.js'
 import { HANDLE } from '../net/base.js'
+import type { SocketState } from '../native.js'
 import { Socket as NetSocket } from '../net/socket.js'
 import { checkObject } from '../validate.js'
 
@@ -27,7 +28,7 @@ export interface ToNetSocketOptions {
  * pending read, a loop, listeners of 'data' or 'readable') or adapted already, and for a stream with writes that wait.
  */
 export function toNetSocket<D>(
-  source: Socket | Connection<D> | NodeSocket,
+  source: Socket | Connection<D> | NetSocket | NodeSocket,
   options: ToNetSocketOptions = {},
 ): NodeSocket {
   checkObject(options, 'options')
@@ -64,8 +65,8 @@ function overConnection<D>(connection: Connection<D>, options: SocketConstructor
 
 function overStream(source: NetSocket, { allowHalfOpen = source.allowHalfOpen }: ToNetSocketOptions): NodeSocket {
   const handle = source[HANDLE]
-  if (!handle?.socket || source.destroyed) throw new SocketClosedError('toNetSocket: the socket is not connected')
   if (source.connecting) throw isConnecting()
+  if (!handle?.socket || source.destroyed) throw new SocketClosedError('toNetSocket: the socket is not connected')
   if (source.listenerCount('data') + source.listenerCount('readable') > 0 || handle.userBuffer) {
     throw invalidState('toNetSocket: the socket is being read already')
   }
@@ -89,7 +90,8 @@ function overStream(source: NetSocket, { allowHalfOpen = source.allowHalfOpen }:
 
 function checkOpen(socket: Socket): void {
   if (socket.handle < 0) throw new SocketClosedError('toNetSocket: the socket is closed')
-  if (socket.state === 'connecting') throw isConnecting()
+  // The first look may only find the outcome.
+  if (socket.state === 'connecting' && (socket.state as SocketState) === 'connecting') throw isConnecting()
 }
 
 function isConnecting(): Error {
