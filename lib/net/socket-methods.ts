@@ -11,6 +11,7 @@ import { type ConnectTarget, dialHost, dialPath } from './dial.js'
 import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArguments, socketClosed } from './errors.js'
 import { type Done, SocketHandle } from './handle.js'
 import { SocketSettings, applySettings, stopTimers } from './settings.js'
+import { notePause } from './tls-wrap.js'
 import { userBufferOf } from './user-buffer.js'
 
 const clientSockets = channel('net.client.socket')
@@ -107,6 +108,7 @@ export abstract class SocketMethods extends SocketSettings {
   }
 
   override pause(): this {
+    notePause()
     if (this[HANDLE]?.userBuffer && !this.connecting) this[HANDLE].readStop()
     return Duplex.prototype.pause.call(this) as this
   }
