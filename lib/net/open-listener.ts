@@ -102,7 +102,10 @@ function onPath(path: string, options: ListenSettings): ListenerHandle {
   if (Buffer.byteLength(path) > (isAbstract ? PATH_SIZE : PATH_SIZE - 1)) throw systemError(ENAMETOOLONG, 'bind')
   if (!isAbstract && path.includes('\0')) throw systemError(EINVAL, 'bind')
   const { unlink } = options
-  return new ListenerHandle(Listener.bind({ ...options, path } as ListenerOptions), unlink === undefined ? path : undefined)
+  return new ListenerHandle(
+    Listener.bind({ ...options, path } as ListenerOptions),
+    unlink === undefined ? path : undefined,
+  )
 }
 
 /** node:net has EINVAL for what is no stream socket. */
