@@ -36,6 +36,12 @@ export declare function adoptListener(fd: number, backlog: number): number
  */
 export declare function adoptSocket(fd: number): number
 
+/**
+ * Adopts the descriptor of a stream socket that is neither connected nor connecting, for `connect`; returns the
+ * socket's handle. After an error the descriptor is unchanged and still the caller's.
+ */
+export declare function adoptUnconnected(fd: number): number
+
 /** `bind(2)` to a numeric host. */
 export declare function bind(handle: number, host: string, port: number): number
 
@@ -66,8 +72,17 @@ export declare function connectPath(handle: number, path: string): number
 /** The file descriptor of a socket or listener. */
 export declare function descriptor(handle: number): number
 
-/** Frees an adopted listener's handle and leaves its descriptor open; -EINVAL for the handle of anything else. */
+/** Closes a socket at once, by `close(2)`: discards its queue; the kernel sends what it has taken, and then FIN. */
+export declare function discard(handle: number): number
+
+/**
+ * Frees the handle of a socket or listener, and leaves its descriptor open. What is unread and queued has to be taken
+ * before.
+ */
 export declare function disown(handle: number): number
+
+/** `fcntl(F_DUPFD_CLOEXEC)`: returns another descriptor of the same open file, which is the caller's. */
+export declare function duplicate(fd: number): number
 
 /**
  * Why the connection failed: the errno plus 65536 times the call that reported it (0 read, 1 write, 2 connect); -1
@@ -203,6 +218,12 @@ export declare function sleepOn(handle: number, write: boolean, timeout: number)
  */
 export declare function state(handle: number): number
 
+/**
+ * Moves the send queue into the array, in order, if it has room for all of it: returns the number of bytes. -EINVAL
+ * when it has not.
+ */
+export declare function takeQueue(handle: number, into: Uint8Array): number
+
 /** r" Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send. */
 export declare function totals(handle: number, into: Uint8Array): number
 
@@ -211,6 +232,9 @@ export declare function totals(handle: number, into: Uint8Array): number
  * for more bytes than were received.
  */
 export declare function unread(handle: number, bytes: Uint8Array): number
+
+/** The number of bytes that were given back by `unread`: the next `receive` of so many returns them alone. */
+export declare function unreadLength(handle: number): number
 
 /**
  * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of

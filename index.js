@@ -716,12 +716,13 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, addDescriptor, adoptListener, adoptSocket, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, disown, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, totals, unread, wait, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, adoptUnconnected, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, discard, disown, duplicate, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, takeQueue, totals, unread, unreadLength, wait, write } = nativeBinding
 export { accept }
 export { add }
 export { addDescriptor }
 export { adoptListener }
 export { adoptSocket }
+export { adoptUnconnected }
 export { bind }
 export { bindPath }
 export { callWithoutContext }
@@ -730,7 +731,9 @@ export { closeMultiplexer }
 export { connect }
 export { connectPath }
 export { descriptor }
+export { discard }
 export { disown }
+export { duplicate }
 export { failure }
 export { flush }
 export { flushCorked }
@@ -759,8 +762,10 @@ export { setSendQueueLimit }
 export { shutdown }
 export { sleepOn }
 export { state }
+export { takeQueue }
 export { totals }
 export { unread }
+export { unreadLength }
 export { wait }
 export { write }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -45,8 +45,18 @@ export { Connection } from './connection/connection.js'
 export type { ReadyState } from './connection/endpoints.js'
 export type { Handlers } from './connection/handlers.js'
 export type { Data } from './connection/data.js'
-export { SocketDuplex, type SocketDuplexOptions, toDuplex } from './streams/duplex.js'
+export { type ToDuplexOptions, toDuplex } from './streams/to-duplex.js'
+export { toNetSocket } from './streams/to-net-socket.js'
 export { type SocketInfo, type WebStreams, toWeb } from './streams/web.js'
+export { HttpAgent, type HttpAgentOptions, HttpsAgent, type HttpsAgentOptions } from './http/agents.js'
+export {
+  type UndiciCallback,
+  type UndiciConnector,
+  type UndiciConnectorOptions,
+  type UndiciTarget,
+  undiciConnector,
+} from './http/undici.js'
+export { type ServeOptions, serve } from './http/serve.js'
 export { SocketClosedError, SocketError, type SocketErrorDetails, SocketQueueError } from './errors.js'
 export {
   type KeepAlive,

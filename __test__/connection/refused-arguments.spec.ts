@@ -98,7 +98,7 @@ test('a_descriptor_keeps_its_options_when_it_is_refused', async (t) => {
   t.throws(() => Listener.bind({ fd, ...REFUSED }), { code: 'ENOENT' })
   const listener = Listener.bind({ fd })
   const { linger, keepAlive } = { linger: listener.getOption('linger'), keepAlive: listener.getOption('keepAlive') }
-  ;(listener as unknown as { disown(): void }).disown()
+  listener.detach()
   t.deepEqual([linger, keepAlive], [false, false])
 })
 

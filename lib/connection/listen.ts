@@ -119,9 +119,9 @@ function open(options: SocketOptions & Given): Opened {
     const listener = Listener.bind({ fd, backlog } as ListenerOptions)
     try {
       const restore = changeListener(listener, options)
-      return { listener, giveBack: () => (restore(), listener.disown()) }
+      return { listener, giveBack: () => (restore(), listener.detach()) }
     } catch (error) {
-      listener.disown()
+      listener.detach()
       throw error
     }
   }

@@ -10,7 +10,11 @@ import { type AsyncContext, rootContext } from './async-context.js'
 const { setTimeout: startTimeout, setImmediate: startImmediate } = timers
 /** A reaction to it is a microtask, which cannot be replaced. */
 const RESOLVED = Promise.resolve()
-const nextTick = process.nextTick.bind(process)
+export const nextTick = process.nextTick.bind(process)
+/** As {@link setTimeout}, in the context of the caller. */
+export const setTimeoutInContext = startTimeout
+/** As {@link setImmediate}, in the context of the caller. */
+export const setImmediateInContext = startImmediate
 
 export const { clearTimeout, clearImmediate } = timers
 
@@ -30,6 +34,11 @@ export function setTimeout(callback: () => void, milliseconds: number): NodeJS.T
 /** Calls back in the next turn of Node's loop, in the root context. */
 export function setImmediate(callback: () => void): NodeJS.Immediate {
   return rootContext.run(startImmediate, undefined, callback, undefined)
+}
+
+/** Calls back in the phase of Node's loop that closes handles. */
+export function inClosingPhase(callback: () => void): void {
+  setImmediate(callback)
 }
 
 /** Resolves in the next turn of Node's loop. */

@@ -1,9 +1,9 @@
 import { conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import * as kernel from '../options/constants.js'
-import { SETTABLE_OPTION_NAMES, type SocketOptions } from '../options/index.js'
+import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions } from '../options/index.js'
 import { checkOptions } from '../validate.js'
-import { ADDRESS_HINTS, type SockAddr, bind, inetSockAddr, unixSockAddr } from './address.js'
+import { ADDRESS_HINTS, type SockAddr, bind, connect, inetSockAddr, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
 
 /** Connecting to an Internet address. */
@@ -47,11 +47,24 @@ export function socketAddresses(options: SocketConnectOptions): { remote: SockAd
   return { remote, local: localAddress(options, remote) }
 }
 
+/** @internal Sets options, binds and connects. */
+export function connectHandle(
+  handle: number,
+  family: native.Family,
+  remote: SockAddr,
+  local: SockAddr | undefined,
+  options: SocketConnectOptions,
+): void {
+  applyOptions(handle, family, options)
+  if (local) bindLocally(handle, local)
+  native.check(connect(handle, remote), 'connect', remote)
+}
+
 /**
- * @internal bind(2) to a local address. Of one without a port, connect(2) chooses the port, which only has to be free to
+ * bind(2) to a local address. Of one without a port, connect(2) chooses the port, which only has to be free to
  * that remote address: ip(7), IP_BIND_ADDRESS_NO_PORT. A kernel that lacks it chooses the port here.
  */
-export function bindLocally(handle: number, local: SockAddr): void {
+function bindLocally(handle: number, local: SockAddr): void {
   if ('port' in local && local.port === 0) {
     native.setOption(handle, kernel.IPPROTO_IP, kernel.IP_BIND_ADDRESS_NO_PORT, ONE)
   }

@@ -117,9 +117,27 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     if (this.handle < 0) return
     // Before the descriptor: a file whose socket is closed is stale, and any process may replace it.
     this.#file?.remove()
+    this.#leave(native.close)
+  }
+
+  /**
+   * Closes the listener, but not its descriptor, which is the caller's from here on. It still listens, without blocking,
+   * and is close-on-exec; the file of a Unix socket stays, also with `unlink: true`.
+   *
+   * @returns the number of the descriptor
+   * @throws SocketClosedError once closed.
+   */
+  detach(): number {
+    const fd = native.descriptor(this.openHandle('detach'))
+    this.#leave(native.disown)
+    return fd
+  }
+
+  /** The listener leaves its multiplexer, and a pending iteration ends. */
+  #leave(giveUp: (handle: number) => number): void {
     const { poller } = this
     const registration = poller?.registrations.of(this)
-    native.close(this.surrender())
+    giveUp(this.surrender())
     if (registration) {
       poller?.forget(registration)
       registration.watcher?.onDetached?.()
@@ -132,11 +150,6 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     const { address } = this
     if (address && 'path' in address) removeNew(address.path)
     this.close()
-  }
-
-  /** @internal Gives an adopted descriptor back, open. */
-  disown(): void {
-    native.disown(this.surrender())
   }
 
   /** Lets a pending iteration keep the process alive. **Default.** */

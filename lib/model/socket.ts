@@ -2,15 +2,13 @@ import { constants } from 'node:os'
 
 import { invalidArgType, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
-import type { Poller } from '../loop/poller.js'
 import * as native from '../native.js'
-import { applyOptions } from '../options/index.js'
+import { checkOptionValues } from '../options/index.js'
 import { INT_MAX, integer, isUint8Array, oneOf, partLength } from '../validate.js'
-import { type SockAddr, connect } from './address.js'
-import { type SocketConnectOptions, bindLocally, socketAddresses } from './connect-options.js'
-import type { Watcher } from './event.js'
+import { type SockAddr, familyOf, toAddress } from './address.js'
+import { type SocketConnectOptions, connectHandle, socketAddresses } from './connect-options.js'
+import { ClosableSource, type ReleasedSocket, leaveWatcher } from './closable-source.js'
 import { LeakGuard } from './leak.js'
-import { StreamSource } from './stream-source.js'
 
 const EAGAIN = constants.errno.EAGAIN
 
@@ -19,7 +17,7 @@ const EMPTY = new Uint8Array(0)
 const guard = new LeakGuard<number>('Socket', native.close)
 
 /** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), send(2). */
-export class Socket extends StreamSource {
+export class Socket extends ClosableSource {
   /** Where it connects to, for the error of a connect that fails. */
   readonly #remote: SockAddr | undefined
 
@@ -49,16 +47,35 @@ export class Socket extends StreamSource {
    */
   static connect(options: SocketConnectOptions): Socket {
     const { remote, local } = socketAddresses(options)
-    const socket = new Socket(native.check(native.open(remote.family), 'socket'), remote).guarded()
+    const handle = native.check(native.open(remote.family), 'socket')
     try {
-      applyOptions(socket.handle, remote.family, options)
-      if (local) bindLocally(socket.handle, local)
-      native.check(connect(socket.handle, remote), 'connect', remote)
+      connectHandle(handle, remote.family, remote, local, options)
     } catch (error) {
-      socket.close()
+      native.close(handle)
       throw error
     }
-    return socket
+    return new Socket(handle, remote).guarded()
+  }
+
+  /**
+   * @internal As {@link connect}, by a stream socket of the program's that is not connected yet, and may be bound. It is
+   * taken over as by {@link adopt}.
+   *
+   * @throws as {@link connect}; SocketError EBADF, ENOTSOCK, EPROTOTYPE, EEXIST as {@link adopt}, EISCONN (connected, or
+   * a listener), EALREADY (connecting). After any of them the descriptor is the caller's, and stays open.
+   */
+  static connectDescriptor(fd: number, options: SocketConnectOptions): Socket {
+    const { remote, local } = socketAddresses(options)
+    // Adopting changes flags of the descriptor, which has to stay as it was when an option is wrong.
+    checkOptionValues(options)
+    const handle = native.checkOwned(native.adoptUnconnected(integer(fd, 0, INT_MAX, 'fd')), 'connect', fd)
+    try {
+      connectHandle(handle, familyOf(toAddress(native.localAddress(handle))), remote, local, options)
+    } catch (error) {
+      native.disown(handle)
+      throw error
+    }
+    return new Socket(handle, remote).guarded()
   }
 
   /**
@@ -264,57 +281,24 @@ export class Socket extends StreamSource {
   }
 
   /**
-   * Closes gracefully, without waiting: what is queued is sent first, and keeps the process alive until it has been.
-   * Closing twice is harmless.
+   * @internal Gives the descriptor up, open, with all that is unread and unsent; from here on the socket is closed. It
+   * leaves the poller in which a watcher or its queue has it. The descriptor does not block and is close-on-exec, and may
+   * be connecting. A shutdown that waits for the queue is left to the caller: see `writeEnded` before.
+   *
+   * @throws SocketError why the connection broke, and the socket is then closed; EEXIST when it is in a Multiplexer.
+   * @throws SocketClosedError once closed.
    */
-  override close(): void {
-    const { poller, watcher } = this
-    this.closeByWatcher()
-    if (this.queueHandle() < 0) this.#left(poller, watcher, false)
-  }
-
-  /** @internal As {@link close}; the watcher knows. */
-  closeByWatcher(): void {
-    const { poller } = this
-    if (this.handle < 0) return
-    const registration = poller?.registrations.of(this)
-    const handle = this.surrender()
-    const outcome = native.close(handle)
-    if (outcome <= native.CLOSED_NOW) {
-      if (outcome < 0) this.setLost(-outcome)
-      if (registration) poller?.forget(registration)
-      return
-    }
-    this.setQueueHandle(handle)
-    registration?.setBits(0)
-    if (outcome === native.CLOSED_UNREGISTERED) flushInBackground(this, handle)
-  }
-
-  /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
-  reset(): void {
-    const { poller, watcher } = this
-    this.resetByWatcher()
-    this.#left(poller, watcher, true)
-  }
-
-  /** @internal As {@link reset}; the watcher knows. */
-  resetByWatcher(): void {
-    const handle = this.queueHandle()
-    if (handle < 0) return
-    const registration = this.poller?.registrations.at(handle)
-    if (this.handle >= 0) this.surrender()
-    this.setQueueHandle(-1)
-    native.reset(handle)
-    if (registration) this.poller?.forget(registration)
-  }
-
-  private get watcher(): Watcher | undefined {
-    return this.poller?.registrations.at(this.queueHandle())?.watcher
-  }
-
-  /** The program has closed the socket beneath a connection or stream, which ends with it. */
-  #left(poller: Poller | undefined, watcher: Watcher | undefined, isReset: boolean): void {
-    if (watcher?.onDetached) poller!.defer(() => watcher.onDetached!(isReset))
+  release(): ReleasedSocket {
+    const handle = this.openHandle('detach')
+    if (this.hasFailed) throw this.#fail(constants.errno.ENOTCONN)
+    leaveWatcher(this)
+    const unread = Buffer.alloc(native.unreadLength(handle))
+    const queued = Buffer.alloc(native.queued(handle))
+    if (unread.length > 0) native.receive(handle, unread)
+    native.takeQueue(handle, queued)
+    const fd = native.descriptor(handle)
+    native.disown(this.surrender())
+    return { fd, unread, queued }
   }
 
   /** Why a call failed: the connection is dead, or only the call was refused. */

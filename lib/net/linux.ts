@@ -1,4 +1,22 @@
 import nodeNet from 'node:net'
 
+import { Socket, type SocketConstructorOptions } from './socket.js'
+import { normalizeArguments } from './arguments.js'
+
+/** `net.connect` and `net.createConnection`. */
+function connect(...args: unknown[]): Socket {
+  const normalized = normalizeArguments(args)
+  const options = normalized[0] as SocketConstructorOptions & { readonly timeout?: number }
+  const socket = new Socket(options)
+  if (options.timeout) socket.setTimeout(options.timeout)
+  return socket.connect(normalized)
+}
+
 /** The module `m-socket/net` on Linux. */
-export const net: typeof nodeNet = { ...nodeNet }
+export const net = {
+  ...nodeNet,
+  Socket,
+  Stream: Socket,
+  connect,
+  createConnection: connect,
+} as unknown as typeof nodeNet

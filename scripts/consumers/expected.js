@@ -13,6 +13,6 @@ export function read(name) {
 
 export function write(name, { outcomes }) {
   const thrown = Object.entries(outcomes).filter(([, outcome]) => outcome?.thrown !== undefined)
-  if (thrown.length > 0) throw new Error(`${name}: no outcome to record: ${JSON.stringify(thrown)}`)
+  if (thrown.length > 0) throw new Error(`${name}: no outcome to record: ${JSON.stringify(thrown, null, 2)}`)
   writeFileSync(path(name), `${JSON.stringify(outcomes, null, 2)}\n`)
 }

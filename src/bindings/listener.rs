@@ -6,7 +6,7 @@ use napi_derive::napi;
 use super::address::unix;
 use super::environment::Environment;
 use super::fast::fast;
-use super::numbers::{to_descriptor, to_handle, to_int};
+use super::numbers::{to_handle, to_int};
 use super::{number, status};
 use crate::core::{self, Handle};
 
@@ -15,22 +15,6 @@ use crate::core::{self, Handle};
 pub fn listen(env: &Env, handle: f64, backlog: f64) -> i32 {
     let mut registry = Environment::of(env).registry();
     status(to_int(backlog).and_then(|backlog| registry.listen(to_handle(handle), backlog)))
-}
-
-/// Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle.
-/// After an error the descriptor is unchanged and still the caller's.
-#[napi]
-pub fn adopt_listener(env: &Env, fd: f64, backlog: f64) -> i32 {
-    let mut registry = Environment::of(env).registry();
-    let adopted =
-        to_int(backlog).and_then(|backlog| registry.adopt_listener(to_descriptor(fd), backlog));
-    number(adopted.map(Handle::raw))
-}
-
-/// Frees an adopted listener's handle and leaves its descriptor open; -EINVAL for the handle of anything else.
-#[napi]
-pub fn disown(env: &Env, handle: f64) -> i32 {
-    status(Environment::of(env).registry().disown(to_handle(handle)))
 }
 
 /// Whether a socket is bound to the file at a path: `connect(2)` of a datagram socket, which a listener does not notice.

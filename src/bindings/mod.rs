@@ -14,6 +14,7 @@ mod address;
 mod bytes;
 mod callback;
 mod context;
+mod descriptor;
 mod environment;
 mod fast;
 mod listener;

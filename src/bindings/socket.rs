@@ -6,7 +6,7 @@ use napi_derive::napi;
 use super::address::{numeric, unix};
 use super::environment::Environment;
 use super::fast::fast;
-use super::numbers::{to_descriptor, to_handle, to_unsigned};
+use super::numbers::{to_handle, to_unsigned};
 use super::{number, status};
 use crate::core::Handle;
 use crate::sys::{Errno, Family, Shutdown};
@@ -16,13 +16,6 @@ use crate::sys::{Errno, Family, Shutdown};
 pub fn open(env: &Env, family: f64) -> i32 {
     let family = to_unsigned(family).and_then(|it| Family::from_number(it).ok_or(Errno::INVAL));
     number(family.and_then(|it| Environment::of(env).registry().open(it)).map(Handle::raw))
-}
-
-/// Adopts the descriptor of a connected or connecting stream socket; returns the socket's handle. After an error the
-/// descriptor is unchanged and still the caller's.
-#[napi]
-pub fn adopt_socket(env: &Env, fd: f64) -> i32 {
-    number(Environment::of(env).registry().adopt_socket(to_descriptor(fd)).map(Handle::raw))
 }
 
 /// `bind(2)` to a numeric host.
@@ -81,4 +74,13 @@ pub fn reset(env: &Env, handle: f64) -> i32 {
     let reset = environment.registry().reset(to_handle(handle));
     environment.update_references();
     status(reset)
+}
+
+/// Closes a socket at once, by `close(2)`: discards its queue; the kernel sends what it has taken, and then FIN.
+#[napi]
+pub fn discard(env: &Env, handle: f64) -> i32 {
+    let environment = Environment::of(env);
+    let discarded = environment.registry().discard(to_handle(handle));
+    environment.update_references();
+    status(discarded)
 }

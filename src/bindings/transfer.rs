@@ -42,6 +42,13 @@ pub fn unread(env: &Env, handle: f64, bytes: Bytes) -> i32 {
     status(Environment::of(env).registry().unread(to_handle(handle), bytes))
 }
 
+/// The number of bytes that were given back by `unread`: the next `receive` of so many returns them alone.
+#[napi]
+pub fn unread_length(env: &Env, handle: f64) -> i64 {
+    let mut registry = Environment::of(env).registry();
+    byte_count(registry.socket(to_handle(handle)).map(|socket| socket.unread_length()))
+}
+
 /// `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay in the kernel.
 #[napi(ts_args_type = "handle: number, into: Uint8Array")]
 pub fn peek(env: &Env, handle: f64, mut into: Bytes) -> i64 {
@@ -115,6 +122,18 @@ fast! {
         environment.update_references();
         number(flushed)
     }
+}
+
+/// Moves the send queue into the array, in order, if it has room for all of it: returns the number of bytes. -EINVAL
+/// when it has not.
+#[napi(ts_args_type = "handle: number, into: Uint8Array")]
+pub fn take_queue(env: &Env, handle: f64, mut into: Bytes) -> i64 {
+    let Some(into) = into.get_mut() else { return NOT_BYTES.into() };
+    let environment = Environment::of(env);
+    let handle = to_handle(handle);
+    let taken = environment.registry().with_socket(handle, |socket| socket.take_queue(into));
+    environment.update_references();
+    byte_count(taken)
 }
 
 fast! {

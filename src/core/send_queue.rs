@@ -32,6 +32,8 @@ impl SendQueue {
     const DEFAULT_LIMIT: usize = 65536;
     /// The most memory that an empty queue keeps, in bytes: room for a few small corked writes.
     const KEPT: usize = 256;
+    /// From this capacity on, in bytes, memory is freed before the queue is empty.
+    const LARGE: usize = 1 << 20;
     /// The limit that stands for none: JavaScript's `Number.MAX_SAFE_INTEGER`.
     const NO_LIMIT: u64 = (1 << 53) - 1;
 
@@ -107,7 +109,32 @@ impl SendQueue {
             self.clear();
         } else {
             self.bytes.drain(..count);
+            self.free_some();
         }
+    }
+
+    /// Frees half of the memory of a large queue of which a quarter is left. So as many bytes are moved as have been
+    /// sent, and the next bytes find room.
+    fn free_some(&mut self) {
+        let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
+        if capacity >= Self::LARGE && length <= capacity / 4 {
+            self.bytes.shrink_to(capacity / 2);
+        }
+    }
+
+    /// Moves all bytes into `into`, in order, and returns their number.
+    ///
+    /// # Errors
+    /// EINVAL when they do not fit, with nothing moved.
+    pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        let (front, back) = self.bytes.as_slices();
+        let count = self.bytes.len();
+        let (into, _) = into.split_at_mut_checked(count).ok_or(Errno::INVAL)?;
+        let (into_front, into_back) = into.split_at_mut(front.len());
+        into_front.copy_from_slice(front);
+        into_back.copy_from_slice(back);
+        self.clear();
+        Ok(count)
     }
 
     /// Removes all bytes, and frees memory above `KEPT`.
@@ -126,7 +153,8 @@ mod tests {
     use std::io::IoSlice;
 
     fn contents(queue: &SendQueue) -> Vec<u8> {
-        queue.pieces().iter().flat_map(|piece| piece.to_vec()).collect()
+        let [front, back] = queue.pieces();
+        [&*front, &*back].concat()
     }
 
     #[test]
@@ -155,6 +183,20 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_a_wrapped_ring_are_taken_in_order_or_not_at_all() {
+        let mut queue = SendQueue::new();
+        assert_eq!(queue.push(&[IoSlice::new(&[0; 60])], 0), Ok(()));
+        queue.advance(58);
+        assert_eq!(queue.push(&[IoSlice::new(b"wraps around")], 0), Ok(()));
+        assert_eq!(queue.take(&mut [0; 13]), Err(Errno::INVAL));
+        let mut into = [9; 20];
+        assert_eq!(queue.take(&mut into), Ok(14));
+        assert_eq!(&into, b"\0\0wraps around\x09\x09\x09\x09\x09\x09");
+        assert!(queue.is_empty());
+        assert_eq!(queue.take(&mut []), Ok(0));
+    }
+
+    #[test]
     fn the_last_piece_may_exceed_the_limit() {
         let mut queue = SendQueue::new();
         queue.set_limit(4);
@@ -175,6 +217,36 @@ mod tests {
             assert!(queue.is_empty());
             assert!(queue.bytes.capacity() <= SendQueue::KEPT);
         }
+    }
+
+    #[test]
+    fn a_large_queue_frees_memory_while_it_is_sent_and_keeps_the_order() {
+        let mut queue = SendQueue::new();
+        let bytes: Vec<u8> = (0..=250).cycle().take(16 * SendQueue::LARGE).collect();
+        assert_eq!(queue.push(&[IoSlice::new(&bytes)], 0), Ok(()));
+        // The ring wraps.
+        queue.advance(1000);
+        assert_eq!(queue.push(&[IoSlice::new(&[251; 1000])], 0), Ok(()));
+        let mut expected = [bytes.get(1000..).unwrap_or_default(), &[251; 1000]].concat();
+        for _ in 0..15 {
+            queue.advance(SendQueue::LARGE);
+            expected.drain(..SendQueue::LARGE);
+            assert!(queue.bytes.capacity() <= SendQueue::LARGE.max(4 * queue.len()));
+            assert!(contents(&queue) == expected);
+        }
+    }
+
+    #[test]
+    fn a_queue_that_grows_and_shrinks_moves_few_bytes() {
+        let mut queue = SendQueue::new();
+        assert_eq!(queue.push(&[IoSlice::new(&vec![0; 4 * SendQueue::LARGE])], 0), Ok(()));
+        queue.advance(3 * SendQueue::LARGE);
+        let capacity = queue.bytes.capacity();
+        for _ in 0..100 {
+            assert_eq!(queue.push(&[IoSlice::new(&[0; 1000])], 0), Ok(()));
+            queue.advance(1000);
+        }
+        assert_eq!(queue.bytes.capacity(), capacity);
     }
 
     #[test]

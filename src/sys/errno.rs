@@ -8,12 +8,14 @@ pub(crate) struct Errno(i32);
 
 impl Errno {
     pub(crate) const AGAIN: Self = Self(libc::EAGAIN);
+    pub(crate) const ALREADY: Self = Self(libc::EALREADY);
     pub(crate) const BADF: Self = Self(libc::EBADF);
     pub(crate) const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
     pub(crate) const EXIST: Self = Self(libc::EEXIST);
     pub(crate) const INPROGRESS: Self = Self(libc::EINPROGRESS);
     pub(crate) const INTR: Self = Self(libc::EINTR);
     pub(crate) const INVAL: Self = Self(libc::EINVAL);
+    pub(crate) const ISCONN: Self = Self(libc::EISCONN);
     pub(crate) const NAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     pub(crate) const NFILE: Self = Self(libc::ENFILE);
     pub(crate) const NOBUFS: Self = Self(libc::ENOBUFS);

@@ -12,6 +12,17 @@ pub(crate) fn check_open(fd: RawFd) -> Result<(), Errno> {
     syscall!(fcntl(fd, libc::F_GETFD)).map(drop)
 }
 
+/// `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, above those of standard input and output. Whether
+/// it blocks is a flag of the file.
+///
+/// # Errors
+/// EBADF, EMFILE.
+pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
+    let copy = syscall!(fcntl(fd, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1))?;
+    // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// Sets `O_NONBLOCK` and `FD_CLOEXEC`: `fcntl(2)`.
 fn make_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let raw = fd.as_raw_fd();

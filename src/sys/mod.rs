@@ -27,7 +27,7 @@ pub(crate) use address::Address;
 pub(crate) use epoll::{Epoll, EpollEvent, flags, register_readable};
 pub(crate) use errno::Errno;
 pub(crate) use eventfd::EventFd;
-pub(crate) use fcntl::{adopt, check_open};
+pub(crate) use fcntl::{adopt, check_open, duplicate};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{
     Family, Shutdown, accept, bind, connect, datagram_socket, former_remote_address, listen,

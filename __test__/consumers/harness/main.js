@@ -19,6 +19,8 @@ import { pathToFileURL } from 'node:url'
 
 /** The longest time for one step, in milliseconds. */
 const TIMEOUT = 20_000
+/** When a process that still runs behind its last step says why, in milliseconds. */
+const LATE = 3000
 
 const requests = new Map()
 let lastRequest = 0
@@ -47,6 +49,7 @@ for (const [step, run] of Object.entries(steps)) {
   process.stdout.write(`${JSON.stringify({ step, outcome: outcome ?? null })}\n`)
 }
 process.disconnect()
+setTimeout(() => process.stderr.write(`it is kept alive by: ${process.getActiveResourcesInfo()}\n`), LATE).unref()
 
 async function attempt(run) {
   let timer

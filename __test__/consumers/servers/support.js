@@ -67,15 +67,17 @@ export class Daemon {
   #program
   #args
   #options
-  #ready
+  #pattern
   #child
   #ended
+  #output = ''
+  #printed = () => {}
 
   /** @param ready a pattern in what the server prints once it takes connections */
   constructor(program, args, { ready, ...options }) {
     this.#program = program
     this.#args = args
-    this.#ready = ready
+    this.#pattern = ready
     this.#options = options
     process.once('exit', () => this.#child?.kill('SIGKILL'))
   }
@@ -84,36 +86,39 @@ export class Daemon {
     return this.#child.pid
   }
 
-  /** Starts it, and waits until it takes connections. */
+  /** Starts it, and waits until it takes connections. @returns what it printed */
   async start() {
     const child = spawn(find(this.#program), this.#args, { stdio: ['pipe', 'pipe', 'pipe'], ...this.#options })
     this.#child = child
-    this.#ended = new Promise((resolve) => child.once('close', resolve))
-    let output = ''
-    await new Promise((resolve, reject) => {
-      const fail = (why) => reject(new Error(`${this.#program} ${why}: ${output}`))
-      const timer = setTimeout(fail, START_TIMEOUT, 'has not started')
-      const read = (chunk) => {
-        output = `${output}${chunk}`.slice(-10_000)
-        if (!this.#ready.test(output)) return
-        clearTimeout(timer)
-        resolve()
-      }
-      child.stdout.on('data', read)
-      child.stderr.on('data', read)
-      child.once('error', fail)
-      void this.#ended.then(() => {
-        clearTimeout(timer)
-        fail('has ended')
-      })
-    })
-    return output
+    const ended = new Promise((resolve) => child.once('error', resolve).once('close', resolve))
+    this.#ended = ended
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => this.#read(chunk))
+    await this.ready()
+    return this.#output
+  }
+
+  /** Waits until it prints, from now on, that it takes connections. */
+  async ready() {
+    this.#output = ''
+    let timer
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, START_TIMEOUT, 'late')))
+    const ready = new Promise((resolve) => (this.#printed = resolve))
+    const why = await Promise.race([late, ready, this.#ended.then(() => 'ended')])
+    clearTimeout(timer)
+    if (why) throw new Error(`${this.#program} is not ready: ${why}: ${this.#output}`)
+  }
+
+  #read(chunk) {
+    this.#output = `${this.#output}${chunk}`.slice(-10_000)
+    if (this.#pattern.test(this.#output)) this.#printed()
   }
 
   /** Sends a signal, and waits for its end. */
   async stop(signal = 'SIGTERM') {
-    this.#child?.kill(signal)
-    const timer = setTimeout(() => this.#child?.kill('SIGKILL'), 5000)
+    const child = this.#child
+    if (child === undefined) return
+    child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
     await this.#ended
     clearTimeout(timer)
     this.#child = undefined

@@ -68,6 +68,16 @@ impl Registry {
         self.insert(Kind::Socket(socket))
     }
 
+    /// Takes ownership of a descriptor that is to be connected.
+    ///
+    /// # Errors
+    /// EEXIST for a descriptor that is owned or watched already; the errors of `Socket::adopt_unconnected`.
+    pub(crate) fn adopt_unconnected(&mut self, fd: RawFd) -> Result<Handle, Errno> {
+        self.check_unknown(fd)?;
+        let socket = Socket::adopt_unconnected(fd)?;
+        self.insert(Kind::Socket(socket))
+    }
+
     /// Takes ownership of a bound or listening descriptor.
     ///
     /// # Errors
@@ -174,18 +184,31 @@ impl Registry {
         Ok(())
     }
 
-    /// Frees a listener's handle and leaves its descriptor open.
+    /// Closes a socket at once, by FIN: what is queued is discarded, and the kernel sends what it has taken.
     ///
     /// # Errors
-    /// EBADF for a stale handle; EINVAL for one that is not a listener's.
+    /// EBADF for a handle that is not a socket's.
+    pub(crate) fn discard(&mut self, handle: Handle) -> Result<(), Errno> {
+        let token = self.token(handle)?;
+        let socket = self.socket(handle)?;
+        socket.discard();
+        socket.prepare_close();
+        self.remove_source(token);
+        Ok(())
+    }
+
+    /// Frees the handle of a socket or listener, and leaves its descriptor open.
+    ///
+    /// # Errors
+    /// EBADF for any other handle, and after a failed connect.
     pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
-        if !matches!(self.source_mut(handle)?.kind, Kind::Listener(_)) {
-            return Err(Errno::INVAL);
-        }
+        self.fd(handle)?;
         self.deregister(token);
-        if let Some(Kind::Listener(listener)) = self.sources.remove(token).map(|it| it.kind) {
-            listener.disown();
+        match self.sources.remove(token).map(|it| it.kind) {
+            Some(Kind::Socket(mut socket)) => socket.disown(),
+            Some(Kind::Listener(listener)) => listener.disown(),
+            _ => {}
         }
         Ok(())
     }

@@ -131,3 +131,17 @@ pub(super) fn state_of(fd: BorrowedFd<'_>) -> Result<State, Errno> {
     }
     Ok(State::Connecting)
 }
+
+/// Checks that connect(2) can be called on a stream socket.
+///
+/// # Errors
+/// EISCONN when it is connected or listens, EALREADY when it is connecting: as connect(2).
+pub(super) fn check_unconnected(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match state_of(fd) {
+        Ok(State::Connecting) => Err(Errno::ALREADY),
+        Ok(_) => Err(Errno::ISCONN),
+        Err(Errno::NOTCONN) if sys::is_listening(fd)? => Err(Errno::ISCONN),
+        Err(Errno::NOTCONN) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

@@ -66,6 +66,12 @@ impl Socket {
         self.state = State::Closed;
     }
 
+    /// Discards the queue. What is corked waits for no room in the kernel, and is sent first.
+    pub(crate) fn discard(&mut self) {
+        self.send_corked();
+        self.queue.clear();
+    }
+
     /// Makes close(2) send FIN and not block.
     ///
     /// # Notes

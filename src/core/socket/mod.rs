@@ -97,6 +97,27 @@ impl Socket {
         Ok(Self { state, ..Self::new(Descriptor::adopt(fd)?, is_tcp) })
     }
 
+    /// Takes ownership of a descriptor that is to be connected.
+    ///
+    /// # Errors
+    /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; EISCONN when it is connected or listens; EALREADY
+    /// when it is connecting; EEXIST when it is owned already. The descriptor then stays open and the caller's.
+    pub(crate) fn adopt_unconnected(fd: RawFd) -> Result<Self, Errno> {
+        let (fd, is_tcp) = sys::adopt(fd, |fd| {
+            sys::check_stream(fd)?;
+            connect::check_unconnected(fd)?;
+            sys::is_tcp(fd)
+        })?;
+        Ok(Self::new(Descriptor::adopt(fd)?, is_tcp))
+    }
+
+    /// Gives up the descriptor without closing it.
+    pub(super) fn disown(&mut self) {
+        if let Some(fd) = self.fd.take() {
+            fd.disown();
+        }
+    }
+
     /// `listen(2)` on a bound socket. Its descriptor becomes the listener's.
     ///
     /// # Errors
@@ -124,6 +145,15 @@ impl Socket {
 
     pub(crate) fn queue_length(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Moves the queued bytes into `into`, in order, if they fit.
+    ///
+    /// # Errors
+    /// EINVAL when they do not.
+    pub(crate) fn take_queue(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        self.corked = false;
+        self.queue.take(into)
     }
 
     pub(crate) fn queue_limit(&self) -> usize {

@@ -75,6 +75,11 @@ impl Socket {
         Ok(())
     }
 
+    /// The number of bytes that were given back: the next receive of so many returns them alone.
+    pub(crate) fn unread_length(&self) -> usize {
+        self.unread.as_ref().map_or(0, |bytes| bytes.len())
+    }
+
     /// Receives bytes that were given back.
     fn receive_unread(&mut self, into: &mut [u8]) -> usize {
         let unread = self.unread.take().unwrap_or_default();

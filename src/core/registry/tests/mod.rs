@@ -1,6 +1,7 @@
 //! The core on real sockets, without JavaScript and without an event loop.
 
 mod back_off;
+mod descriptors;
 mod events;
 mod failures;
 mod foreign;

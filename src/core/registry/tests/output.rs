@@ -1,10 +1,10 @@
 //! Queued output.
 
-use super::{Outcome, READ, Rig};
+use super::{BOTH, Outcome, READ, Rig};
 use crate::core::multiplexer::event_bits;
 use crate::core::registry::CloseResult;
-use crate::core::{Mode, SendStatus};
-use crate::sys::Errno;
+use crate::core::{Handle, Mode, SendStatus};
+use crate::sys::{Errno, Family};
 
 #[test]
 fn a_graceful_close_sends_the_queue_and_then_reports_detached() -> Outcome {
@@ -66,5 +66,66 @@ fn a_write_fills_the_queue_exactly_to_its_limit() -> Outcome {
         rig.registry.with_socket(near, |socket| Ok(socket.flush()))?;
     }
     assert_eq!(rig.receive(far, 1), Err(Errno::AGAIN));
+    Ok(())
+}
+
+/// Fills the kernel's buffers and then some; returns how many bytes the kernel has taken.
+fn overfill(rig: &mut Rig, socket: Handle) -> Result<u64, Errno> {
+    while rig.send(socket, &[7; 16384])? == SendStatus::Sent {}
+    Ok(rig.registry.socket(socket)?.totals().1)
+}
+
+#[test]
+fn a_discarded_queue_is_not_sent_and_the_connection_ends_regularly() -> Outcome {
+    for closes_first in [false, true] {
+        let mut rig = Rig::new()?;
+        let (near, far) = rig.pair()?;
+        rig.send(far, b"unread input, for which close(2) alone would send RST")?;
+        let taken = overfill(&mut rig, near)?;
+        rig.add(near, READ, Mode::Edge)?;
+        if closes_first {
+            assert_eq!(rig.registry.close(near)?, CloseResult::AfterQueue);
+        }
+        rig.registry.discard(near)?;
+        assert!(!rig.registry.is_referenced(rig.multiplexer));
+        assert_eq!(rig.registry.raw_fd(near), Err(Errno::BADF));
+        rig.add(far, READ, Mode::Edge)?;
+        let mut received = 0;
+        loop {
+            rig.wait_for(1000, 10)?;
+            match rig.receive(far, 1 << 20) {
+                Ok(0) => break,
+                Ok(count) => received += count as u64,
+                Err(errno) => assert_eq!(errno, Errno::AGAIN),
+            }
+        }
+        assert_eq!(received, taken);
+        assert_eq!(rig.registry.discard(near), Err(Errno::BADF));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_corked_leaves_before_the_rest_of_the_queue_is_discarded() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    rig.registry.with_socket(near, |socket| socket.write(b"corked", true))?;
+    rig.registry.discard(near)?;
+    assert_eq!(rig.receive(far, 64)?, 6);
+    assert_eq!(rig.receive(far, 64)?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_socket_that_connects_is_discarded_and_not_reported() -> Outcome {
+    let mut rig = Rig::new()?;
+    let near = rig.registry.open(Family::Ipv4)?;
+    let address = rig.address.clone();
+    rig.registry.connect(near, &address)?;
+    rig.add(near, BOTH, Mode::Edge)?;
+    rig.registry.discard(near)?;
+    assert_eq!(rig.reported(0)?, []);
+    let far = rig.registry.accept(rig.listener)?;
+    assert_eq!(rig.receive(far, 64)?, 0);
     Ok(())
 }

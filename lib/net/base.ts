@@ -1,0 +1,149 @@
+import nodeNet from 'node:net'
+
+import type { Address } from '../model/address.js'
+import type { Socket as ModelSocket } from '../model/socket.js'
+import { ContextDuplex } from './context.js'
+import type { SocketHandle } from './handle.js'
+
+/** By what a stream has its handle. */
+export const HANDLE = Symbol('handle')
+/** How many bytes a stream had read and written when its handle was closed. */
+export const TOTALS = Symbol('totals')
+
+/** As Node has it: without a handle there is none. */
+export type SocketAddressInfo = Partial<{ address: string; family: string; port: number }>
+
+/** What a stream has besides the state of its two halves, and what can be asked of it. */
+export abstract class SocketBase extends ContextDuplex {
+  declare [HANDLE]: SocketHandle | null;
+  declare [TOTALS]: { readonly read: number; readonly written: number } | undefined
+  /** Our socket beneath; undefined until connect(2) is called. */
+  declare socket: ModelSocket | undefined
+  declare connecting: boolean
+  declare timeout: number | undefined
+  declare server: unknown
+  declare _server: { _connections: number; _emitCloseIfDrained?(): void } | null
+  declare _parent: SocketBase | null
+  declare _host: string | null
+  declare _hadError: boolean
+  declare _peername: SocketAddressInfo | null
+  declare _sockname: SocketAddressInfo | null
+  declare _pendingData: PendingData
+  declare _pendingEncoding: string
+  declare blockList: nodeNet.BlockList | undefined
+  declare autoSelectFamilyAttemptedAddresses: string[] | undefined
+
+  /** Node's own modules would use a handle of Node's. */
+  get _handle(): null {
+    return null
+  }
+
+  /** Whatever a program puts there is its own. */
+  set _handle(_handle: unknown) {}
+
+  get _connecting(): boolean {
+    return this.connecting
+  }
+
+  get pending(): boolean {
+    return !this[HANDLE] || this.connecting
+  }
+
+  get readyState(): nodeNet.SocketReadyState {
+    if (this.connecting) return 'opening'
+    if (this.readable) return this.writable ? 'open' : 'readOnly'
+    return this.writable ? 'writeOnly' : ('closed' as nodeNet.SocketReadyState)
+  }
+
+  get bufferSize(): number | undefined {
+    return this[HANDLE] ? this.writableLength : undefined
+  }
+
+  /** Bytes received from the network. */
+  get bytesRead(): number {
+    const handle = this[HANDLE]
+    return handle ? (handle.socket?.bytesReceived ?? 0) : (this[TOTALS]?.read ?? 0)
+  }
+
+  get _bytesDispatched(): number {
+    return this[HANDLE]?.bytesWritten ?? this[TOTALS]?.written ?? 0
+  }
+
+  /** Bytes written to the stream, those that wait included. */
+  get bytesWritten(): number | undefined {
+    const waiting = (this as unknown as { writableBuffer?: BufferedWrite[] }).writableBuffer
+    if (!waiting) return undefined
+    const buffered = waiting.reduce((sum, write) => sum + lengthOfWrite(write), 0)
+    return this._bytesDispatched + buffered + lengthOfPending(this._pendingData, this._pendingEncoding)
+  }
+
+  address(): SocketAddressInfo {
+    return this._getsockname()
+  }
+
+  _getsockname(): SocketAddressInfo {
+    const socket = this[HANDLE]?.socket
+    if (!socket) return {}
+    return (this._sockname ??= toInfo(socket.localAddress))
+  }
+
+  _getpeername(): SocketAddressInfo {
+    const handle = this[HANDLE]
+    if (!handle?.socket || this.connecting) return this._peername ?? {}
+    if (this._peername) return this._peername
+    const { remoteAddress } = handle.socket
+    if (!remoteAddress) return {}
+    return (this._peername = toInfo(remoteAddress))
+  }
+
+  get localAddress(): string | undefined {
+    return this._getsockname().address
+  }
+
+  get localPort(): number | undefined {
+    return this._getsockname().port
+  }
+
+  get localFamily(): string | undefined {
+    return this._getsockname().family
+  }
+
+  get remoteAddress(): string | undefined {
+    return this._getpeername().address
+  }
+
+  get remotePort(): number | undefined {
+    return this._getpeername().port
+  }
+
+  get remoteFamily(): string | undefined {
+    return this._getpeername().family
+  }
+}
+
+// Every stream is an instance of Node's Socket, too.
+Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
+
+/** Unix sockets have no such address. */
+function toInfo(address: Address | undefined): SocketAddressInfo {
+  return address && 'port' in address ? address : {}
+}
+
+/** A write that waits in the stream. */
+export interface BufferedWrite {
+  readonly chunk: Uint8Array | string
+  readonly encoding: string
+}
+
+/** What is written as soon as the socket has connected. */
+export type PendingData = Uint8Array | string | BufferedWrite[] | null
+
+function lengthOfWrite({ chunk, encoding }: BufferedWrite): number {
+  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding as BufferEncoding) : chunk.byteLength
+}
+
+function lengthOfPending(data: PendingData, encoding: string): number {
+  if (data === null) return 0
+  if (Array.isArray(data)) return data.reduce((sum, write) => sum + lengthOfWrite(write), 0)
+  return lengthOfWrite({ chunk: data, encoding })
+}

@@ -1,0 +1,187 @@
+import { constants } from 'node:os'
+import nodeNet, { isIP } from 'node:net'
+
+import { SocketError, invalidArgType } from '../errors.js'
+import { nextTick, setImmediate } from '../loop/timers.js'
+import { Socket as ModelSocket } from '../model/socket.js'
+import type { SocketOptions } from '../options/index.js'
+import { booleanOption, int32Option, numberOption, portNumber, stringOption, stringWithoutNul } from './arguments.js'
+import { Attempts } from './attempts.js'
+import type { SocketBase } from './base.js'
+import { type ErrnoException, errnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
+import type { SocketHandle } from './handle.js'
+import { kernelOptions } from './socket-options.js'
+import { type Lookup, type ResolvedAddress, lookUp } from './lookup.js'
+
+/** What `connect()` is given, as far as it says where to connect to. */
+export interface ConnectTarget {
+  readonly port?: unknown
+  readonly host?: string | undefined
+  readonly path?: unknown
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+  readonly family?: unknown
+  readonly hints?: number | undefined
+  readonly lookup?: Lookup | null | undefined
+  readonly autoSelectFamily?: boolean | null | undefined
+  readonly autoSelectFamilyAttemptTimeout?: number | null | undefined
+}
+
+/** The stream that connects. */
+export interface DialingStream extends SocketBase {
+  onConnected(): void
+  _unrefTimer(): void
+}
+
+/** One call of `connect()`. */
+export interface Dial {
+  readonly stream: DialingStream
+  readonly handle: SocketHandle
+  readonly target: ConnectTarget
+  /** What is set of the kernel's options before connect(2). */
+  readonly options: SocketOptions | undefined
+  readonly host: string
+  readonly port: number
+  /** Milliseconds after which the next address is tried, too; undefined where only one is tried. */
+  readonly attemptTimeout: number | undefined
+}
+
+/** As Node's. */
+const SHORTEST_ATTEMPT = 10
+const ANY_ADDRESS: Readonly<Record<number, string>> = { 4: '0.0.0.0', 6: '::' }
+
+/** Connects to the path of a Unix socket. */
+export function dialPath(stream: DialingStream, handle: SocketHandle, target: ConnectTarget): void {
+  const path = stringOption(target.path, 'options.path')
+  const dial = {
+    stream,
+    handle,
+    target,
+    options: kernelOptions(target),
+    host: path,
+    port: 0,
+    attemptTimeout: undefined,
+  }
+  dialAddress(dial, { address: path, family: 0 })
+}
+
+/** Connects to an address, or to those of a name. */
+export function dialHost(stream: DialingStream, handle: SocketHandle, target: ConnectTarget): void {
+  const dial = { stream, handle, target, options: kernelOptions(target), ...checkTarget(target) }
+  const family = isIP(dial.host)
+  if (family === 0) return lookUp(dial, (addresses) => dialAll(dial, addresses))
+  nextTick(() => {
+    if (stream.connecting) dialAddress(dial, { address: dial.host, family })
+  })
+}
+
+function dialAll(dial: Dial, addresses: ResolvedAddress[]): void {
+  dial.stream._unrefTimer()
+  if (addresses.length === 1) dialAddress(dial, addresses[0]!)
+  else new Attempts(dial, addresses).next()
+}
+
+/** In the order in which Node checks them. */
+function checkTarget(target: ConnectTarget): Pick<Dial, 'host' | 'port' | 'attemptTimeout'> {
+  const host = stringWithoutNul(target.host || 'localhost', 'options.host')
+  const { localAddress, localPort, port } = target
+  if (localAddress && !isIP(localAddress)) throw invalidAddress(localAddress)
+  if (localPort) numberOption(localPort, 'options.localPort')
+  return { host, port: checkPort(port), attemptTimeout: checkAttempts(target) }
+}
+
+function checkPort(port: unknown): number {
+  if (port === undefined) return 0
+  if (typeof port !== 'number' && typeof port !== 'string') {
+    throw invalidArgType('options.port', 'one of type number or string', port)
+  }
+  return portNumber(port, 'Port')
+}
+
+function checkAttempts(target: ConnectTarget): number | undefined {
+  const { autoSelectFamily, autoSelectFamilyAttemptTimeout: timeout, family, localAddress } = target
+  const isOn =
+    autoSelectFamily == null
+      ? nodeNet.getDefaultAutoSelectFamily()
+      : booleanOption(autoSelectFamily, 'options.autoSelectFamily')
+  const milliseconds =
+    timeout == null
+      ? nodeNet.getDefaultAutoSelectFamilyAttemptTimeout()
+      : Math.max(SHORTEST_ATTEMPT, int32Option(timeout, 'options.autoSelectFamilyAttemptTimeout', 1))
+  const isOfFamily = [4, 6, 'IPv4', 'IPv6'].includes(family as number)
+  return isOn && !isOfFamily && !localAddress ? milliseconds : undefined
+}
+
+/** Connects the handle of the stream itself. */
+export function dialAddress(dial: Dial, { address, family }: ResolvedAddress): void {
+  const { stream, handle } = dial
+  // For a path Node has neither.
+  const at = family === 0 ? ([address, undefined, undefined] as const) : ([address, dial.port, family] as const)
+  stream.emit('connectionAttempt', ...at)
+  if (!stream.connecting) return
+  if (isBlocked(stream, address, family)) return void stream.destroy(ipBlocked(address))
+  const onOutcome = (error?: SocketError) => {
+    if (stream.destroyed) return
+    handle.connected()
+    if (!error) return stream.onConnected()
+    const failure = connectFailure(dial, at[0], at[1], error)
+    stream.emit('connectionAttemptFailed', ...at, failure)
+    stream.destroy(failure)
+  }
+  try {
+    stream.socket = openSocket(dial, address, family)
+    handle.awaitConnect(stream.socket, onOutcome)
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error
+    if (isReportedLater(error, family)) setImmediate(() => onOutcome(error))
+    else stream.destroy(openFailure(dial, { address, family }, error))
+  }
+}
+
+export function isBlocked({ blockList }: DialingStream, address: string, family: number): boolean {
+  return family !== 0 && blockList !== undefined && blockList.check(address, `ipv${family as 4 | 6}`)
+}
+
+/** libuv reports these as the outcome of the connect, also where connect(2) itself returns them. */
+function isReportedLater({ code, syscall }: SocketError, family: number): boolean {
+  return syscall === 'connect' && (family === 0 || code === 'ECONNREFUSED')
+}
+
+/** A socket that is connecting: socket(2), bind(2), connect(2). */
+export function openSocket({ target, port, options }: Dial, address: string, family: number): ModelSocket {
+  if (family === 0) return ModelSocket.connect({ ...options, path: address })
+  const { localAddress, localPort } = target
+  const local: { localAddress?: string; localPort?: number; reuseAddress?: boolean } = {}
+  if (localAddress) Object.assign(local, { localAddress })
+  // As libuv has it for each bind(2).
+  if (localPort) Object.assign(local, { localPort, reuseAddress: true })
+  return ModelSocket.connect({ ...local, ...options, host: address, port })
+}
+
+/** Why a socket could not even begin to connect. */
+export function openFailure(
+  { target, port }: Dial,
+  { address, family }: ResolvedAddress,
+  error: SocketError,
+): ErrnoException {
+  const errno = error.errno ?? -constants.errno.ECANCELED
+  if (error.syscall === 'bind') {
+    return exceptionWithHostPort(errno, 'bind', target.localAddress || ANY_ADDRESS[family], target.localPort)
+  }
+  if (family === 0) return errnoException(errno, 'connect')
+  return exceptionWithHostPort(errno, 'connect', address, port, `${ANY_ADDRESS[family]}:0`)
+}
+
+/** Why a connect failed. */
+export function connectFailure(
+  { target }: Dial,
+  address: string,
+  port: number | undefined,
+  error: SocketError,
+): ErrnoException {
+  const { localAddress, localPort } = target
+  const errno = error.errno ?? -constants.errno.ECANCELED
+  if (!localAddress || !localPort) return exceptionWithHostPort(errno, 'connect', address, port)
+  const failure = exceptionWithHostPort(errno, 'connect', address, port, `${localAddress}:${localPort}`)
+  return Object.assign(failure, { localAddress, localPort })
+}

@@ -1,0 +1,111 @@
+import { AsyncContext } from '../loop/async-context.js'
+import type { Socket } from '../model/socket.js'
+import type { Done } from './handle.js'
+
+/** What is written: one array of bytes, or several that leave in one system call. */
+export type Pieces = Uint8Array | Uint8Array[]
+
+/**
+ * The most bytes that one call sends. What the kernel does not take of a call is copied to the send queue: of a large
+ * write the rest stays where it is.
+ */
+const PART = 262_144
+/** UIO_MAXIOV of the kernel: writev(2). */
+const MAX_PIECES = 1024
+
+/** A write that the kernel has not taken all of. */
+export class PendingWrite {
+  context: AsyncContext | undefined
+  readonly #pieces: Pieces
+  readonly #done: Done
+  /** The piece that is next, and where it begins. */
+  #index = 0
+  #offset = 0
+  #isQueued = false
+
+  constructor(pieces: Pieces, done: Done) {
+    this.#pieces = pieces
+    this.#done = done
+  }
+
+  /** Whether all has been given to the kernel. */
+  get isSent(): boolean {
+    return !this.#isQueued && this.#isTaken
+  }
+
+  get #isTaken(): boolean {
+    return Array.isArray(this.#pieces) ? this.#index === this.#pieces.length : this.#offset === this.#pieces.byteLength
+  }
+
+  /** How many bytes have not been given to the socket, the queue included. */
+  get unsent(): number {
+    const pieces = Array.isArray(this.#pieces) ? this.#pieces.slice(this.#index) : [this.#pieces]
+    return pieces.reduce((sum, { byteLength }) => sum + byteLength, -this.#offset)
+  }
+
+  /**
+   * Sends until all is sent or the kernel has no room. Returns false when nothing can be sent any more.
+   *
+   * @throws SocketError as `Socket.send`.
+   */
+  sendTo(socket: Socket): boolean {
+    this.#isQueued = false
+    while (!this.#isTaken) {
+      const status = Array.isArray(this.#pieces)
+        ? this.#sendPieces(socket, this.#pieces)
+        : this.#sendPart(socket, this.#pieces)
+      if (status === 'closed') return false
+      if (status === 'sent') continue
+      this.#isQueued = true
+      break
+    }
+    return true
+  }
+
+  #sendPart(socket: Socket, bytes: Uint8Array): string {
+    const length = Math.min(PART, bytes.byteLength - this.#offset)
+    const status = length === bytes.byteLength ? socket.send(bytes) : socket.send(bytes, this.#offset, length)
+    if (isTaken(status)) this.#offset += length
+    return status
+  }
+
+  /** A piece that is larger than a part is sent by itself. */
+  #sendPieces(socket: Socket, pieces: Uint8Array[]): string {
+    const first = pieces[this.#index]!
+    if (this.#offset > 0 || first.byteLength > PART) {
+      const status = this.#sendPart(socket, first)
+      if (this.#offset === first.byteLength) this.#next(1)
+      return status
+    }
+    const count = this.#countOfPart(pieces)
+    const all = count === pieces.length ? pieces : pieces.slice(this.#index, this.#index + count)
+    const status = socket.send(all)
+    if (isTaken(status)) this.#next(count)
+    return status
+  }
+
+  #next(count: number): void {
+    this.#index += count
+    this.#offset = 0
+  }
+
+  /** How many pieces one call sends. */
+  #countOfPart(pieces: Uint8Array[]): number {
+    let count = 0
+    for (let size = 0; count < MAX_PIECES && this.#index + count < pieces.length; count++) {
+      size += pieces[this.#index + count]!.byteLength
+      if (size > PART && count > 0) break
+    }
+    return count
+  }
+
+  /** Calls back. */
+  finish(error?: Error): void {
+    if (this.context) this.context.run(this.#done, undefined, error, undefined)
+    else this.#done(error)
+  }
+}
+
+function isTaken(status: string): boolean {
+  return status !== 'closed' && status !== 'not-sent'
+}

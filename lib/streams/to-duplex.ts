@@ -1,0 +1,70 @@
+import type { DuplexOptions } from 'node:stream'
+
+import { Connection } from '../connection/connection.js'
+import { SocketClosedError, invalidArgType, invalidArgValue } from '../errors.js'
+import { Socket } from '../model/socket.js'
+import { SocketHandle } from '../net/handle.js'
+import { Socket as NetSocket } from '../net/socket.js'
+import { checkObject } from '../validate.js'
+
+/** How {@link toDuplex} makes its stream. */
+export interface ToDuplexOptions extends Pick<
+  DuplexOptions,
+  'allowHalfOpen' | 'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark'
+> {
+  /**
+   * Bytes that may wait in the stream. A write that finds more destroys the stream with a {@link SocketQueueError}.
+   * **Default:** no limit, as in node:net.
+   */
+  readonly sendQueueLimit?: number
+  /** TCP_NODELAY. **Default:** true. */
+  readonly noDelay?: boolean
+}
+
+/**
+ * The stream of `m-socket/net` over a socket or a connection, connected or connecting: for node:tls, node:http and
+ * everything else that takes a net.Socket.
+ *
+ * A socket must be in no multiplexer. Only the stream reads and writes from here on; of a connection's handlers, only
+ * `close` is still called. Its events come in the asynchronous context of this call.
+ *
+ * @throws TypeError for anything else; SocketError EEXIST for a socket in a multiplexer; SocketClosedError; Error
+ * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already. After SocketError ENOSPC or
+ * ENOMEM of epoll_ctl(2) a connection is closed, and a socket is as it was.
+ */
+export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOptions = {}): NetSocket {
+  checkObject(options, 'options')
+  if ('whenFull' in options) {
+    throw invalidArgValue('options.whenFull', options.whenFull, 'has been replaced by options.sendQueueLimit')
+  }
+  if (source instanceof Connection) return overConnection(source, options)
+  if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
+  return streamOver(source, options)
+}
+
+function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {
+  if (socket.handle < 0) throw new SocketClosedError('toDuplex: the socket is closed')
+  const handle = SocketHandle.over(socket)
+  handle.watch()
+  const { noDelay = true, ...others } = options
+  return new NetSocket({ ...others, handle }).setNoDelay(noDelay)
+}
+
+function overConnection<D>(connection: Connection<D>, options: ToDuplexOptions): NetSocket {
+  let stream: NetSocket | undefined
+  const socket = connection.handOver(
+    { end: () => void stream?.end(), onClose: () => void stream?.destroy() },
+    'toDuplex',
+  )
+  try {
+    stream = streamOver(socket, options)
+  } catch (error) {
+    // Neither the connection nor a stream watches the socket.
+    socket.keepAddresses()
+    socket.close()
+    connection.onSocketClosed(error as Error)
+    throw error
+  }
+  stream.onClosing(() => socket.keepAddresses())
+  return stream.once('close', () => connection.onSocketClosed(stream.errored ?? undefined))
+}
