@@ -9,7 +9,8 @@ import { uvException } from './errors.js'
 import { type Extras, IPV6_ONLY } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
-import { NODE_MAJOR } from './server-state.js'
+import { NODE_MAJOR } from './node-version.js'
+import {} from './server-state.js'
 
 const { EBADF, EINVAL, ENAMETOOLONG, ENOTSOCK, EPROTOTYPE } = constants.errno
 /** node:net's. */
@@ -102,7 +103,10 @@ function onPath(path: string, options: ListenSettings): ListenerHandle {
   if (Buffer.byteLength(path) > (isAbstract ? PATH_SIZE : PATH_SIZE - 1)) throw systemError(ENAMETOOLONG, 'bind')
   if (!isAbstract && path.includes('\0')) throw systemError(EINVAL, 'bind')
   const { unlink } = options
-  return new ListenerHandle(Listener.bind({ ...options, path } as ListenerOptions), unlink === undefined ? path : undefined)
+  return new ListenerHandle(
+    Listener.bind({ ...options, path } as ListenerOptions),
+    unlink === undefined ? path : undefined,
+  )
 }
 
 /** node:net has EINVAL for what is no stream socket. */

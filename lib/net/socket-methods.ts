@@ -10,6 +10,7 @@ import { type BufferedWrite, HANDLE, TOTALS } from './base.js'
 import { type ConnectTarget, dialHost, dialPath } from './dial.js'
 import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArguments, socketClosed } from './errors.js'
 import { type Done, SocketHandle } from './handle.js'
+import { NODE_MAJOR } from './node-version.js'
 import { SocketSettings, applySettings, stopTimers } from './settings.js'
 import { userBufferOf } from './user-buffer.js'
 
@@ -145,7 +146,9 @@ export abstract class SocketMethods extends SocketSettings {
 
   override _final(done: Done): void {
     const handle = this[HANDLE]
-    if (this.connecting) this.once('connect', () => this._final(done))
+    // On Node 20 an end before connect() waits for it.
+    const isEarly = this.connecting || (!handle && NODE_MAJOR < 22 && !this.destroyed)
+    if (isEarly) this.once('connect', () => this._final(done))
     else if (handle) handle.shutdown(done)
     else done()
   }
