@@ -83,3 +83,13 @@ async function within<T>(promise: Promise<T>, what: string, milliseconds = TIMEO
     clearTimeout(timer)
   }
 }
+
+/** What a program prints that ends by itself. */
+export async function outputOf([program, ...args]: readonly string[]): Promise<string> {
+  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'ignore'], timeout: TIMEOUT })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
+  if (code !== 0) throw new Error(`${program} ended with ${code}`)
+  return output
+}

@@ -68,6 +68,7 @@ const ON_NODE = [
     short: false,
     everyNode: false,
   },
+  { name: 'm-socket/net', title: 'm-socket/net', program: 'net.js --own', short: true, everyNode: false },
   { name: 'net', title: 'node:net', program: 'net.js', short: true, everyNode: true },
   { name: 'net-pipe', title: 'node:net and pipe()', program: 'net.js --pipe', short: false, everyNode: false },
 ]
@@ -99,13 +100,21 @@ function onNode({ name, title, program, short }: (typeof ON_NODE)[number], node:
     name: name + suffix,
     title: `${title}, Node ${versionOf(node)}`,
     command: (mode, flags = []) => {
-      const redis = ['redis.js', ...(name === 'net' ? ['--net'] : [])]
-      const [program, ...rest] = mode === 'redis' ? redis : [file, mode, ...options]
+      const [program, ...rest] = programOf(mode, name, [file, mode, ...options])
       return [node, '--expose-gc', ...flags, SERVERS + program, ...rest]
     },
     short,
     runtime: 'node',
   }
+}
+
+/** Some modes have a program of their own. */
+function programOf(mode: Mode, name: string, usual: string[]): string[] {
+  if (mode === 'redis') return ['redis.js', ...(name === 'net' ? ['--net'] : [])]
+  const options = name === 'net' ? [] : ['--own']
+  if (mode === 'http' || mode === 'https') return ['web.js', mode, ...options]
+  if (mode === 'tls-sink' || mode === 'tls-source') return ['web.js', 'tls', mode.slice('tls-'.length), ...options]
+  return usual
 }
 
 function bunFlags(): string[] {

@@ -8,12 +8,13 @@ import { Child } from './child.js'
 import type { Contender } from './contenders.js'
 import { onLoadCore } from './cores.js'
 import { residentOf } from './cpu.js'
-import { type Server, load, start } from './measure.js'
+import { type Report, type Server, load, loaded, start, unitsOf } from './measure.js'
 import { median } from './statistics.js'
+import type { Workload } from './workloads.js'
 
 export interface Syscalls {
-  readonly perEcho: number
-  /** The most frequent ones, per echo. */
+  readonly perUnit: number
+  /** The most frequent ones, per echo or other unit of the workload. */
   readonly calls: Readonly<Record<string, number>>
 }
 
@@ -29,20 +30,41 @@ export async function syscalls(contender: Contender, connections: number): Promi
     '--operations',
     String(operations),
   ]
-  const folder = mkdtempSync(`${tmpdir()}/m-socket-bench-`)
   const server = await start(contender, 'echo')
   try {
-    const summary = await load(server, args, async (go) => {
-      const strace = new Child(['strace', '-f', '-c', '-o', `${folder}/summary`, '-p', String(server.child.pid)])
-      await strace.untilStderr('attached')
-      await go()
-      strace.interrupt()
-      await strace.end()
-      return readFileSync(`${folder}/summary`, 'utf8')
-    })
-    return countedOf(summary, operations)
+    return await load(server, args, (go) => traced(server, go, () => operations))
   } finally {
     await server.child.end()
+  }
+}
+
+/** System calls per unit of a workload, in the same way. */
+export async function calls(contender: Contender, workload: Workload): Promise<Syscalls> {
+  const { mode, unit, warmup, amount } = workload
+  const server = await start(contender, mode)
+  try {
+    return await loaded(server, workload, unit === 'MiB' ? 2 ** 26 : amount.short, warmup, (go) =>
+      traced(server, go, (report) => unitsOf(workload, report)),
+    )
+  } finally {
+    await server.child.end()
+  }
+}
+
+async function traced(
+  { child }: Server,
+  go: () => Promise<Report>,
+  units: (report: Report) => number,
+): Promise<Syscalls> {
+  const folder = mkdtempSync(`${tmpdir()}/m-socket-bench-`)
+  try {
+    const strace = new Child(['strace', '-f', '-c', '-o', `${folder}/summary`, '-p', String(child.pid)])
+    await strace.untilStderr('attached')
+    const report = await go()
+    strace.interrupt()
+    await strace.end()
+    return countedOf(readFileSync(`${folder}/summary`, 'utf8'), units(report))
+  } finally {
     rmSync(folder, { recursive: true })
   }
 }
@@ -54,7 +76,7 @@ export function countedOf(summary: string, operations: number): Syscalls {
   )
   const counts = rows.map(([, count, name]) => [name!, Number(count) / operations] as const).sort((a, b) => b[1] - a[1])
   return {
-    perEcho: counts.reduce((sum, [, count]) => sum + count, 0),
+    perUnit: counts.reduce((sum, [, count]) => sum + count, 0),
     calls: Object.fromEntries(counts.filter(([, count]) => count >= 0.0005)),
   }
 }
@@ -101,31 +123,46 @@ export interface Memory {
   readonly raw: number
   /** The same after a garbage collection. */
   readonly collected: number
+  /** Bytes of the JavaScript heap per idle connection, after a garbage collection; not of a native contender. */
+  readonly heap?: number
 }
 
 /** A young generation that reaches its limit before the first idle connection, so that its growth is not counted. */
 const NO_GROWTH = ['--max-semi-space-size=1']
 
-export async function memory(contender: Contender): Promise<Memory> {
+/** The one with the median of the resident bytes after a collection. */
+export async function memory(contender: Contender, runs = 1): Promise<Memory> {
+  const all: Memory[] = []
+  for (let run = 0; run < runs; run++) all.push(await memoryOnce(contender))
+  return all.sort((one, other) => one.collected - other.collected)[runs >> 1]!
+}
+
+async function memoryOnce(contender: Contender): Promise<Memory> {
   const server = await start(contender, 'echo', NO_GROWTH)
   try {
     await load(server, ['echo', '--connections', '50', '--operations', '5000'], (go) => go())
-    await collect(contender, server)
+    const heapBefore = await collect(contender, server)
     const before = residentOf(server.child.pid)
     const holder = new Child(onLoadCore([LOAD, 'idle', '--connections', String(IDLE), '--port', server.port]))
     await holder.line()
     const raw = residentOf(server.child.pid)
-    await collect(contender, server)
+    const heap = await collect(contender, server)
     const collected = residentOf(server.child.pid)
     const { errors, firstError } = await holder.ask<{ errors: number; firstError: string }>('')
     await holder.end()
     if (errors > 0) throw new Error(firstError)
-    return { connections: IDLE, raw: (raw - before) / IDLE, collected: (collected - before) / IDLE }
+    return {
+      connections: IDLE,
+      raw: (raw - before) / IDLE,
+      collected: (collected - before) / IDLE,
+      ...(heap === undefined ? {} : { heap: (heap - heapBefore!) / IDLE }),
+    }
   } finally {
     await server.child.end()
   }
 }
 
-async function collect({ runtime }: Contender, { child }: Server): Promise<void> {
-  if (runtime !== 'native') await child.ask('gc')
+/** Collects garbage; returns the bytes of the JavaScript heap. */
+async function collect({ runtime }: Contender, { child }: Server): Promise<number | undefined> {
+  return runtime === 'native' ? undefined : (await child.ask<{ heapUsed: number }>('gc')).heapUsed
 }

@@ -1,12 +1,15 @@
 // Takes one sample: a number of operations of a workload against a running server.
 
-import { LOAD } from './build.js'
+import process from 'node:process'
+
+import { LOAD, TLS_LOAD } from './build.js'
 import { Child } from './child.js'
 import type { Contender } from './contenders.js'
 import { onLoadCore, onServerCore } from './cores.js'
 import { cpuOf } from './cpu.js'
 import { redisSample } from './redis.js'
 import type { Workload } from './workloads.js'
+import { wrk } from './wrk.js'
 
 export interface Server {
   readonly child: Child
@@ -22,14 +25,15 @@ export interface Latency {
   readonly max: number
 }
 
-interface Report {
+export interface Report {
   readonly operations: number
   readonly bytes: number
   readonly errors: number
   readonly firstError: string | null
   readonly seconds: number
   readonly latency: Latency
-  readonly cpu: { readonly user: number; readonly system: number }
+  /** Of the load generator; wrk does not say it. */
+  readonly cpu: { readonly user: number; readonly system: number } | undefined
 }
 
 export interface Sample {
@@ -39,7 +43,7 @@ export interface Sample {
   readonly ticks: { readonly user: number; readonly system: number }
   readonly perSecond: number
   readonly latency: Latency
-  /** Microseconds of CPU of the load generator per unit, unless it is redis-benchmark. */
+  /** Microseconds of CPU of the load generator per unit, unless it is redis-benchmark or wrk. */
   readonly loadCpu: number | undefined
   /** Microseconds of server CPU per unit under the control load. */
   readonly control?: number
@@ -60,8 +64,9 @@ export async function load<T>(
   server: Server,
   args: readonly string[],
   around: (go: () => Promise<Report>) => Promise<T>,
+  program: readonly string[] = [LOAD],
 ): Promise<T> {
-  const generator = new Child(onLoadCore([LOAD, ...args, '--steps', '--port', server.port]))
+  const generator = new Child(onLoadCore([...program, ...args, '--steps', '--port', server.port]))
   try {
     const line = await generator.line()
     if (line !== 'ready') throw new Error(`the warm-up failed: ${line}`)
@@ -82,25 +87,41 @@ export async function sample(server: Server, workload: Workload, amount: number,
   return { ...(await plainSample(server, loaded, amount, warmup)), control: cpu }
 }
 
-async function plainSample(
+/** Loads the server with `amount` of the workload, which `around` runs by calling `go`. */
+export async function loaded<T>(
   server: Server,
   { mode, load: args, unit }: Workload,
   amount: number,
   warmup: number,
-): Promise<Sample> {
-  if (mode === 'redis') return await redisSample(server, args, amount)
+  around: (go: () => Promise<Report>) => Promise<T>,
+): Promise<T> {
+  if (mode === 'http' || mode === 'https') {
+    const url = `${mode}://127.0.0.1:${server.port}/`
+    if (warmup >= 1) await wrk(url, args, warmup)
+    return await around(() => wrk(url, args, amount))
+  }
   const size = unit === 'MiB' ? '--bytes' : '--operations'
-  return await load(server, [...args, size, String(amount), '--warmup', String(warmup)], async (go) => {
+  const program = mode.startsWith('tls') ? [process.execPath, TLS_LOAD] : [LOAD]
+  return await load(server, [...args, size, String(amount), '--warmup', String(warmup)], around, program)
+}
+
+export function unitsOf({ unit }: Workload, { bytes, operations }: Report): number {
+  return unit === 'MiB' ? bytes / 2 ** 20 : operations
+}
+
+async function plainSample(server: Server, workload: Workload, amount: number, warmup: number): Promise<Sample> {
+  if (workload.mode === 'redis') return await redisSample(server, workload.load, amount)
+  return await loaded(server, workload, amount, warmup, async (go) => {
     const before = cpuOf(server.child.pid)
     const report = await go()
     const after = cpuOf(server.child.pid)
-    const units = unit === 'MiB' ? report.bytes / 2 ** 20 : report.operations
+    const units = unitsOf(workload, report)
     return {
       cpu: (after.total - before.total) / 1000 / units,
       ticks: { user: after.user - before.user, system: after.system - before.system },
       perSecond: units / report.seconds,
       latency: report.latency,
-      loadCpu: (report.cpu.user + report.cpu.system) / units,
+      loadCpu: report.cpu && (report.cpu.user + report.cpu.system) / units,
     }
   })
 }

@@ -3,15 +3,17 @@ import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 
 import type { Contender } from './contenders.js'
-import { COUNTED, type Counted, WORKLOADS } from './workloads.js'
+import { BOTH_NETS, COUNTED, type Counted, NET, WORKLOADS } from './workloads.js'
 
-const HELP = `npm run bench -- [options]
+const HELP = `npm run bench -- [net] [options]
+
+  net             m-socket/net and serve() against node:net and listen(), 15 rounds, into benchmark/results/net.json
 
   --full          all workloads and contenders, and the charts of docs/charts; installs Bun and Deno into
                   .cache when they are missing
   --only NAMES    only these workloads, counted figures and contenders, for example echo-64x50,memory,handlers,net;
                   the bare loop always takes part
-  --rounds N      samples of each workload and contender (default: 5)
+  --rounds N      samples of each workload and contender (default: 5; of net: 15)
   --out FILE      the JSON file (default: benchmark/results/short.json, full.json, or partial.json with --only)
   --list          prints the names`
 
@@ -23,10 +25,13 @@ export interface Options {
   readonly list: boolean
   /** Neither --full nor --only: under 3 minutes. */
   readonly quick: boolean
+  /** Without the bare loop. */
+  readonly isNet?: boolean
 }
 
 export function options(): Options {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       full: { type: 'boolean', default: false },
       only: { type: 'string' },
@@ -41,14 +46,18 @@ export function options(): Options {
     process.exit()
   }
   const { full } = values
-  const rounds = Number(values.rounds ?? 5)
+  const isNet = positionals[0] === 'net'
+  if (positionals.length > (isNet ? 1 : 0)) throw new RangeError(`there is no ${positionals.at(-1)}, only net`)
+  const rounds = Number(values.rounds ?? (isNet ? 15 : 5))
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new RangeError(`--rounds must be an integer of at least 1, not ${values.rounds}`)
-  const only = values.only?.split(',').filter(Boolean) ?? []
-  const file = only.length > 0 ? 'partial' : full ? 'full' : 'short'
+  const named = values.only?.split(',').filter(Boolean)
+  const only = isNet ? [...(named ?? NET), ...BOTH_NETS] : (named ?? [])
+  const file = named ? 'partial' : isNet ? 'net' : full ? 'full' : 'short'
   return {
     full,
     quick: !full && only.length === 0,
+    isNet,
     rounds,
     only,
     list: values.list,
@@ -63,7 +72,7 @@ export interface Plan {
   readonly counted: Counted[]
 }
 
-export function plan({ full, only }: Options, present: readonly Contender[]): Plan {
+export function plan({ full, only, isNet }: Options, present: readonly Contender[]): Plan {
   const known = [...present, ...WORKLOADS].map(({ name }) => name)
   for (const name of only) {
     if (!known.includes(name) && !COUNTED.some((counted) => counted === name))
@@ -86,7 +95,7 @@ export function plan({ full, only }: Options, present: readonly Contender[]): Pl
     false,
   )
   return {
-    contenders: present.filter((contender) => contender.name === 'bare' || contenders.includes(contender)),
+    contenders: present.filter((contender) => (contender.name === 'bare' && !isNet) || contenders.includes(contender)),
     workloads: chosen(
       WORKLOADS,
       ({ name }) => name,
@@ -96,7 +105,7 @@ export function plan({ full, only }: Options, present: readonly Contender[]): Pl
     counted: chosen(
       COUNTED,
       (name) => name,
-      () => true,
+      (name) => name !== 'calls' || full,
       named,
     ),
   }

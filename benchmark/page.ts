@@ -6,6 +6,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { write } from './chart.js'
+import { netTable } from './net-page.js'
 import type { Reference, Results } from './results.js'
 import { WORKLOADS } from './workloads.js'
 
@@ -57,6 +58,7 @@ export function written(page: string, results: Results): string {
     ratios: markdown(ratios(results)),
     nodes: markdown(nodes(read('full'))),
     goals: markdown(goals(results)),
+    net: markdown(netTable(read('net'))),
   }
   return Object.entries(parts).reduce((text, [name, part]) => replaced(text, name, part), page)
 }
@@ -94,7 +96,7 @@ function counted({ syscalls, heap, memory }: Results): Table {
     .filter((name) => name in syscalls)
     .map((name) => [
       NAMES[name]!,
-      syscalls[name]!['1000']!.perEcho.toFixed(3),
+      syscalls[name]!['1000']!.perUnit.toFixed(3),
       whole(heap[name]),
       whole(memory[name]?.collected),
     ])
@@ -129,7 +131,7 @@ function goals(results: Results): Table {
   const user = (name: string): number => timed['echo-64x50']![name]!.user
   const calls = Object.entries(syscalls)
     .filter(([name]) => COMPARED.slice(0, 5).includes(name))
-    .map(([, counts]) => counts['1000']!.perEcho)
+    .map(([, counts]) => counts['1000']!.perUnit)
   const p50 = (name: string): string => `${timed['echo-64x1']?.[name]?.p50.toFixed(0) ?? '–'} µs`
   const idle = ['wait-sync', 'multiplexer', 'handlers'].map(
     (name) => timed['idle-64x50']?.[name]?.control?.median.toFixed(2) ?? '–',

@@ -1,7 +1,8 @@
 // Takes samples with redis-benchmark(1).
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 
+import { outputOf } from './child.js'
 import { onLoadCore } from './cores.js'
 import { cpuOf } from './cpu.js'
 import type { Sample, Server } from './measure.js'
@@ -31,13 +32,4 @@ export async function redisSample(server: Server, args: readonly string[], reque
     latency: { p50: 1000 * mean(3), p99: 1000 * mean(5), max: 1000 * mean(6) },
     loadCpu: undefined,
   }
-}
-
-async function outputOf([program, ...args]: string[]): Promise<string> {
-  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'ignore'], timeout: 120_000 })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
-  if (code !== 0) throw new Error(`redis-benchmark ended with ${code}`)
-  return output
 }

@@ -9,7 +9,7 @@ export const REFERENCES = ['bare', 'net', 'bun'] as const
 export type Reference = (typeof REFERENCES)[number]
 
 /** How deep the records lie in the parts that have many. */
-const DEPTHS: Record<string, number> = { contenders: 1, timed: 2, syscalls: 1, memory: 1 }
+const DEPTHS: Record<string, number> = { contenders: 1, timed: 2, syscalls: 1, calls: 2, memory: 1 }
 
 export interface Timed {
   /** Microseconds of server CPU per unit. */
@@ -40,6 +40,8 @@ export interface Results {
   readonly timed: Record<string, Record<string, Timed>>
   /** By contender and number of connections. */
   readonly syscalls: Record<string, Record<string, Syscalls>>
+  /** By workload and contender. */
+  readonly calls?: Record<string, Record<string, Syscalls>>
   readonly heap: Record<string, number>
   readonly memory: Record<string, Memory>
 }

@@ -8,7 +8,7 @@ import process from 'node:process'
 import { build } from './build.js'
 import { write } from './chart.js'
 import { type Contender, contenders } from './contenders.js'
-import { heapBytes, memory, syscalls } from './counted.js'
+import { type Syscalls, calls, heapBytes, memory, syscalls } from './counted.js'
 import { machine } from './machine.js'
 import { type Sample, type Server, sample, start } from './measure.js'
 import { options, plan } from './options.js'
@@ -17,6 +17,7 @@ import { hasRedisBenchmark } from './redis.js'
 import { type Results, serialized, summary } from './results.js'
 import { print } from './table.js'
 import { COUNTED, WORKLOADS, type Workload } from './workloads.js'
+import { hasWrk } from './wrk.js'
 
 /** The short run stops a workload after this number of rounds if it has taken this number of milliseconds. */
 const QUICK_ROUNDS = 3
@@ -30,7 +31,9 @@ if (given.list) {
   process.exit()
 }
 const { contenders: running, counted, ...planned } = orExplain(() => plan(given, present))
-const workloads = planned.workloads.filter(({ mode }) => mode !== 'redis' || hasRedisBenchmark)
+const workloads = planned.workloads.filter(
+  ({ mode }) => (mode !== 'redis' || hasRedisBenchmark) && (!mode.startsWith('http') || hasWrk),
+)
 const hasStrace = spawnSync('strace', ['-V']).error === undefined
 
 const results: Results = {
@@ -40,11 +43,15 @@ const results: Results = {
   skipped: [
     ...absent,
     ...(counted.includes('syscalls') && !hasStrace ? ['syscalls: strace is missing'] : []),
-    ...(workloads.length < planned.workloads.length ? ['redis: redis-benchmark is missing'] : []),
+    ...(counted.includes('calls') && !hasStrace ? ['calls: strace is missing'] : []),
+    ...planned.workloads
+      .filter((workload) => !workloads.includes(workload))
+      .map(({ name, mode }) => `${name}: ${mode === 'redis' ? 'redis-benchmark' : 'wrk'} is missing`),
   ],
   failures: [],
   timed: {},
   syscalls: {},
+  calls: {},
   heap: {},
   memory: {},
 }
@@ -54,6 +61,7 @@ const withHeap = running.filter(({ runtime }) => runtime === 'node')
 const crowds = given.full ? [50, 1000] : [1000]
 const steps = {
   syscalls: hasStrace ? running.length * crowds.length : 0,
+  calls: hasStrace ? workloads.reduce((total, workload) => total + takingPart(workload).length, 0) : 0,
   heap: withHeap.length,
   memory: running.length,
 }
@@ -72,13 +80,18 @@ if (counted.includes('syscalls') && hasStrace) {
     }
   }
 }
+if (counted.includes('calls') && hasStrace) for (const workload of workloads) await count(workload)
 if (counted.includes('heap')) {
   for (const contender of withHeap)
     await attempt('heap bytes', contender, async () => void (results.heap[contender.name] = await heapBytes(contender)))
 }
 if (counted.includes('memory')) {
   for (const contender of running)
-    await attempt('idle memory', contender, async () => void (results.memory[contender.name] = await memory(contender)))
+    await attempt(
+      'idle memory',
+      contender,
+      async () => void (results.memory[contender.name] = await memory(contender, given.isNet ? 5 : 1)),
+    )
 }
 progress.end()
 
@@ -103,7 +116,7 @@ function orExplain<T>(act: () => T): T {
   }
 }
 
-/** All servers run at the same time and are measured in turn: A B C, A B C. */
+/** All servers run at the same time and are measured in turn: A B C, C B A. */
 async function time(workload: Workload): Promise<void> {
   const servers = new Map<Contender, Server>()
   const samples: Record<string, Sample[]> = {}
@@ -115,7 +128,8 @@ async function time(workload: Workload): Promise<void> {
       progress.skip((given.rounds - round + 1) * takingPart(workload).length)
       break
     }
-    for (const contender of takingPart(workload)) {
+    const inTurn = round % 2 === 1 ? takingPart(workload) : takingPart(workload).toReversed()
+    for (const contender of inTurn) {
       await attempt(
         workload.name,
         contender,
@@ -142,6 +156,16 @@ async function time(workload: Workload): Promise<void> {
   results.timed[workload.name] = Object.fromEntries(
     Object.entries(samples).map(([name, own]) => [name, summary(own, samples)]),
   )
+}
+
+async function count(workload: Workload): Promise<void> {
+  const own: Record<string, Syscalls> = {}
+  for (const contender of takingPart(workload)) {
+    await attempt(`system calls of ${workload.name}`, contender, async () => {
+      own[contender.name] = await calls(contender, workload)
+    })
+  }
+  results.calls![workload.name] = own
 }
 
 /** A failure of one contender is recorded, and the others continue. */

@@ -1,5 +1,7 @@
 // Prints the results as text.
 
+import type { Syscalls } from './counted.js'
+import { netTable } from './net-page.js'
 import type { Results, Timed } from './results.js'
 import { REFERENCES } from './results.js'
 import type { Spread } from './statistics.js'
@@ -11,18 +13,22 @@ export function print(results: Results): void {
     if (timed) printTimed(workload, timed)
   }
   printSyscalls(results.syscalls)
+  for (const [name, counts] of Object.entries(results.calls ?? {})) printCalls(name, counts)
   const heap = Object.entries(results.heap).map(([name, bytes]) => [name, bytes.toFixed(0)])
   show('bytes allocated on the JavaScript heap per echo (64 B, 50 connections)', ['', 'bytes'], heap)
-  const memory = Object.entries(results.memory).map(([name, { raw, collected }]) => [
+  const memory = Object.entries(results.memory).map(([name, { raw, collected, heap }]) => [
     name,
     collected.toFixed(0),
     raw.toFixed(0),
+    heap?.toFixed(0) ?? '-',
   ])
   show(
     `resident bytes per idle connection (${Object.values(results.memory)[0]?.connections} connections)`,
-    ['', 'collected', 'uncollected'],
+    ['', 'collected', 'uncollected', 'JavaScript heap'],
     memory,
   )
+  const [head, ...rows] = netTable(results)
+  show('m-socket/net: median and quartiles of the ratios within a round', head!, rows)
   for (const name of results.skipped) console.log(`skipped  ${name}`)
   for (const failure of results.failures) console.log(`FAILED   ${failure}`)
 }
@@ -58,17 +64,20 @@ function printTimed({ title, unit, control }: Workload, timed: Record<string, Ti
   show(`${title}: server CPU per ${unit}`, head, rows)
 }
 
+function printCalls(name: string, counts: Readonly<Record<string, Syscalls>>): void {
+  const { title, unit } = WORKLOADS.find((workload) => workload.name === name)!
+  const rows = Object.entries(counts).map(([contender, syscalls]) => [contender, ...described(syscalls)])
+  show(`${title}: system calls per ${unit}`, ['', 'calls', 'which'], rows)
+}
+
+function described({ perUnit, calls }: Syscalls): string[] {
+  const names = Object.entries(calls).map(([call, count]) => `${call} ${count.toFixed(3)}`)
+  return [perUnit.toFixed(3), names.slice(0, 6).join(', ')]
+}
+
 function printSyscalls(syscalls: Results['syscalls']): void {
   const rows = Object.entries(syscalls).flatMap(([name, counts]) =>
-    Object.entries(counts).map(([connections, { perEcho, calls }]) => [
-      name,
-      connections,
-      perEcho.toFixed(3),
-      Object.entries(calls)
-        .map(([call, count]) => `${call} ${count.toFixed(3)}`)
-        .slice(0, 5)
-        .join(', '),
-    ]),
+    Object.entries(counts).map(([connections, syscalls]) => [name, connections, ...described(syscalls)]),
   )
   show('system calls per echo (64 B)', ['', 'connections', 'calls', 'which'], rows)
 }

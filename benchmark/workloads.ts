@@ -1,10 +1,11 @@
 // The workloads of the benchmark.
 
 /**
- * What a server does: `echo`; `sink` counts the received bytes and answers the end with the count; `redis` is a small
- * Redis.
+ * What a server does: `echo`; `sink` counts the received bytes and answers the end with the count; `source` answers the
+ * end with as many bytes as the received number says; `redis` is a small Redis; `http` and `https` answer each request
+ * with 14 bytes.
  */
-export type Mode = 'echo' | 'sink' | 'redis'
+export type Mode = 'echo' | 'sink' | 'source' | 'redis' | 'http' | 'https' | 'tls-sink' | 'tls-source'
 
 export interface Workload {
   readonly name: string
@@ -12,13 +13,14 @@ export interface Workload {
   readonly mode: Mode
   /** The unit that a figure refers to. */
   readonly unit: 'echo' | 'connection' | 'MiB' | 'request'
-  /** Arguments of the load generator, or of redis-benchmark. */
+  /** Arguments of the load generator, of redis-benchmark, or of wrk. */
   readonly load: readonly string[]
   /**
    * Operations before the first sample of a server, so that its code is compiled; a tenth of them before the others.
+   * Of wrk: seconds, before the first sample only.
    */
   readonly warmup: number
-  /** Operations (or bytes) of one sample. */
+  /** Operations (or bytes, or seconds of wrk) of one sample. */
   readonly amount: { readonly short: number; readonly full: number }
   /** Part of the short run. */
   readonly short: boolean
@@ -28,6 +30,8 @@ export interface Workload {
   readonly only?: readonly string[]
 }
 
+/** The contenders of the workloads that compare us with Node alone. */
+export const BOTH_NETS = ['net', 'm-socket/net']
 const MODEL = ['bare', 'wait-sync', 'multiplexer', 'handlers']
 
 export const WORKLOADS: readonly Workload[] = [
@@ -60,8 +64,10 @@ export const WORKLOADS: readonly Workload[] = [
     control: { name: 'x none idle', load: ['echo', '--size', '64', '--connections', '50'] },
     only: MODEL,
   },
-  bulk('bulk-1', 'bulk to the server, 1 connection', 1),
-  bulk('bulk-8', 'bulk to the server, 8 connections', 8),
+  bulk('bulk-1', 'bulk to the server, 1 connection', 'sink', 1),
+  bulk('bulk-8', 'bulk to the server, 8 connections', 'sink', 8),
+  { ...bulk('fetch-1', 'bulk from the server, 1 connection', 'source', 1), only: BOTH_NETS },
+  { ...bulk('fetch-8', 'bulk from the server, 8 connections', 'source', 8), only: BOTH_NETS },
   {
     name: 'churn',
     title: 'connect, one request of 64 B, close',
@@ -82,13 +88,26 @@ export const WORKLOADS: readonly Workload[] = [
     amount: { short: 3000, full: 20_000 },
     short: true,
   },
+  web('http', 'http: a request of 14 B, 50 connections (wrk)'),
+  web('https', 'https: a request of 14 B, 50 connections (wrk)'),
+  { ...bulk('tls-bulk', 'TLS: bulk to the server, 1 connection', 'tls-sink', 1), only: BOTH_NETS },
+  { ...bulk('tls-fetch', 'TLS: bulk from the server, 1 connection', 'tls-source', 1), only: BOTH_NETS },
   redis('redis', 'Redis GET and SET, 50 connections (redis-benchmark)', [], 50_000),
   redis('redis-16', 'Redis GET and SET, 50 connections, 16 in flight each (redis-benchmark)', ['-P', '16'], 200_000),
 ]
 
-/** Figures that are counted instead of timed: one run is enough. */
-export const COUNTED = ['syscalls', 'heap', 'memory'] as const
+/**
+ * Figures that are counted instead of timed: one run is enough. `syscalls` are those of an echo, `calls` those of an
+ * operation of each workload that takes part.
+ */
+export const COUNTED = ['syscalls', 'calls', 'heap', 'memory'] as const
 export type Counted = (typeof COUNTED)[number]
+
+/** What `npm run bench -- net` measures: m-socket/net, and Node's own servers on our listener. */
+export const NET: readonly string[] = [
+  ...'echo-64x50 echo-64x1000 bulk-1 bulk-8 fetch-1 fetch-8 accept churn http https tls-bulk tls-fetch'.split(' '),
+  ...COUNTED.filter((name) => name !== 'syscalls'),
+]
 
 function echo(
   name: string,
@@ -125,13 +144,28 @@ function redis(name: string, title: string, args: readonly string[], amount: num
   }
 }
 
-function bulk(name: string, title: string, connections: number): Workload {
+function web(mode: 'http' | 'https', title: string): Workload {
+  return {
+    name: mode,
+    title,
+    mode,
+    unit: 'request',
+    load: ['--connections', '50', '--threads', '1'],
+    warmup: 3,
+    amount: { short: 1, full: 2 },
+    short: false,
+    only: BOTH_NETS,
+  }
+}
+
+function bulk(name: string, title: string, mode: Mode, connections: number): Workload {
+  const load = mode.endsWith('sink') ? 'bulk' : 'fetch'
   return {
     name,
     title,
-    mode: 'sink',
+    mode,
     unit: 'MiB',
-    load: ['bulk', '--connections', String(connections)],
+    load: mode.startsWith('tls') ? [load] : [load, '--connections', String(connections)],
     warmup: 0,
     amount: { short: 2 ** 28, full: 2 ** 30 },
     short: false,

@@ -15,7 +15,7 @@ const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex'
 const FIGURES = [
   {
     name: 'system calls per echo',
-    of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perEcho,
+    of: ({ syscalls }, contender) => syscalls[contender]?.['1000'].perUnit,
     most: 1.03,
     slack: 0,
   },

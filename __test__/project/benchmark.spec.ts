@@ -11,9 +11,11 @@ import { Child } from '../../benchmark/child.js'
 import { countedOf } from '../../benchmark/counted.js'
 import type { Sample } from '../../benchmark/measure.js'
 import { plan } from '../../benchmark/options.js'
+import { netTable } from '../../benchmark/net-page.js'
 import { measured, written } from '../../benchmark/page.js'
 import { type Results, serialized, summary } from '../../benchmark/results.js'
 import { WORKLOADS } from '../../benchmark/workloads.js'
+import { reportOf } from '../../benchmark/wrk.js'
 import { fileArguments } from '../support/runtime.js'
 
 const SERVERS = fileURLToPath(new URL('../../benchmark/servers/', import.meta.url))
@@ -27,6 +29,7 @@ for (const name of [
   'duplex',
   'duplex --pipe',
   'net',
+  'net --own',
   'net --pipe',
 ]) {
   test.serial(`a_contender_echoes_what_it_receives (${name})`, async (t) => {
@@ -39,6 +42,15 @@ for (const name of [
     t.is(String(await exchange(port, MEBIBYTE)), String(MEBIBYTE.length))
     const { heapUsed } = await child.ask<{ heapUsed: number }>('usage')
     t.true(heapUsed > 0)
+  })
+}
+
+for (const name of ['net', 'net --own']) {
+  test.serial(`a_source_answers_the_end_with_the_wanted_number_of_bytes (${name})`, async (t) => {
+    const { port } = await serving(t, name, 'source')
+    const received = await exchange(port, Buffer.from('100000'))
+    t.is(received.length, 100_000)
+    t.true(received.subarray(0, 100).equals(received.subarray(65_521, 65_621)))
   })
 }
 
@@ -63,7 +75,7 @@ test('results_are_written_with_one_line_for_each_record', (t) => {
 })
 
 test('system_calls_are_read_from_the_summary_of_strace', (t) => {
-  const { perEcho, calls } = countedOf(
+  const { perUnit, calls } = countedOf(
     `% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
  60.00    0.060000           6      1000           sendto
@@ -74,8 +86,47 @@ test('system_calls_are_read_from_the_summary_of_strace', (t) => {
 `,
     1000,
   )
-  t.is(perEcho, 2.51)
+  t.is(perUnit, 2.51)
   t.deepEqual(calls, { recvfrom: 1.5, sendto: 1, epoll_wait: 0.01 })
+})
+
+test('the_output_of_wrk_is_read_and_a_failed_request_is_an_error', (t) => {
+  const output = `Running 1s test @ http://127.0.0.1:1/
+  Latency Distribution
+     50%    1.25ms
+     75%    1.30ms
+     90%    1.54ms
+     99%    2.00s
+  38240 requests in 1.10s, 5.00MB read
+Requests/sec:  34763.64
+`
+  const { operations, seconds, latency } = reportOf(output)
+  t.deepEqual([operations, seconds, latency.p50, latency.p99], [38_240, 1.1, 1250, 2_000_000])
+  t.throws(() => reportOf(`${output}  Non-2xx or 3xx responses: 3`), { message: /Non-2xx.*3/ })
+  t.throws(() => reportOf('unable to connect'), { message: /unable to connect/ })
+})
+
+test('the_table_of_net_has_medians_and_quartiles_of_the_ratios_within_a_round', (t) => {
+  const own = summary(
+    [1, 2, 3, 4, 5].map((cpu) => sampleOf(cpu)),
+    {},
+  )
+  const nets = summary(
+    [2, 2, 2, 2, 2].map((cpu) => sampleOf(cpu)),
+    {},
+  )
+  const results = {
+    timed: { accept: { 'm-socket/net': own, net: nets } },
+    calls: { accept: { net: { perUnit: 7, calls: {} } } },
+    heap: {},
+    memory: { net: { heap: 1000, collected: 10 }, 'm-socket/net': { heap: 500, collected: 9 } },
+  }
+  const [, ...rows] = netTable(results as unknown as Results)
+  t.deepEqual(rows[0], ['connect and close', '1.00', '1.50 (0.75–2.25)', '–', '7.00 per connection'])
+  t.deepEqual(
+    rows.slice(1).map(([, , ratio]) => ratio),
+    ['0.50 (500 of 1000)', '0.90 (9 of 10)'],
+  )
 })
 
 test('only_the_named_contenders_and_the_bare_loop_are_run', (t) => {

@@ -1,9 +1,11 @@
-// node:net. --pipe: with pipe().
+// node:net. --own: the same program on m-socket/net. --pipe: with pipe().
 
-import { type AddressInfo, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 
-import { announce } from './support/control.js'
+import { announce, has } from './support/control.js'
 import { serve } from './support/stream.js'
+
+const { createServer } = (await import(has('--own') ? 'm-socket/net' : 'node:net')) as typeof import('node:net')
 
 const server = createServer({ allowHalfOpen: true, noDelay: true }, serve)
 

@@ -13,6 +13,8 @@ const RESOLVED = Promise.resolve()
 export const nextTick = process.nextTick.bind(process)
 /** As {@link setTimeout}, in the context of the caller. */
 export const setTimeoutInContext = startTimeout
+/** As {@link setImmediate}, in the context of the caller. */
+export const setImmediateInContext = startImmediate
 
 export const { clearTimeout, clearImmediate } = timers
 

@@ -53,7 +53,7 @@ export class Attempts {
       socket = openSocket(this.#dial, to.address, to.family)
       const opened = socket
       sharedPoller().watch(opened, WRITE, {
-        onEvent: () => this.#dial.handle.context.run(outcome, this, opened, undefined),
+        onEvent: () => this.#onOutcome(opened),
       })
       this.#sockets.set(socket, to)
       this.#dial.stream.socket = socket
@@ -66,8 +66,8 @@ export class Attempts {
     }
   }
 
-  /** @internal The socket of an attempt has connected, or has failed to. */
-  onOutcome(socket: ModelSocket): void {
+  /** The socket of an attempt has connected, or has failed to. */
+  #onOutcome(socket: ModelSocket): void {
     const to = this.#sockets.get(socket)
     if (!to) return
     try {
@@ -122,8 +122,4 @@ export class Attempts {
     for (const socket of this.#sockets.keys()) socket.close()
     this.#sockets.clear()
   }
-}
-
-function outcome(this: Attempts, socket: ModelSocket): void {
-  this.onOutcome(socket)
 }

@@ -1,8 +1,8 @@
 import nodeNet from 'node:net'
-import { Duplex } from 'node:stream'
 
 import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
+import { ContextDuplex } from './context.js'
 import type { SocketHandle } from './handle.js'
 
 /** By what a stream has its handle. */
@@ -14,7 +14,7 @@ export const TOTALS = Symbol('totals')
 export type SocketAddressInfo = Partial<{ address: string; family: string; port: number }>
 
 /** What a stream has besides the state of its two halves, and what can be asked of it. */
-export abstract class SocketBase extends Duplex {
+export abstract class SocketBase extends ContextDuplex {
   declare [HANDLE]: SocketHandle | null;
   declare [TOTALS]: { readonly read: number; readonly written: number } | undefined
   /** Our socket beneath; undefined until connect(2) is called. */
@@ -122,7 +122,7 @@ export abstract class SocketBase extends Duplex {
 }
 
 // Every stream is an instance of Node's Socket, too.
-Object.setPrototypeOf(SocketBase.prototype, nodeNet.Socket.prototype)
+Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
 
 /** Unix sockets have no such address. */
 function toInfo(address: Address | undefined): SocketAddressInfo {

@@ -2,6 +2,8 @@
 
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 
+import { SocketError } from '../errors.js'
+
 /** An error of a system call, as Node's. */
 export interface ErrnoException extends Error {
   errno: number
@@ -106,4 +108,10 @@ export function attemptsFailed(errors: Error[]): AggregateError & { code: string
     writable: true,
   })
   return error as AggregateError & { code: string }
+}
+
+/** An error of ours as node:net would give it. */
+export function toNodeError(error: unknown, syscall: string): Error {
+  if (!(error instanceof SocketError) || error.errno === undefined) return error as Error
+  return errnoException(error.errno, error.syscall === 'connect' ? syscall : (error.syscall ?? syscall))
 }

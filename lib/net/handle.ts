@@ -5,12 +5,13 @@ import { AsyncContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
-import { inClosingPhase, setImmediate, throwLater } from '../loop/timers.js'
+import { inClosingPhase, setImmediateInContext } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
-import { errnoException } from './errors.js'
+import { errnoException, toNodeError } from './errors.js'
+import { LoopReference } from './loop-reference.js'
 import { PendingWrite, type Pieces } from './pending-write.js'
 
 const PROBE = new Uint8Array(1)
@@ -24,6 +25,8 @@ export interface HandleOwner {
   onPeerEnd(): void
   /** Receiving failed. */
   onReadError(error: Error): void
+  /** A listener threw it. */
+  onException(error: unknown): void
   /** The socket was closed beneath: without a reason, or because it broke. */
   onGone(reason: Error | undefined): void
 }
@@ -45,10 +48,9 @@ export type Done = (error?: Error | null) => void
  * What a handle of libuv is to a stream of Node: a socket of the shared poller, which is read while `readStart` holds,
  * sends one write at a time, and keeps the process alive while it does either of them or connects.
  */
-export class SocketHandle {
+export class SocketHandle extends LoopReference {
   /** Whether it is of a Unix socket. */
   readonly isUnix: boolean
-  readonly context = new AsyncContext()
   userBuffer: UserBuffer | undefined
   /** Whether {@link close} is by RST. */
   closesByReset = false
@@ -64,14 +66,17 @@ export class SocketHandle {
   #write: PendingWrite | undefined
   #onConnected: OnConnected | undefined
   #isConnecting = false
-  #referenced = true
-  /** Whether it keeps the process alive now. */
-  #isHeld = false
 
   /** Without a `socket` it is a handle that is to connect. */
   constructor(isUnix: boolean, socket?: Socket) {
+    super()
     this.isUnix = isUnix
     this.#socket = socket
+  }
+
+  /** A handle over a socket that was accepted. */
+  static accepted(socket: Socket, isUnix: boolean): SocketHandle {
+    return new SocketHandle(isUnix, socket)
   }
 
   /** A handle over a socket that is connected, or connecting. */
@@ -101,13 +106,13 @@ export class SocketHandle {
   watch(): void {
     takeOver(this.#socket!, () => sharedPoller().watch(this.#socket!, this.#interest(), this))
     this.#isWatched = true
-    this.#updateReference()
+    this.updateReference()
   }
 
   /** It keeps the process alive from here on, until {@link connected}. */
   connecting(): void {
     this.#isConnecting = true
-    this.#updateReference()
+    this.updateReference()
   }
 
   /** Takes a socket that is connecting, and calls back when it has connected or failed. */
@@ -121,7 +126,7 @@ export class SocketHandle {
   connected(socket = this.#socket): void {
     this.#isConnecting = false
     this.#socket = socket
-    this.#updateReference()
+    this.updateReference()
   }
 
   readStart(): void {
@@ -165,9 +170,9 @@ export class SocketHandle {
       if (!this.#socket!.writeEnded) this.#socket!.shutdown('write')
     } catch (error) {
       // The peer has reset it: the reader gets that, behind what came before.
-      if (!NOT_CONNECTED.has((error as SocketError).code)) failure = errorOf(error, 'shutdown')
+      if (!NOT_CONNECTED.has((error as SocketError).code)) failure = toNodeError(error, 'shutdown')
     }
-    setImmediate(() => this.context.run(done, undefined, failure, undefined))
+    setImmediateInContext(() => done(failure))
   }
 
   /** Closes by FIN or RST; what is unsent is dropped. Calls back in the closing phase of the loop. */
@@ -176,12 +181,16 @@ export class SocketHandle {
     this.#reading = false
     this.onClosing?.()
     this.#onConnected = undefined
-    this.#hold(false)
+    this.updateReference()
     if (this.closesByReset) this.#socket?.resetByWatcher()
     else this.#socket?.discard()
     const write = this.#write
     this.#write = undefined
-    inClosingPhase(() => this.context.run(finishClose, undefined, write, onClosed))
+    inClosingPhase(() => {
+      // libuv ends a write that is in progress first.
+      write?.finish()
+      onClosed()
+    })
   }
 
   /**
@@ -193,35 +202,13 @@ export class SocketHandle {
     const released = this.#socket!.release()
     this.#closed = true
     this.#reading = false
-    this.#hold(false)
+    this.updateReference()
     return released
   }
 
-  ref(): void {
-    this.#referenced = true
-    this.#updateReference()
-  }
-
-  unref(): void {
-    this.#referenced = false
-    this.#updateReference()
-  }
-
-  get hasRef(): boolean {
-    return this.#referenced
-  }
-
-  /** As libuv's handles: an idle one that is not read keeps nothing alive. */
-  #updateReference(): void {
-    const isActive = this.#reading || this.#isConnecting || this.#write !== undefined
-    this.#hold(this.#referenced && isActive && !this.#closed)
-  }
-
-  #hold(isHeld: boolean): void {
-    if (isHeld === this.#isHeld) return
-    this.#isHeld = isHeld
-    if (isHeld) sharedPoller().ref()
-    else sharedPoller().unref()
+  /** As a handle of libuv: an idle one that is not read keeps nothing alive. */
+  protected override get isActive(): boolean {
+    return !this.#closed && (this.#reading || this.#isConnecting || this.#write !== undefined)
   }
 
   #watchOrUpdate(): void {
@@ -232,7 +219,7 @@ export class SocketHandle {
   #update(): void {
     if (this.#closed) return
     sharedPoller().setInterest(this.#socket!, this.#interest())
-    this.#updateReference()
+    this.updateReference()
   }
 
   /** Never NONE: the poller would detach the socket as soon as its queue is empty. */
@@ -246,15 +233,13 @@ export class SocketHandle {
   /** @internal */
   onEvent(event: ReadyEvent, chunk?: Buffer): void {
     try {
-      this.context.run(ready, this, event, chunk)
+      this.#onReady(event, chunk)
     } catch (error) {
-      // A listener threw it.
-      throwLater(error, this.context)
+      this.#owner!.onException(error)
     }
   }
 
-  /** @internal */
-  onReady(event: ReadyEvent, chunk: Buffer | undefined): void {
+  #onReady(event: ReadyEvent, chunk: Buffer | undefined): void {
     if (this.#onConnected) return this.#checkConnect()
     if (chunk !== undefined) this.#receivePrefetched(chunk)
     else if (this.#reading && (event.readable || event.error || event.hangup)) this.#receive()
@@ -263,22 +248,21 @@ export class SocketHandle {
 
   /** @internal The program has closed the socket beneath, and its queue has been sent, or was lost. */
   onDetached(): void {
-    if (!this.#closed) this.context.run(gone, this, this.#socket!.lostReason, undefined)
+    if (!this.#closed) this.#leave(this.#socket!.lostReason)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */
   onBroken(error: Error): void {
-    if (!this.#closed) this.context.run(gone, this, error, undefined)
+    if (!this.#closed) this.#leave(error)
   }
 
-  /** @internal */
-  onGone(reason: Error | undefined): void {
+  #leave(reason: Error | undefined): void {
     const [onConnected, write] = [this.#onConnected, this.#write]
     this.#onConnected = undefined
     this.#write = undefined
     if (onConnected) return onConnected((reason as SocketError) ?? new SocketClosedError())
     if (!reason) write?.finish()
-    this.#owner!.onGone(reason && errorOf(reason, 'read'))
+    this.#owner!.onGone(reason && toNodeError(reason, 'read'))
   }
 
   #checkConnect(): void {
@@ -310,7 +294,7 @@ export class SocketHandle {
     } catch (error) {
       if (!(error instanceof SocketError)) throw error
       this.#reading = false
-      this.#owner!.onReadError(errorOf(error, 'read'))
+      this.#owner!.onReadError(toNodeError(error, 'read'))
     }
   }
 
@@ -352,7 +336,7 @@ export class SocketHandle {
     } catch (error) {
       // The socket is reported as writable when it is time to try again.
       if (isOutOfMemory(error) && this.#socket!.handle >= 0) return undefined
-      return errorOf(error, 'write')
+      return toNodeError(error, 'write')
     }
   }
 
@@ -362,7 +346,7 @@ export class SocketHandle {
     try {
       this.#socket!.peek(PROBE)
     } catch (error) {
-      return errorOf(error, 'write')
+      return toNodeError(error, 'write')
     }
     return errnoException(-constants.errno.EPIPE, 'write')
   }
@@ -376,24 +360,4 @@ export class SocketHandle {
     this.#update()
     write.finish(error)
   }
-}
-
-function ready(this: SocketHandle, event: ReadyEvent, chunk: Buffer | undefined): void {
-  this.onReady(event, chunk)
-}
-
-function gone(this: SocketHandle, reason: Error | undefined): void {
-  this.onGone(reason)
-}
-
-/** libuv ends a write that is in progress first. */
-function finishClose(this: undefined, write: PendingWrite | undefined, onClosed: () => void): void {
-  write?.finish()
-  onClosed()
-}
-
-/** An error of ours as node:net would give it. */
-function errorOf(error: unknown, syscall: string): Error {
-  if (!(error instanceof SocketError) || error.errno === undefined) return error as Error
-  return errnoException(error.errno, error.syscall === 'connect' ? syscall : (error.syscall ?? syscall))
 }

@@ -2,12 +2,15 @@ import { channel } from 'node:diagnostics_channel'
 import { Duplex } from 'node:stream'
 
 import { SocketError, SocketQueueError } from '../errors.js'
-import { nextTick } from '../loop/timers.js'
+import { exitDomainOf } from '../loop/async-context.js'
+import { nextTick, throwLater } from '../loop/timers.js'
+import { contextOf, enterContext } from './context.js'
 import { normalizeArguments } from './arguments.js'
 import { type BufferedWrite, HANDLE, TOTALS } from './base.js'
 import { type ConnectTarget, dialHost, dialPath } from './dial.js'
 import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArguments, socketClosed } from './errors.js'
 import { type Done, SocketHandle } from './handle.js'
+import { NODE_MAJOR } from './node-version.js'
 import { SocketSettings, applySettings, stopTimers } from './settings.js'
 import { userBufferOf } from './user-buffer.js'
 
@@ -82,6 +85,12 @@ export abstract class SocketMethods extends SocketSettings {
     this.destroy(reason ?? this.errored ?? undefined)
   }
 
+  /** @internal */
+  onException(error: unknown): void {
+    exitDomainOf(this)
+    throwLater(error, contextOf(this))
+  }
+
   /** @internal Calls back just before the socket beneath is closed. */
   onClosing(callback: () => void): void {
     this[HANDLE]!.onClosing = callback
@@ -137,7 +146,9 @@ export abstract class SocketMethods extends SocketSettings {
 
   override _final(done: Done): void {
     const handle = this[HANDLE]
-    if (this.connecting) this.once('connect', () => this._final(done))
+    // On Node 20 an end before connect() waits for it.
+    const isEarly = this.connecting || (!handle && NODE_MAJOR < 22 && !this.destroyed)
+    if (isEarly) this.once('connect', () => this._final(done))
     else if (handle) handle.shutdown(done)
     else done()
   }
@@ -235,6 +246,7 @@ function forget(socket: SocketMethods): void {
 function renew(socket: SocketMethods, isUnix: boolean): SocketHandle {
   ;(socket as unknown as { _undestroy(): void })._undestroy()
   socket._sockname = null
+  enterContext(socket)
   return attach(socket, new SocketHandle(isUnix))
 }
 

@@ -1,5 +1,6 @@
 import { isUint8Array } from '../validate.js'
 import type { SocketBase } from './base.js'
+import { contextOf } from './context.js'
 import type { UserBuffer } from './handle.js'
 
 /** Where a stream puts its input in the place of events `data`: net.Socket's option `onread`. */
@@ -33,7 +34,7 @@ export function userBufferOf(socket: SocketBase): UserBuffer | undefined {
       return array
     },
     deliver(count) {
-      const goesOn = onread.callback.call(socket, count, array) !== false
+      const goesOn = contextOf(socket).run(onread.callback, socket as unknown, count, array) !== false
       const following = next()
       if (isUint8Array(following)) array = following
       return goesOn

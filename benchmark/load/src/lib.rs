@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod churn;
 pub mod connection;
 pub mod echo;
+pub mod fetch;
 pub mod idle;
 pub mod options;
 pub mod pattern;

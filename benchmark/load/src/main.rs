@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use load::options::{HELP, Options};
-use load::{bulk, churn, echo, idle, sys};
+use load::{bulk, churn, echo, fetch, idle, sys};
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let result = match options.workload.as_str() {
         "echo" => echo::run(&options),
         "bulk" => bulk::run(&options),
+        "fetch" => fetch::run(&options),
         "churn" | "accept" => churn::run(&options),
         "idle" => idle::run(&options),
         other => {

@@ -11,6 +11,8 @@ pub const HELP: &str = "load WORKLOAD --port N [options]      prints JSON; the e
                                               --idle N: N additional idle connections
   bulk    bytes to the server, which answers  --connections 1 --bytes 1073741824 (of all connections together)
           the end with their number in decimal
+  fetch   bytes from the server, to which     --connections 1 --bytes 1073741824 (of all connections together)
+          each connection sends their number in decimal and its end
   churn   connect, one request, close         --size 64 --connections 50 --operations 20000
   accept  connect, close                      --connections 50 --operations 20000
   idle    idle connections                    --connections 15000, until a line on stdin or its end
@@ -80,7 +82,7 @@ impl Options {
     fn check(&mut self) -> Result<(), lexopt::Error> {
         if self.connections == 0 {
             self.connections = match self.workload.as_str() {
-                "bulk" => 1,
+                "bulk" | "fetch" => 1,
                 "idle" => 15_000,
                 _ => 50,
             };

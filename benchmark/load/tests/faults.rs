@@ -136,6 +136,12 @@ fn an_early_close_is_an_error() {
 }
 
 #[test]
+fn wrong_bytes_and_a_wrong_count_are_errors_in_fetch() {
+    fails(&load(&["fetch", "--bytes", "300000"], echoes), "wrong bytes received");
+    fails(&load(&["fetch", "--bytes", "300000"], |_, _, _| true), "0 bytes received, not");
+}
+
+#[test]
 fn a_wrong_count_is_an_error_in_bulk() {
     fails(&load(&["bulk", "--bytes", "300000"], |_, _, _| true), "the server counted");
 }

@@ -2,8 +2,11 @@
 
 import process from 'node:process'
 
-/** `echo`; or `sink`: count the received bytes, and answer the end with the count. */
-export const mode = process.argv.includes('sink') ? 'sink' : 'echo'
+/**
+ * `echo`; or `sink`: count the received bytes, and answer the end with the count; or `source`: answer the end with as
+ * many bytes as the received number says.
+ */
+export const mode = has('sink') ? 'sink' : has('source') ? 'source' : 'echo'
 
 /** Whether an option of the contender is given, for example `--borrowed`. */
 export function has(option: string): boolean {

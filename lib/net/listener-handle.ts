@@ -1,0 +1,166 @@
+import { unlinkSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+import { SocketError, isExhausted } from '../errors.js'
+import { AsyncContext } from '../loop/async-context.js'
+import { sharedPoller } from '../loop/shared-poller.js'
+import { throwLater } from '../loop/timers.js'
+import type { Address } from '../model/address.js'
+import type { Watcher } from '../model/event.js'
+import { ACCEPTS_PER_TURN, type Listener } from '../model/listener.js'
+import type { Socket } from '../model/socket.js'
+import { READ } from '../native.js'
+import { errnoException } from './errors.js'
+import { type NativeHandle, expose, nativeHandleOver } from './native-handle.js'
+
+/** To whom a handle gives what it accepts. */
+export interface ListenerOwner {
+  /** `handle` is undefined for a connection that another process has accepted. */
+  onAccepted(socket: Socket, isUnix: boolean, handle?: ListenerHandle): void
+  onAcceptError(error: Error): void
+}
+
+/** What a listening handle of libuv is to a server of Node: a listener in the shared poller, and its accept loop. */
+export class ListenerHandle implements Watcher {
+  readonly listener: Listener
+  readonly isUnix: boolean
+  /** Whether accepted sockets have TCP_NODELAY from the listening one. */
+  hasNoDelay = false
+  /** Seconds after which those sockets probe an idle peer, as the listening one does; undefined if they do not. */
+  keepAliveDelay: number | undefined
+  /** The file to remove at the close: libuv does so without a look at it. */
+  readonly #path: string | undefined
+  #owner: ListenerOwner | undefined
+  /** That of the call of `listen`. */
+  #context: AsyncContext | undefined
+  #native: NativeHandle | undefined
+  #closeNative: (() => void) | undefined
+  #isReferenced = true
+  /** Whether it keeps the process alive now. */
+  #isHeld = false
+
+  /** @param native the handle of Node that the descriptor is a duplicate of: closed with this one. */
+  constructor(listener: Listener, path?: string, native?: NativeHandle) {
+    this.listener = listener
+    const { address } = listener
+    this.isUnix = address === undefined || 'path' in address
+    this.#path = path?.startsWith('\0') === false ? resolve(path) : undefined
+    if (native) this.#expose(native)
+  }
+
+  /**
+   * Accepts for `owner` from here on.
+   *
+   * @throws SocketError of epoll_ctl(2)
+   */
+  start(owner: ListenerOwner): void {
+    this.#owner = owner
+    this.#context = new AsyncContext()
+    if (!this.listener.poller) sharedPoller().watch(this.listener, READ, this)
+    this.#updateReference()
+  }
+
+  get isOpen(): boolean {
+    return this.listener.handle >= 0
+  }
+
+  get address(): Address | undefined {
+    return this.listener.address
+  }
+
+  /** The handle of Node over the same listening socket, for what takes nothing else: `subprocess.send(server)`. */
+  get native(): NativeHandle | null {
+    if (!this.isOpen) return null
+    return this.#native ?? this.#expose(nativeHandleOver(this.listener.fd))
+  }
+
+  #expose(handle: NativeHandle): NativeHandle {
+    this.#closeNative = expose(handle, this)
+    return (this.#native = handle)
+  }
+
+  close(): void {
+    if (!this.isOpen) return
+    if (this.#path !== undefined) unlink(this.#path)
+    this.#closeNative?.()
+    this.listener.close()
+  }
+
+  ref(): void {
+    this.#isReferenced = true
+    this.#updateReference()
+  }
+
+  unref(): void {
+    this.#isReferenced = false
+    this.#updateReference()
+  }
+
+  hasRef(): boolean {
+    return this.#isReferenced
+  }
+
+  #updateReference(): void {
+    const isHeld = this.#isReferenced && this.#owner !== undefined && this.isOpen
+    if (isHeld === this.#isHeld) return
+    this.#isHeld = isHeld
+    if (isHeld) sharedPoller().ref()
+    else sharedPoller().unref()
+  }
+
+  /** @internal A connection is waiting to be accepted. */
+  onEvent(): void {
+    for (let turn = 0; turn < ACCEPTS_PER_TURN && this.isOpen; turn++) {
+      const socket = this.#accept()
+      if (!socket) return
+      this.#deliver(accepted, socket)
+    }
+  }
+
+  /**
+   * What the kernel does not let be accepted stays in the backlog, and the poller reports the listener again later:
+   * silently where descriptors or memory have run out.
+   */
+  #accept(): Socket | null {
+    try {
+      return this.listener.take()
+    } catch (error) {
+      if (!(error instanceof SocketError)) throw error
+      if (!isExhausted(error)) this.#deliver(failed, errnoException(error.errno!, 'accept'))
+      return null
+    }
+  }
+
+  /** What a listener of the program throws ends nothing but its own call. */
+  #deliver<T>(act: (this: ListenerOwner, value: T, handle: ListenerHandle) => void, value: T): void {
+    const context = this.#context!
+    try {
+      context.run(act, this.#owner!, value, this)
+    } catch (error) {
+      throwLater(error, context)
+    }
+  }
+
+  /** @internal The listener has been closed, by the program itself perhaps. */
+  onDetached(): void {
+    this.#updateReference()
+    this.#context = undefined
+    this.#owner = undefined
+  }
+}
+
+function accepted(this: ListenerOwner, socket: Socket, handle: ListenerHandle): void {
+  this.onAccepted(socket, handle.isUnix, handle)
+}
+
+function failed(this: ListenerOwner, error: Error): void {
+  this.onAcceptError(error)
+}
+
+function unlink(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It is gone, or has to stay: libuv ignores it too.
+  }
+}

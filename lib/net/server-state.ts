@@ -1,0 +1,58 @@
+import type { EventEmitter } from 'node:events'
+import type { BlockList, Socket } from 'node:net'
+
+import type { Extras } from './listen-options.js'
+import type { ListenerHandle } from './listener-handle.js'
+import type { NativeHandle } from './native-handle.js'
+
+/** What a server listens with: null while it does not. */
+export const HANDLE = Symbol('handle')
+
+/** What child_process has of the sockets of a server that were sent to a child. */
+interface SocketList extends EventEmitter {
+  getConnections(callback: (error: Error | null, count: number) => void): void
+  close(callback: () => void): void
+}
+
+/** A server, with the fields that node:net has too. */
+export interface ServerState extends EventEmitter {
+  [HANDLE]: ListenerHandle | NativeHandle | null
+  _handle: NativeHandle | null
+  _connections: number
+  _usingWorkers: boolean
+  _workers: SocketList[]
+  _unref: boolean
+  _listeningId: number
+  _connectionKey?: string
+  _pipeName?: string
+  allowHalfOpen: boolean
+  pauseOnConnect: boolean
+  noDelay: boolean
+  keepAlive: boolean
+  /** In seconds. */
+  keepAliveInitialDelay: number
+  highWaterMark: number
+  maxConnections?: number | null
+  dropMaxConnection?: boolean
+  blockList?: BlockList
+  listen(...args: unknown[]): this
+  close(callback?: (error?: Error) => void): this
+  ref(): this
+  unref(): this
+  _listen2(
+    address: string | null,
+    port: number | null,
+    addressType: number | null,
+    backlog: unknown,
+    fd?: number,
+    flags?: number,
+    extras?: Extras,
+  ): void
+  _emitCloseIfDrained(): void
+}
+
+/** A socket with what it needs of the server that accepted it. */
+export interface AcceptedSocket extends Socket {
+  server: ServerState
+  _server: ServerState
+}
