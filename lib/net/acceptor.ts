@@ -5,7 +5,9 @@ import { type InetAddress } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { SocketHandle } from './handle.js'
 import type { ListenerHandle, ListenerOwner } from './listener-handle.js'
-import { type AcceptedSocket, NODE_MAJOR, type ServerState } from './server-state.js'
+import { NODE_MAJOR } from './node-version.js'
+import { type AcceptedSocket, type ServerState } from './server-state.js'
+import { keepAliveOption, noteSettings } from './settings.js'
 import { Socket } from './socket.js'
 
 const socketChannel = channel('net.server.socket')
@@ -37,7 +39,7 @@ export class Acceptor implements ListenerOwner {
     if (isFull(server)) return drop(server, socket, isUnix)
     if (server.blockList && !isUnix && isBlocked(server.blockList, socket)) return socket.close()
     const stream = new (Socket as unknown as new (options: object) => AcceptedSocket)({
-      handle: SocketHandle.accepted(socket),
+      handle: SocketHandle.accepted(socket, isUnix),
       allowHalfOpen: server.allowHalfOpen,
       pauseOnCreate: server.pauseOnConnect,
       readable: true,
@@ -45,7 +47,7 @@ export class Acceptor implements ListenerOwner {
       readableHighWaterMark: server.highWaterMark,
       writableHighWaterMark: server.highWaterMark,
     })
-    if (!isUnix) setOptions(server, socket, handle)
+    if (!isUnix) setOptions(server, stream, socket, handle)
     server._connections++
     stream.server = server
     stream._server = server
@@ -85,11 +87,17 @@ function isBlocked(list: NonNullable<ServerState['blockList']>, socket: ModelSoc
 }
 
 /** What the listening socket has, an accepted one has too. */
-function setOptions(server: ServerState, socket: ModelSocket, handle: ListenerHandle | undefined): void {
+function setOptions(
+  server: ServerState,
+  stream: AcceptedSocket,
+  socket: ModelSocket,
+  handle: ListenerHandle | undefined,
+): void {
+  noteSettings(stream as unknown as Socket, server)
   if (server.noDelay && handle?.hasNoDelay !== true) ignoringErrors(() => socket.setOption('noDelay', true))
   if (!server.keepAlive) return
   const delay = server.keepAliveInitialDelay
-  if (handle?.keepAliveDelay !== delay) ignoringErrors(() => socket.setOption('keepAlive', keepAliveOf(delay)))
+  if (handle?.keepAliveDelay !== delay) ignoringErrors(() => socket.setOption('keepAlive', keepAliveOption(delay)))
 }
 
 /** Has the sockets that a listening one accepts get the options of the server without a call for each. */
@@ -99,11 +107,7 @@ export function setInherited(server: ServerState, handle: ListenerHandle): void 
   if (server.noDelay) handle.hasNoDelay = ignoringErrors(() => listener.setOption('noDelay', true))
   if (!server.keepAlive) return
   const delay = server.keepAliveInitialDelay
-  if (ignoringErrors(() => listener.setOption('keepAlive', keepAliveOf(delay)))) handle.keepAliveDelay = delay
-}
-
-function keepAliveOf(delay: number): true | { idle: number } {
-  return delay > 0 ? { idle: delay } : true
+  if (ignoringErrors(() => listener.setOption('keepAlive', keepAliveOption(delay)))) handle.keepAliveDelay = delay
 }
 
 /** Returns whether there was none: node:net ignores what setsockopt(2) says here. */

@@ -20,7 +20,8 @@ import {
 } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle, ownerOf } from './native-handle.js'
-import { HANDLE, NODE_MAJOR, type ServerState } from './server-state.js'
+import { NODE_MAJOR } from './node-version.js'
+import { HANDLE, type ServerState } from './server-state.js'
 
 const startChannel = channel('tracing:net.server.listen:asyncStart')
 

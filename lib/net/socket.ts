@@ -12,6 +12,9 @@ import { DEFAULT_SETTINGS, SETTINGS, change } from './settings.js'
 import { SocketMethods, WRITE_LIMIT, attach, limitedWrite, onEnd } from './socket-methods.js'
 import { type OnRead, setOnRead } from './user-buffer.js'
 
+/** Node 20 lacks it, and the option `blockList` of sockets. */
+const { isBlockList } = nodeNet.BlockList as { isBlockList?: (value: unknown) => boolean }
+
 /** What `new Socket()` takes: what Node's takes, and what is besides. */
 export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> {
   readonly readable?: boolean
@@ -65,8 +68,6 @@ function checkOptions(options: SocketConstructorOptions): void {
   if (keepAliveInitialDelay !== undefined) numberOption(keepAliveInitialDelay, 'options.keepAliveInitialDelay')
   if (typeOfService !== undefined) int32Option(typeOfService, 'options.typeOfService', 0, 255)
   if (sendQueueLimit !== undefined) integer(sendQueueLimit, 0, Number.MAX_SAFE_INTEGER, 'options.sendQueueLimit')
-  // Node 20 lacks it.
-  const { isBlockList } = nodeNet.BlockList as { isBlockList?: (value: unknown) => boolean }
   if (blockList && isBlockList?.(blockList) === false) {
     throw invalidArgType('options.blockList', 'an instance of net.BlockList', blockList)
   }
@@ -111,7 +112,7 @@ function initialize(socket: SocketMethods, options: SocketConstructorOptions): v
     change(socket, { noDelay: Boolean(noDelay), keepAlive: Boolean(keepAlive), keepAliveDelay, typeOfService })
   }
   if (options.onread) setOnRead(socket, options.onread)
-  if (blockList) socket.blockList = blockList
+  if (blockList && isBlockList) socket.blockList = blockList
   if (sendQueueLimit === undefined) return
   socket[WRITE_LIMIT] = sendQueueLimit
   socket.write = limitedWrite as typeof socket.write
