@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketError, invalidArgType, outOfRange } from '../errors.js'
 import { clearTimeout, setTimeoutInContext } from '../loop/timers.js'
+import type { SettableOptions } from '../options/index.js'
 import { functionOption, int32Option } from './arguments.js'
 import { HANDLE, SocketBase } from './base.js'
 import { errnoException } from './errors.js'
@@ -182,12 +183,15 @@ function setNoDelay(handle: SocketHandle, enable: boolean): void {
 }
 
 function setKeepAlive({ socket }: SocketHandle, settings: Settings): void {
+  ignoringErrors(() => socket!.setOption('keepAlive', keepAliveOption(settings)))
+}
+
+/** What the option of the kernel is set to. */
+export function keepAliveOption(settings: Settings): SettableOptions['keepAlive'] {
   const { keepAlive, keepAliveDelay, keepAliveInterval = PROBE_INTERVAL, keepAliveCount = PROBE_COUNT } = settings
-  const value =
-    keepAlive && keepAliveDelay > 0
-      ? { idle: keepAliveDelay * 1000, interval: keepAliveInterval * 1000, count: keepAliveCount }
-      : keepAlive
-  ignoringErrors(() => socket!.setOption('keepAlive', value))
+  return keepAlive && keepAliveDelay > 0
+    ? { idle: keepAliveDelay * 1000, interval: keepAliveInterval * 1000, count: keepAliveCount }
+    : keepAlive
 }
 
 function setTypeOfService({ socket }: SocketHandle, tos: number): void {
