@@ -8,11 +8,7 @@ import type { SocketOptions } from '../options/index.js'
 import { booleanOption, int32Option, numberOption, portNumber, stringOption, stringWithoutNul } from './arguments.js'
 import { Attempts } from './attempts.js'
 import type { SocketBase } from './base.js'
-<<<<<<< HEAD
-import { type ErrnoException, errnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
-=======
 import { type ErrnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
->>>>>>> main
 import { NODE_MAJOR } from './node-version.js'
 import type { SocketHandle } from './handle.js'
 import { kernelOptions } from './socket-options.js'
@@ -88,13 +84,7 @@ function dialAll(dial: Dial, addresses: ResolvedAddress[]): void {
 
 /** In the order in which Node checks them. */
 function checkTarget(target: ConnectTarget): Pick<Dial, 'host' | 'port' | 'attemptTimeout'> {
-<<<<<<< HEAD
-  const host = target.host || 'localhost'
-  // On Node 20 dns.lookup() checks it.
-  if (NODE_MAJOR >= 22) stringWithoutNul(host, 'options.host')
-=======
   const host = stringWithoutNul(target.host || 'localhost', NODE_MAJOR < 22 ? 'hostname' : 'options.host')
->>>>>>> main
   const { localAddress, localPort, port } = target
   if (localAddress && !isIP(localAddress)) throw invalidAddress(localAddress)
   if (localPort) numberOption(localPort, 'options.localPort')
@@ -154,11 +144,7 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
   stream.socket = socket
   try {
     handle.awaitConnect(socket, onOutcome)
-<<<<<<< HEAD
-  } catch (error) {
-=======
   } catch (failure) {
->>>>>>> main
     socket.close()
     onOutcome(failure as SocketError)
   }
@@ -168,13 +154,6 @@ function tryToOpen(dial: Dial, { address, family }: ResolvedAddress): { socket?:
   try {
     return { socket: openSocket(dial, address, family) }
   } catch (error) {
-<<<<<<< HEAD
-    if (error instanceof SocketError) return { error }
-    if (family !== 0) throw error
-    // A path that is too long: libuv gives EINVAL, before connect(2).
-    return { error: new SocketError('', 'EINVAL', { errno: -constants.errno.EINVAL }) }
-  }
-=======
     return { error: openError(error, family) }
   }
 }
@@ -184,7 +163,6 @@ function openError(error: unknown, family: number): SocketError {
   if (error instanceof SocketError) return error
   if (family !== 0) throw error
   return new SocketError('the path is too long', 'EINVAL', { errno: -constants.errno.EINVAL, syscall: 'bind' })
->>>>>>> main
 }
 
 export function isBlocked({ blockList }: DialingStream, address: string, family: number): boolean {
@@ -214,24 +192,13 @@ export function openFailure(
   error: SocketError,
 ): ErrnoException {
   const errno = error.errno ?? -constants.errno.ECANCELED
+  if (family === 0) return exceptionWithHostPort(errno, 'connect', address)
   if (error.syscall === 'bind') {
-<<<<<<< HEAD
-    // libuv reads the address first.
-    const isOther = target.localAddress !== undefined && isIP(target.localAddress) !== family
-    return exceptionWithHostPort(
-      isOther ? -constants.errno.EINVAL : errno,
-      'bind',
-      target.localAddress || ANY_ADDRESS[family],
-      target.localPort,
-    )
-=======
     const { localAddress = ANY_ADDRESS[family]!, localPort } = target
     // libuv reads the address by the family of the other end.
     const bindErrno = isIP(localAddress) === family ? errno : -constants.errno.EINVAL
     return exceptionWithHostPort(bindErrno, 'bind', localAddress, localPort)
->>>>>>> main
   }
-  if (family === 0) return errnoException(errno, 'connect')
   return exceptionWithHostPort(errno, 'connect', address, port, `${ANY_ADDRESS[family]}:0`)
 }
 
