@@ -1,5 +1,6 @@
 import nodeNet from 'node:net'
 
+import { Server, createServer } from './server.js'
 import { Socket, type SocketConstructorOptions } from './socket.js'
 import { normalizeArguments } from './arguments.js'
 
@@ -19,4 +20,6 @@ export const net = {
   Stream: Socket,
   connect,
   createConnection: connect,
+  Server,
+  createServer,
 } as unknown as typeof nodeNet
