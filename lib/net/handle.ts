@@ -13,8 +13,11 @@ import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
 import { LoopReference } from './loop-reference.js'
+import { NODE_MAJOR } from './node-version.js'
 import { PendingWrite, type Pieces } from './pending-write.js'
 
+/** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
+const canceled = () => (NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write'))
 const PROBE = new Uint8Array(1)
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 
@@ -189,7 +192,7 @@ export class SocketHandle extends LoopReference {
     this.#write = undefined
     inClosingPhase(() => {
       // libuv ends a write that is in progress first.
-      write?.finish()
+      write?.finish(canceled())
       onClosed()
     })
   }
