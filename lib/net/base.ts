@@ -4,6 +4,7 @@ import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { ContextDuplex } from './context.js'
 import type { SocketHandle } from './handle.js'
+import { prepareStreamWrap } from './stream-wrap.js'
 import { isAskedByTls } from './tls-wrap.js'
 
 /** By what a stream has its handle. */
@@ -36,6 +37,7 @@ export abstract class SocketBase extends ContextDuplex {
 
   /** Node's own modules would use a handle of Node's. */
   get _handle(): object | null {
+    prepareStreamWrap()
     if (!isAskedByTls() || !this[HANDLE]) return null
     // TLS answers the peer's end by its own, for which it still has to write.
     this.allowHalfOpen = true
