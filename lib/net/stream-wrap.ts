@@ -1,13 +1,22 @@
-// node:http2 and node:tls put a stream without a handle of Node's into an internal JSStreamSocket. Once that is shut
-// down, it asserts that nothing is written (doWrite of lib/internal/js_stream_socket.js), and the process ends. An
-// HTTP/2 session writes nevertheless after the end of its peer: to a TCP handle, which answers EPIPE. So does ours.
+// node:tls and node:http2 put a stream without a handle of Node's into an internal JSStreamSocket. Two of their classes
+// are changed for that, once in a thread.
 
 import { createRequire } from 'node:module'
 import { Duplex } from 'node:stream'
 import type nodeTls from 'node:tls'
 
+import { HANDLE, type SocketBase } from './base.js'
+
 interface WrapPrototype {
   doWrite(request: unknown, buffers: unknown): number
+}
+
+interface TlsSocket {
+  connecting: boolean
+}
+
+interface TlsPrototype {
+  _init(this: TlsSocket, socket: unknown, wrap: unknown): void
 }
 
 interface Wrapped {
@@ -17,14 +26,45 @@ interface Wrapped {
 const EPIPE = -32
 let prepared = false
 
-/** Changes that class once in a thread: when a socket is first asked for its handle, since it takes some 10 ms. */
+/** When a socket is first asked for its handle, which both modules do before they wrap it: it takes some 10 ms. */
 export function prepareStreamWrap(): void {
   if (prepared) return
   prepared = true
-  const prototype = findPrototype()
-  if (prototype) refuseLateWrites(prototype)
+  let tls: typeof nodeTls
+  try {
+    tls = createRequire(import.meta.url)('node:tls') as typeof nodeTls
+  } catch {
+    // A Node without crypto, which has no http2 either.
+    return
+  }
+  startConnected(tls.TLSSocket.prototype as unknown as TlsPrototype)
+  const wrap = findWrap(tls)
+  if (wrap) refuseLateWrites(wrap)
 }
 
+/**
+ * A TLSSocket takes a net.Socket without a handle for one that is still connecting, and waits for a 'connect' that may
+ * have been (_init of lib/internal/tls/wrap.js). It answers the peer's end by its own, for which it still has to write.
+ */
+function startConnected(prototype: TlsPrototype): void {
+  const init = prototype._init
+  prototype._init = function (socket, wrap) {
+    init.call(this, socket, wrap)
+    if (!isOurs(socket)) return
+    this.connecting = socket.connecting
+    socket.allowHalfOpen = true
+  }
+}
+
+function isOurs(socket: unknown): socket is SocketBase {
+  return typeof socket === 'object' && socket !== null && HANDLE in socket
+}
+
+/**
+ * A JSStreamSocket that is shut down asserts that nothing is written (doWrite of lib/internal/js_stream_socket.js), and
+ * the process ends. An HTTP/2 session writes nevertheless after the end of its peer: to a TCP handle, which answers
+ * EPIPE.
+ */
 function refuseLateWrites(prototype: WrapPrototype): void {
   const doWrite = prototype.doWrite
   prototype.doWrite = function (request, buffers) {
@@ -37,14 +77,8 @@ function refuseLateWrites(prototype: WrapPrototype): void {
   }
 }
 
-/** By a TLS socket over a stream of no use; a Node without crypto has none. */
-function findPrototype(): WrapPrototype | undefined {
-  let tls: typeof nodeTls
-  try {
-    tls = createRequire(import.meta.url)('node:tls') as typeof nodeTls
-  } catch {
-    return undefined
-  }
+/** By a TLS socket over a stream of no use. */
+function findWrap(tls: typeof nodeTls): WrapPrototype | undefined {
   const socket = new tls.TLSSocket(new Duplex({ read() {} })) as nodeTls.TLSSocket & Wrapped
   const prototype = Object.getPrototypeOf(socket._handle?._parentWrap ?? {}) as Partial<WrapPrototype>
   socket.destroy()
