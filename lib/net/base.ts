@@ -4,7 +4,7 @@ import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { ContextDuplex } from './context.js'
 import type { SocketHandle } from './handle.js'
-import { isAskedByTls } from './tls-wrap.js'
+import { prepareStreamWrap } from './stream-wrap.js'
 
 /** By what a stream has its handle. */
 export const HANDLE = Symbol('handle')
@@ -35,11 +35,9 @@ export abstract class SocketBase extends ContextDuplex {
   declare autoSelectFamilyAttemptedAddresses: string[] | undefined
 
   /** Node's own modules would use a handle of Node's. */
-  get _handle(): object | null {
-    if (!isAskedByTls() || !this[HANDLE]) return null
-    // TLS answers the peer's end by its own, for which it still has to write.
-    this.allowHalfOpen = true
-    return this[HANDLE]
+  get _handle(): null {
+    prepareStreamWrap()
+    return null
   }
 
   /** Whatever a program puts there is its own. */

@@ -12,7 +12,6 @@ import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArgument
 import { type Done, SocketHandle } from './handle.js'
 import { NODE_MAJOR } from './node-version.js'
 import { SocketSettings, applySettings, stopTimers } from './settings.js'
-import { notePause } from './tls-wrap.js'
 import { userBufferOf } from './user-buffer.js'
 
 const clientSockets = channel('net.client.socket')
@@ -113,7 +112,6 @@ export abstract class SocketMethods extends SocketSettings {
   }
 
   override pause(): this {
-    notePause()
     if (this[HANDLE]?.userBuffer && !this.connecting) this[HANDLE].readStop()
     return Duplex.prototype.pause.call(this) as this
   }

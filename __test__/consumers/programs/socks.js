@@ -126,7 +126,9 @@ export const steps = {
     const quiet = await proxyServer({ silent: true })
     const silent = await messageOf(connect(quiet.proxy, 1, { timeout: 60 }))
     await closed(quiet.server)
-    const closing = net.createServer((socket) => socket.on('error', () => {}).destroy())
+    const closing = net.createServer((socket) => {
+      socket.on('error', () => {}).once('data', () => socket.destroy())
+    })
     const proxy = { host, port: await listening(closing), type: 5 }
     const cut = await messageOf(connect(proxy, 1))
     await closed(closing)

@@ -1,0 +1,90 @@
+// node:tls and node:http2 put a stream without a handle of Node's into an internal JSStreamSocket. Two of their classes
+// are changed for that, once in a thread.
+
+import { createRequire } from 'node:module'
+import { Duplex } from 'node:stream'
+import type nodeTls from 'node:tls'
+
+import { HANDLE, type SocketBase } from './base.js'
+
+interface WrapPrototype {
+  doWrite(request: unknown, buffers: unknown): number
+}
+
+interface TlsSocket {
+  connecting: boolean
+}
+
+interface TlsPrototype {
+  _init(this: TlsSocket, socket: unknown, wrap: unknown): void
+}
+
+interface Wrapped {
+  readonly _handle?: { readonly _parentWrap?: object }
+}
+
+const EPIPE = -32
+/** The modules that Node has loaded: those of node:tls are there before one of them can ask for a handle. */
+const { moduleLoadList: loaded = [] } = process as { moduleLoadList?: readonly string[] }
+const TLS = 'NativeModule tls'
+let prepared = false
+/** How many modules of Node have been looked through. */
+let seen = 0
+
+/**
+ * To be called when a socket is asked for its handle, which both modules do before they wrap it. Takes some 10 ms where
+ * node:tls, which node:http2 loads too, is used; once.
+ */
+export function prepareStreamWrap(): void {
+  if (prepared || seen === loaded.length) return
+  seen = loaded.length
+  if (!loaded.includes(TLS)) return
+  prepared = true
+  const tls = createRequire(import.meta.url)('node:tls') as typeof nodeTls
+  startConnected(tls.TLSSocket.prototype as unknown as TlsPrototype)
+  const wrap = findWrap(tls)
+  if (wrap) refuseLateWrites(wrap)
+}
+
+/**
+ * A TLSSocket takes a net.Socket without a handle for one that is still connecting, and waits for a 'connect' that may
+ * have been (_init of lib/internal/tls/wrap.js). It answers the peer's end by its own, for which it still has to write.
+ */
+function startConnected(prototype: TlsPrototype): void {
+  const init = prototype._init
+  prototype._init = function (socket, wrap) {
+    init.call(this, socket, wrap)
+    if (!isOurs(socket)) return
+    this.connecting = socket.connecting
+    socket.allowHalfOpen = true
+  }
+}
+
+function isOurs(socket: unknown): socket is SocketBase {
+  return typeof socket === 'object' && socket !== null && HANDLE in socket
+}
+
+/**
+ * A JSStreamSocket that is shut down asserts that nothing is written (doWrite of lib/internal/js_stream_socket.js), and
+ * the process ends. An HTTP/2 session writes nevertheless after the end of its peer: to a TCP handle, which answers
+ * EPIPE.
+ */
+function refuseLateWrites(prototype: WrapPrototype): void {
+  const doWrite = prototype.doWrite
+  prototype.doWrite = function (request, buffers) {
+    try {
+      return doWrite.call(this, request, buffers)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_INTERNAL_ASSERTION') return EPIPE
+      throw error
+    }
+  }
+}
+
+/** By a TLS socket over a stream of no use. */
+function findWrap(tls: typeof nodeTls): WrapPrototype | undefined {
+  const socket = new tls.TLSSocket(new Duplex({ read() {} })) as nodeTls.TLSSocket & Wrapped
+  const prototype = Object.getPrototypeOf(socket._handle?._parentWrap ?? {}) as Partial<WrapPrototype>
+  socket.destroy()
+  return typeof prototype.doWrite === 'function' ? (prototype as WrapPrototype) : undefined
+}
