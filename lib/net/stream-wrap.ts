@@ -1,6 +1,7 @@
 // node:tls and node:http2 put a stream without a handle of Node's into an internal JSStreamSocket. Two of their classes
 // are changed for that, once in a thread.
 
+import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import { Duplex } from 'node:stream'
 import type nodeTls from 'node:tls'
@@ -17,6 +18,14 @@ interface TlsSocket {
 
 interface TlsPrototype {
   _init(this: TlsSocket, socket: unknown, wrap: unknown): void
+}
+
+interface Wrap extends EventEmitter {
+  connecting: boolean
+  readonly _handle: {
+    getpeername(name: object): number
+    getsockname(name: object): number
+  }
 }
 
 interface Wrapped {
@@ -43,7 +52,9 @@ export function prepareStreamWrap(): void {
   const tls = createRequire(import.meta.url)('node:tls') as typeof nodeTls
   startConnected(tls.TLSSocket.prototype as unknown as TlsPrototype)
   const wrap = findWrap(tls)
-  if (wrap) refuseLateWrites(wrap)
+  if (!wrap) return
+  refuseLateWrites(wrap)
+  followStream(wrap)
 }
 
 /**
@@ -79,6 +90,36 @@ function refuseLateWrites(prototype: WrapPrototype): void {
       throw error
     }
   }
+}
+
+/** A JSStreamSocket has no addresses and counts as connected: over ours it has those of the stream, and its 'connect'. */
+function followStream(prototype: WrapPrototype): void {
+  Object.defineProperty(prototype, 'stream', {
+    configurable: true,
+    set(this: Wrap, stream: unknown) {
+      Object.defineProperty(this, 'stream', { value: stream, writable: true, enumerable: true, configurable: true })
+      if (isOurs(stream)) follow(this, stream)
+    },
+  })
+}
+
+function follow(wrap: Wrap, stream: SocketBase): void {
+  wrap._handle.getpeername = (name) => {
+    const { remoteAddress: address, remotePort: port, remoteFamily: family } = stream
+    return fill(name, { address, port, family })
+  }
+  wrap._handle.getsockname = (name) => fill(name, stream.address())
+  if (!stream.connecting) return
+  wrap.connecting = true
+  stream.once('connect', () => {
+    wrap.connecting = false
+    wrap.emit('connect')
+  })
+}
+
+function fill(name: object, info: object): number {
+  Object.assign(name, info)
+  return 0
 }
 
 /** By a TLS socket over a stream of no use. */
