@@ -111,8 +111,11 @@ eachOnBoth<{ steps(server: Server, t: ExecutionContext): unknown }>(
       },
     },
     'a_path_in_a_folder_that_is_missing': { steps: (server) => server.listen('/nonexistent/socket') },
-    'a_path_with_a_nul': { steps: (server) => server.listen('/tmp/a\0b') },
-    'a_path_that_is_too_long': { steps: (server) => server.listen(`/tmp/${'x'.repeat(200)}`) },
+    // Older Nodes listen on what is left of them.
+    ...(Number.parseInt(process.versions.node) >= 24 && {
+      'a_path_with_a_nul': { steps: (server: Server) => server.listen('/tmp/a\0b') },
+      'a_path_that_is_too_long': { steps: (server: Server) => server.listen(`/tmp/${'x'.repeat(200)}`) },
+    }),
     'a_descriptor_of_a_file': { steps: (server) => server.listen({ fd: 0 }) },
     'a_descriptor_that_is_closed': { steps: (server) => server.listen({ fd: 900_000 }) },
     'a_name_that_is_none': { steps: (server) => server.listen(0, '***.invalid') },
