@@ -2,13 +2,14 @@ import { constants } from 'node:os'
 import nodeNet, { isIP } from 'node:net'
 
 import { SocketError, invalidArgType } from '../errors.js'
-import { nextTick, setImmediate } from '../loop/timers.js'
+import { nextTick, setImmediateInContext } from '../loop/timers.js'
 import { Socket as ModelSocket } from '../model/socket.js'
 import type { SocketOptions } from '../options/index.js'
 import { booleanOption, int32Option, numberOption, portNumber, stringOption, stringWithoutNul } from './arguments.js'
 import { Attempts } from './attempts.js'
 import type { SocketBase } from './base.js'
-import { type ErrnoException, errnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
+import { type ErrnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
+import { NODE_MAJOR } from './node-version.js'
 import type { SocketHandle } from './handle.js'
 import { kernelOptions } from './socket-options.js'
 import { type Lookup, type ResolvedAddress, lookUp } from './lookup.js'
@@ -83,7 +84,7 @@ function dialAll(dial: Dial, addresses: ResolvedAddress[]): void {
 
 /** In the order in which Node checks them. */
 function checkTarget(target: ConnectTarget): Pick<Dial, 'host' | 'port' | 'attemptTimeout'> {
-  const host = stringWithoutNul(target.host || 'localhost', 'options.host')
+  const host = stringWithoutNul(target.host || 'localhost', NODE_MAJOR < 22 ? 'hostname' : 'options.host')
   const { localAddress, localPort, port } = target
   if (localAddress && !isIP(localAddress)) throw invalidAddress(localAddress)
   if (localPort) numberOption(localPort, 'options.localPort')
@@ -113,13 +114,15 @@ function checkAttempts(target: ConnectTarget): number | undefined {
 }
 
 /** Connects the handle of the stream itself. */
-export function dialAddress(dial: Dial, { address, family }: ResolvedAddress): void {
+export function dialAddress(dial: Dial, to: ResolvedAddress): void {
   const { stream, handle } = dial
+  const { address, family } = to
   // For a path Node has neither.
   const at = family === 0 ? ([address, undefined, undefined] as const) : ([address, dial.port, family] as const)
-  stream.emit('connectionAttempt', ...at)
-  if (!stream.connecting) return
-  if (isBlocked(stream, address, family)) return void stream.destroy(ipBlocked(address))
+  if (isBlocked(stream, address, family)) {
+    stream.emit('connectionAttempt', ...at)
+    return void stream.destroy(ipBlocked(address))
+  }
   const onOutcome = (error?: SocketError) => {
     if (stream.destroyed) return
     handle.connected()
@@ -128,14 +131,38 @@ export function dialAddress(dial: Dial, { address, family }: ResolvedAddress): v
     stream.emit('connectionAttemptFailed', ...at, failure)
     stream.destroy(failure)
   }
-  try {
-    stream.socket = openSocket(dial, address, family)
-    handle.awaitConnect(stream.socket, onOutcome)
-  } catch (error) {
-    if (!(error instanceof SocketError)) throw error
-    if (isReportedLater(error, family)) setImmediate(() => onOutcome(error))
-    else stream.destroy(openFailure(dial, { address, family }, error))
+  handle.connecting()
+  const { socket, error } = tryToOpen(dial, to)
+  // What cannot be bound is no attempt, in node:net.
+  if (error?.syscall !== 'bind') stream.emit('connectionAttempt', ...at)
+  if (!stream.connecting) return socket?.close()
+  if (!socket) {
+    if (isReportedLater(error!, family)) setImmediateInContext(() => onOutcome(error))
+    else stream.destroy(openFailure(dial, to, error!))
+    return
   }
+  stream.socket = socket
+  try {
+    handle.awaitConnect(socket, onOutcome)
+  } catch (failure) {
+    socket.close()
+    onOutcome(failure as SocketError)
+  }
+}
+
+function tryToOpen(dial: Dial, { address, family }: ResolvedAddress): { socket?: ModelSocket; error?: SocketError } {
+  try {
+    return { socket: openSocket(dial, address, family) }
+  } catch (error) {
+    return { error: openError(error, family) }
+  }
+}
+
+/** For a path that is too long there is no system call: libuv gives EINVAL. */
+function openError(error: unknown, family: number): SocketError {
+  if (error instanceof SocketError) return error
+  if (family !== 0) throw error
+  return new SocketError('the path is too long', 'EINVAL', { errno: -constants.errno.EINVAL, syscall: 'bind' })
 }
 
 export function isBlocked({ blockList }: DialingStream, address: string, family: number): boolean {
@@ -165,10 +192,13 @@ export function openFailure(
   error: SocketError,
 ): ErrnoException {
   const errno = error.errno ?? -constants.errno.ECANCELED
+  if (family === 0) return exceptionWithHostPort(errno, 'connect', address)
   if (error.syscall === 'bind') {
-    return exceptionWithHostPort(errno, 'bind', target.localAddress || ANY_ADDRESS[family], target.localPort)
+    const { localAddress = ANY_ADDRESS[family]!, localPort } = target
+    // libuv reads the address by the family of the other end.
+    const bindErrno = isIP(localAddress) === family ? errno : -constants.errno.EINVAL
+    return exceptionWithHostPort(bindErrno, 'bind', localAddress, localPort)
   }
-  if (family === 0) return errnoException(errno, 'connect')
   return exceptionWithHostPort(errno, 'connect', address, port, `${ANY_ADDRESS[family]}:0`)
 }
 

@@ -7,6 +7,7 @@ import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { inClosingPhase, setImmediateInContext } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
+import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
@@ -185,6 +186,19 @@ export class SocketHandle extends LoopReference {
       write?.finish()
       onClosed()
     })
+  }
+
+  /**
+   * Gives the descriptor up.
+   *
+   * @throws as {@link Socket.release}
+   */
+  release(): ReleasedSocket {
+    const released = this.#socket!.release()
+    this.#closed = true
+    this.#reading = false
+    this.updateReference()
+    return released
   }
 
   /** As a handle of libuv: an idle one that is not read keeps nothing alive. */

@@ -20,7 +20,8 @@ import {
 } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle, ownerOf } from './native-handle.js'
-import { HANDLE, NODE_MAJOR, type ServerState } from './server-state.js'
+import { NODE_MAJOR } from './node-version.js'
+import { HANDLE, type ServerState } from './server-state.js'
 
 const startChannel = channel('tracing:net.server.listen:asyncStart')
 
@@ -46,7 +47,7 @@ export function listen<S extends ServerState>(this: S, ...args: unknown[]): S {
 /** The options, or what stands in them for a handle. */
 function sourceOf(given: ListenOptions): ListenOptions {
   const { _handle, handle } = given
-  return HANDLE in given ? given : (_handle || handle || given)
+  return HANDLE in given ? given : _handle || handle || given
 }
 
 /** The handle that is there already: one of ours, or of Node. */
@@ -66,7 +67,12 @@ function takeBound(source: object): NativeHandle | null {
   return key ? (source as unknown as Record<symbol, () => NativeHandle>)[key]!() : null
 }
 
-function listenWith(server: ServerState, options: ListenOptions, args: readonly unknown[], given: number | false): void {
+function listenWith(
+  server: ServerState,
+  options: ListenOptions,
+  args: readonly unknown[],
+  given: number | false,
+): void {
   const { fd, port, path, host } = options
   closeOnAbort(server, options)
   const extras = extrasOf(options)

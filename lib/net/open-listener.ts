@@ -9,7 +9,7 @@ import { uvException } from './errors.js'
 import { type Extras, IPV6_ONLY } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
-import { NODE_MAJOR } from './server-state.js'
+import { NODE_MAJOR } from './node-version.js'
 
 const { EACCES, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE } = constants.errno
 /** node:net's. */

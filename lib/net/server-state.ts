@@ -8,8 +8,6 @@ import type { SETTINGS, Settings } from './settings.js'
 
 /** What a server listens with: null while it does not. */
 export const HANDLE = Symbol('handle')
-/** What depends on the running Node is decided by it. */
-export const NODE_MAJOR = Number.parseInt(process.versions.node)
 
 /** What child_process has of the sockets of a server that were sent to a child. */
 interface SocketList extends EventEmitter {

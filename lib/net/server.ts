@@ -106,9 +106,7 @@ function listen2(
   extras?: Extras,
 ): void {
   const asked: Where = { address, port, addressType, fd, flags }
-  const opened = this[HANDLE]
-    ? { where: asked, handle: this[HANDLE] }
-    : openListener(asked, backlog, extras)
+  const opened = this[HANDLE] ? { where: asked, handle: this[HANDLE] } : openListener(asked, backlog, extras)
   const { where } = opened
   if ('error' in opened) return fail(this, opened.error)
   this[HANDLE] = opened.handle
@@ -286,6 +284,9 @@ for (const key of Reflect.ownKeys(nodeNet.Server.prototype)) {
   }
 }
 
-export function createServer(options?: ServerOptions | ConnectionListener | null, listener?: ConnectionListener): ServerState {
+export function createServer(
+  options?: ServerOptions | ConnectionListener | null,
+  listener?: ConnectionListener,
+): ServerState {
   return new Server(options, listener)
 }

@@ -94,6 +94,7 @@ export abstract class SocketSettings extends SocketBase {
   }
 
   setTimeout(milliseconds: number, callback?: () => void): this {
+    if (this.destroyed) return this
     this.timeout = milliseconds
     const duration = checkDuration(milliseconds)
     clearTimeout(this[TIMER])

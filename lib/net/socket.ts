@@ -12,6 +12,9 @@ import { DEFAULT_SETTINGS, SETTINGS, change } from './settings.js'
 import { SocketMethods, WRITE_LIMIT, attach, limitedWrite, onEnd } from './socket-methods.js'
 import { type OnRead, setOnRead } from './user-buffer.js'
 
+/** Node 20 lacks it, and the option `blockList` of sockets. */
+const { isBlockList } = nodeNet.BlockList as { isBlockList?: (value: unknown) => boolean }
+
 /** What `new Socket()` takes: what Node's takes, and what is besides. */
 export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> {
   readonly readable?: boolean
@@ -36,7 +39,7 @@ export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> 
 
 /** `Socket` is called as a function, too, and as the constructor of older subclasses: `Socket.call(this)`. */
 function construct(this: unknown, given?: SocketConstructorOptions | number | null): unknown {
-  if (!(this instanceof Socket)) return new Socket(given)
+  if (!(this instanceof SocketMethods)) return new Socket(given)
   const options: SocketConstructorOptions = typeof given === 'number' ? { fd: given } : (given ?? {})
   checkOptions(options)
   const handle = handleOf(options)
@@ -65,8 +68,6 @@ function checkOptions(options: SocketConstructorOptions): void {
   if (keepAliveInitialDelay !== undefined) numberOption(keepAliveInitialDelay, 'options.keepAliveInitialDelay')
   if (typeOfService !== undefined) int32Option(typeOfService, 'options.typeOfService', 0, 255)
   if (sendQueueLimit !== undefined) integer(sendQueueLimit, 0, Number.MAX_SAFE_INTEGER, 'options.sendQueueLimit')
-  // Node 20 lacks it.
-  const { isBlockList } = nodeNet.BlockList as { isBlockList?: (value: unknown) => boolean }
   if (blockList && isBlockList?.(blockList) === false) {
     throw invalidArgType('options.blockList', 'an instance of net.BlockList', blockList)
   }
@@ -111,7 +112,7 @@ function initialize(socket: SocketMethods, options: SocketConstructorOptions): v
     change(socket, { noDelay: Boolean(noDelay), keepAlive: Boolean(keepAlive), keepAliveDelay, typeOfService })
   }
   if (options.onread) setOnRead(socket, options.onread)
-  if (blockList) socket.blockList = blockList
+  if (blockList && isBlockList) socket.blockList = blockList
   if (sendQueueLimit === undefined) return
   socket[WRITE_LIMIT] = sendQueueLimit
   socket.write = limitedWrite as typeof socket.write
@@ -136,6 +137,14 @@ Object.defineProperty(construct, 'name', { value: 'Socket' })
 construct.prototype = SocketMethods.prototype
 Object.defineProperty(construct.prototype, 'constructor', { value: construct, configurable: true, writable: true })
 Object.setPrototypeOf(construct, Duplex)
+// Sockets of Node's are sockets as well: those of node:tls, and those of handles that only Node can use.
+Object.defineProperty(construct, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this === construct) return value instanceof nodeNet.Socket
+    return Function.prototype[Symbol.hasInstance].call(this as object, value)
+  },
+  configurable: true,
+})
 
 /** `net.Socket` over a socket of this library. */
 export const Socket = construct as unknown as SocketConstructor

@@ -1,0 +1,2 @@
+/** What depends on the running Node is decided by it. */
+export const NODE_MAJOR = Number.parseInt(process.versions.node)
