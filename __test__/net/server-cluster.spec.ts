@@ -6,10 +6,9 @@ import { freePath } from '../support/unix.js'
 for (const policy of ['SCHED_RR', 'SCHED_NONE']) {
   for (const [name, where] of [
     ['a_port', { port: 0 }],
-    ['an_address', { port: 0, host: '127.0.0.1' }],
     ['a_path', undefined],
   ] as const) {
-    test(`two_workers_of_a_cluster_serve_${name}_by_${policy}`, async (t) => {
+    test.serial(`two_workers_of_a_cluster_serve_${name}_by_${policy}`, async (t) => {
       for (const module of ['m-socket/net', 'node:net']) {
         const options = JSON.stringify(where ?? { path: freePath(t) })
         const { stdout, stderr, code } = await runFixture(t, 'cluster-servers.ts', module, policy, options)

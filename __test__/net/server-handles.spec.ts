@@ -66,7 +66,11 @@ onBoth('a_server_listens_with_the_handle_of_another_one', async (net, log) => {
   const first = net.createServer(() => log('first'))
   first.listen(0, '127.0.0.1')
   await eventOf(first, 'listening')
-  for (const handle of [first, (first as unknown as { _handle: object })._handle, { handle: (first as unknown as { _handle: object })._handle }]) {
+  for (const handle of [
+    first,
+    (first as unknown as { _handle: object })._handle,
+    { handle: (first as unknown as { _handle: object })._handle },
+  ]) {
     const second = net.createServer((socket) => {
       log('second')
       socket.resume()
@@ -111,9 +115,16 @@ interface Message {
 
 onBoth('the_channels_of_diagnostics_get_what_happens', async (net, log) => {
   const own = new Set<nodeNet.Server>()
-  const names = ['tracing:net.server.listen:asyncStart', 'tracing:net.server.listen:asyncEnd', 'tracing:net.server.listen:error', 'net.server.socket']
+  const names = [
+    'tracing:net.server.listen:asyncStart',
+    'tracing:net.server.listen:asyncEnd',
+    'tracing:net.server.listen:error',
+    'net.server.socket',
+  ]
   const subscribed = names.map((name) => {
-    const onMessage = (message: Message) => own.has((message.socket ?? message).server!) && log(`${name} ${Object.keys(message).join()} ${errorText(message.error)}`)
+    const onMessage = (message: Message) =>
+      own.has((message.socket ?? message).server!) &&
+      log(`${name} ${Object.keys(message).join()} ${errorText(message.error)}`)
     channel(name).subscribe(onMessage as () => void)
     return () => channel(name).unsubscribe(onMessage as () => void)
   })
@@ -170,11 +181,20 @@ onBoth('a_block_list_closes_connections', async (net, log) => {
 onBoth('options_of_the_server_are_those_of_its_sockets', async (net, log, { server }) => {
   const listening = await server(
     (socket) => {
-      log(`${socket.allowHalfOpen} ${socket.isPaused()} ${socket.readableHighWaterMark} ${socket.writableHighWaterMark}`)
+      log(
+        `${socket.allowHalfOpen} ${socket.isPaused()} ${socket.readableHighWaterMark} ${socket.writableHighWaterMark}`,
+      )
       socket.end()
       socket.resume()
     },
-    { allowHalfOpen: true, pauseOnConnect: true, highWaterMark: 1000, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 },
+    {
+      allowHalfOpen: true,
+      pauseOnConnect: true,
+      highWaterMark: 1000,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 5000,
+    },
   )
   await visit(net, listening.address())
 })
@@ -187,7 +207,9 @@ test('accepted_sockets_have_no_delay_and_keep_alive_of_the_listening_one', async
     const client = nodeNet.connect(portOf(server), '127.0.0.1')
     const [socket] = (await eventOf(server, 'connection')) as [{ socket: import('m-socket').Socket }]
     t.true(socket.socket.getOption('noDelay'))
-    t.like(socket.socket.getOption('keepAlive'), { idle: (server as unknown as { keepAliveInitialDelay: number }).keepAliveInitialDelay * 1000 })
+    t.like(socket.socket.getOption('keepAlive'), {
+      idle: (server as unknown as { keepAliveInitialDelay: number }).keepAliveInitialDelay * 1000,
+    })
     client.destroy()
   }
   server.close()
@@ -213,7 +235,11 @@ test('options_of_the_kernel_and_of_the_file_are_taken_by_listen', async (t) => {
 })
 
 test('a_server_that_is_unreferenced_lets_the_process_end', async (t) => {
-  for (const steps of ['net.createServer().unref().listen(0)', 'net.createServer().listen(0).unref()', 'net.createServer().listen(0).unref().ref().close()']) {
+  for (const steps of [
+    'net.createServer().unref().listen(0)',
+    'net.createServer().listen(0).unref()',
+    'net.createServer().listen(0).unref().ref().close()',
+  ]) {
     const { code, stderr } = await runModule(t, `import net from 'm-socket/net'; ${steps}`)
     t.is(code, 0, stderr)
   }

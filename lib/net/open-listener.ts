@@ -91,9 +91,8 @@ function onAddress({ address, port, flags = 0, addressType }: Where, options: Li
   const isIpv6 = addressType === 6
   // Node 20 does not pass the flag on.
   if (!isIpv6 && (flags & IPV6_ONLY) !== 0 && NODE_MAJOR >= 22) throw systemError(EINVAL, 'bind')
-  const { ipv6Only, ...others } = options
-  const only = isIpv6 ? { ipv6Only: (flags & IPV6_ONLY) !== 0 } : undefined
-  return new ListenerHandle(Listener.bind({ ...others, ...only, host: address, port } as ListenerOptions), true)
+  const ipv6Only = isIpv6 ? (flags & IPV6_ONLY) !== 0 : undefined
+  return new ListenerHandle(Listener.bind({ ...options, ipv6Only, host: address, port } as ListenerOptions), true)
 }
 
 /** As libuv, the file is removed at the close unless `unlink` says otherwise. */
