@@ -142,7 +142,7 @@ eachOnBoth<{ steps(server: Server, t: ExecutionContext): unknown }>(
     },
 )
 
-onBoth('a_server_that_listens_cannot_listen_again_before_it_is_closed', async (net, log, { server }) => {
+onBoth('a_server_that_listens_cannot_listen_again_before_it_is_closed', async (_net, log, { server }) => {
   const listening = await server()
   logServer(listening, log)
   log(thrownBy(() => listening.listen(0)))
