@@ -111,8 +111,11 @@ eachOnBoth<{ steps(server: Server, t: ExecutionContext): unknown }>(
       },
     },
     a_path_in_a_folder_that_is_missing: { steps: (server) => server.listen('/nonexistent/socket') },
-    a_path_with_a_nul: { steps: (server) => server.listen('/tmp/a\0b') },
-    a_path_that_is_too_long: { steps: (server) => server.listen(`/tmp/${'x'.repeat(200)}`) },
+    // Older Nodes listen on what is left of them.
+    ...(Number.parseInt(process.versions.node) >= 24 && {
+      a_path_with_a_nul: { steps: (server: Server) => server.listen('/tmp/a\0b') },
+      a_path_that_is_too_long: { steps: (server: Server) => server.listen(`/tmp/${'x'.repeat(200)}`) },
+    }),
     a_descriptor_of_a_file: { steps: (server) => server.listen({ fd: 0 }) },
     a_descriptor_that_is_closed: { steps: (server) => server.listen({ fd: 900_000 }) },
     a_name_that_is_none: { steps: (server) => server.listen(0, '***.invalid') },
@@ -139,7 +142,7 @@ eachOnBoth<{ steps(server: Server, t: ExecutionContext): unknown }>(
     },
 )
 
-onBoth('a_server_that_listens_cannot_listen_again_before_it_is_closed', async (net, log, { server }) => {
+onBoth('a_server_that_listens_cannot_listen_again_before_it_is_closed', async (_net, log, { server }) => {
   const listening = await server()
   logServer(listening, log)
   log(thrownBy(() => listening.listen(0)))
@@ -161,7 +164,7 @@ onBoth('closing_what_does_not_listen_gives_the_callback_an_error', async (net, l
   await eventOf(server, 'close')
   await server[Symbol.asyncDispose]()
   server.listen(0)
-  server.listening && (await server[Symbol.asyncDispose]())
+  await server[Symbol.asyncDispose]()
   log(server.listening)
 })
 

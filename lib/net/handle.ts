@@ -198,7 +198,7 @@ export class SocketHandle extends LoopReference {
   }
 
   /**
-   * Gives the descriptor up.
+   * @internal Gives the descriptor up.
    *
    * @throws as {@link Socket.release}
    */

@@ -5,11 +5,57 @@
 import { createRequire } from 'node:module'
 import nodeNet from 'node:net'
 
-type Net = typeof nodeNet
+import type * as types from './types.js'
+
+export type * from 'node:net'
+export type {
+  IpcNetConnectOpts,
+  IpcSocketConnectOpts,
+  ListenOptions,
+  NetConnectOpts,
+  SocketConnectOpts,
+  SocketConstructorOpts,
+  TcpNetConnectOpts,
+  TcpSocketConnectOpts,
+} from './types.js'
+// They are also values here, whose names would hide the types above.
+export type Socket = types.Socket
+export type Stream = types.Socket
+export type Server = types.Server
+export type BlockList = nodeNet.BlockList
+export type SocketAddress = nodeNet.SocketAddress
+
+type Net = types.Net
 
 // A module that is chosen at run time cannot be imported without top-level await, which `require` refuses.
 const net: Net =
-  process.platform === 'linux' ? (createRequire(import.meta.url)('./linux.js') as { net: Net }).net : nodeNet
+  process.platform === 'linux'
+    ? (createRequire(import.meta.url)('./linux.js') as { net: Net }).net
+    : (nodeNet as unknown as Net)
+
+// Types by the names that node:net has them: `let socket: net.Socket`.
+namespace net {
+  export type AddressInfo = nodeNet.AddressInfo
+  export type BlockList = nodeNet.BlockList
+  export type DropArgument = nodeNet.DropArgument
+  export type IPVersion = nodeNet.IPVersion
+  export type IpcNetConnectOpts = types.IpcNetConnectOpts
+  export type IpcSocketConnectOpts = types.IpcSocketConnectOpts
+  export type ListenOptions = types.ListenOptions
+  export type LookupFunction = nodeNet.LookupFunction
+  export type NetConnectOpts = types.NetConnectOpts
+  export type OnReadOpts = nodeNet.OnReadOpts
+  export type Server = types.Server
+  export type ServerOpts = nodeNet.ServerOpts
+  export type Socket = types.Socket
+  export type SocketAddress = nodeNet.SocketAddress
+  export type SocketAddressInitOptions = nodeNet.SocketAddressInitOptions
+  export type SocketConnectOpts = types.SocketConnectOpts
+  export type SocketConstructorOpts = types.SocketConstructorOpts
+  export type SocketReadyState = nodeNet.SocketReadyState
+  export type TcpNetConnectOpts = types.TcpNetConnectOpts
+  export type TcpSocketConnectOpts = types.TcpSocketConnectOpts
+}
 
 export default net
 // What `require` returns.
@@ -31,4 +77,4 @@ export const {
   isIPv6,
   setDefaultAutoSelectFamily,
   setDefaultAutoSelectFamilyAttemptTimeout,
-} = net as Net & { readonly Stream: Net['Socket'] }
+} = net

@@ -11,7 +11,7 @@ import { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
 import { NODE_MAJOR } from './node-version.js'
 
-const { EACCES, EBADF, EINVAL, ENAMETOOLONG, ENOTSOCK, EPROTOTYPE } = constants.errno
+const { EACCES, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE } = constants.errno
 /** node:net's. */
 const DEFAULT_BACKLOG = 511
 
@@ -91,16 +91,16 @@ function onAddress({ address, port, flags = 0, addressType }: Where, options: Li
   const isIpv6 = addressType === 6
   // Node 20 does not pass the flag on.
   if (!isIpv6 && (flags & IPV6_ONLY) !== 0 && NODE_MAJOR >= 22) throw systemError(EINVAL, 'bind')
-  const { ipv6Only, ...others } = options
-  const only = isIpv6 ? { ipv6Only: (flags & IPV6_ONLY) !== 0 } : undefined
-  return new ListenerHandle(Listener.bind({ ...others, ...only, host: address, port } as ListenerOptions), true)
+  const ipv6Only = isIpv6 ? (flags & IPV6_ONLY) !== 0 : undefined
+  return new ListenerHandle(Listener.bind({ ...options, ipv6Only, host: address, port } as ListenerOptions), true)
 }
 
 /** As libuv, the file is removed at the close unless `unlink` says otherwise. */
 function onPath(path: string, options: ListenSettings): ListenerHandle {
   const isAbstract = path.startsWith('\0')
-  if (Buffer.byteLength(path) > (isAbstract ? PATH_SIZE : PATH_SIZE - 1)) throw systemError(ENAMETOOLONG, 'bind')
-  if (!isAbstract && path.includes('\0')) throw systemError(EINVAL, 'bind')
+  const isTooLong = Buffer.byteLength(path) > (isAbstract ? PATH_SIZE : PATH_SIZE - 1)
+  // Node 20 cuts it off there.
+  if (isTooLong || (!isAbstract && path.includes('\0'))) throw systemError(EINVAL, 'bind')
   const listener = refusingAsLibuv(() => Listener.bind({ ...options, path } as ListenerOptions))
   return new ListenerHandle(listener, true, options.unlink === undefined ? path : undefined)
 }

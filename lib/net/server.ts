@@ -71,7 +71,7 @@ function checkedOptions(given: unknown): ServerOptions {
   return options
 }
 
-/** Node 20 cannot tell one of another realm, and ignores the option. */
+/** Node 20 has no such function, and ignores the option. */
 function isBlockList(value: unknown): boolean {
   const { BlockList } = nodeNet as { BlockList: { isBlockList?(value: unknown): boolean } & typeof nodeNet.BlockList }
   return BlockList.isBlockList?.(value) ?? value instanceof BlockList

@@ -1,5 +1,8 @@
 import { connect, type Connection, listen, Listener, Multiplexer, type SendStatus, Socket, SocketError } from 'm-socket'
+import net = require('m-socket/net')
 
+const plain: net.Socket = net.connect({ port: 1, sendQueueLimit: 1 })
+class Own extends net.Server {}
 const server = listen<{ seen: number }>({
   port: 0,
   data: { seen: 0 },
@@ -9,4 +12,4 @@ const port: number | undefined = server.port
 const client: Promise<Connection<unknown>> = connect({ hostname: 'localhost', port: 1, socket: {} })
 const status: SendStatus = Socket.connect({ host: '127.0.0.1', port: 1 }).send('x')
 const multiplexer = new Multiplexer(Listener.bind({ port: 0 }))
-export { client, multiplexer, port, SocketError, status }
+export { Own, client, plain, multiplexer, port, SocketError, status }

@@ -1,3 +1,9 @@
+const assert = require('node:assert')
 const socket = require('m-socket')
+const net = require('m-socket/net')
+
+assert(net.createServer() instanceof require('node:net').Server)
+class Own extends net.Server {}
+assert(new Own() instanceof net.Server)
 
 import('./echo.mjs').then(({ echo }) => echo(socket, socket))
