@@ -33,7 +33,7 @@ export class Poller {
   #prefetches = false
   /** Milliseconds that {@link waitSync} polls before it sleeps. */
   spin = 0
-  readonly #pending = new PendingWait(() => this.#turn())
+  readonly #pending = new PendingWait(() => this.#onTimer())
   readonly #budget = new TurnBudget()
   #woken = false
   #closed = false
@@ -227,36 +227,40 @@ export class Poller {
       throw invalidState('A wait of this Multiplexer is pending already')
   }
 
-  /** The epoll descriptor is readable. */
-  #onReadable(): void {
-    if (this.#pending.isPending) this.#turn()
-    else this.#dispatch(this.#batch.service(this.#handle))
+  /** The epoll descriptor is readable. Returns whether to be called again, once ticks and microtasks have run. */
+  #onReadable(): boolean {
+    if (this.#pending.isPending) return this.#turn()
+    this.#dispatch(this.#batch.service(this.#handle))
+    return false
   }
 
-  /** Polls, and answers the pending wait if there are events or its time is up. */
-  #turn(): void {
+  /** The time is up, or events are known. What else there is comes from the epoll descriptor. */
+  #onTimer(): void {
+    this.#turn()
+    this.#budget.end()
+  }
+
+  /**
+   * Polls, and answers the pending wait if there are events or its time is up. Returns whether to poll again in this
+   * turn of Node's loop: only watchers were called, and there are likely more events.
+   */
+  #turn(): boolean {
     this.#pending.clearTimer()
-    if (!this.#pending.isPending) return
+    if (!this.#pending.isPending) return false
+    this.#budget.begin()
     let events
     try {
-      events = this.#pollForTurn()
+      events = this.#pollAgain()
     } catch (error) {
       this.#budget.clear()
-      return this.#finishWait([], error as Error)
+      this.#finishWait([], error as Error)
+      return false
     }
     // A handler may have closed the multiplexer.
-    if (!this.#pending.isPending) return
+    if (!this.#pending.isPending) return false
     if (events || this.#woken || this.#pending.isOver) this.#finishWait(events)
     else this.#rearm()
-  }
-
-  /** Where only watchers were called, polls again for what happened meanwhile. */
-  #pollForTurn(): ReadyEvent[] | undefined {
-    this.#budget.begin()
-    for (;;) {
-      const events = this.#pollAgain()
-      if (events || this.#budget.isSpent) return events
-    }
+    return !events && this.#budget.goesOn()
   }
 
   #finishWait(events: ReadyEvent[] = [], error?: Error): void {

@@ -8,10 +8,12 @@ const EVENTS_PER_TURN = 256
 /** How often a poller may poll in one turn of Node's loop. */
 export class TurnBudget {
   #polls = 0
+  #goesOn = false
   #events = 0
 
-  /** A turn begins. */
+  /** A poll begins: the first of a turn, unless {@link goesOn} said otherwise. */
   begin(): void {
+    if (this.#goesOn) return void (this.#goesOn = false)
     this.#polls = POLLS_PER_TURN
     this.#events = EVENTS_PER_TURN
   }
@@ -29,5 +31,15 @@ export class TurnBudget {
 
   get isSpent(): boolean {
     return this.#polls === 0
+  }
+
+  /** Whether the poller polls again in this turn, once ticks and microtasks have run. */
+  goesOn(): boolean {
+    return (this.#goesOn = !this.isSpent)
+  }
+
+  /** The turn is over. */
+  end(): void {
+    this.#goesOn = false
   }
 }

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use napi::bindgen_prelude::Env;
 use napi::sys;
 
-use super::callback::Callback;
+use super::callback::{Callback, Outcome};
 use super::closing_phase::ClosingPhase;
 use super::loop_watch::{Backend, LoopWatch};
 use crate::core::{Handle, OpenFailure, Registry};
@@ -79,7 +79,7 @@ impl Environment {
         let weak: Weak<Callback> = Rc::downgrade(&on_ready);
         let call = Box::new(move || {
             if let Some(callback) = weak.upgrade() {
-                callback.call();
+                while callback.call() == Outcome::Returned(true) {}
             }
         });
         let watch = LoopWatch::start(env, backend, fd, call)?;
