@@ -133,6 +133,13 @@ export interface NativeAddress {
 export declare function open(family: number): number
 
 /**
+ * Sets what `requestClosingPhase` has called in the phase in which libuv's loop calls close callbacks. It is called
+ * again for as long as it returns true or throws; `process.nextTick()` callbacks run in between. Returns -ENOSYS where
+ * libuv's loop does not run.
+ */
+export declare function openClosingPhase(callback: () => boolean): number
+
+/**
  * `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
  * `epoll_create1`, 1 `epoll_ctl`, 2 `eventfd`, 3 `pthread_create`, 4 a function of libuv, which is missing, 5
  * `timerfd_create`. The event loop calls `onReady` when a wait would find something to do. With `threaded`, or in a
@@ -169,6 +176,12 @@ export declare function remoteAddress(handle: number): NativeAddress | null
 
 /** Deregisters a source; -ENOENT when it is not registered here. */
 export declare function remove(multiplexer: number, handle: number): number
+
+/**
+ * Has the function of `openClosingPhase` called in the closing phase of the loop's current turn, by `uv_close`; the
+ * loop, and so the process, stays alive until then. -ENOSYS when there is no such function.
+ */
+export declare function requestClosingPhase(): number
 
 /** Closes a socket at once: discards its queue and sends RST (`SO_LINGER`, `close(2)`). */
 export declare function reset(handle: number): number

@@ -716,7 +716,7 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, addDescriptor, adoptListener, adoptSocket, adoptUnconnected, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, discard, disown, duplicate, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, takeQueue, totals, unread, unreadLength, wait, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, adoptUnconnected, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, discard, disown, duplicate, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openClosingPhase, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, requestClosingPhase, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, takeQueue, totals, unread, unreadLength, wait, write } = nativeBinding
 export { accept }
 export { add }
 export { addDescriptor }
@@ -743,6 +743,7 @@ export { listen }
 export { localAddress }
 export { modify }
 export { open }
+export { openClosingPhase }
 export { openMultiplexer }
 export { peek }
 export { prefetched }
@@ -751,6 +752,7 @@ export { queued }
 export { receive }
 export { remoteAddress }
 export { remove }
+export { requestClosingPhase }
 export { reset }
 export { send }
 export { sendPieces }

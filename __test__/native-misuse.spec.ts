@@ -148,6 +148,7 @@ const FUNCTIONS: Record<string, readonly Kind[]> = {
   localAddress: [socket],
   modify: [multiplexer, socket, interest, mode],
   open: [number(4, [...NO_INTS, -1, 1, 2, 10])],
+  openClosingPhase: [],
   openMultiplexer: [],
   peek: [socket, bytes],
   prefetched: [multiplexer, bytes],
@@ -156,6 +157,7 @@ const FUNCTIONS: Record<string, readonly Kind[]> = {
   receive: [socket, bytes, part, part],
   remoteAddress: [socket],
   remove: [multiplexer, socket],
+  requestClosingPhase: [],
   reset: [socket],
   send: [socket, bytes, part, part],
   sendPieces: [

@@ -3,12 +3,20 @@
 import { closeSync, openSync } from 'node:fs'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Listener, Socket, type SocketConnectOptions } from 'm-socket'
+import { Listener, Socket, type SocketConnectOptions } from 'm-socket'
 import * as native from 'm-socket/native'
 
 import type { Socket as WithInternals } from '../../lib/model/socket.js'
 import { blackhole } from '../support/blackhole.js'
-import { FAMILIES, type Family, addressOf, connectedPair, resetAtEnd, testListener } from '../support/pair.js'
+import {
+  FAMILIES,
+  type Family,
+  addressOf,
+  closeAtEnd,
+  connectedPair,
+  resetAtEnd,
+  testListener,
+} from '../support/pair.js'
 import { acceptNext, connectOutcome, receiveToEnd } from '../support/waiting.js'
 
 const NUMBERS: Record<Family, number> = { IPv4: 4, IPv6: 6, unix: 0 }
@@ -80,7 +88,7 @@ test('a_descriptor_that_cannot_be_connected_is_refused_and_stays_as_it_was', asy
 
   const listening = testListener(t).detach()
   refuse(listening, 'EISCONN')
-  closeSync(listening)
+  closeAtEnd(t, Listener.bind({ fd: listening }))
 
   const pending = resetAtEnd(t, Socket.connect(addressOf(await blackhole(t, '127.0.0.1')) as { port: number }))
   const released = (pending as unknown as WithInternals).release()

@@ -1,6 +1,6 @@
 // Descriptors that a socket or listener gives up, open.
 
-import { closeSync, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 
 import test, { type ExecutionContext } from 'ava'
 import { type Connection, Listener, Multiplexer, Socket, connect, listen } from 'm-socket'
@@ -146,7 +146,7 @@ test('a_detached_listener_leaves_its_multiplexer_and_its_iteration_ends', async 
 
   const iterated = testListener(t)
   const next = iterated[Symbol.asyncIterator]().next()
-  closeSync(iterated.detach())
+  closeAtEnd(t, Listener.bind({ fd: iterated.detach() }))
   t.true((await next).done)
 })
 

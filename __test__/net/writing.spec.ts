@@ -183,7 +183,7 @@ onBoth('writes_that_the_peer_does_not_read_fail_when_the_socket_is_destroyed', a
   log(client.write('b', (error) => log(`2 ${errorText(error)}`)))
   log(client.writableNeedDrain)
   client.destroy(new Error('enough'))
-  await eventOf(client, 'error')
+  await eventOf(client, 'close')
   await new Promise((resolve) => setImmediate(resolve))
 })
 

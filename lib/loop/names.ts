@@ -6,7 +6,7 @@ import { rootContext } from './async-context.js'
  * Loaded in the root context: node:dns makes a resolver as it is loaded, which keeps the context that it is made in. A
  * program that replaces `lookup`, by one with a cache say, changes a property of this object.
  */
-export const dns = rootContext.run(() => process.getBuiltinModule('node:dns'), undefined, undefined, undefined)
+const dns = rootContext.run(() => process.getBuiltinModule('node:dns'), undefined, undefined, undefined)
 
 /**
  * All addresses of a name, by getaddrinfo(3) off the thread: in the order of the resolver if `verbatim`, else in that

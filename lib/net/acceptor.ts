@@ -1,13 +1,15 @@
 import { channel } from 'node:diagnostics_channel'
 import { isIP } from 'node:net'
 
-import { type InetAddress } from '../model/address.js'
+import { SocketError } from '../errors.js'
+import type { InetAddress } from '../model/address.js'
+import type { Listener } from '../model/listener.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { SocketHandle } from './handle.js'
 import type { ListenerHandle, ListenerOwner } from './listener-handle.js'
 import { NODE_MAJOR } from './node-version.js'
 import { type AcceptedSocket, type ServerState } from './server-state.js'
-import { keepAliveOption, noteSettings } from './settings.js'
+import { DEFAULT_SETTINGS, SETTINGS, type Settings, keepAliveOption } from './settings.js'
 import { Socket } from './socket.js'
 
 const socketChannel = channel('net.server.socket')
@@ -25,9 +27,19 @@ interface Dropped {
 /** Makes the streams of a server. */
 export class Acceptor implements ListenerOwner {
   readonly #server: ServerState
+  /** Shared by the streams, for as long as the server asks for the same. */
+  #settings: Settings
 
   constructor(server: ServerState) {
     this.#server = server
+    this.#settings = settingsOf(server)
+  }
+
+  /** Has the sockets that a listening one accepts get the options of the server without a call for each. */
+  prepare(handle: ListenerHandle): void {
+    if (handle.isUnix) return
+    setOptions(handle.listener, this.#settings, DEFAULT_SETTINGS)
+    handle.inherited = this.#settings
   }
 
   onAcceptError(error: Error): void {
@@ -39,7 +51,7 @@ export class Acceptor implements ListenerOwner {
     if (isFull(server)) return drop(server, socket, isUnix)
     if (server.blockList && !isUnix && isBlocked(server.blockList, socket)) return socket.close()
     const stream = new (Socket as unknown as new (options: object) => AcceptedSocket)({
-      handle: SocketHandle.accepted(socket, isUnix),
+      handle: new SocketHandle(isUnix, socket),
       allowHalfOpen: server.allowHalfOpen,
       pauseOnCreate: server.pauseOnConnect,
       readable: true,
@@ -47,14 +59,26 @@ export class Acceptor implements ListenerOwner {
       readableHighWaterMark: server.highWaterMark,
       writableHighWaterMark: server.highWaterMark,
     })
-    if (!isUnix) setOptions(server, stream, socket, handle)
+    if (!isUnix && (server.noDelay || server.keepAlive)) this.#setOptions(stream, socket, handle)
     server._connections++
     stream.server = server
     stream._server = server
     server.emit('connection', stream)
     if (socketChannel.hasSubscribers) socketChannel.publish({ socket: stream })
   }
+
+  #setOptions(stream: AcceptedSocket, socket: ModelSocket, handle: ListenerHandle | undefined): void {
+    const { noDelay, keepAlive, keepAliveInitialDelay } = this.#server
+    const known = this.#settings
+    const isSame = noDelay === known.noDelay && keepAlive === known.keepAlive
+    if (!isSame || keepAliveInitialDelay !== known.keepAliveDelay) this.#settings = settingsOf(this.#server)
+    stream[SETTINGS] = this.#settings
+    setOptions(socket, this.#settings, handle?.inherited ?? DEFAULT_SETTINGS)
+  }
 }
+
+/** Both have the options of a TCP socket. */
+type Target = ModelSocket | Listener
 
 /** On Node 20 a limit of 0 is none. */
 function isFull({ maxConnections, _connections }: ServerState): boolean {
@@ -87,35 +111,23 @@ function isBlocked(list: NonNullable<ServerState['blockList']>, socket: ModelSoc
 }
 
 /** What the listening socket has, an accepted one has too. */
-function setOptions(
-  server: ServerState,
-  stream: AcceptedSocket,
-  socket: ModelSocket,
-  handle: ListenerHandle | undefined,
-): void {
-  noteSettings(stream as unknown as Socket, server)
-  if (server.noDelay && handle?.hasNoDelay !== true) ignoringErrors(() => socket.setOption('noDelay', true))
-  if (!server.keepAlive) return
-  const delay = server.keepAliveInitialDelay
-  if (handle?.keepAliveDelay !== delay) ignoringErrors(() => socket.setOption('keepAlive', keepAliveOption(delay)))
+function setOptions(socket: Target, settings: Settings, inherited: Settings): void {
+  if (settings === inherited) return
+  if (settings.noDelay && !inherited.noDelay) ignoringErrors(() => socket.setOption('noDelay', true))
+  if (settings.keepAlive && settings.keepAliveDelay !== inherited.keepAliveDelay) {
+    ignoringErrors(() => socket.setOption('keepAlive', keepAliveOption(settings)))
+  }
 }
 
-/** Has the sockets that a listening one accepts get the options of the server without a call for each. */
-export function setInherited(server: ServerState, handle: ListenerHandle): void {
-  if (handle.isUnix) return
-  const { listener } = handle
-  if (server.noDelay) handle.hasNoDelay = ignoringErrors(() => listener.setOption('noDelay', true))
-  if (!server.keepAlive) return
-  const delay = server.keepAliveInitialDelay
-  if (ignoringErrors(() => listener.setOption('keepAlive', keepAliveOption(delay)))) handle.keepAliveDelay = delay
+function settingsOf({ noDelay, keepAlive, keepAliveInitialDelay: keepAliveDelay }: ServerState): Settings {
+  return noDelay || keepAlive ? { ...DEFAULT_SETTINGS, noDelay, keepAlive, keepAliveDelay } : DEFAULT_SETTINGS
 }
 
-/** Returns whether there was none: node:net ignores what setsockopt(2) says here. */
-function ignoringErrors(act: () => void): boolean {
+/** node:net ignores what setsockopt(2) says here. */
+function ignoringErrors(act: () => void): void {
   try {
     act()
-    return true
-  } catch {
-    return false
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error
   }
 }

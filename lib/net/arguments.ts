@@ -1,22 +1,34 @@
+import nodeNet from 'node:net'
+
 import { invalidArgType, invalidArgValue, outOfRange } from '../errors.js'
 import { badPort } from '../errors.js'
 
 /** The arguments of `connect` and `listen` in one form: the options, and the callback if there is one. */
 export type NormalizedArguments = [options: Record<string, unknown>, callback: (() => void) | null]
 
-const NORMALIZED = Symbol('normalized arguments')
+/**
+ * The mark of Node's own function, which programs call before they call `connect` with what it returned; ours, where it
+ * has none.
+ */
+const NORMALIZED = markOfNode()
 
-type Marked = NormalizedArguments & { [NORMALIZED]?: true }
+function markOfNode(): symbol {
+  const { _normalizeArgs: normalize } = nodeNet as { _normalizeArgs?: (args: unknown[]) => object }
+  const [mark] = normalize ? Object.getOwnPropertySymbols(normalize([])) : []
+  return mark ?? Symbol('normalized arguments')
+}
+
+type Marked = NormalizedArguments & { [mark: symbol]: true }
 
 /** `(options)`, `(path)` or `(port, host)`, each with a callback as the last argument. */
 export function normalizeArguments(args: readonly unknown[]): NormalizedArguments {
   const [first, second] = args
   if (args.length === 1 && isNormalized(first)) return first
   const last = args[args.length - 1]
-  const normalized: Marked = [
+  const normalized = [
     optionsOf(args.length, first, second),
     typeof last === 'function' ? (last as () => void) : null,
-  ]
+  ] as unknown as Marked
   normalized[NORMALIZED] = true
   return normalized
 }

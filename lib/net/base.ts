@@ -4,6 +4,7 @@ import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { ContextDuplex } from './context.js'
 import type { SocketHandle } from './handle.js'
+import { isAskedByTls } from './tls-wrap.js'
 
 /** By what a stream has its handle. */
 export const HANDLE = Symbol('handle')
@@ -34,8 +35,11 @@ export abstract class SocketBase extends ContextDuplex {
   declare autoSelectFamilyAttemptedAddresses: string[] | undefined
 
   /** Node's own modules would use a handle of Node's. */
-  get _handle(): null {
-    return null
+  get _handle(): object | null {
+    if (!isAskedByTls() || !this[HANDLE]) return null
+    // TLS answers the peer's end by its own, for which it still has to write.
+    this.allowHalfOpen = true
+    return this[HANDLE]
   }
 
   /** Whatever a program puts there is its own. */

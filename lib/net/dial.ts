@@ -8,7 +8,7 @@ import type { SocketOptions } from '../options/index.js'
 import { booleanOption, int32Option, numberOption, portNumber, stringOption, stringWithoutNul } from './arguments.js'
 import { Attempts } from './attempts.js'
 import type { SocketBase } from './base.js'
-import { type ErrnoException, errnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
+import { type ErrnoException, exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
 import { NODE_MAJOR } from './node-version.js'
 import type { SocketHandle } from './handle.js'
 import { kernelOptions } from './socket-options.js'
@@ -84,9 +84,7 @@ function dialAll(dial: Dial, addresses: ResolvedAddress[]): void {
 
 /** In the order in which Node checks them. */
 function checkTarget(target: ConnectTarget): Pick<Dial, 'host' | 'port' | 'attemptTimeout'> {
-  const host = target.host || 'localhost'
-  // On Node 20 dns.lookup() checks it.
-  if (NODE_MAJOR >= 22) stringWithoutNul(host, 'options.host')
+  const host = stringWithoutNul(target.host || 'localhost', NODE_MAJOR < 22 ? 'hostname' : 'options.host')
   const { localAddress, localPort, port } = target
   if (localAddress && !isIP(localAddress)) throw invalidAddress(localAddress)
   if (localPort) numberOption(localPort, 'options.localPort')
@@ -133,7 +131,9 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     stream.emit('connectionAttemptFailed', ...at, failure)
     stream.destroy(failure)
   }
+  handle.connecting()
   const { socket, error } = tryToOpen(dial, to)
+  // What cannot be bound is no attempt, in node:net.
   if (error?.syscall !== 'bind') stream.emit('connectionAttempt', ...at)
   if (!stream.connecting) return socket?.close()
   if (!socket) {
@@ -144,9 +144,9 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
   stream.socket = socket
   try {
     handle.awaitConnect(socket, onOutcome)
-  } catch (error) {
+  } catch (failure) {
     socket.close()
-    onOutcome(error as SocketError)
+    onOutcome(failure as SocketError)
   }
 }
 
@@ -154,9 +154,15 @@ function tryToOpen(dial: Dial, { address, family }: ResolvedAddress): { socket?:
   try {
     return { socket: openSocket(dial, address, family) }
   } catch (error) {
-    if (error instanceof SocketError) return { error }
-    throw error
+    return { error: openError(error, family) }
   }
+}
+
+/** For a path that is too long there is no system call: libuv gives EINVAL. */
+function openError(error: unknown, family: number): SocketError {
+  if (error instanceof SocketError) return error
+  if (family !== 0) throw error
+  return new SocketError('the path is too long', 'EINVAL', { errno: -constants.errno.EINVAL, syscall: 'bind' })
 }
 
 export function isBlocked({ blockList }: DialingStream, address: string, family: number): boolean {
@@ -186,17 +192,13 @@ export function openFailure(
   error: SocketError,
 ): ErrnoException {
   const errno = error.errno ?? -constants.errno.ECANCELED
+  if (family === 0) return exceptionWithHostPort(errno, 'connect', address)
   if (error.syscall === 'bind') {
-    // libuv reads the address first.
-    const isOther = target.localAddress !== undefined && isIP(target.localAddress) !== family
-    return exceptionWithHostPort(
-      isOther ? -constants.errno.EINVAL : errno,
-      'bind',
-      target.localAddress || ANY_ADDRESS[family],
-      target.localPort,
-    )
+    const { localAddress = ANY_ADDRESS[family]!, localPort } = target
+    // libuv reads the address by the family of the other end.
+    const bindErrno = isIP(localAddress) === family ? errno : -constants.errno.EINVAL
+    return exceptionWithHostPort(bindErrno, 'bind', localAddress, localPort)
   }
-  if (family === 0) return errnoException(errno, 'connect')
   return exceptionWithHostPort(errno, 'connect', address, port, `${ANY_ADDRESS[family]}:0`)
 }
 

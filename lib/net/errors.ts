@@ -36,15 +36,17 @@ export function exceptionWithHostPort(
 /** `listen EADDRINUSE: address already in use 127.0.0.1:80`. */
 export function uvException(errno: number, syscall: string, address?: string | null, port?: number): ErrnoException {
   const [code, text] = getSystemErrorMap().get(errno) ?? [getSystemErrorName(errno), 'unknown error']
-  const error = withErrno(`${syscall} ${code}: ${text}${target(address ?? undefined, port)}`, errno, syscall)
-  return withAddress(error, address ?? undefined, port)
+  const message = `${syscall} ${code}: ${text}${target(address ?? undefined, port)}`
+  // The properties in Node's order; where there is no address, it has null.
+  const error = Object.assign(new Error(message), { code, errno, syscall })
+  return withAddress(error, address as string | undefined, port)
 }
 
 function withErrno(message: string, errno: number, syscall: string): ErrnoException {
   return Object.assign(new Error(message), { errno, code: getSystemErrorName(errno), syscall })
 }
 
-function withAddress(error: ErrnoException, address: string | undefined, port: number | null | undefined) {
+function withAddress(error: ErrnoException, address: string | undefined, port?: number | null): ErrnoException {
   if (address !== undefined) error.address = address
   if (port) error.port = port
   return error

@@ -74,11 +74,6 @@ export class SocketHandle extends LoopReference {
     this.#socket = socket
   }
 
-  /** A handle over a socket that was accepted. */
-  static accepted(socket: Socket, isUnix: boolean): SocketHandle {
-    return new SocketHandle(isUnix, socket)
-  }
-
   /** A handle over a socket that is connected, or connecting. */
   static over(socket: Socket): SocketHandle {
     const { localAddress } = socket

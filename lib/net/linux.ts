@@ -1,6 +1,6 @@
 import nodeNet from 'node:net'
 
-import { Server } from './server.js'
+import { Server, createServer } from './server.js'
 import { Socket, type SocketConstructorOptions } from './socket.js'
 import { normalizeArguments } from './arguments.js'
 
@@ -16,10 +16,10 @@ function connect(...args: unknown[]): Socket {
 /** The module `m-socket/net` on Linux. */
 export const net = {
   ...nodeNet,
-  Server,
-  createServer: (...args: ConstructorParameters<typeof Server>) => new Server(...args),
   Socket,
   Stream: Socket,
   connect,
   createConnection: connect,
+  Server,
+  createServer,
 } as unknown as typeof nodeNet

@@ -4,7 +4,7 @@ import { chmodSync, statSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 
 import { invalidArgType } from '../errors.js'
-import { dns } from '../loop/names.js'
+import { currentLookup } from '../loop/names.js'
 import { Listener } from '../model/listener.js'
 import { isPath, normalizeArguments, portNumber } from './arguments.js'
 import { listenInCluster } from './cluster.js'
@@ -53,7 +53,7 @@ function sourceOf(given: ListenOptions): ListenOptions {
 /** The handle that is there already: one of ours, or of Node. */
 function handleOf(source: object): ListenerHandle | NativeHandle | null {
   if (HANDLE in source) return (source as ServerState)[HANDLE]
-  if (source instanceof Listener) return new ListenerHandle(source)
+  if (source instanceof Listener) return new ListenerHandle(source, false)
   const owner = ownerOf(source)
   if (owner) return owner
   return isNativeHandle(source) ? source : takeBound(source)
@@ -127,8 +127,9 @@ function lookUpAndListen(
     listenOn(usable.address, usable.family)
   }
   // Node 20 asks for one address, with two arguments.
-  if (NODE_MAJOR < 22) dns.lookup(host, done)
-  else dns.lookup(host, { all: true }, done)
+  const lookup = currentLookup()
+  if (NODE_MAJOR < 22) lookup(host, done)
+  else lookup(host, { all: true }, done)
 }
 
 interface Found {

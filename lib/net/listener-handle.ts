@@ -11,7 +11,9 @@ import { ACCEPTS_PER_TURN, type Listener } from '../model/listener.js'
 import type { Socket } from '../model/socket.js'
 import { READ } from '../native.js'
 import { errnoException } from './errors.js'
+import { LoopReference } from './loop-reference.js'
 import { type NativeHandle, expose, nativeHandleOver } from './native-handle.js'
+import { DEFAULT_SETTINGS, type Settings } from './settings.js'
 
 /** To whom a handle gives what it accepts. */
 export interface ListenerOwner {
@@ -21,13 +23,12 @@ export interface ListenerOwner {
 }
 
 /** What a listening handle of libuv is to a server of Node: a listener in the shared poller, and its accept loop. */
-export class ListenerHandle implements Watcher {
+export class ListenerHandle extends LoopReference implements Watcher {
   readonly listener: Listener
   readonly isUnix: boolean
-  /** Whether accepted sockets have TCP_NODELAY from the listening one. */
-  hasNoDelay = false
-  /** Seconds after which those sockets probe an idle peer, as the listening one does; undefined if they do not. */
-  keepAliveDelay: number | undefined
+  readonly isOwn: boolean
+  /** What accepted sockets have from the listening one. */
+  inherited: Readonly<Settings> = DEFAULT_SETTINGS
   /** The file to remove at the close: libuv does so without a look at it. */
   readonly #path: string | undefined
   #owner: ListenerOwner | undefined
@@ -35,13 +36,15 @@ export class ListenerHandle implements Watcher {
   #context: AsyncContext | undefined
   #native: NativeHandle | undefined
   #closeNative: (() => void) | undefined
-  #isReferenced = true
-  /** Whether it keeps the process alive now. */
-  #isHeld = false
 
-  /** @param native the handle of Node that the descriptor is a duplicate of: closed with this one. */
-  constructor(listener: Listener, path?: string, native?: NativeHandle) {
+  /**
+   * @param isOwn whether no other process has the listening socket
+   * @param native the handle of Node that the descriptor is a duplicate of: closed with this one
+   */
+  constructor(listener: Listener, isOwn: boolean, path?: string, native?: NativeHandle) {
+    super()
     this.listener = listener
+    this.isOwn = isOwn
     const { address } = listener
     this.isUnix = address === undefined || 'path' in address
     this.#path = path?.startsWith('\0') === false ? resolve(path) : undefined
@@ -57,7 +60,7 @@ export class ListenerHandle implements Watcher {
     this.#owner = owner
     this.#context = new AsyncContext()
     if (!this.listener.poller) sharedPoller().watch(this.listener, READ, this)
-    this.#updateReference()
+    this.updateReference()
   }
 
   get isOpen(): boolean {
@@ -86,26 +89,9 @@ export class ListenerHandle implements Watcher {
     this.listener.close()
   }
 
-  ref(): void {
-    this.#isReferenced = true
-    this.#updateReference()
-  }
-
-  unref(): void {
-    this.#isReferenced = false
-    this.#updateReference()
-  }
-
-  hasRef(): boolean {
-    return this.#isReferenced
-  }
-
-  #updateReference(): void {
-    const isHeld = this.#isReferenced && this.#owner !== undefined && this.isOpen
-    if (isHeld === this.#isHeld) return
-    this.#isHeld = isHeld
-    if (isHeld) sharedPoller().ref()
-    else sharedPoller().unref()
+  /** A listening handle of libuv is active until it is closed. */
+  protected override get isActive(): boolean {
+    return this.#owner !== undefined && this.isOpen
   }
 
   /** @internal A connection is waiting to be accepted. */
@@ -143,7 +129,7 @@ export class ListenerHandle implements Watcher {
 
   /** @internal The listener has been closed, by the program itself perhaps. */
   onDetached(): void {
-    this.#updateReference()
+    this.updateReference()
     this.#context = undefined
     this.#owner = undefined
   }

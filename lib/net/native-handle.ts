@@ -61,7 +61,7 @@ export function expose(handle: NativeHandle, ours: ListenerHandle): () => void {
     close: () => ours.close(),
     ref: () => ours.ref(),
     unref: () => ours.unref(),
-    hasRef: () => ours.hasRef(),
+    hasRef: () => ours.hasRef,
   })
   return () => close.call(handle)
 }

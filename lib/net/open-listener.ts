@@ -10,9 +10,8 @@ import { type Extras, IPV6_ONLY } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
 import { NODE_MAJOR } from './node-version.js'
-import {} from './server-state.js'
 
-const { EBADF, EINVAL, ENAMETOOLONG, ENOTSOCK, EPROTOTYPE } = constants.errno
+const { EACCES, EBADF, EINVAL, ENAMETOOLONG, ENOTSOCK, EPROTOTYPE } = constants.errno
 /** node:net's. */
 const DEFAULT_BACKLOG = 511
 
@@ -57,7 +56,7 @@ export function openListener(where: Where, backlog: unknown, extras: Extras | un
  */
 export function listenerOver(handle: NativeHandle & { readonly fd: number }, backlog: unknown): ListenerHandle {
   const fd = native.check(native.duplicate(handle.fd), 'fcntl')
-  return new ListenerHandle(Listener.bind({ fd, backlog: validBacklog(backlog) }), undefined, handle)
+  return new ListenerHandle(Listener.bind({ fd, backlog: validBacklog(backlog) }), false, undefined, handle)
 }
 
 /** The error as node:net has it; that of another system call, such as EPERM of setsockopt(2), stays as it is. */
@@ -94,7 +93,7 @@ function onAddress({ address, port, flags = 0, addressType }: Where, options: Li
   if (!isIpv6 && (flags & IPV6_ONLY) !== 0 && NODE_MAJOR >= 22) throw systemError(EINVAL, 'bind')
   const { ipv6Only, ...others } = options
   const only = isIpv6 ? { ipv6Only: (flags & IPV6_ONLY) !== 0 } : undefined
-  return new ListenerHandle(Listener.bind({ ...others, ...only, host: address, port } as ListenerOptions))
+  return new ListenerHandle(Listener.bind({ ...others, ...only, host: address, port } as ListenerOptions), true)
 }
 
 /** As libuv, the file is removed at the close unless `unlink` says otherwise. */
@@ -102,17 +101,24 @@ function onPath(path: string, options: ListenSettings): ListenerHandle {
   const isAbstract = path.startsWith('\0')
   if (Buffer.byteLength(path) > (isAbstract ? PATH_SIZE : PATH_SIZE - 1)) throw systemError(ENAMETOOLONG, 'bind')
   if (!isAbstract && path.includes('\0')) throw systemError(EINVAL, 'bind')
-  const { unlink } = options
-  return new ListenerHandle(
-    Listener.bind({ ...options, path } as ListenerOptions),
-    unlink === undefined ? path : undefined,
-  )
+  const listener = refusingAsLibuv(() => Listener.bind({ ...options, path } as ListenerOptions))
+  return new ListenerHandle(listener, true, options.unlink === undefined ? path : undefined)
+}
+
+/** libuv has EACCES for a folder that is missing: uv_pipe_bind(). */
+function refusingAsLibuv(bind: () => Listener): Listener {
+  try {
+    return bind()
+  } catch (error) {
+    if (error instanceof SocketError && error.code === 'ENOENT') throw systemError(EACCES, 'bind')
+    throw error
+  }
 }
 
 /** node:net has EINVAL for what is no stream socket. */
 function ofDescriptor(fd: number, backlog: number, extras: Extras | undefined): ListenerHandle {
   try {
-    return new ListenerHandle(Listener.bind({ ...extras, fd, backlog } as ListenerOptions))
+    return new ListenerHandle(Listener.bind({ ...extras, fd, backlog } as ListenerOptions), false)
   } catch (error) {
     if (error instanceof SocketError && NO_SOCKET.has(-error.errno!)) throw systemError(EINVAL, 'listen')
     throw error

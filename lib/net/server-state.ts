@@ -4,6 +4,7 @@ import type { BlockList, Socket } from 'node:net'
 import type { Extras } from './listen-options.js'
 import type { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
+import type { SETTINGS, Settings } from './settings.js'
 
 /** What a server listens with: null while it does not. */
 export const HANDLE = Symbol('handle')
@@ -53,6 +54,7 @@ export interface ServerState extends EventEmitter {
 
 /** A socket with what it needs of the server that accepted it. */
 export interface AcceptedSocket extends Socket {
+  [SETTINGS]: Settings
   server: ServerState
   _server: ServerState
 }

@@ -6,7 +6,7 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { promisify } from 'node:util'
 
 import { invalidArgType } from '../errors.js'
-import { Acceptor, setInherited } from './acceptor.js'
+import { Acceptor } from './acceptor.js'
 import { numberOption } from './arguments.js'
 import { acceptFromPrimary } from './cluster.js'
 import { errnoException, notRunning } from './errors.js'
@@ -126,13 +126,14 @@ function listen2(
 /** @throws SocketError */
 function accept(server: ServerState, handle: ListenerHandle | NativeHandle, backlog: unknown): void {
   const acceptor = new Acceptor(server)
-  if (handle instanceof ListenerHandle) return start(server, handle, acceptor)
-  if (isNativeHandle(handle)) return start(server, (server[HANDLE] = listenerOver(handle, backlog)), acceptor)
+  if (handle instanceof ListenerHandle) return start(handle, acceptor)
+  if (isNativeHandle(handle)) return start((server[HANDLE] = listenerOver(handle, backlog)), acceptor)
   acceptFromPrimary(handle, server, acceptor)
 }
 
-function start(server: ServerState, handle: ListenerHandle, acceptor: Acceptor): void {
-  setInherited(server, handle)
+/** A descriptor that other processes may have too stays as it is. */
+function start(handle: ListenerHandle, acceptor: Acceptor): void {
+  if (handle.isOwn) acceptor.prepare(handle)
   handle.start(acceptor)
 }
 

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketError, invalidArgType, outOfRange } from '../errors.js'
 import { clearTimeout, setTimeoutInContext } from '../loop/timers.js'
+import type { SettableOptions } from '../options/index.js'
 import { functionOption, int32Option } from './arguments.js'
 import { HANDLE, SocketBase } from './base.js'
 import { errnoException } from './errors.js'
@@ -35,8 +36,6 @@ export const DEFAULT_SETTINGS: Readonly<Settings> = {
   keepAliveCount: undefined,
   typeOfService: undefined,
 }
-
-const NO_DELAY_SETTINGS: Readonly<Settings> = { ...DEFAULT_SETTINGS, noDelay: true }
 
 interface KeepAliveOptions {
   readonly enable?: unknown
@@ -95,6 +94,7 @@ export abstract class SocketSettings extends SocketBase {
   }
 
   setTimeout(milliseconds: number, callback?: () => void): this {
+    if (this.destroyed) return this
     this.timeout = milliseconds
     const duration = checkDuration(milliseconds)
     clearTimeout(this[TIMER])
@@ -172,16 +172,6 @@ export function change(socket: SocketSettings, settings: Partial<Settings>): voi
   socket[SETTINGS] = { ...socket[SETTINGS], ...settings }
 }
 
-/** Those of a server have been set on a socket that it accepted. */
-export function noteSettings(
-  socket: SocketSettings,
-  server: { noDelay: boolean; keepAlive: boolean; keepAliveInitialDelay: number },
-): void {
-  const { noDelay, keepAlive, keepAliveInitialDelay: keepAliveDelay } = server
-  if (keepAlive) change(socket, { noDelay, keepAlive, keepAliveDelay })
-  else if (noDelay) socket[SETTINGS] = NO_DELAY_SETTINGS
-}
-
 /** The handle of a socket that has options of TCP. */
 function tcpHandle(socket: SocketSettings): SocketHandle | undefined {
   const handle = socket[HANDLE]
@@ -194,18 +184,15 @@ function setNoDelay(handle: SocketHandle, enable: boolean): void {
 }
 
 function setKeepAlive({ socket }: SocketHandle, settings: Settings): void {
-  const { keepAlive, keepAliveDelay, keepAliveInterval, keepAliveCount } = settings
-  const value = keepAlive && keepAliveOption(keepAliveDelay, keepAliveInterval, keepAliveCount)
-  ignoringErrors(() => socket!.setOption('keepAlive', value))
+  ignoringErrors(() => socket!.setOption('keepAlive', keepAliveOption(settings)))
 }
 
-/** As libuv sets it. `delay` and `interval` are in seconds; without a delay only SO_KEEPALIVE is set. */
-export function keepAliveOption(
-  delay: number,
-  interval = PROBE_INTERVAL,
-  count = PROBE_COUNT,
-): true | { idle: number; interval: number; count: number } {
-  return delay > 0 ? { idle: delay * 1000, interval: interval * 1000, count } : true
+/** What the option of the kernel is set to. */
+export function keepAliveOption(settings: Settings): SettableOptions['keepAlive'] {
+  const { keepAlive, keepAliveDelay, keepAliveInterval = PROBE_INTERVAL, keepAliveCount = PROBE_COUNT } = settings
+  return keepAlive && keepAliveDelay > 0
+    ? { idle: keepAliveDelay * 1000, interval: keepAliveInterval * 1000, count: keepAliveCount }
+    : keepAlive
 }
 
 function setTypeOfService({ socket }: SocketHandle, tos: number): void {

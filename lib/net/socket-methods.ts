@@ -12,9 +12,13 @@ import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArgument
 import { type Done, SocketHandle } from './handle.js'
 import { NODE_MAJOR } from './node-version.js'
 import { SocketSettings, applySettings, stopTimers } from './settings.js'
+import { notePause } from './tls-wrap.js'
 import { userBufferOf } from './user-buffer.js'
 
 const clientSockets = channel('net.client.socket')
+
+/** In Node 20 a stream that was never connected does not finish. */
+const FINAL_WAITS = NODE_MAJOR < 22
 
 /** By what a stream has its limit of what may wait. */
 export const WRITE_LIMIT = Symbol('write limit')
@@ -35,9 +39,10 @@ export abstract class SocketMethods extends SocketSettings {
     const handle = this[HANDLE] ?? renew(this, Boolean(options.path))
     this._unrefTimer()
     this.connecting = true
-    handle.connecting()
     if (options.path) dialPath(this, handle, options as ConnectTarget)
     else dialHost(this, handle, options as ConnectTarget)
+    // Not before: an argument that is refused leaves nothing behind that keeps the process alive.
+    if (this.connecting) handle.connecting()
     return this
   }
 
@@ -108,6 +113,7 @@ export abstract class SocketMethods extends SocketSettings {
   }
 
   override pause(): this {
+    notePause()
     if (this[HANDLE]?.userBuffer && !this.connecting) this[HANDLE].readStop()
     return Duplex.prototype.pause.call(this) as this
   }
@@ -146,9 +152,7 @@ export abstract class SocketMethods extends SocketSettings {
 
   override _final(done: Done): void {
     const handle = this[HANDLE]
-    // On Node 20 an end before connect() waits for it.
-    const isEarly = this.connecting || (!handle && NODE_MAJOR < 22 && !this.destroyed)
-    if (isEarly) this.once('connect', () => this._final(done))
+    if (this.connecting || (!handle && FINAL_WAITS)) this.once('connect', () => this._final(done))
     else if (handle) handle.shutdown(done)
     else done()
   }

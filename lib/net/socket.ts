@@ -39,7 +39,7 @@ export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> 
 
 /** `Socket` is called as a function, too, and as the constructor of older subclasses: `Socket.call(this)`. */
 function construct(this: unknown, given?: SocketConstructorOptions | number | null): unknown {
-  if (!(this instanceof Socket)) return new Socket(given)
+  if (!(this instanceof SocketMethods)) return new Socket(given)
   const options: SocketConstructorOptions = typeof given === 'number' ? { fd: given } : (given ?? {})
   checkOptions(options)
   const handle = handleOf(options)
@@ -137,6 +137,14 @@ Object.defineProperty(construct, 'name', { value: 'Socket' })
 construct.prototype = SocketMethods.prototype
 Object.defineProperty(construct.prototype, 'constructor', { value: construct, configurable: true, writable: true })
 Object.setPrototypeOf(construct, Duplex)
+// Sockets of Node's are sockets as well: those of node:tls, and those of handles that only Node can use.
+Object.defineProperty(construct, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this === construct) return value instanceof nodeNet.Socket
+    return Function.prototype[Symbol.hasInstance].call(this as object, value)
+  },
+  configurable: true,
+})
 
 /** `net.Socket` over a socket of this library. */
 export const Socket = construct as unknown as SocketConstructor

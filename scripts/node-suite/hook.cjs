@@ -15,7 +15,9 @@ const isNet = (name) => name === 'net' || name === 'node:net'
 const load = Module._load
 Module._load = function (request, parent, ...rest) {
   if (!isNet(request) || parent?.filename?.startsWith(ROOT + path.sep)) return load.call(this, request, parent, ...rest)
-  return load.call(this, OURS, parent, ...rest).default
+  const module = load.call(this, OURS, parent, ...rest)
+  // A Node that knows no export named `module.exports` gives the namespace.
+  return module.default ?? module
 }
 
 // A test that is an ES module; Node 20 has no hooks in the same thread.

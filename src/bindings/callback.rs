@@ -47,41 +47,65 @@ impl Callback {
 
     /// `napi_make_callback`: `process.nextTick()` callbacks and microtasks run after the function. An error that it
     /// throws becomes an uncaught exception.
-    pub(super) fn call(&self) {
+    pub(super) fn call(&self) -> Outcome {
         let mut scope = null_mut();
         // SAFETY: the event loop calls this on the thread of the environment, while that is live.
         unsafe {
             if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
-                return;
+                return Outcome::Refused;
             }
-            self.call_in_scope();
+            let outcome = self.call_in_scope();
             sys::napi_close_handle_scope(self.env, scope);
+            outcome
         }
     }
 
     /// # Safety
     /// The caller is on the thread of a live environment, with an open handle scope.
-    unsafe fn call_in_scope(&self) {
+    unsafe fn call_in_scope(&self) -> Outcome {
         let (mut function, mut receiver) = (null_mut(), null_mut());
         // SAFETY: environment and scope are the caller's promise; the references are strong, so that function and
         // receiver are live.
-        let status = unsafe {
+        let result = unsafe {
             sys::napi_get_reference_value(self.env, self.function, &raw mut function);
             sys::napi_get_reference_value(self.env, self.resource, &raw mut receiver);
             make_callback(self.env, self.async_context, receiver, function)
         };
-        if status == sys::Status::napi_pending_exception {
-            // SAFETY: as above. The exception stays pending until it is fetched; Node-API does not report it. In a
-            // worker that is being terminated there is none to fetch.
-            unsafe {
-                let mut exception = null_mut();
-                let fetched = sys::napi_get_and_clear_last_exception(self.env, &raw mut exception);
-                if fetched == sys::Status::napi_ok {
+        let mut flag = false;
+        match result {
+            Ok(value) => {
+                // SAFETY: as above. The flag stays false for anything but a boolean.
+                unsafe { sys::napi_get_value_bool(self.env, value, &raw mut flag) };
+                Outcome::Returned(flag)
+            }
+            Err(sys::Status::napi_pending_exception) => {
+                // SAFETY: as above. The exception stays pending until it is fetched; Node-API does not report it. In a
+                // worker that is being terminated there is none to fetch: undefined would be returned.
+                unsafe {
+                    sys::napi_is_exception_pending(self.env, &raw mut flag);
+                    if !flag {
+                        return Outcome::Refused;
+                    }
+                    let mut exception = null_mut();
+                    sys::napi_get_and_clear_last_exception(self.env, &raw mut exception);
                     sys::napi_fatal_exception(self.env, exception);
                 }
+                Outcome::Thrown
             }
+            Err(_) => Outcome::Refused,
         }
     }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Whether it returned true.
+    Returned(bool),
+    /// It has thrown an error, which has become an uncaught exception.
+    Thrown,
+    /// JavaScript does not run any more.
+    Refused,
 }
 
 /// `napi_async_init`; null when the runtime refuses.
@@ -99,7 +123,10 @@ unsafe fn async_context(env: sys::napi_env, resource: sys::napi_value) -> sys::n
     if status == sys::Status::napi_ok { context } else { null_mut() }
 }
 
-/// `napi_make_callback` without arguments and result.
+/// `napi_make_callback` without arguments.
+///
+/// # Errors
+/// The status, when the function has thrown or was not called.
 ///
 /// # Safety
 /// The environment and the values are live, on this thread, and the context is null or one of the environment.
@@ -108,10 +135,13 @@ pub(super) unsafe fn make_callback(
     context: sys::napi_async_context,
     receiver: sys::napi_value,
     function: sys::napi_value,
-) -> sys::napi_status {
+) -> std::result::Result<sys::napi_value, sys::napi_status> {
     let mut result = null_mut();
     // SAFETY: the caller's promise.
-    unsafe { sys::napi_make_callback(env, context, receiver, function, 0, null(), &raw mut result) }
+    let status = unsafe {
+        sys::napi_make_callback(env, context, receiver, function, 0, null(), &raw mut result)
+    };
+    if status == sys::Status::napi_ok { Ok(result) } else { Err(status) }
 }
 
 impl Drop for Callback {

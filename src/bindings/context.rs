@@ -15,11 +15,11 @@ pub fn call_without_context(env: &Env, callback: Function<'_, (), ()>) -> i32 {
     let mut receiver = null_mut();
     // SAFETY: environment and function are live during this call. An error that the function throws stays pending, and
     // is thrown when this call returns.
-    let status = unsafe {
+    let called = unsafe {
         match sys::napi_create_object(env.raw(), &raw mut receiver) {
             sys::Status::napi_ok => make_callback(env.raw(), null_mut(), receiver, callback.raw()),
-            refused => refused,
+            refused => Err(refused),
         }
     };
-    if status == sys::Status::napi_ok { 0 } else { -1 }
+    if called.is_ok() { 0 } else { -1 }
 }

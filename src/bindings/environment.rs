@@ -10,6 +10,7 @@ use napi::bindgen_prelude::Env;
 use napi::sys;
 
 use super::callback::Callback;
+use super::closing_phase::ClosingPhase;
 use super::loop_watch::{Backend, LoopWatch};
 use crate::core::{Handle, OpenFailure, Registry};
 use crate::sys::Errno;
@@ -29,6 +30,7 @@ pub(super) struct Environment {
     registry: RefCell<Registry>,
     entries: RefCell<HashMap<i32, LoopEntry>>,
     backend: Backend,
+    closing_phase: RefCell<Option<ClosingPhase>>,
 }
 
 impl Environment {
@@ -37,6 +39,7 @@ impl Environment {
             registry: RefCell::new(Registry::new()),
             entries: RefCell::new(HashMap::new()),
             backend: Backend::of(env),
+            closing_phase: RefCell::new(None),
         }
     }
 
@@ -121,9 +124,15 @@ impl Environment {
         }
     }
 
+    /// What calls JavaScript in the closing phase of the loop, once it is set up.
+    pub(super) fn closing_phase(&self) -> RefMut<'_, Option<ClosingPhase>> {
+        self.closing_phase.borrow_mut()
+    }
+
     /// Closes all sources and multiplexers.
     pub(super) fn close(&self) {
         self.entries.borrow_mut().clear();
+        self.closing_phase.take();
         *self.registry.borrow_mut() = Registry::new();
     }
 }

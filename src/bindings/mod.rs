@@ -13,6 +13,7 @@
 mod address;
 mod bytes;
 mod callback;
+mod closing_phase;
 mod context;
 mod descriptor;
 mod environment;

@@ -10,14 +10,18 @@ pub(crate) type Opaque = *mut c_void;
 pub(super) type PollCallback = extern "C" fn(Opaque, c_int, c_int);
 pub(super) type CloseCallback = extern "C" fn(Opaque);
 
+/// `UV_CHECK` of `uv_handle_type`.
+const HANDLE_TYPE_CHECK: c_int = 2;
+
 /// `UV_POLL` of `uv_handle_type`.
 const HANDLE_TYPE_POLL: c_int = 8;
 
-/// Pointers to the functions that `Poll` calls.
+/// Pointers to the functions that `Poll` and `ClosingPhase` call.
 #[derive(Clone, Copy)]
 pub(crate) struct Api {
     pub(super) poll_init: unsafe extern "C" fn(Opaque, Opaque, c_int) -> c_int,
     pub(super) poll_start: unsafe extern "C" fn(Opaque, c_int, PollCallback) -> c_int,
+    pub(super) check_init: unsafe extern "C" fn(Opaque, Opaque) -> c_int,
     pub(super) close: unsafe extern "C" fn(Opaque, CloseCallback),
     pub(super) reference: unsafe extern "C" fn(Opaque),
     pub(super) unreference: unsafe extern "C" fn(Opaque),
@@ -34,6 +38,7 @@ impl Api {
             Some(Self {
                 poll_init: function(c"uv_poll_init")?,
                 poll_start: function(c"uv_poll_start")?,
+                check_init: function(c"uv_check_init")?,
                 close: function(c"uv_close")?,
                 reference: function(c"uv_ref")?,
                 unreference: function(c"uv_unref")?,
@@ -42,6 +47,12 @@ impl Api {
                 handle_size: function(c"uv_handle_size")?,
             })
         }
+    }
+
+    /// `uv_handle_size(UV_CHECK)`, in bytes.
+    pub(super) fn check_size(&self) -> usize {
+        // SAFETY: uv_handle_size(3) only reads a table of constants.
+        unsafe { (self.handle_size)(HANDLE_TYPE_CHECK) }
     }
 
     /// `uv_handle_size(UV_POLL)`, in bytes.

@@ -9,7 +9,7 @@ use super::api::Opaque;
 use crate::sys::{self, Errno};
 
 /// The alignment of libuv's structs, which are allocated by malloc(3).
-const ALIGNMENT: usize = 16;
+pub(super) const ALIGNMENT: usize = 16;
 
 /// `UV_READABLE` of `uv_poll_event`.
 const READABLE: c_int = 1;
@@ -118,8 +118,8 @@ extern "C" fn closed(handle: Opaque) {
 /// `uv_handle_get_data`; it is public: docs.libuv.org/en/v1.x/handle.html.
 ///
 /// # Safety
-/// `Poll::start` has set the data of the handle.
-unsafe fn data(handle: Opaque) -> *mut c_void {
+/// `Poll::start` or `ClosingPhase::request` has set the data of the handle.
+pub(super) unsafe fn data(handle: Opaque) -> *mut c_void {
     // SAFETY: the handle is live, and a pointer is at its start.
     unsafe { *handle.cast::<*mut c_void>() }
 }

@@ -121,7 +121,7 @@ async function restarted(context, how) {
   await context.control('mosquitto', how)
   await closed
   while (errors.size === 0) await event(client, 'error')
-  const events = [...log.slice(0, 3)]
+  const events = log.slice(0, 3)
   const connected = event(client, 'connect')
   await context.control('mosquitto', 'start')
   await connected

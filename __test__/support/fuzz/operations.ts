@@ -109,6 +109,10 @@ const wrong = <T = never>(value: unknown): T => value as T
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'Socket.connect': (objects, which, args) => library.Socket.connect(wrong(optionsOf(objects, which, args))),
   'Listener.bind': (objects, which, args) => library.Listener.bind(wrong(optionsOf(objects, which, args))),
+  'listener.detach': (objects, which) => {
+    const listener = objects.pick('Listener', which) as unknown as library.Listener | undefined
+    return listener && library.Listener.bind({ fd: listener.detach() })
+  },
   listen: (objects, which, args) => library.listen(wrong(optionsOf(objects, which, args))),
   connect: (objects, which, args) => library.connect(wrong(optionsOf(objects, which, args))),
   'new Multiplexer': (objects, which, args) =>
