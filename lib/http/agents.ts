@@ -112,7 +112,7 @@ function goOn(agent: Internals, attempt: Duplex, options: Options): void {
   agent.removeSocket(attempt, options)
 }
 
-/** node:tls leaves the timeout of a socket that it is given to whoever made it. */
+/** node:tls sets no timeout on a socket that it is given. */
 function secure(socket: Socket, { timeout }: Options): Socket {
   return timeout ? socket.setTimeout(timeout) : socket
 }
