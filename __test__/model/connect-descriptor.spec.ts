@@ -82,7 +82,7 @@ test('a_descriptor_that_cannot_be_connected_is_refused_and_stays_as_it_was', asy
   const { client, server } = await connectedPair(t)
   refuse(client.fd, 'EEXIST')
   refuse(listener.fd, 'EEXIST')
-  const { fd } = (server as unknown as WithInternals).release()
+  const { fd } = (server as unknown as WithInternals).giveUp()
   refuse(fd, 'EISCONN')
   t.is(resetAtEnd(t, Socket.adopt(fd)).send('as it was'), 'sent')
 
@@ -91,7 +91,7 @@ test('a_descriptor_that_cannot_be_connected_is_refused_and_stays_as_it_was', asy
   closeAtEnd(t, Listener.bind({ fd: listening }))
 
   const pending = resetAtEnd(t, Socket.connect(addressOf(await blackhole(t, '127.0.0.1')) as { port: number }))
-  const released = (pending as unknown as WithInternals).release()
+  const released = (pending as unknown as WithInternals).giveUp()
   refuse(released.fd, 'EALREADY')
   t.is(resetAtEnd(t, Socket.adopt(released.fd)).state, 'connecting')
 })

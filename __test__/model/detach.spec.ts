@@ -24,7 +24,7 @@ import { freePath } from '../support/unix.js'
 import { acceptNext, connectOutcome, receiveExactly, receiveToEnd, until } from '../support/waiting.js'
 
 function release(socket: Socket): ReleasedSocket {
-  return (socket as unknown as WithInternals).release()
+  return (socket as unknown as WithInternals).giveUp()
 }
 
 function adopt(t: ExecutionContext, fd: number): Socket {

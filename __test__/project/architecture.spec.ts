@@ -190,7 +190,7 @@ for (const [from, specifier, to] of [
   ['lib/model/socket.ts', '../connection/connection.js', 'lib/connection/connection.ts'],
   ['lib/loop/poller.ts', '../connection/connection.js', 'lib/connection/connection.ts'],
   ['lib/connection/connection.ts', '../streams/duplex.js', 'lib/streams/duplex.ts'],
-  ['lib/streams/duplex.ts', '../net/index.js', 'lib/net/index.ts'],
+  ['lib/streams/web.ts', '../http/serve.js', 'lib/http/serve.ts'],
   ['lib/net/index.ts', '../streams/duplex.js', 'lib/streams/duplex.ts'],
   ['lib/streams/web.ts', '../index.js', 'lib/index.ts'],
   ['lib/unknown/file.ts', '../errors.js', 'lib/errors.ts'],

@@ -320,7 +320,7 @@ for (const [name, [make, expected]] of Object.entries(REFUSED)) {
 test('a_broken_socket_is_refused_with_the_reason_and_closed', async (t) => {
   const { client, server } = await connectedPair(t)
   server.reset()
-  // Sending meets the reset, and the reason is for whoever uses the socket next.
+  // Sending meets the reset, and the next use of the socket gets the reason.
   await until(() => client.send('x') === 'closed')
   t.throws(() => toNetSocket(client), { code: 'ECONNRESET' })
   t.is(client.state, 'closed')

@@ -3,6 +3,7 @@ import https from 'node:https'
 import type { NetConnectOpts, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
+import { setImmediate } from '../loop/timers.js'
 import { net } from '../net/linux.js'
 import type { SettableOptions } from '../options/index.js'
 import { connectNative } from './connect-native.js'
@@ -31,6 +32,8 @@ interface Internals {
   createConnection(options: object, created?: Created): Duplex
   removeSocket(socket: Duplex, options: object): void
   readonly sockets: Record<string, Duplex[]>
+  /** Those that wait for a connection. */
+  readonly requests: Record<string, ClientRequest[]>
   totalSocketCount: number
 }
 
@@ -86,7 +89,7 @@ export class HttpsAgent extends https.Agent {
       if (error) {
         ;(created as (error: Error) => void)(error)
         // Requests that wait for its place get another connection.
-        internals.removeSocket(attempt, own)
+        setImmediate(() => goOn(internals, attempt, own))
         return
       }
       created(null, secure(ofHttps.createConnection.call(this, { ...own, socket }) as Socket, own))
@@ -100,7 +103,16 @@ export class HttpsAgent extends https.Agent {
   }
 }
 
-/** node:tls leaves the timeout of a socket that it is given to whoever made it. */
+/** Has the next request that waits connect. The agent leaves one that got an error among those that wait. */
+function goOn(agent: Internals, attempt: Duplex, options: Options): void {
+  const name = options._agentKey
+  const waiting = agent.requests[name]?.filter(({ destroyed }) => !destroyed)
+  if (waiting?.length === 0) delete agent.requests[name]
+  else if (waiting) agent.requests[name] = waiting
+  agent.removeSocket(attempt, options)
+}
+
+/** node:tls sets no timeout on a socket that it is given. */
 function secure(socket: Socket, { timeout }: Options): Socket {
   return timeout ? socket.setTimeout(timeout) : socket
 }

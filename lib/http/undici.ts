@@ -111,7 +111,7 @@ export function undiciConnector(options: UndiciConnectorOptions = {}): UndiciCon
   }
 }
 
-/** The name in a `Host` header, without its port; none if it is an address. */
+/** The name in a header, without its port; none if it is an address. */
 function nameOf(host: string | undefined): string | undefined {
   if (!host || host.startsWith('[')) return undefined
   const name = host.replace(/:\d*$/, '')

@@ -288,7 +288,7 @@ export class Socket extends ClosableSource {
    * @throws SocketError why the connection broke, and the socket is then closed; EEXIST when it is in a Multiplexer.
    * @throws SocketClosedError once closed.
    */
-  release(): ReleasedSocket {
+  giveUp(): ReleasedSocket {
     const handle = this.openHandle('detach')
     if (this.hasFailed) throw this.#fail(constants.errno.ENOTCONN)
     leaveWatcher(this)

@@ -200,10 +200,10 @@ export class SocketHandle extends LoopReference {
   /**
    * @internal Gives the descriptor up.
    *
-   * @throws as {@link Socket.release}
+   * @throws as {@link Socket.giveUp}
    */
-  release(): ReleasedSocket {
-    const released = this.#socket!.release()
+  giveUp(): ReleasedSocket {
+    const released = this.#socket!.giveUp()
     this.#closed = true
     this.#reading = false
     this.updateReference()

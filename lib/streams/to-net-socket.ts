@@ -34,16 +34,21 @@ export function toNetSocket<D>(
   checkObject(options, 'options')
   if (source instanceof Connection) return overConnection(source, options)
   if (source instanceof Socket) return overSocket(source, options)
-  if (source instanceof NetSocket) return overStream(source, options)
+  if (isOurs(source)) return overStream(source, options)
   if (source instanceof NodeSocket) return source
   throw invalidArgType('source', 'a Socket, a Connection or a net.Socket', source)
+}
+
+/** Node's own are instances of our class, too. */
+function isOurs(source: object): source is NetSocket {
+  return Object.prototype.isPrototypeOf.call(NetSocket.prototype, source)
 }
 
 function overSocket(source: Socket, options: SocketConstructorOpts): NodeSocket {
   checkOpen(source)
   const { writeEnded } = source
   const noDelay = hasNoDelay(source)
-  return begin(source.release(), { ...options, noDelay }, writeEnded)
+  return begin(source.giveUp(), { ...options, noDelay }, writeEnded)
 }
 
 function overConnection<D>(connection: Connection<D>, options: SocketConstructorOpts): NodeSocket {
@@ -75,7 +80,7 @@ function overStream(source: NetSocket, { allowHalfOpen = source.allowHalfOpen }:
   checkOpen(handle.socket)
   const { writeEnded } = handle.socket
   const noDelay = hasNoDelay(handle.socket)
-  const released = handle.release()
+  const released = handle.giveUp()
   const read = takeBuffered(source)
   const unread = Buffer.concat([...read, released.unread])
   const own = begin({ ...released, unread }, { allowHalfOpen, noDelay }, writeEnded)
