@@ -41,8 +41,6 @@ export abstract class SocketMethods extends SocketSettings {
     this.connecting = true
     if (options.path) dialPath(this, handle, options as ConnectTarget)
     else dialHost(this, handle, options as ConnectTarget)
-    // Not before: an argument that is refused leaves nothing behind that keeps the process alive.
-    if (this.connecting) handle.connecting()
     return this
   }
 
