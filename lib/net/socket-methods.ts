@@ -74,8 +74,12 @@ export abstract class SocketMethods extends SocketSettings {
 
   /** @internal */
   onPeerEnd(): void {
-    this.push(null)
-    this.read(0)
+    // It may come in the same batch as the connect or the last chunk. In node:net promises are settled in between: what
+    // awaits those must be able to wait for 'end' next.
+    queueMicrotask(() => {
+      this.push(null)
+      this.read(0)
+    })
   }
 
   /** @internal */
