@@ -228,8 +228,8 @@ onBoth('localAddress_and_localPort_are_bound', async (net, log, { server, track 
     await server((socket) => socket.end(`${socket.remoteAddress} ${socket.remotePort === localPort}`)),
   )
   const client = track(net.connect({ port, host: '127.0.0.1', localAddress: '127.0.0.1', localPort }))
-  log(String((await eventOf(client, 'data'))[0]))
-  log(said(client.localPort, localPort))
+  client.on('data', (chunk) => log(`${chunk} ${said(client.localPort, localPort)}`))
+  await eventOf(client, 'close')
 })
 
 eachOnBoth<boolean>(

@@ -40,8 +40,6 @@ export abstract class SocketMethods extends SocketSettings {
     this.connecting = true
     if (options.path) dialPath(this, handle, options as ConnectTarget)
     else dialHost(this, handle, options as ConnectTarget)
-    // Not before: an argument that is refused leaves nothing behind that keeps the process alive.
-    if (this.connecting) handle.connecting()
     return this
   }
 
@@ -75,8 +73,12 @@ export abstract class SocketMethods extends SocketSettings {
 
   /** @internal */
   onPeerEnd(): void {
-    this.push(null)
-    this.read(0)
+    // It may come in the same batch as the connect or the last chunk. In node:net promises are settled in between: what
+    // awaits those must be able to wait for 'end' next.
+    queueMicrotask(() => {
+      this.push(null)
+      this.read(0)
+    })
   }
 
   /** @internal */
