@@ -3,6 +3,7 @@
 
 import type { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import type nodeTls from 'node:tls'
 
@@ -22,11 +23,10 @@ interface TlsPrototype {
 
 interface Wrap extends EventEmitter {
   connecting: boolean
-  readonly _handle: {
-    getpeername(name: object): number
-    getsockname(name: object): number
-  }
+  readonly _handle: object
 }
+
+type Settings = Pick<Socket, 'setNoDelay' | 'setKeepAlive' | 'ref' | 'unref'>
 
 interface Wrapped {
   readonly _handle?: { readonly _parentWrap?: object }
@@ -71,7 +71,7 @@ function startConnected(prototype: TlsPrototype): void {
   }
 }
 
-function isOurs(socket: unknown): socket is SocketBase {
+function isOurs(socket: unknown): socket is SocketBase & Settings {
   return typeof socket === 'object' && socket !== null && HANDLE in socket
 }
 
@@ -103,18 +103,29 @@ function followStream(prototype: WrapPrototype): void {
   })
 }
 
-function follow(wrap: Wrap, stream: SocketBase): void {
-  wrap._handle.getpeername = (name) => {
-    const { remoteAddress: address, remotePort: port, remoteFamily: family } = stream
-    return fill(name, { address, port, family })
-  }
-  wrap._handle.getsockname = (name) => fill(name, stream.address())
+function follow(wrap: Wrap, stream: SocketBase & Settings): void {
+  Object.assign(wrap._handle, handleMethods(stream))
   if (!stream.connecting) return
   wrap.connecting = true
   stream.once('connect', () => {
     wrap.connecting = false
     wrap.emit('connect')
   })
+}
+
+/** What Node calls of a handle, where it has it. HTTP/2 turns Nagle's algorithm off, without which it would crawl. */
+function handleMethods(stream: SocketBase & Settings): object {
+  return {
+    getpeername(name: object) {
+      const { remoteAddress: address, remotePort: port, remoteFamily: family } = stream
+      return fill(name, { address, port, family })
+    },
+    getsockname: (name: object) => fill(name, stream.address()),
+    setNoDelay: (enable: boolean) => void stream.setNoDelay(enable),
+    setKeepAlive: (enable: boolean, seconds: number) => void stream.setKeepAlive(enable, seconds * 1000),
+    ref: () => void stream.ref(),
+    unref: () => void stream.unref(),
+  }
 }
 
 function fill(name: object, info: object): number {
