@@ -16,7 +16,10 @@ eachOnBoth<(t: Parameters<typeof freePath>[0]) => string>(
       return path
     },
     'a folder': () => tmpdir(),
-    'a path that is too long': (t) => `${freePath(t)}${'x'.repeat(200)}`,
+    // Node 20 cuts it.
+    ...(Number.parseInt(process.versions.node) >= 22 && {
+      'a path that is too long': (t: Parameters<typeof freePath>[0]) => `${freePath(t)}${'x'.repeat(200)}`,
+    }),
     'an abstract name that is not there': () => '\0m-socket-nothing-there',
   },
   (path) =>

@@ -28,25 +28,25 @@ eachOnBoth<Listen>(
   'listen_takes_%s',
   {
     nothing: (server) => server.listen(),
-    'null': (server) => server.listen(null as never),
-    'a_callback': (server) => server.listen(() => {}),
-    'port_0': (server) => server.listen(0),
-    'a_port_as_text': (server) => server.listen('0' as never),
-    'a_port_and_a_host': (server) => server.listen(0, '127.0.0.1'),
-    'a_port_a_host_and_a_backlog': (server) => server.listen(0, '::1', 5, () => {}),
-    'a_port_and_a_backlog': (server) => server.listen(0, 5),
-    'a_backlog_that_is_no_integer': (server) => server.listen(0, '127.0.0.1', 1.5),
-    'a_name': (server) => server.listen(0, 'localhost'),
-    'options': (server) => server.listen({ port: 0, host: '127.0.0.1', backlog: 3, exclusive: true }),
-    'an_undefined_port': (server) => server.listen({ port: undefined } as never),
-    'a_port_of_null': (server) => server.listen({ port: null } as never),
-    'ipv6_alone': (server) => server.listen({ port: 0, ipv6Only: true }),
-    'ipv6_alone_for_an_ipv4_host': (server) => server.listen({ port: 0, host: '127.0.0.1', ipv6Only: true }),
-    'a_path': (server, t) => server.listen(freePath(t)),
-    'a_path_as_an_option': (server, t) => server.listen({ path: freePath(t), readableAll: true, writableAll: true }),
-    'an_abstract_path': (server) => server.listen(`\0m-socket-net-${process.pid}-${Math.random()}`),
-    'a_negative_backlog': (server) => server.listen({ port: 0, backlog: -1 }),
-    'an_empty_host': (server) => server.listen(0, ''),
+    null: (server) => server.listen(null as never),
+    a_callback: (server) => server.listen(() => {}),
+    port_0: (server) => server.listen(0),
+    a_port_as_text: (server) => server.listen('0' as never),
+    a_port_and_a_host: (server) => server.listen(0, '127.0.0.1'),
+    a_port_a_host_and_a_backlog: (server) => server.listen(0, '::1', 5, () => {}),
+    a_port_and_a_backlog: (server) => server.listen(0, 5),
+    a_backlog_that_is_no_integer: (server) => server.listen(0, '127.0.0.1', 1.5),
+    a_name: (server) => server.listen(0, 'localhost'),
+    options: (server) => server.listen({ port: 0, host: '127.0.0.1', backlog: 3, exclusive: true }),
+    an_undefined_port: (server) => server.listen({ port: undefined } as never),
+    a_port_of_null: (server) => server.listen({ port: null } as never),
+    ipv6_alone: (server) => server.listen({ port: 0, ipv6Only: true }),
+    ipv6_alone_for_an_ipv4_host: (server) => server.listen({ port: 0, host: '127.0.0.1', ipv6Only: true }),
+    a_path: (server, t) => server.listen(freePath(t)),
+    a_path_as_an_option: (server, t) => server.listen({ path: freePath(t), readableAll: true, writableAll: true }),
+    an_abstract_path: (server) => server.listen(`\0m-socket-net-${process.pid}-${Math.random()}`),
+    a_negative_backlog: (server) => server.listen({ port: 0, backlog: -1 }),
+    an_empty_host: (server) => server.listen(0, ''),
   },
   (listen) =>
     async (net, log, { t }) => {
@@ -69,23 +69,23 @@ eachOnBoth<Listen>(
 eachOnBoth<unknown[]>(
   'listen_refuses_%s',
   {
-    'a_port_that_is_too_large': [65_536],
-    'a_negative_port': [-1],
-    'a_port_with_a_fraction': [1.5],
-    'a_port_of_NaN': [NaN],
-    'a_port_of_a_space': [' '],
-    'a_port_as_a_text_that_is_too_large': ['70000'],
-    'true': [true],
-    'an_empty_object': [{}],
-    'a_path_that_is_no_text': [{ path: 5 }],
-    'an_empty_path': [{ path: '' }],
-    'a_long_object': [{ some: 'x'.repeat(200) }],
-    'an_array': [[]],
-    'a_negative_descriptor': [{ fd: -1 }],
-    'a_signal_that_is_none': [{ port: 0, signal: 'INVALID' }],
-    'access_to_an_abstract_path': [{ path: '\0abc', readableAll: true }],
-    'false': [false],
-    'a_symbol': [{ port: {} }],
+    a_port_that_is_too_large: [65_536],
+    a_negative_port: [-1],
+    a_port_with_a_fraction: [1.5],
+    a_port_of_NaN: [NaN],
+    a_port_of_a_space: [' '],
+    a_port_as_a_text_that_is_too_large: ['70000'],
+    true: [true],
+    an_empty_object: [{}],
+    a_path_that_is_no_text: [{ path: 5 }],
+    an_empty_path: [{ path: '' }],
+    a_long_object: [{ some: 'x'.repeat(200) }],
+    an_array: [[]],
+    a_negative_descriptor: [{ fd: -1 }],
+    a_signal_that_is_none: [{ port: 0, signal: 'INVALID' }],
+    access_to_an_abstract_path: [{ path: '\0abc', readableAll: true }],
+    false: [false],
+    a_symbol: [{ port: {} }],
   },
   (args) => (net, log) => {
     const server = net.createServer()
@@ -98,24 +98,24 @@ eachOnBoth<unknown[]>(
 eachOnBoth<{ steps(server: Server, t: ExecutionContext): unknown }>(
   'listen_fails_on_%s',
   {
-    'an_address_of_another_machine': { steps: (server) => server.listen(0, '192.0.2.1') },
-    'a_port_in_use': {
+    an_address_of_another_machine: { steps: (server) => server.listen(0, '192.0.2.1') },
+    a_port_in_use: {
       steps: (server) => server.listen(Number(process.env['M_SOCKET_TEST_PORT']), '127.0.0.1'),
     },
-    'a_port_in_use_everywhere': { steps: (server) => server.listen(Number(process.env['M_SOCKET_TEST_PORT'])) },
-    'a_path_in_use': {
+    a_port_in_use_everywhere: { steps: (server) => server.listen(Number(process.env['M_SOCKET_TEST_PORT'])) },
+    a_path_in_use: {
       steps(server, t) {
         const path = freePath(t)
         writeFileSync(path, '')
         server.listen(path)
       },
     },
-    'a_path_in_a_folder_that_is_missing': { steps: (server) => server.listen('/nonexistent/socket') },
-    'a_path_with_a_nul': { steps: (server) => server.listen('/tmp/a\0b') },
-    'a_path_that_is_too_long': { steps: (server) => server.listen(`/tmp/${'x'.repeat(200)}`) },
-    'a_descriptor_of_a_file': { steps: (server) => server.listen({ fd: 0 }) },
-    'a_descriptor_that_is_closed': { steps: (server) => server.listen({ fd: 900_000 }) },
-    'a_name_that_is_none': { steps: (server) => server.listen(0, '***.invalid') },
+    a_path_in_a_folder_that_is_missing: { steps: (server) => server.listen('/nonexistent/socket') },
+    a_path_with_a_nul: { steps: (server) => server.listen('/tmp/a\0b') },
+    a_path_that_is_too_long: { steps: (server) => server.listen(`/tmp/${'x'.repeat(200)}`) },
+    a_descriptor_of_a_file: { steps: (server) => server.listen({ fd: 0 }) },
+    a_descriptor_that_is_closed: { steps: (server) => server.listen({ fd: 900_000 }) },
+    a_name_that_is_none: { steps: (server) => server.listen(0, '***.invalid') },
   },
   ({ steps }) =>
     async (net, log, { t }) => {
@@ -194,7 +194,12 @@ onBoth('the_file_of_a_path_is_removed_at_the_close_and_open_to_whom_it_says', as
   const folder = mkdtempSync(join(tmpdir(), 'm-socket-'))
   const umask = process.umask(0o077)
   try {
-    for (const [name, readableAll, writableAll] of [['a', true, false], ['b', false, true], ['c', true, true], ['d']] as const) {
+    for (const [name, readableAll, writableAll] of [
+      ['a', true, false],
+      ['b', false, true],
+      ['c', true, true],
+      ['d'],
+    ] as const) {
       const path = join(folder, name)
       const server = net.createServer().listen({ path, readableAll, writableAll })
       log((statSync(path).mode & 0o777).toString(8))
@@ -274,7 +279,20 @@ onBoth('options_of_the_constructor_are_checked', (net: Net, log) => {
     { keepAliveInitialDelay: -1, highWaterMark: -1 },
   ]) {
     const server = net.createServer(options as never) as unknown as Record<string, unknown>
-    for (const name of ['_connections', '_handle', '_usingWorkers', '_unref', 'allowHalfOpen', 'pauseOnConnect', 'noDelay', 'keepAlive', 'keepAliveInitialDelay', 'highWaterMark', 'listening', 'maxConnections']) {
+    for (const name of [
+      '_connections',
+      '_handle',
+      '_usingWorkers',
+      '_unref',
+      'allowHalfOpen',
+      'pauseOnConnect',
+      'noDelay',
+      'keepAlive',
+      'keepAliveInitialDelay',
+      'highWaterMark',
+      'listening',
+      'maxConnections',
+    ]) {
       log(`${name} ${String(server[name])}`)
     }
   }

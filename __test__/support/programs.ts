@@ -17,6 +17,7 @@ export type Program =
   | 'socat'
   | 'strace'
   | 'unshare'
+  | 'wrk'
 
 /**
  * Declares a serial test that needs external programs. If one is missing, the test is skipped and its title says why;

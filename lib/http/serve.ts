@@ -3,6 +3,7 @@ import type { ListenOptions, Socket } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 
 import { invalidArgType } from '../errors.js'
+import { alreadyListening } from '../net/errors.js'
 import { net } from '../net/linux.js'
 import type { SettableOptions } from '../options/index.js'
 import { toNetSocket } from '../streams/to-net-socket.js'
@@ -45,11 +46,6 @@ export function serve<S extends Server>(server: S, options: ServeOptions): S {
 function isOurs(server: Server): boolean {
   const { prototype } = net.Server
   return prototype !== nodeNet.Server.prototype && Object.prototype.isPrototypeOf.call(prototype, server)
-}
-
-function alreadyListening(): Error & { code: string } {
-  const error = new Error('Listen method has been called more than once without closing.')
-  return Object.assign(error, { code: 'ERR_SERVER_ALREADY_LISTEN' })
 }
 
 /** A listening server of `m-socket/net` whose connections are those of another server. */

@@ -36,11 +36,6 @@ export function setImmediate(callback: () => void): NodeJS.Immediate {
   return rootContext.run(startImmediate, undefined, callback, undefined)
 }
 
-/** Calls back in the phase of Node's loop that closes handles. */
-export function inClosingPhase(callback: () => void): void {
-  setImmediate(callback)
-}
-
 /** Resolves in the next turn of Node's loop. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))

@@ -192,7 +192,12 @@ export function openFailure(
   error: SocketError,
 ): ErrnoException {
   const errno = error.errno ?? -constants.errno.ECANCELED
-  if (family === 0) return exceptionWithHostPort(errno, 'connect', address)
+  if (family === 0) {
+    const failure = exceptionWithHostPort(errno, 'connect', address)
+    // As Node says it: a path has neither.
+    failure.message += ' - Local (undefined:undefined)'
+    return failure
+  }
   if (error.syscall === 'bind') {
     const { localAddress = ANY_ADDRESS[family]!, localPort } = target
     // libuv reads the address by the family of the other end.

@@ -3,17 +3,21 @@ import { constants } from 'node:os'
 import { SocketClosedError, SocketError, isOutOfMemory } from '../errors.js'
 import { AsyncContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
+import { inClosingPhase } from '../loop/closing-phase.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
+import { nextTick } from '../loop/timers.js'
 import { sharedPoller } from '../loop/shared-poller.js'
-import { inClosingPhase, setImmediateInContext } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
 import { LoopReference } from './loop-reference.js'
+import { NODE_MAJOR } from './node-version.js'
 import { PendingWrite, type Pieces } from './pending-write.js'
 
+/** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
+const canceled = () => (NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write'))
 const PROBE = new Uint8Array(1)
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 
@@ -158,16 +162,21 @@ export class SocketHandle extends LoopReference {
     return this.#write?.unsent ?? 0
   }
 
-  /** Ends our half, behind what was written. */
+  /** Ends our half, behind what was written. `done` comes before all that the peer answers. */
   shutdown(done: Done): void {
-    let failure: Error | undefined
+    const failure = this.#shutDown()
+    nextTick(() => done(failure))
+  }
+
+  /** Returns why it failed. */
+  #shutDown(): Error | null {
     try {
       if (!this.#socket!.writeEnded) this.#socket!.shutdown('write')
     } catch (error) {
       // The peer has reset it: the reader gets that, behind what came before.
-      if (!NOT_CONNECTED.has((error as SocketError).code)) failure = toNodeError(error, 'shutdown')
+      if (!NOT_CONNECTED.has((error as SocketError).code)) return toNodeError(error, 'shutdown')
     }
-    setImmediateInContext(() => done(failure))
+    return null
   }
 
   /** Closes by FIN or RST; what is unsent is dropped. Calls back in the closing phase of the loop. */
@@ -183,7 +192,7 @@ export class SocketHandle extends LoopReference {
     this.#write = undefined
     inClosingPhase(() => {
       // libuv ends a write that is in progress first.
-      write?.finish()
+      write?.finish(canceled())
       onClosed()
     })
   }

@@ -14,10 +14,10 @@ const FRAMES = 4
 
 /** `_handle` is read. True if node:tls asks whether the stream is connected, which it has wrapped just before. */
 export function isAskedByTls(): boolean {
-  const isCandidate = isPaused
+  const isWrapped = isPaused && INIT.test(stack())
   isPaused = false
-  isAsked = !isCandidate
-  return isCandidate && INIT.test(stack())
+  isAsked = !isWrapped
+  return isWrapped
 }
 
 /** A stream is paused: the first thing that happens to one that node:tls wraps. */

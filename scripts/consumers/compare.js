@@ -18,6 +18,7 @@ export function compare(results, expected) {
 }
 
 function difference(side, actual, expected) {
+  if (actual === undefined) return [`on ${side}: the program ended before`]
   if (expected === undefined) return [`no outcome is recorded; on ${side}: ${text(actual)}`]
   if (isDeepStrictEqual(actual, expected)) return []
   return [`on ${side}:  ${text(actual)}\nexpected: ${text(expected)}`]

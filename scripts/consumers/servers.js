@@ -32,6 +32,15 @@ export async function startServers(names) {
   }
 }
 
+/** What is there still at the end, after an error, is removed then. */
+const folders = new Set()
+process.once('exit', () => folders.forEach(remove))
+
+function remove(folder) {
+  rmSync(folder, { recursive: true, force: true })
+  folders.delete(folder)
+}
+
 async function start(name) {
   const module = await import(`${ROOT}__test__/consumers/servers/${name}.js`)
   for (const [program, debian] of module.needs) {
@@ -39,23 +48,18 @@ async function start(name) {
       throw Object.assign(new Error(`${program} is missing`), { missing: `${program} is missing: install ${debian}` })
   }
   const folder = mkdtempSync(join(tmpdir(), `consumers-${name}-`))
-  const remove = () => rmSync(folder, { recursive: true, force: true })
-  process.once('exit', remove)
-  const removeNow = () => {
-    process.off('exit', remove)
-    remove()
-  }
+  folders.add(folder)
   try {
     const server = await module.start(folder)
     return {
       ...server,
       async end() {
         await server.stop()
-        removeNow()
+        remove(folder)
       },
     }
   } catch (error) {
-    removeNow()
+    remove(folder)
     throw error
   }
 }

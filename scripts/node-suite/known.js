@@ -1,5 +1,13 @@
 // Tests of Node's that are expected to fail on `m-socket/net`, each with what it pins and why that is not ours. One that
 // passes is reported.
 
+const HANDLE = '`_handle` is null: a stream of ours has no handle of Node’s'
+
 /** @type {Record<string, string>} The path of a file in Node's `test` folder, and one line. */
-export const KNOWN = {}
+export const KNOWN = {
+  'parallel/test-net-connect-keepalive.js': `replaces setKeepAlive of \`_handle\`: ${HANDLE}`,
+  'parallel/test-net-connect-nodelay.js': `replaces setNoDelay of \`_handle\`: ${HANDLE}`,
+  'parallel/test-net-perf_hooks.js': 'entries of type `net` are added to perf_hooks by an internal function of Node’s',
+  'parallel/test-net-persistent-nodelay.js': `counts the calls of setNoDelay of Node’s TCP handle: ${HANDLE}`,
+  'parallel/test-net-socket-write-after-close.js': `closes \`_handle\` itself: ${HANDLE}`,
+}

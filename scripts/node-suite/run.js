@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 const HOOK = fileURLToPath(new URL('hook.cjs', import.meta.url))
 const OUTPUT_LIMIT = 200_000
+const PORTS = 20
 
 /**
  * The results on Node's own net. What fails is run a second time, alone: it only counts as failed if it fails again.
@@ -55,11 +56,14 @@ async function run(file, slot, { suite, program, timeout, onOurs = false }) {
     ...process.env,
     NODE_TEST_DIR: temporary,
     TEST_THREAD_ID: String(slot),
-    NODE_COMMON_PORT: String(await freePort()),
+    NODE_COMMON_PORT: String(await freePorts()),
     ...(file.folder === 'parallel' && { TEST_PARALLEL: '1' }),
   }
   delete env.NODE_OPTIONS
-  const args = [...(onOurs ? ['--require', HOOK] : []), ...file.flags, file.path]
+  // Under the permission model an addon is loaded only with a flag of its own.
+  const needsAddons = onOurs && file.flags.includes('--permission')
+  const hook = onOurs ? ['--require', HOOK, ...(needsAddons ? ['--allow-addons'] : [])] : []
+  const args = [...hook, ...file.flags, file.path]
   // A process group of its own: what a test leaves running ends with it.
   const child = spawn(program, args, { cwd: suite.root, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -91,11 +95,18 @@ function endGroup(pid) {
   }
 }
 
-function freePort() {
+/** Tests use this port and the next ones: they are below those that the kernel gives to `port: 0`. */
+async function freePorts() {
+  for (;;) {
+    const first = 10_000 + Math.floor(Math.random() * 20_000)
+    const all = await Promise.all(Array.from({ length: PORTS }, (_, at) => isFree(first + at)))
+    if (all.every(Boolean)) return first
+  }
+}
+
+function isFree(port) {
   return new Promise((resolve) => {
-    const server = createServer().listen(0, () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
+    const server = createServer().on('error', () => resolve(false))
+    server.listen(port, () => server.close(() => resolve(true)))
   })
 }

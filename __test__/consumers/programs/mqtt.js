@@ -28,14 +28,15 @@ export const steps = {
     await Promise.all([event(client, 'connect'), event(publisher, 'connect')])
     const messages = []
     client.on('message', (topic, payload) => messages.push(String(payload)))
-    await client.subscribeAsync('topic', { qos: 1 })
+    await client.subscribeAsync('kept', { qos: 1 })
     const closed = Promise.all([event(client, 'close'), event(publisher, 'close')])
     await context.control('mosquitto', 'stop')
     await closed
-    const published = ['one', 'two', 'three'].map((text) => publisher.publishAsync('topic', text, { qos: 1 }))
+    const published = ['one', 'two', 'three'].map((text) => publisher.publishAsync('kept', text, { qos: 1 }))
     await context.control('mosquitto', 'start')
     await Promise.all(published)
     while (messages.length < 3) await event(client, 'message')
+    await client.unsubscribeAsync('kept')
     await Promise.all([client.endAsync(), publisher.endAsync()])
     return messages
   },

@@ -12,8 +12,13 @@ import process from 'node:process'
 /** The longest time that a server may take to start, in milliseconds. */
 const START_TIMEOUT = 30_000
 
+/** Those that run, which do not outlive this process. */
+const running = new Set()
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')))
+
 /** The path of a program, also where Debian has those of daemons. */
 export function find(program) {
+  if (program.startsWith('/')) return isExecutable(program) ? program : undefined
   const postgres = '/usr/lib/postgresql'
   const folders = [
     ...(process.env.PATH ?? '').split(':'),
@@ -79,7 +84,6 @@ export class Daemon {
     this.#args = args
     this.#pattern = ready
     this.#options = options
-    process.once('exit', () => this.#child?.kill('SIGKILL'))
   }
 
   get pid() {
@@ -90,6 +94,7 @@ export class Daemon {
   async start() {
     const child = spawn(find(this.#program), this.#args, { stdio: ['pipe', 'pipe', 'pipe'], ...this.#options })
     this.#child = child
+    running.add(child)
     const ended = new Promise((resolve) => child.once('error', resolve).once('close', resolve))
     this.#ended = ended
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => this.#read(chunk))
@@ -121,6 +126,7 @@ export class Daemon {
     const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
     await this.#ended
     clearTimeout(timer)
+    running.delete(child)
     this.#child = undefined
   }
 
