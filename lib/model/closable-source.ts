@@ -7,7 +7,7 @@ import * as native from '../native.js'
 import type { Watcher } from './event.js'
 import { StreamSource } from './stream-source.js'
 
-/** @internal A descriptor that its socket has given up, which is the caller's. */
+/** A descriptor that its socket has given up, which is the caller's. */
 export interface ReleasedSocket {
   readonly fd: number
   /** What was received, and not read: it comes before what the kernel has. */
