@@ -9,7 +9,7 @@ import { allocatePool } from './pool.js'
  */
 const SMALL_POOL = 8192
 const LARGE_POOL = 65_536
-const HUGE_POOL = 262_144
+const HUGE_POOL = 524_288
 
 /** How many chunks one source receives before the others of its batch get their turn; see {@link shareOfTurn}. */
 export const CHUNKS_PER_TURN = 16

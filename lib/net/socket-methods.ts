@@ -142,9 +142,9 @@ export abstract class SocketMethods extends SocketSettings {
       const bytes = bytesOf({ chunk: data as Uint8Array | string, encoding })
       return handle.write(bytes, bytes.byteLength, done)
     }
-    const pieces = (data as BufferedWrite[]).map(bytesOf)
+    const pieces = piecesOf(data as BufferedWrite[])
     handle.write(
-      pieces,
+      pieces.length === 1 ? pieces[0]! : pieces,
       pieces.reduce((sum, { byteLength }) => sum + byteLength, 0),
       done,
     )
@@ -204,6 +204,13 @@ export abstract class SocketMethods extends SocketSettings {
 
 function bytesOf({ chunk, encoding }: BufferedWrite): Uint8Array {
   return typeof chunk === 'string' ? Buffer.from(chunk, encoding as BufferEncoding) : chunk
+}
+
+/** Without the empty ones: the last write of a response of node:http is one, and a single piece costs less to send. */
+function piecesOf(writes: BufferedWrite[]): Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  for (const write of writes) if (write.chunk.length > 0) pieces.push(bytesOf(write))
+  return pieces
 }
 
 /** The stream holds later writes back meanwhile. */
