@@ -9,5 +9,8 @@ export const KNOWN = {
   'parallel/test-net-connect-nodelay.js': `replaces setNoDelay of \`_handle\`: ${HANDLE}`,
   'parallel/test-net-perf_hooks.js': 'entries of type `net` are added to perf_hooks by an internal function of Node’s',
   'parallel/test-net-persistent-nodelay.js': `counts the calls of setNoDelay of Node’s TCP handle: ${HANDLE}`,
+  'parallel/test-net-persistent-ref-unref.js': `counts the calls of ref and unref of Node’s TCP handle: ${HANDLE}`,
+  'parallel/test-net-server-keepalive.js': `replaces setKeepAlive of an accepted \`_handle\`: ${HANDLE}`,
+  'parallel/test-net-server-nodelay.js': `replaces setNoDelay of an accepted \`_handle\`: ${HANDLE}`,
   'parallel/test-net-socket-write-after-close.js': `closes \`_handle\` itself: ${HANDLE}`,
 }
