@@ -64,7 +64,8 @@ export class SocketHandle extends LoopReference {
   bytesWritten = 0
   #socket: Socket | undefined
   #owner: HandleOwner | undefined
-  #reading = false
+  /** Undefined when the peer has ended: there is nothing more to read. */
+  #reading: boolean | undefined = false
   #closed = false
   #isWatched = false
   #write: PendingWrite | undefined
@@ -94,7 +95,7 @@ export class SocketHandle extends LoopReference {
   }
 
   get reading(): boolean {
-    return this.#reading
+    return this.#reading === true
   }
 
   /**
@@ -129,7 +130,7 @@ export class SocketHandle extends LoopReference {
   }
 
   readStart(): void {
-    if (this.#reading || this.#closed) return
+    if (this.#reading !== false || this.#closed) return
     this.#reading = true
     this.#watchOrUpdate()
   }
@@ -329,6 +330,7 @@ export class SocketHandle extends LoopReference {
 
   #end(): void {
     this.readStop()
+    this.#reading = undefined
     this.#owner!.onPeerEnd()
   }
 
