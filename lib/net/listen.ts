@@ -166,7 +166,8 @@ const WRITABLE_BY_ALL = 0o222
 /** As uv_pipe_chmod(). */
 function allow(server: ServerState, path: string, bits: number): void {
   try {
-    chmodSync(path, (statSync(path).mode & 0o7777) | bits)
+    // From the libuv of Node 22 on it sets these bits alone.
+    chmodSync(path, NODE_MAJOR < 22 ? (statSync(path).mode & 0o7777) | bits : bits)
   } catch (error) {
     server[HANDLE]?.close()
     server[HANDLE] = null

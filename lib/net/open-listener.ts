@@ -9,7 +9,6 @@ import { uvException } from './errors.js'
 import { type Extras, IPV6_ONLY } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
-import { NODE_MAJOR } from './node-version.js'
 
 const { EACCES, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE } = constants.errno
 /** node:net's. */
@@ -89,8 +88,6 @@ function validBacklog(backlog: unknown): number {
 
 function onAddress({ address, port, flags = 0, addressType }: Where, options: ListenSettings): ListenerHandle {
   const isIpv6 = addressType === 6
-  // Node 20 does not pass the flag on.
-  if (!isIpv6 && (flags & IPV6_ONLY) !== 0 && NODE_MAJOR >= 22) throw systemError(EINVAL, 'bind')
   const ipv6Only = isIpv6 ? (flags & IPV6_ONLY) !== 0 : undefined
   return new ListenerHandle(Listener.bind({ ...options, ipv6Only, host: address, port } as ListenerOptions), true)
 }
