@@ -6,6 +6,7 @@ import { isIPv6 } from 'node:net'
 
 import { invalidArgType } from '../errors.js'
 import { currentLookup } from '../loop/names.js'
+import { nextTick } from '../loop/timers.js'
 import { Listener } from '../model/listener.js'
 import { isPath, normalizeArguments, portNumber } from './arguments.js'
 import { listenInCluster } from './cluster.js'

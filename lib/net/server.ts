@@ -7,6 +7,7 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { promisify } from 'node:util'
 
 import { invalidArgType } from '../errors.js'
+import { nextTick } from '../loop/timers.js'
 import { Acceptor } from './acceptor.js'
 import { numberOption } from './arguments.js'
 import { acceptFromPrimary } from './cluster.js'
