@@ -39,6 +39,7 @@ let prepared = false
 export function prepareStreamWrap(): void {
   if (prepared) return
   prepared = true
+  if (process.versions['bun'] !== undefined || process.versions['deno'] !== undefined) return
   let tls: typeof nodeTls
   try {
     tls = createRequire(import.meta.url)('node:tls') as typeof nodeTls
