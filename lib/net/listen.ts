@@ -1,4 +1,3 @@
-import { nextTick } from '../loop/timers.js'
 import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
 import { chmodSync, statSync } from 'node:fs'

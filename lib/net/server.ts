@@ -1,4 +1,3 @@
-import { nextTick } from '../loop/timers.js'
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import nodeNet from 'node:net'
