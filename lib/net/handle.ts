@@ -11,7 +11,7 @@ import type { ReadyEvent } from '../model/event.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
-import { errnoException, toNodeError } from './errors.js'
+import { errnoException, readError, toNodeError } from './errors.js'
 import { LoopReference } from './loop-reference.js'
 import { NODE_MAJOR } from './node-version.js'
 import { PendingWrite, type Pieces } from './pending-write.js'
@@ -299,7 +299,7 @@ export class SocketHandle extends LoopReference {
     } catch (error) {
       if (!(error instanceof SocketError)) throw error
       this.#reading = false
-      this.#owner!.onReadError(toNodeError(error, 'read'))
+      this.#owner!.onReadError(readError(error))
     }
   }
 

@@ -5,6 +5,7 @@ import { SocketClosedError, invalidArgType, invalidArgValue } from '../errors.js
 import { Socket } from '../model/socket.js'
 import { SocketHandle } from '../net/handle.js'
 import { Socket as NetSocket } from '../net/socket.js'
+import type { Socket as NetSocketType } from '../net/types.js'
 import { checkObject } from '../validate.js'
 
 /** How {@link toDuplex} makes its stream. */
@@ -21,6 +22,9 @@ export interface ToDuplexOptions extends Pick<
   readonly noDelay?: boolean
 }
 
+/** A `net.Socket` whose socket beneath is there from the start. */
+export type SocketStream = NetSocketType & { readonly socket: Socket }
+
 /**
  * The stream of `m-socket/net` over a socket or a connection, connected or connecting: for node:tls, node:http and
  * everything else that takes a net.Socket.
@@ -32,14 +36,14 @@ export interface ToDuplexOptions extends Pick<
  * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already. After SocketError ENOSPC or
  * ENOMEM of epoll_ctl(2) a connection is closed, and a socket is as it was.
  */
-export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOptions = {}): NetSocket {
+export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOptions = {}): SocketStream {
   checkObject(options, 'options')
   if ('whenFull' in options) {
     throw invalidArgValue('options.whenFull', options.whenFull, 'has been replaced by options.sendQueueLimit')
   }
-  if (source instanceof Connection) return overConnection(source, options)
+  if (source instanceof Connection) return overConnection(source, options) as unknown as SocketStream
   if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
-  return streamOver(source, options)
+  return streamOver(source, options) as unknown as SocketStream
 }
 
 function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Socket, type SocketConnectOptions, type SocketDuplex, constants, toDuplex } from 'm-socket'
+import { Socket, type SocketConnectOptions, type SocketStream, constants, toDuplex } from 'm-socket'
 
 import { keepTimeStamps } from '../support/error-queue.js'
 import { addressOf, connectedPair, freeAddress, testListener } from '../support/pair.js'
@@ -7,7 +7,7 @@ import { assertIdle, nextTurn, sleep } from '../support/timing.js'
 import { until } from '../support/waiting.js'
 
 /** The events of a stream that end it, in order. */
-function endsOf(duplex: SocketDuplex): string[] {
+function endsOf(duplex: SocketStream): string[] {
   const events: string[] = []
   duplex.on('error', (error) => events.push(`error ${(error as NodeJS.ErrnoException).code}`))
   duplex.on('end', () => events.push('end')).on('close', () => events.push('close'))
