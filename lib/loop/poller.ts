@@ -56,7 +56,6 @@ export class Poller {
 
   /** Called for each connection and server. Without effect: the program itself references its Multiplexer. */
   ref(): void {}
-
   unref(): void {}
 
   /** `handle` names a source that has given up its own, and is registered only to send its queue. */
@@ -234,15 +233,14 @@ export class Poller {
     return false
   }
 
-  /** The time is up, or events are known. What else there is comes from the epoll descriptor. */
   #onTimer(): void {
     this.#turn()
     this.#budget.end()
   }
 
   /**
-   * Polls, and answers the pending wait if there are events or its time is up. Returns whether to poll again in this
-   * turn of Node's loop: only watchers were called, and there are likely more events.
+   * Polls, and answers the pending wait if there are events or its time is up. Returns whether to poll again in this turn
+   * of Node's loop.
    */
   #turn(): boolean {
     this.#pending.clearTimer()
@@ -254,9 +252,8 @@ export class Poller {
     } catch (error) {
       this.#budget.clear()
       this.#finishWait([], error as Error)
-      return false
     }
-    // A handler may have closed the multiplexer.
+    // It has been answered, or a handler has closed the multiplexer.
     if (!this.#pending.isPending) return false
     if (events || this.#woken || this.#pending.isOver) this.#finishWait(events)
     else this.#rearm()

@@ -5,7 +5,7 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import { clearTimeout, setTimeoutInContext } from '../loop/timers.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { WRITE } from '../native.js'
-import { type Dial, connectFailure, isBlocked, openFailure, openSocket } from './dial.js'
+import { type Dial, connectFailure, isBlocked, openFailure, openSocket } from './attempt.js'
 import { attemptsFailed, connectionTimeout, ipBlocked } from './errors.js'
 import type { ResolvedAddress } from './lookup.js'
 

@@ -3,13 +3,9 @@ import nodeNet from 'node:net'
 import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { ContextDuplex } from './context.js'
+import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import { prepareStreamWrap } from './stream-wrap.js'
-
-/** By what a stream has its handle. */
-export const HANDLE = Symbol('handle')
-/** How many bytes a stream had read and written when its handle was closed. */
-export const TOTALS = Symbol('totals')
 
 /** As Node has it: without a handle there is none. */
 export type SocketAddressInfo = Partial<{ address: string; family: string; port: number }>

@@ -8,7 +8,8 @@ import type { Extras } from './listen-options.js'
 import type { ListenerOwner } from './listener-handle.js'
 import { type NativeHandle, setOwner } from './native-handle.js'
 import type { Where } from './open-listener.js'
-import { HANDLE, type ServerState } from './server-state.js'
+import { HANDLE } from './fields.js'
+import { type ServerState } from './server-state.js'
 
 /** Of node:cluster what node:net uses too. */
 interface Cluster {

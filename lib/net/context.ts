@@ -4,7 +4,7 @@ import { AsyncContext, enterDomainOf, rootContext } from '../loop/async-context.
 
 const CONTEXT = Symbol('context')
 
-/** A stream whose listeners are called in the asynchronous context of its maker, whoever reads or destroys it. */
+/** A stream whose listeners are called in the asynchronous context of its maker; also when another one reads or destroys it. */
 export abstract class ContextDuplex extends Duplex {
   declare [CONTEXT]: AsyncContext | undefined
 

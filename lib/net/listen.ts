@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net'
 
 import { invalidArgType } from '../errors.js'
 import { currentLookup } from '../loop/names.js'
+import { nextTick } from '../loop/timers.js'
 import { Listener } from '../model/listener.js'
 import { isPath, normalizeArguments, portNumber } from './arguments.js'
 import { listenInCluster } from './cluster.js'
@@ -21,7 +22,8 @@ import {
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle, ownerOf } from './native-handle.js'
 import { NODE_MAJOR } from './node-version.js'
-import { HANDLE, type ServerState } from './server-state.js'
+import { HANDLE } from './fields.js'
+import { type ServerState } from './server-state.js'
 
 const startChannel = channel('tracing:net.server.listen:asyncStart')
 
@@ -100,7 +102,7 @@ function closeOnAbort(server: ServerState, { signal }: ListenOptions): void {
     throw invalidArgType('options.signal', 'an instance of AbortSignal', signal)
   }
   const close = (): void => void server.close()
-  if (signal.aborted) return process.nextTick(close)
+  if (signal.aborted) return nextTick(close)
   const listening = addAbortListener(signal, close)
   server.once('close', () => listening[Symbol.dispose]())
 }

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { ADDRCONFIG, currentLookup } from '../loop/names.js'
 import { nextTick } from '../loop/timers.js'
 import { functionOption } from './arguments.js'
-import type { Dial } from './dial.js'
+import type { Dial } from './attempt.js'
 import { invalidAddress, invalidAddressFamily } from './errors.js'
 
 /** An address that a name has. `family` is 4 or 6; 0 for a path. */

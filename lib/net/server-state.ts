@@ -1,13 +1,11 @@
 import type { EventEmitter } from 'node:events'
 import type { BlockList, Socket } from 'node:net'
 
+import type { HANDLE } from './fields.js'
 import type { Extras } from './listen-options.js'
 import type { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
 import type { SETTINGS, Settings } from './settings.js'
-
-/** What a server listens with: null while it does not. */
-export const HANDLE = Symbol('handle')
 
 /** What child_process has of the sockets of a server that were sent to a child. */
 interface SocketList extends EventEmitter {

@@ -6,6 +6,7 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { promisify } from 'node:util'
 
 import { invalidArgType } from '../errors.js'
+import { nextTick } from '../loop/timers.js'
 import { Acceptor } from './acceptor.js'
 import { numberOption } from './arguments.js'
 import { acceptFromPrimary } from './cluster.js'
@@ -15,7 +16,8 @@ import type { Extras } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle } from './native-handle.js'
 import { type Where, listenError, listenerOver, openListener } from './open-listener.js'
-import { type AcceptedSocket, HANDLE, type ServerState } from './server-state.js'
+import { HANDLE } from './fields.js'
+import { type AcceptedSocket, type ServerState } from './server-state.js'
 
 const endChannel = channel('tracing:net.server.listen:asyncEnd')
 const errorChannel = channel('tracing:net.server.listen:error')
@@ -120,7 +122,7 @@ function listen2(
   if (endChannel.hasSubscribers) endChannel.publish({ server: this })
   this._connectionKey = `${where.addressType}:${where.address}:${where.port}`
   if (this._unref) this.unref()
-  process.nextTick(emitListening, this)
+  nextTick(emitListening, this)
 }
 
 /** @throws SocketError */
@@ -139,7 +141,7 @@ function start(handle: ListenerHandle, acceptor: Acceptor): void {
 
 function fail(server: ServerState, error: Error): void {
   if (errorChannel.hasSubscribers) errorChannel.publish({ server, error })
-  process.nextTick(emitError, server, error)
+  nextTick(emitError, server, error)
 }
 
 function emitError(server: ServerState, error: Error): void {
@@ -166,7 +168,7 @@ const methods = {
   },
 
   getConnections(this: ServerState, callback: (error: Error | null, count?: number) => void): ServerState {
-    const end = (error: Error | null, count?: number): void => process.nextTick(callback, error, count)
+    const end = (error: Error | null, count?: number): void => nextTick(callback, error, count)
     if (this._usingWorkers) countInWorkers(this, end)
     else end(null, this._connections)
     return this
@@ -188,7 +190,7 @@ const methods = {
   },
 
   _emitCloseIfDrained(this: ServerState): void {
-    if (!this[HANDLE] && this._connections === 0) process.nextTick(emitClose, this)
+    if (!this[HANDLE] && this._connections === 0) nextTick(emitClose, this)
   },
 
   [EventEmitter.captureRejectionSymbol](this: ServerState, error: Error, event: string, socket: AcceptedSocket): void {

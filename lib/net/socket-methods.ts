@@ -6,8 +6,10 @@ import { exitDomainOf } from '../loop/async-context.js'
 import { nextTick, throwLater } from '../loop/timers.js'
 import { contextOf, enterContext } from './context.js'
 import { normalizeArguments } from './arguments.js'
-import { type BufferedWrite, HANDLE, TOTALS } from './base.js'
-import { type ConnectTarget, dialHost, dialPath } from './dial.js'
+import type { BufferedWrite } from './base.js'
+import { HANDLE, TOTALS } from './fields.js'
+import type { ConnectTarget } from './attempt.js'
+import { dialHost, dialPath } from './dial.js'
 import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArguments, socketClosed } from './errors.js'
 import { type Done, SocketHandle } from './handle.js'
 import { NODE_MAJOR } from './node-version.js'
@@ -73,12 +75,8 @@ export abstract class SocketMethods extends SocketSettings {
 
   /** @internal */
   onPeerEnd(): void {
-    // It may come in the same batch as the connect or the last chunk. In node:net promises are settled in between: what
-    // awaits those must be able to wait for 'end' next.
-    queueMicrotask(() => {
-      this.push(null)
-      this.read(0)
-    })
+    this.push(null)
+    this.read(0)
   }
 
   /** @internal */
@@ -189,7 +187,9 @@ export abstract class SocketMethods extends SocketSettings {
       this[TOTALS] = { read: this.bytesRead, written: handle.bytesWritten }
       this[HANDLE] = null
       this._sockname = null
-      handle.close(() => this.emit('close', error !== null))
+      // In node:net the write that is in progress does not fail; one that went beyond a limit does.
+      const reason = error instanceof SocketQueueError ? error : undefined
+      handle.close(() => this.emit('close', error !== null), reason)
       done(error)
     } else {
       done(error)

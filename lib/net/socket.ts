@@ -5,7 +5,7 @@ import { SocketError, invalidArgType, invalidArgValue } from '../errors.js'
 import { Socket as ModelSocket } from '../model/socket.js'
 import { integer } from '../validate.js'
 import { int32Option, numberOption } from './arguments.js'
-import { HANDLE, TOTALS } from './base.js'
+import { HANDLE, TOTALS } from './fields.js'
 import { enterContext } from './context.js'
 import { SocketHandle } from './handle.js'
 import { DEFAULT_SETTINGS, SETTINGS, change } from './settings.js'
@@ -31,7 +31,7 @@ export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> 
   readonly blockList?: nodeNet.BlockList
   readonly signal?: AbortSignal
   /**
-   * Bytes that may wait in the stream and in the socket. A write that finds more destroys the stream with a
+   * Bytes that may wait to be sent. A write that leaves more waiting destroys the stream with a
    * SocketQueueError. **Default:** no limit, as in node:net.
    */
   readonly sendQueueLimit?: number

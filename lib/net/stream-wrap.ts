@@ -2,12 +2,12 @@
 // are changed for that, once in a thread.
 
 import type { EventEmitter } from 'node:events'
-import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import type nodeTls from 'node:tls'
 
-import { HANDLE, type SocketBase } from './base.js'
+import type { SocketBase } from './base.js'
+import { HANDLE } from './fields.js'
 
 interface WrapPrototype {
   doWrite(request: unknown, buffers: unknown): number
@@ -49,7 +49,7 @@ export function prepareStreamWrap(): void {
   seen = loaded.length
   if (!loaded.includes(TLS)) return
   prepared = true
-  const tls = createRequire(import.meta.url)('node:tls') as typeof nodeTls
+  const tls = process.getBuiltinModule('node:tls')
   startConnected(tls.TLSSocket.prototype as unknown as TlsPrototype)
   const wrap = findWrap(tls)
   if (!wrap) return

@@ -1,7 +1,7 @@
 import { isUint8Array } from '../validate.js'
 import type { SocketBase } from './base.js'
 import { contextOf } from './context.js'
-import type { UserBuffer } from './handle.js'
+import type { UserBuffer } from './input-handle.js'
 
 /** Where a stream puts its input in the place of events `data`: net.Socket's option `onread`. */
 export interface OnRead {

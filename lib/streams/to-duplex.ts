@@ -14,7 +14,7 @@ export interface ToDuplexOptions extends Pick<
   'allowHalfOpen' | 'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark'
 > {
   /**
-   * Bytes that may wait in the stream. A write that finds more destroys the stream with a {@link SocketQueueError}.
+   * Bytes that may wait to be sent. A write that leaves more destroys the stream with a {@link SocketQueueError}.
    * **Default:** no limit, as in node:net.
    */
   readonly sendQueueLimit?: number

@@ -1,0 +1,96 @@
+import { constants } from 'node:os'
+import { isIP } from 'node:net'
+
+import type { SocketError } from '../errors.js'
+import { Socket as ModelSocket } from '../model/socket.js'
+import type { SocketOptions } from '../options/index.js'
+import type { SocketBase } from './base.js'
+import { type ErrnoException, exceptionWithHostPort } from './errors.js'
+import type { SocketHandle } from './handle.js'
+import type { Lookup, ResolvedAddress } from './lookup.js'
+
+/** What `connect()` is given, as far as it says where to connect to. */
+export interface ConnectTarget {
+  readonly port?: unknown
+  readonly host?: string | undefined
+  readonly path?: unknown
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+  readonly family?: unknown
+  readonly hints?: number | undefined
+  readonly lookup?: Lookup | null | undefined
+  readonly autoSelectFamily?: boolean | null | undefined
+  readonly autoSelectFamilyAttemptTimeout?: number | null | undefined
+}
+
+/** The stream that connects. */
+export interface DialingStream extends SocketBase {
+  onConnected(): void
+  _unrefTimer(): void
+}
+
+/** One call of `connect()`. */
+export interface Dial {
+  readonly stream: DialingStream
+  readonly handle: SocketHandle
+  readonly target: ConnectTarget
+  /** What is set of the kernel's options before connect(2). */
+  readonly options: SocketOptions | undefined
+  readonly host: string
+  readonly port: number
+  /** Milliseconds after which the next address is tried, too; undefined where only one is tried. */
+  readonly attemptTimeout: number | undefined
+}
+
+const ANY_ADDRESS: Readonly<Record<number, string>> = { 4: '0.0.0.0', 6: '::' }
+
+export function isBlocked({ blockList }: DialingStream, address: string, family: number): boolean {
+  return family !== 0 && blockList !== undefined && blockList.check(address, `ipv${family as 4 | 6}`)
+}
+
+/** A socket that is connecting: socket(2), bind(2), connect(2). */
+export function openSocket({ target, port, options }: Dial, address: string, family: number): ModelSocket {
+  if (family === 0) return ModelSocket.connect({ ...options, path: address })
+  const { localAddress, localPort } = target
+  const local: { localAddress?: string; localPort?: number; reuseAddress?: boolean } = {}
+  if (localAddress) Object.assign(local, { localAddress })
+  // As libuv has it for each bind(2).
+  if (localPort) Object.assign(local, { localPort, reuseAddress: true })
+  return ModelSocket.connect({ ...local, ...options, host: address, port })
+}
+
+/** Why a socket could not even begin to connect. */
+export function openFailure(
+  { target, port }: Dial,
+  { address, family }: ResolvedAddress,
+  error: SocketError,
+): ErrnoException {
+  const errno = error.errno ?? -constants.errno.ECANCELED
+  if (family === 0) {
+    const failure = exceptionWithHostPort(errno, 'connect', address)
+    // As Node says it: a path has neither.
+    failure.message += ' - Local (undefined:undefined)'
+    return failure
+  }
+  if (error.syscall === 'bind') {
+    const { localAddress = ANY_ADDRESS[family]!, localPort } = target
+    // libuv reads the address by the family of the other end.
+    const bindErrno = isIP(localAddress) === family ? errno : -constants.errno.EINVAL
+    return exceptionWithHostPort(bindErrno, 'bind', localAddress, localPort)
+  }
+  return exceptionWithHostPort(errno, 'connect', address, port, `${ANY_ADDRESS[family]}:0`)
+}
+
+/** Why a connect failed. */
+export function connectFailure(
+  { target }: Dial,
+  address: string,
+  port: number | undefined,
+  error: SocketError,
+): ErrnoException {
+  const { localAddress, localPort } = target
+  const errno = error.errno ?? -constants.errno.ECANCELED
+  if (!localAddress || !localPort) return exceptionWithHostPort(errno, 'connect', address, port)
+  const failure = exceptionWithHostPort(errno, 'connect', address, port, `${localAddress}:${localPort}`)
+  return Object.assign(failure, { localAddress, localPort })
+}

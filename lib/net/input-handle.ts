@@ -1,0 +1,128 @@
+import { SocketError } from '../errors.js'
+import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
+import { sharedPoller } from '../loop/shared-poller.js'
+import type { ReadyEvent } from '../model/event.js'
+import type { Socket } from '../model/socket.js'
+import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
+import { readError } from './errors.js'
+import { LoopReference } from './loop-reference.js'
+
+/** Where a handle delivers what happens: a stream. */
+export interface HandleOwner {
+  /** Input came. */
+  onChunk(chunk: Buffer): void
+  /** The peer has ended its half. */
+  onPeerEnd(): void
+  /** Receiving failed. */
+  onReadError(error: Error): void
+  /** A listener threw it. */
+  onException(error: unknown): void
+  /** The socket was closed beneath: without a reason, or because it broke. */
+  onGone(reason: Error | undefined): void
+}
+
+/** An array of the program's that input is received into, in the place of chunks. */
+export interface UserBuffer {
+  /** The array for the next bytes. */
+  readonly array: Uint8Array
+  /** `count` bytes have come; returns whether to go on. */
+  deliver(count: number): boolean
+}
+
+/** What comes into a handle: it is received while {@link readStart} holds. */
+export abstract class InputHandle extends LoopReference {
+  userBuffer: UserBuffer | undefined
+  /** The socket, where there is one already. */
+  socket: Socket | undefined
+  owner!: HandleOwner
+  #reading = false
+  /** Whether the peer's end has been received: nothing is read behind it. */
+  #ended = false
+
+  /** Watches for what is wanted now. */
+  protected abstract updateInterest(): void
+
+  get reading(): boolean {
+    return this.#reading
+  }
+
+  readStart(): void {
+    if (this.#reading || this.#ended || this.isClosed) return
+    this.#reading = true
+    this.updateInterest()
+  }
+
+  readStop(): void {
+    if (!this.#reading) return
+    this.#reading = false
+    this.updateInterest()
+  }
+
+  protected abstract get isClosed(): boolean
+
+  /** The handle is closed next. */
+  protected endReading(): void {
+    this.#reading = false
+  }
+
+  /** Never NONE: the poller would detach the socket as soon as its queue is empty. */
+  protected readInterest(): InterestBits {
+    if (!this.#reading) return WRITE
+    return (this.userBuffer ? READ : READ | PREFETCH) as InterestBits
+  }
+
+  protected onReadable(event: ReadyEvent, chunk: Buffer | undefined): void {
+    if (chunk !== undefined) this.#receivePrefetched(chunk)
+    else if (this.#reading && (event.readable || event.error || event.hangup)) this.#receive()
+  }
+
+  #receivePrefetched(chunk: Buffer): void {
+    if (!this.#reading) return this.socket!.unread(chunk)
+    this.owner.onChunk(chunk)
+    // After a chunk of that length there may be more in the kernel.
+    if (chunk.length === PREFETCH_LIMIT && this.#reading) this.#receive()
+  }
+
+  /** Receives until the reader has enough, nothing is there or the turn is over; then the socket is reported again. */
+  #receive(): void {
+    try {
+      if (this.userBuffer) this.#receiveInto(this.userBuffer)
+      else this.#receiveChunks()
+    } catch (error) {
+      if (!(error instanceof SocketError)) throw error
+      this.#reading = false
+      this.owner.onReadError(readError(error))
+    }
+  }
+
+  #receiveChunks(): void {
+    const { receiveBuffer } = sharedPoller()
+    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading;) {
+      const chunk = receiveBuffer.receive(this.socket!)
+      if (chunk === null) return
+      if (chunk.length === 0) return this.#end()
+      left -= shareOfTurn(chunk)
+      const wasFilled = receiveBuffer.wasFilled
+      this.owner.onChunk(chunk)
+      if (!wasFilled) return
+    }
+  }
+
+  #receiveInto(buffer: UserBuffer): void {
+    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading; left--) {
+      const { array } = buffer
+      const count = this.socket!.receive(array)
+      if (count === null) return
+      if (count === 0) return this.#end()
+      const isFilled = count === array.length
+      if (!buffer.deliver(count)) this.readStop()
+      if (!isFilled) return
+    }
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.readStop()
+    this.owner.onPeerEnd()
+  }
+}
