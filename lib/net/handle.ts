@@ -16,7 +16,8 @@ import { NODE_MAJOR } from './node-version.js'
 import { PendingWrite, type Pieces } from './pending-write.js'
 
 /** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
-const canceled = (): Error | undefined => (NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write'))
+const canceled = (): Error | undefined =>
+  NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write')
 const PROBE = new Uint8Array(1)
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 

@@ -42,9 +42,6 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
   if (!(this instanceof SocketMethods)) return new Socket(given)
   const options: SocketConstructorOptions = typeof given === 'number' ? { fd: given } : (given ?? {})
   checkOptions(options)
-  const handle = handleOf(options)
-  // A handle of Node's, or a descriptor that is no socket.
-  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
   Duplex.call(this, {
     ...(options as DuplexOptions),
     allowHalfOpen: Boolean(options.allowHalfOpen),
@@ -53,6 +50,10 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
     autoDestroy: true,
     decodeStrings: false,
   })
+  // Behind what may throw: a wrong option leaves the descriptor to the program.
+  const handle = handleOf(options)
+  // A handle of Node's, or a descriptor that is no socket.
+  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
   initialize(this, options)
   if (!handle) return undefined
   enterContext(this)

@@ -6,7 +6,7 @@ import { Socket } from '../model/socket.js'
 import { SocketHandle } from '../net/handle.js'
 import { Socket as NetSocket } from '../net/socket.js'
 import type { Socket as NetSocketType } from '../net/types.js'
-import { checkObject } from '../validate.js'
+import { checkObject, integer } from '../validate.js'
 
 /** How {@link toDuplex} makes its stream. */
 export interface ToDuplexOptions extends Pick<
@@ -38,12 +38,23 @@ export type SocketStream = NetSocketType & { readonly socket: Socket }
  */
 export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOptions = {}): SocketStream {
   checkObject(options, 'options')
+  checkLengths(options)
   if ('whenFull' in options) {
     throw invalidArgValue('options.whenFull', options.whenFull, 'has been replaced by options.sendQueueLimit')
   }
   if (source instanceof Connection) return overConnection(source, options) as unknown as SocketStream
   if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
   return streamOver(source, options) as unknown as SocketStream
+}
+
+const LENGTHS = ['sendQueueLimit', 'highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark'] as const
+
+/** Before anything is taken over: a wrong option harms only its call. */
+function checkLengths(options: ToDuplexOptions): void {
+  for (const name of LENGTHS) {
+    const length = options[name]
+    if (length !== undefined) integer(length, 0, Number.MAX_SAFE_INTEGER, `options.${name}`)
+  }
 }
 
 function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {
