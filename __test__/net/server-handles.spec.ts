@@ -80,6 +80,7 @@ onBoth('a_server_listens_with_the_handle_of_another_one', async (net, log) => {
     log(portOf(second) === portOf(first))
     await visit(net, first.address())
   }
+  first.close()
 })
 
 test('a_listener_passes_to_the_server', async (t) => {
