@@ -222,9 +222,9 @@ export class SocketHandle extends InputHandle {
     if (this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
   }
 
-  /** @internal The program has closed the socket beneath, and its queue has been sent, or was lost. */
-  onDetached(): void {
-    if (!this.#closed) this.#leave(this.socket!.lostReason)
+  /** @internal The program has closed the socket beneath, and its queue has been sent; or it was lost, as by a reset. */
+  onDetached(isReset = false): void {
+    if (!this.#closed) this.#leave(this.socket!.lostReason, isReset)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */
@@ -232,12 +232,12 @@ export class SocketHandle extends InputHandle {
     if (!this.#closed) this.#leave(error)
   }
 
-  #leave(reason: Error | undefined): void {
+  #leave(reason: Error | undefined, isLost = false): void {
     const [onConnected, write] = [this.#onConnected, this.#write]
     this.#onConnected = undefined
     this.#write = undefined
     if (onConnected) return onConnected((reason as SocketError) ?? new SocketClosedError())
-    if (!reason) write?.finish()
+    if (!reason) write?.finish(isLost ? errnoException(-constants.errno.ECANCELED, 'write') : undefined)
     this.owner.onGone(reason && toNodeError(reason, 'read'))
   }
 
