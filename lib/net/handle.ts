@@ -39,7 +39,6 @@ export class SocketHandle extends InputHandle {
   onClosing: (() => void) | undefined
   /** How many bytes were given to {@link write}. */
   bytesWritten = 0
-  /** Undefined when the peer has ended: there is nothing more to read. */
   #closed = false
   #isWatched = false
   #write: PendingWrite | undefined
@@ -209,17 +208,15 @@ export class SocketHandle extends InputHandle {
 
   /** @internal */
   onEvent(event: ReadyEvent, chunk?: Buffer): void {
+    const isConnect = this.#onConnected !== undefined
     try {
-      this.#onReady(event, chunk)
+      if (isConnect) this.#checkConnect()
+      else this.onReadable(event, chunk)
     } catch (error) {
       this.owner.onException(error)
     }
-  }
-
-  #onReady(event: ReadyEvent, chunk: Buffer | undefined): void {
-    if (this.#onConnected) return this.#checkConnect()
-    this.onReadable(event, chunk)
-    if (this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
+    // Also after a listener of the input has thrown: that there is room is reported once.
+    if (!isConnect && this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
   }
 
   /** @internal The program has closed the socket beneath, and its queue has been sent; or it was lost, as by a reset. */
@@ -283,6 +280,10 @@ export class SocketHandle extends InputHandle {
     if (!error && !write.isSent) return
     this.#write = undefined
     this.updateInterest()
-    write.finish(error)
+    try {
+      write.finish(error)
+    } catch (thrown) {
+      this.owner.onException(thrown)
+    }
   }
 }
