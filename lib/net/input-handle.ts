@@ -4,7 +4,7 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
-import { toNodeError } from './errors.js'
+import { readError } from './errors.js'
 import { LoopReference } from './loop-reference.js'
 
 /** Where a handle delivers what happens: a stream. */
@@ -91,7 +91,7 @@ export abstract class InputHandle extends LoopReference {
     } catch (error) {
       if (!(error instanceof SocketError)) throw error
       this.#reading = false
-      this.owner.onReadError(toNodeError(error, 'read'))
+      this.owner.onReadError(readError(error))
     }
   }
 

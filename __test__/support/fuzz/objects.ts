@@ -6,7 +6,7 @@ import {
   Multiplexer,
   type Server,
   Socket,
-  type SocketDuplex,
+  type SocketStream,
   connect,
   listen,
 } from 'm-socket'
@@ -94,7 +94,7 @@ export class Objects {
   }
 
   async close(): Promise<void> {
-    for (const stream of this.#all['stream'] as SocketDuplex[]) stream.destroy()
+    for (const stream of this.#all['stream'] as SocketStream[]) stream.destroy()
     for (const connection of this.#all['Connection'] as Connection[]) connection.terminate()
     for (const server of this.#all['Server'] as Server[]) server.stop(true)
     for (const kind of ['Socket', 'Listener', 'Multiplexer']) {
@@ -115,7 +115,7 @@ const STATES: Readonly<Record<string, ReadState>> = {
     socket && socketState(socket),
   ],
   Server: ({ address, connections }: Server) => [address, connections],
-  stream: ({ destroyed, writableEnded, writableLength }: SocketDuplex) => [destroyed, writableEnded, writableLength],
+  stream: ({ destroyed, writableEnded, writableLength }: SocketStream) => [destroyed, writableEnded, writableLength],
 }
 
 /** Undefined while it connects. */
