@@ -6,6 +6,7 @@ import { type BufferedWrite, lengthOfWrite, lengthOfWrites } from './buffered-wr
 import { ContextDuplex } from './context.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
+import { IS_NODE } from './node-version.js'
 import { prepareStreamWrap } from './stream-wrap.js'
 
 /** As Node has it: without a handle there is none. */
@@ -119,8 +120,9 @@ export abstract class SocketBase extends ContextDuplex {
   }
 }
 
-// Every stream is an instance of Node's Socket, too.
-Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
+// On Node every stream is an instance of Node's Socket, too. Bun and Deno would take it for one of their own, with a
+// handle, and no TLS handshake would begin.
+if (IS_NODE) Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
 
 /** Unix sockets have no such address. */
 function toInfo(address: Address | undefined): SocketAddressInfo {
