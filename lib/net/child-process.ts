@@ -9,6 +9,7 @@ import type { SocketBase } from './base.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import { type NativeHandle, nativeHandleOver } from './native-handle.js'
+import { IS_NODE } from './node-version.js'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 
@@ -33,6 +34,7 @@ export function isChildProcessAsking(): boolean {
 
 /** Has sockets of ours be taken by `subprocess.send`, `process.send` and the option `stdio`. */
 export function serveChildProcess(): void {
+  if (!IS_NODE) return
   const { _send: send } = process as Sender
   if (typeof send === 'function') (process as Sender)._send = asking(send)
   children.subscribe(onFirstChild)

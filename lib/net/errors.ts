@@ -117,3 +117,8 @@ export function toNodeError(error: unknown, syscall: string): Error {
   if (!(error instanceof SocketError) || error.errno === undefined) return error as Error
   return errnoException(error.errno, error.syscall === 'connect' ? syscall : (error.syscall ?? syscall))
 }
+
+/** Of a read, also where a send of the queue met it first: libuv reads before it writes. */
+export function readError(error: SocketError): Error {
+  return error.errno === undefined ? error : errnoException(error.errno, 'read')
+}

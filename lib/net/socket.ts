@@ -31,7 +31,7 @@ export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> 
   readonly blockList?: nodeNet.BlockList
   readonly signal?: AbortSignal
   /**
-   * Bytes that may wait in the stream and in the socket. A write that finds more destroys the stream with a
+   * Bytes that may wait to be sent. A write that leaves more waiting destroys the stream with a
    * SocketQueueError. **Default:** no limit, as in node:net.
    */
   readonly sendQueueLimit?: number
@@ -42,9 +42,6 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
   if (!(this instanceof SocketMethods)) return new Socket(given)
   const options: SocketConstructorOptions = typeof given === 'number' ? { fd: given } : (given ?? {})
   checkOptions(options)
-  const handle = handleOf(options)
-  // A handle of Node's, or a descriptor that is no socket.
-  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
   Duplex.call(this, {
     ...(options as DuplexOptions),
     allowHalfOpen: Boolean(options.allowHalfOpen),
@@ -53,6 +50,10 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
     autoDestroy: true,
     decodeStrings: false,
   })
+  // Behind what may throw: a wrong option leaves the descriptor to the program.
+  const handle = handleOf(options)
+  // A handle of Node's, or a descriptor that is no socket.
+  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
   initialize(this, options)
   if (!handle) return undefined
   enterContext(this)
@@ -140,7 +141,7 @@ Object.setPrototypeOf(construct, Duplex)
 // Sockets of Node's are sockets as well: those of node:tls, and those of handles that only Node can use.
 Object.defineProperty(construct, Symbol.hasInstance, {
   value(this: unknown, value: unknown): boolean {
-    if (this === construct) return value instanceof nodeNet.Socket
+    if (this === construct && value instanceof nodeNet.Socket) return true
     return Function.prototype[Symbol.hasInstance].call(this as object, value)
   },
   configurable: true,
