@@ -102,7 +102,7 @@ export abstract class SocketMethods extends SocketSettings {
 
   override _read(size: number): void {
     const handle = this[HANDLE]
-    if (this.connecting || !handle) this.once('connect', () => this._read(size))
+    if (this.connecting || !handle?.socket) this.once('connect', () => this._read(size))
     else startReading(this, handle)
   }
 
