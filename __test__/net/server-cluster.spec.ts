@@ -19,3 +19,11 @@ for (const policy of ['SCHED_RR', 'SCHED_NONE']) {
     })
   }
 }
+
+test.serial('a_worker_of_a_cluster_outlives_connections_that_are_reset_before_it_has_them', async (t) => {
+  for (const module of ['m-socket/net', 'node:net']) {
+    const { stdout, stderr } = await runFixture(t, 'cluster-resets.ts', module)
+    t.is(stderr, '', module)
+    t.is(stdout, 'answer\n', module)
+  }
+})

@@ -216,6 +216,16 @@ test('accepted_sockets_have_no_delay_and_keep_alive_of_the_listening_one', async
   server.close()
 })
 
+test('accepted_sockets_have_keep_alive_also_without_a_delay', async (t) => {
+  const server = ourNet.createServer({ keepAlive: true }).listen(0, '127.0.0.1')
+  await eventOf(server, 'listening')
+  const client = nodeNet.connect(portOf(server), '127.0.0.1')
+  const [socket] = (await eventOf(server, 'connection')) as [{ socket: import('m-socket').Socket }]
+  t.truthy(socket.socket.getOption('keepAlive'))
+  client.destroy()
+  server.close()
+})
+
 test('options_of_the_kernel_and_of_the_file_are_taken_by_listen', async (t) => {
   const path = freePath(t)
   const server = ourNet.createServer()

@@ -31,5 +31,7 @@ export function sourceArguments(source: string, nodeArguments: readonly string[]
 /** The arguments with which this runtime runs a TypeScript file. */
 export function fileArguments(path: string, args: readonly string[], nodeArguments: readonly string[] = []): string[] {
   if (ON_DENO) return ['run', '--allow-all', ...DENO, path, ...args]
-  return ['--import', '@oxc-node/core/register', ...nodeArguments, path, ...args]
+  // Node 26 deprecates what @oxc-node/core calls.
+  const quiet = ON_BUN ? [] : ['--disable-warning=DEP0205']
+  return [...quiet, '--import', '@oxc-node/core/register', ...nodeArguments, path, ...args]
 }

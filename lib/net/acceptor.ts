@@ -1,15 +1,14 @@
 import { channel } from 'node:diagnostics_channel'
 import { isIP } from 'node:net'
 
-import { SocketError } from '../errors.js'
 import type { InetAddress } from '../model/address.js'
-import type { Listener } from '../model/listener.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
+import type { Source } from '../model/source.js'
 import { SocketHandle } from './handle.js'
 import type { ListenerHandle, ListenerOwner } from './listener-handle.js'
 import { NODE_MAJOR } from './node-version.js'
 import { type AcceptedSocket, type ServerState } from './server-state.js'
-import { DEFAULT_SETTINGS, SETTINGS, type Settings, keepAliveOption } from './settings.js'
+import { DEFAULT_SETTINGS, SETTINGS, type Settings, hasKeepAlive, setKeepAlive, setNoDelay } from './settings.js'
 import { Socket } from './socket.js'
 
 const socketChannel = channel('net.server.socket')
@@ -77,9 +76,6 @@ export class Acceptor implements ListenerOwner {
   }
 }
 
-/** Both have the options of a TCP socket. */
-type Target = ModelSocket | Listener
-
 /** On Node 20 a limit of 0 is none. */
 function isFull({ maxConnections, _connections }: ServerState): boolean {
   if (maxConnections === undefined || maxConnections === null || (maxConnections === 0 && NODE_MAJOR < 22)) return false
@@ -111,23 +107,12 @@ function isBlocked(list: NonNullable<ServerState['blockList']>, socket: ModelSoc
 }
 
 /** What the listening socket has, an accepted one has too. */
-function setOptions(socket: Target, settings: Settings, inherited: Settings): void {
+function setOptions(socket: Source, settings: Settings, inherited: Settings): void {
   if (settings === inherited) return
-  if (settings.noDelay && !inherited.noDelay) ignoringErrors(() => socket.setOption('noDelay', true))
-  if (settings.keepAlive && settings.keepAliveDelay !== inherited.keepAliveDelay) {
-    ignoringErrors(() => socket.setOption('keepAlive', keepAliveOption(settings)))
-  }
+  if (settings.noDelay && !inherited.noDelay) setNoDelay(socket, true)
+  if (settings.keepAlive && !hasKeepAlive(inherited, settings)) setKeepAlive(socket, settings)
 }
 
 function settingsOf({ noDelay, keepAlive, keepAliveInitialDelay: keepAliveDelay }: ServerState): Settings {
   return noDelay || keepAlive ? { ...DEFAULT_SETTINGS, noDelay, keepAlive, keepAliveDelay } : DEFAULT_SETTINGS
-}
-
-/** node:net ignores what setsockopt(2) says here. */
-function ignoringErrors(act: () => void): void {
-  try {
-    act()
-  } catch (error) {
-    if (!(error instanceof SocketError)) throw error
-  }
 }

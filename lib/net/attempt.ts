@@ -6,6 +6,7 @@ import { Socket as ModelSocket } from '../model/socket.js'
 import type { SocketOptions } from '../options/index.js'
 import type { SocketBase } from './base.js'
 import { type ErrnoException, exceptionWithHostPort } from './errors.js'
+import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import type { Lookup, ResolvedAddress } from './lookup.js'
 
@@ -26,6 +27,7 @@ export interface ConnectTarget {
 /** The stream that connects. */
 export interface DialingStream extends SocketBase {
   onConnected(): void
+  onException(error: unknown): void
   _unrefTimer(): void
 }
 
@@ -43,6 +45,11 @@ export interface Dial {
 }
 
 const ANY_ADDRESS: Readonly<Record<number, string>> = { 4: '0.0.0.0', 6: '::' }
+
+/** Whether the stream still connects by this dial: when it has been destroyed it may connect by another one. */
+export function isUnderWay({ stream, handle }: Dial): boolean {
+  return stream.connecting && stream[HANDLE] === handle
+}
 
 export function isBlocked({ blockList }: DialingStream, address: string, family: number): boolean {
   return family !== 0 && blockList !== undefined && blockList.check(address, `ipv${family as 4 | 6}`)

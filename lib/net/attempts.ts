@@ -5,7 +5,7 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import { clearTimeout, setTimeoutInContext } from '../loop/timers.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { WRITE } from '../native.js'
-import { type Dial, connectFailure, isBlocked, openFailure, openSocket } from './attempt.js'
+import { type Dial, connectFailure, isBlocked, isUnderWay, openFailure, openSocket } from './attempt.js'
 import { attemptsFailed, connectionTimeout, ipBlocked } from './errors.js'
 import type { ResolvedAddress } from './lookup.js'
 
@@ -35,12 +35,12 @@ export class Attempts {
   next(): void {
     clearTimeout(this.#timer)
     const { stream, port } = this.#dial
-    if (!stream.connecting) return
+    if (!isUnderWay(this.#dial)) return
     const to = this.#addresses[this.#index++]
     if (!to) return this.#fail()
     if (isBlocked(stream, to.address, to.family)) return this.#lose(to, ipBlocked(to.address))
     stream.emit('connectionAttempt', to.address, port, to.family)
-    if (!stream.connecting) return
+    if (!isUnderWay(this.#dial)) return
     stream.autoSelectFamilyAttemptedAddresses!.push(`${to.address}:${port}`)
     if (this.#open(to) && this.#index < this.#addresses.length) {
       this.#timer = setTimeoutInContext(() => this.#expire(to), this.#dial.attemptTimeout!)
@@ -54,7 +54,7 @@ export class Attempts {
       socket = openSocket(this.#dial, to.address, to.family)
       const opened = socket
       sharedPoller().watch(opened, WRITE, {
-        onEvent: () => this.#onOutcome(opened),
+        onEvent: () => this.#onEvent(opened),
       })
       this.#sockets.set(socket, to)
       this.#dial.stream.socket = socket
@@ -64,6 +64,14 @@ export class Attempts {
       if (!(error instanceof SocketError)) throw error
       this.#lose(to, openFailure(this.#dial, to, error), error.syscall !== 'bind')
       return false
+    }
+  }
+
+  #onEvent(socket: ModelSocket): void {
+    try {
+      this.#onOutcome(socket)
+    } catch (error) {
+      this.#dial.stream.onException(error)
     }
   }
 

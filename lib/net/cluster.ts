@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 
 import { AsyncContext } from '../loop/async-context.js'
@@ -54,24 +55,25 @@ function bindErrno(port: number | null, handle: NativeHandle): number {
   return errno || (bound.port === port ? 0 : -constants.errno.EADDRINUSE)
 }
 
-/**
- * Takes the connections that the primary accepts for this worker.
- *
- * @returns 0, or an errno, negated
- */
-export function acceptFromPrimary(handle: NativeHandle, server: ServerState, owner: ListenerOwner): number {
+/** Takes the connections that the primary accepts for this worker. */
+export function acceptFromPrimary(handle: NativeHandle, server: ServerState, owner: ListenerOwner): void {
   setOwner(handle, server)
   const context = new AsyncContext()
   handle.onconnection = (_status, connection) => {
     const socket = takeFrom(connection)
     if (socket) context.run(owner.onAccepted, owner, socket, connection.getsockname === undefined)
   }
-  return handle.listen?.(0) ?? 0
+  // It never fails: the primary listens already.
+  handle.listen?.(0)
 }
 
-/** Undefined where descriptors have run out: the connection was accepted already, and ends. */
+/** Undefined where descriptors have run out, and where the peer has reset the connection meanwhile: it ends. */
 function takeFrom(connection: NativeHandle): ModelSocket | undefined {
   const fd = native.duplicate(connection.fd!)
   connection.close()
-  return fd < 0 ? undefined : ModelSocket.of(native.checkOwned(native.adoptSocket(fd), 'adopt', fd))
+  if (fd < 0) return undefined
+  const handle = native.adoptSocket(fd)
+  if (handle >= 0) return ModelSocket.of(handle)
+  closeSync(fd)
+  return undefined
 }

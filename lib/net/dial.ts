@@ -11,13 +11,15 @@ import {
   type DialingStream,
   connectFailure,
   isBlocked,
+  isUnderWay,
   openFailure,
   openSocket,
 } from './attempt.js'
 import { Attempts } from './attempts.js'
 import { invalidAddress, ipBlocked } from './errors.js'
-import { NODE_MAJOR } from './node-version.js'
+import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
+import { NODE_MAJOR } from './node-version.js'
 import { kernelOptions } from './socket-options.js'
 import { type ResolvedAddress, lookUp } from './lookup.js'
 
@@ -45,7 +47,7 @@ export function dialHost(stream: DialingStream, handle: SocketHandle, target: Co
   const family = isIP(dial.host)
   if (family === 0) return lookUp(dial, (addresses) => dialAll(dial, addresses))
   nextTick(() => {
-    if (stream.connecting) dialAddress(dial, { address: dial.host, family })
+    if (isUnderWay(dial)) dialAddress(dial, { address: dial.host, family })
   })
 }
 
@@ -97,7 +99,7 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     return void stream.destroy(ipBlocked(address))
   }
   const onOutcome = (error?: SocketError) => {
-    if (stream.destroyed) return
+    if (stream[HANDLE] !== handle) return
     handle.connected()
     if (!error) return stream.onConnected()
     const failure = connectFailure(dial, at[0], at[1], error)
@@ -108,7 +110,7 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
   const { socket, error } = tryToOpen(dial, to)
   // What cannot be bound is no attempt, in node:net.
   if (error?.syscall !== 'bind') stream.emit('connectionAttempt', ...at)
-  if (!stream.connecting) return socket?.close()
+  if (!isUnderWay(dial)) return socket?.close()
   if (!socket) {
     if (isReportedLater(error!, family)) setImmediateInContext(() => onOutcome(error))
     else stream.destroy(openFailure(dial, to, error!))

@@ -9,11 +9,11 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
-import { type InterestBits, WRITE } from '../native.js'
+import { type InterestBits, type SendStatus, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
 import { InputHandle } from './input-handle.js'
 import { NODE_MAJOR } from './node-version.js'
-import { PendingWrite, type Pieces } from './pending-write.js'
+import { PendingWrite, type Pieces, fitsOneCall } from './pending-write.js'
 
 /** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
 const canceled = (): Error | undefined =>
@@ -39,7 +39,6 @@ export class SocketHandle extends InputHandle {
   onClosing: (() => void) | undefined
   /** How many bytes were given to {@link write}. */
   bytesWritten = 0
-  /** Undefined when the peer has ended: there is nothing more to read. */
   #closed = false
   #isWatched = false
   #write: PendingWrite | undefined
@@ -93,11 +92,33 @@ export class SocketHandle extends InputHandle {
   /** Sends all of `pieces`. `done` is called when the kernel has taken them: at once, or later. */
   write(pieces: Pieces, length: number, done: Done): void {
     this.bytesWritten += length
-    const write = new PendingWrite(pieces, done)
+    if (!fitsOneCall(pieces, length)) return this.#begin(new PendingWrite(pieces, done))
+    const status = this.#sendAtOnce(pieces)
+    if (status === 'sent') done()
+    else if (typeof status !== 'string') done(status)
+    else this.#wait(new PendingWrite(pieces, done, status !== 'not-sent'))
+  }
+
+  #begin(write: PendingWrite): void {
     const error = this.#send(write)
-    if (error) done(error)
-    else if (write.isSent) done()
+    if (error) write.finish(error)
+    else if (write.isSent) write.finish()
     else this.#wait(write)
+  }
+
+  /** Most writes are sent at once, and need no {@link PendingWrite}. Returns why it failed, if it did. */
+  #sendAtOnce(pieces: Pieces): SendStatus | Error {
+    try {
+      const status = this.socket!.send(pieces)
+      return status === 'closed' ? this.#closeReason() : status
+    } catch (error) {
+      return this.#isPassing(error) ? 'not-sent' : toNodeError(error, 'write')
+    }
+  }
+
+  /** Without memory now; the socket is reported as writable when it is time to try again. */
+  #isPassing(error: unknown): boolean {
+    return isOutOfMemory(error) && this.socket!.handle >= 0
   }
 
   #wait(write: PendingWrite): void {
@@ -187,22 +208,20 @@ export class SocketHandle extends InputHandle {
 
   /** @internal */
   onEvent(event: ReadyEvent, chunk?: Buffer): void {
+    const isConnect = this.#onConnected !== undefined
     try {
-      this.#onReady(event, chunk)
+      if (isConnect) this.#checkConnect()
+      else this.onReadable(event, chunk)
     } catch (error) {
       this.owner.onException(error)
     }
+    // Also after a listener of the input has thrown: that there is room is reported once.
+    if (!isConnect && this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
   }
 
-  #onReady(event: ReadyEvent, chunk: Buffer | undefined): void {
-    if (this.#onConnected) return this.#checkConnect()
-    this.onReadable(event, chunk)
-    if (this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
-  }
-
-  /** @internal The program has closed the socket beneath, and its queue has been sent, or was lost. */
-  onDetached(): void {
-    if (!this.#closed) this.#leave(this.socket!.lostReason)
+  /** @internal The program has closed the socket beneath, and its queue has been sent; or it was lost, as by a reset. */
+  onDetached(isReset = false): void {
+    if (!this.#closed) this.#leave(this.socket!.lostReason, isReset)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */
@@ -210,12 +229,12 @@ export class SocketHandle extends InputHandle {
     if (!this.#closed) this.#leave(error)
   }
 
-  #leave(reason: Error | undefined): void {
+  #leave(reason: Error | undefined, isLost = false): void {
     const [onConnected, write] = [this.#onConnected, this.#write]
     this.#onConnected = undefined
     this.#write = undefined
     if (onConnected) return onConnected((reason as SocketError) ?? new SocketClosedError())
-    if (!reason) write?.finish()
+    if (!reason) write?.finish(isLost ? errnoException(-constants.errno.ECANCELED, 'write') : undefined)
     this.owner.onGone(reason && toNodeError(reason, 'read'))
   }
 
@@ -239,9 +258,7 @@ export class SocketHandle extends InputHandle {
       if (write.sendTo(this.socket!)) return undefined
       return this.#closeReason()
     } catch (error) {
-      // The socket is reported as writable when it is time to try again.
-      if (isOutOfMemory(error) && this.socket!.handle >= 0) return undefined
-      return toNodeError(error, 'write')
+      return this.#isPassing(error) ? undefined : toNodeError(error, 'write')
     }
   }
 
@@ -263,6 +280,10 @@ export class SocketHandle extends InputHandle {
     if (!error && !write.isSent) return
     this.#write = undefined
     this.updateInterest()
-    write.finish(error)
+    try {
+      write.finish(error)
+    } catch (thrown) {
+      this.owner.onException(thrown)
+    }
   }
 }

@@ -1,4 +1,6 @@
-import { SocketError } from '../errors.js'
+import { constants } from 'node:os'
+
+import { SocketError, systemError } from '../errors.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
@@ -111,6 +113,8 @@ export abstract class InputHandle extends LoopReference {
   #receiveInto(buffer: UserBuffer): void {
     for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading; left--) {
       const { array } = buffer
+      // libuv's error for it.
+      if (array.byteLength === 0) throw systemError(constants.errno.ENOBUFS, 'read')
       const count = this.socket!.receive(array)
       if (count === null) return
       if (count === 0) return this.#end()

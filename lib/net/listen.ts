@@ -2,8 +2,9 @@ import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
 import { chmodSync, statSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
+import { constants } from 'node:os'
 
-import { invalidArgType } from '../errors.js'
+import { invalidArgType, systemError } from '../errors.js'
 import { currentLookup } from '../loop/names.js'
 import { nextTick } from '../loop/timers.js'
 import { Listener } from '../model/listener.js'
@@ -48,17 +49,28 @@ export function listen<S extends ServerState>(this: S, ...args: unknown[]): S {
 
 /** The options, or what stands in them for a handle. */
 function sourceOf(given: ListenOptions): ListenOptions {
+  // They have handles of their own.
+  if (HANDLE in given || given instanceof Listener) return given
   const { _handle, handle } = given
-  return HANDLE in given ? given : _handle || handle || given
+  return _handle || handle || given
 }
 
-/** The handle that is there already: one of ours, or of Node. */
+/**
+ * The handle that is there already: one of ours, or of Node.
+ *
+ * @throws SocketError EEXIST for a listener that is in use
+ */
 function handleOf(source: object): ListenerHandle | NativeHandle | null {
   if (HANDLE in source) return (source as ServerState)[HANDLE]
-  if (source instanceof Listener) return new ListenerHandle(source, false)
+  if (source instanceof Listener) return overListener(source)
   const owner = ownerOf(source)
   if (owner) return owner
   return isNativeHandle(source) ? source : takeBound(source)
+}
+
+function overListener(listener: Listener): ListenerHandle {
+  if (listener.poller) throw systemError(constants.errno.EEXIST, 'listen', listener.address, 'the listener is in use')
+  return new ListenerHandle(listener, false)
 }
 
 /** The handle of a `BoundSocket`, which newer Nodes have. */

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { ADDRCONFIG, currentLookup } from '../loop/names.js'
 import { nextTick } from '../loop/timers.js'
 import { functionOption } from './arguments.js'
-import type { Dial } from './attempt.js'
+import { type Dial, isUnderWay } from './attempt.js'
 import { invalidAddress, invalidAddressFamily } from './errors.js'
 
 /** An address that a name has. `family` is 4 or 6; 0 for a path. */
@@ -54,7 +54,7 @@ function onOne(
 ): void {
   const { stream } = dial
   stream.emit('lookup', error, address, family, dial.host)
-  if (!stream.connecting) return
+  if (!isUnderWay(dial)) return
   const failure = error ?? addressFailure(dial, address, family)
   if (failure) destroyLater(dial, failure)
   else onResolved([{ address, family: family! }])
@@ -67,14 +67,14 @@ function onAll(
   found: LookupAddress[],
 ): void {
   const { stream } = dial
-  if (!stream.connecting) return
+  if (!isUnderWay(dial)) return
   if (error) {
     stream.emit('lookup', error, undefined, undefined, dial.host)
     return destroyLater(dial, error)
   }
   for (const { address, family } of found) {
     stream.emit('lookup', null, address, family, dial.host)
-    if (!stream.connecting) return
+    if (!isUnderWay(dial)) return
   }
   const usable = found.filter(({ address, family }) => addressFailure(dial, address, family) === undefined)
   if (usable.length > 0) return onResolved(alternate(usable))
@@ -98,6 +98,8 @@ function alternate(found: LookupAddress[]): ResolvedAddress[] {
 }
 
 /** The program that called `connect()` has not added its listeners yet. */
-function destroyLater({ stream }: Dial, error: Error): void {
-  nextTick(() => void stream.destroy(error))
+function destroyLater(dial: Dial, error: Error): void {
+  nextTick(() => {
+    if (isUnderWay(dial)) dial.stream.destroy(error)
+  })
 }

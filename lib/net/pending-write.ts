@@ -13,6 +13,11 @@ const PART = 262_144
 /** UIO_MAXIOV of the kernel: writev(2). */
 const MAX_PIECES = 1024
 
+/** Whether one call of `Socket.send` sends all of it. */
+export function fitsOneCall(pieces: Pieces, length: number): boolean {
+  return length > 0 && length <= PART && (!Array.isArray(pieces) || pieces.length <= MAX_PIECES)
+}
+
 /** A write that the kernel has not taken all of. */
 export class PendingWrite {
   context: AsyncContext | undefined
@@ -23,9 +28,14 @@ export class PendingWrite {
   #offset = 0
   #isQueued = false
 
-  constructor(pieces: Pieces, done: Done) {
+  /** With `isQueued` the socket has taken all of it already. */
+  constructor(pieces: Pieces, done: Done, isQueued = false) {
     this.#pieces = pieces
     this.#done = done
+    if (!isQueued) return
+    this.#isQueued = true
+    if (Array.isArray(pieces)) this.#index = pieces.length
+    else this.#offset = pieces.byteLength
   }
 
   /** Whether all has been given to the kernel. */

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketError, invalidArgType, outOfRange } from '../errors.js'
 import { clearTimeout, setTimeoutInContext } from '../loop/timers.js'
+import type { Source } from '../model/source.js'
 import type { SettableOptions } from '../options/index.js'
 import { functionOption, int32Option } from './arguments.js'
 import { SocketBase } from './base.js'
@@ -57,7 +58,7 @@ export abstract class SocketSettings extends SocketBase {
     if (noDelay === this[SETTINGS].noDelay) return this
     change(this, { noDelay })
     const handle = tcpHandle(this)
-    if (handle) setNoDelay(handle, noDelay)
+    if (handle) setNoDelay(handle.socket!, noDelay)
     return this
   }
 
@@ -75,7 +76,7 @@ export abstract class SocketSettings extends SocketBase {
     if (!hasKeepAlive(this[SETTINGS], settings)) {
       change(this, settings)
       const handle = tcpHandle(this)
-      if (handle) setKeepAlive(handle, this[SETTINGS])
+      if (handle) setKeepAlive(handle.socket!, this[SETTINGS])
     }
     return this
   }
@@ -137,7 +138,7 @@ export abstract class SocketSettings extends SocketBase {
 }
 
 /** Whether keep-alive is set so already; what it is set to has no meaning while it is off. */
-function hasKeepAlive(settings: Settings, wanted: Partial<Settings>): boolean {
+export function hasKeepAlive(settings: Settings, wanted: Partial<Settings>): boolean {
   if (settings.keepAlive !== wanted.keepAlive) return false
   return (
     !settings.keepAlive ||
@@ -152,8 +153,8 @@ export function applySettings(socket: SocketSettings): void {
   const handle = tcpHandle(socket)
   const settings = socket[SETTINGS]
   if (!handle || settings === DEFAULT_SETTINGS) return
-  if (settings.noDelay) setNoDelay(handle, true)
-  if (settings.keepAlive) setKeepAlive(handle, settings)
+  if (settings.noDelay) setNoDelay(handle.socket!, true)
+  if (settings.keepAlive) setKeepAlive(handle.socket!, settings)
   if (settings.typeOfService === undefined) return
   try {
     setTypeOfService(handle, settings.typeOfService)
@@ -180,16 +181,16 @@ function tcpHandle(socket: SocketSettings): SocketHandle | undefined {
 }
 
 /** Node ignores what setsockopt(2) answers to these two. */
-function setNoDelay(handle: SocketHandle, enable: boolean): void {
-  ignoringErrors(() => handle.socket!.setOption('noDelay', enable))
+export function setNoDelay(socket: Source, enable: boolean): void {
+  ignoringErrors(() => socket.setOption('noDelay', enable))
 }
 
-function setKeepAlive({ socket }: SocketHandle, settings: Settings): void {
-  ignoringErrors(() => socket!.setOption('keepAlive', keepAliveOption(settings)))
+export function setKeepAlive(socket: Source, settings: Settings): void {
+  ignoringErrors(() => socket.setOption('keepAlive', keepAliveOption(settings)))
 }
 
 /** What the option of the kernel is set to. */
-export function keepAliveOption(settings: Settings): SettableOptions['keepAlive'] {
+function keepAliveOption(settings: Settings): SettableOptions['keepAlive'] {
   const { keepAlive, keepAliveDelay, keepAliveInterval = PROBE_INTERVAL, keepAliveCount = PROBE_COUNT } = settings
   return keepAlive && keepAliveDelay > 0
     ? { idle: keepAliveDelay * 1000, interval: keepAliveInterval * 1000, count: keepAliveCount }

@@ -141,7 +141,7 @@ Object.setPrototypeOf(construct, Duplex)
 // Sockets of Node's are sockets as well: those of node:tls, and those of handles that only Node can use.
 Object.defineProperty(construct, Symbol.hasInstance, {
   value(this: unknown, value: unknown): boolean {
-    if (this === construct) return value instanceof nodeNet.Socket
+    if (this === construct && value instanceof nodeNet.Socket) return true
     return Function.prototype[Symbol.hasInstance].call(this as object, value)
   },
   configurable: true,

@@ -95,8 +95,13 @@ function overStream(source: NetSocket, { allowHalfOpen = source.allowHalfOpen }:
 
 function checkOpen(socket: Socket): void {
   if (socket.handle < 0) throw new SocketClosedError('toNetSocket: the socket is closed')
-  // The first look may only find the outcome.
-  if (socket.state === 'connecting' && (socket.state as SocketState) === 'connecting') throw isConnecting()
+  if (stateOf(socket) === 'connecting') throw isConnecting()
+}
+
+/** The first look only finds the outcome of connect(2). */
+function stateOf(socket: Socket): SocketState {
+  const known = socket.state
+  return known === 'connecting' ? socket.state : known
 }
 
 function isConnecting(): Error {

@@ -61,9 +61,10 @@ export class Objects {
   add(value: unknown): void {
     if (typeof value !== 'object' || value === null) return
     const kind = value.constructor?.name ?? ''
-    if (kind in this.#all) this.#all[kind]!.push(value)
+    // A stream is called Socket, too.
+    if (value instanceof Duplex) this.#all['stream']!.push(value.on('error', this.#onError))
+    else if (kind in this.#all) this.#all[kind]!.push(value)
     else if ('readable' in value && 'writable' in value && 'opened' in value) this.#all['web']!.push(value)
-    else if (value instanceof Duplex) this.#all['stream']!.push(value.on('error', this.#onError))
   }
 
   /** One of a kind; undefined where there is none. */
