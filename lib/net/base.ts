@@ -3,9 +3,11 @@ import nodeNet from 'node:net'
 import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import { type BufferedWrite, lengthOfWrite, lengthOfWrites } from './buffered-writes.js'
+import { handleForChild, isChildProcessAsking, leaveToChild } from './child-process.js'
 import { ContextDuplex } from './context.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
+import type { NativeHandle } from './native-handle.js'
 import { IS_NODE } from './node-version.js'
 import { prepareStreamWrap } from './stream-wrap.js'
 
@@ -32,14 +34,17 @@ export abstract class SocketBase extends ContextDuplex {
   declare blockList: nodeNet.BlockList | undefined
   declare autoSelectFamilyAttemptedAddresses: string[] | undefined
 
-  /** Node's own modules would use a handle of Node's. */
-  get _handle(): null {
+  /** Node's own modules would use a handle of Node's: only node:child_process gets one. */
+  get _handle(): NativeHandle | null {
+    if (isChildProcessAsking()) return handleForChild(this)
     prepareStreamWrap()
     return null
   }
 
   /** Whatever a program puts there is its own. */
-  set _handle(_handle: unknown) {}
+  set _handle(handle: unknown) {
+    if (handle === null && isChildProcessAsking()) leaveToChild(this)
+  }
 
   get _connecting(): boolean {
     return this.connecting

@@ -46,7 +46,7 @@ function withErrno(message: string, errno: number, syscall: string): ErrnoExcept
   return Object.assign(new Error(message), { errno, code: getSystemErrorName(errno), syscall })
 }
 
-function withAddress(error: ErrnoException, address: string | undefined, port?: number | null): ErrnoException {
+export function withAddress(error: ErrnoException, address: string | undefined, port?: number | null): ErrnoException {
   if (address !== undefined) error.address = address
   if (port) error.port = port
   return error

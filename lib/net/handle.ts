@@ -143,6 +143,12 @@ export class SocketHandle extends InputHandle {
     return this.#write?.unsent ?? 0
   }
 
+  /** Calls back when the write that is in progress has ended; without one at once. */
+  afterWrite(callback: () => void): void {
+    if (this.#write) this.#write.onFinished(callback)
+    else callback()
+  }
+
   /** Ends our half, behind what was written. `done` comes before all that the peer answers. */
   shutdown(done: Done): void {
     const failure = this.#shutDown()
@@ -274,13 +280,8 @@ export class SocketHandle extends InputHandle {
 
   /** The socket takes nothing more: it has been shut down, or has broken. */
   #closeReason(): Error {
-    if (!this.socket!.hasFailed) return errnoException(-constants.errno.EPIPE, 'write')
-    try {
-      this.socket!.peek(PROBE)
-    } catch (error) {
-      return toNodeError(error, 'write')
-    }
-    return errnoException(-constants.errno.EPIPE, 'write')
+    const { failure } = this.socket!
+    return failure ? toNodeError(failure, 'write') : errnoException(-constants.errno.EPIPE, 'write')
   }
 
   /** The queue is empty. */

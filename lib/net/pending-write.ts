@@ -22,7 +22,7 @@ export function fitsOneCall(pieces: Pieces, length: number): boolean {
 export class PendingWrite {
   context: AsyncContext | undefined
   readonly #pieces: Pieces
-  readonly #done: Done
+  #done: Done
   /** The piece that is next, and where it begins. */
   #index = 0
   #offset = 0
@@ -107,6 +107,15 @@ export class PendingWrite {
       if (size > PART && count > 0) break
     }
     return count
+  }
+
+  /** `callback` comes behind the one of the write. */
+  onFinished(callback: () => void): void {
+    const done = this.#done
+    this.#done = (error) => {
+      done(error)
+      callback()
+    }
   }
 
   /** Calls back. */
