@@ -11,13 +11,20 @@ import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, type SendStatus, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
-import { InputHandle } from './input-handle.js'
+import { FREE_BIT_OF_INPUT, InputHandle } from './input-handle.js'
 import { NODE_MAJOR } from './node-version.js'
 import { PendingWrite, type Pieces, fitsOneCall } from './pending-write.js'
 
 /** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
 const canceled = (): Error | undefined =>
   NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write')
+
+const CLOSED = FREE_BIT_OF_INPUT
+const WATCHED = FREE_BIT_OF_INPUT << 1
+const CONNECTING = FREE_BIT_OF_INPUT << 2
+const UNIX = FREE_BIT_OF_INPUT << 3
+const RESETS = FREE_BIT_OF_INPUT << 4
+
 const PROBE = new Uint8Array(1)
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 
@@ -31,24 +38,17 @@ export type Done = (error?: Error | null) => void
  * sends one write at a time, and keeps the process alive while it does either of them or connects.
  */
 export class SocketHandle extends InputHandle {
-  /** Whether it is of a Unix socket. */
-  readonly isUnix: boolean
-  /** Whether {@link close} is by RST. */
-  closesByReset = false
   /** Called when it is closed. */
   onClosing: (() => void) | undefined
   /** How many bytes were given to {@link write}. */
   bytesWritten = 0
-  #closed = false
-  #isWatched = false
   #write: PendingWrite | undefined
   #onConnected: OnConnected | undefined
-  #isConnecting = false
 
   /** Without a `socket` it is a handle that is to connect. */
   constructor(isUnix: boolean, socket?: Socket) {
     super()
-    this.isUnix = isUnix
+    if (isUnix) this.bits |= UNIX
     this.socket = socket
   }
 
@@ -58,6 +58,16 @@ export class SocketHandle extends InputHandle {
     return new SocketHandle(localAddress !== undefined && 'path' in localAddress, socket)
   }
 
+  /** Whether it is of a Unix socket. */
+  get isUnix(): boolean {
+    return (this.bits & UNIX) !== 0
+  }
+
+  /** Has {@link close} reset the connection. */
+  closeByReset(): void {
+    this.bits |= RESETS
+  }
+
   /**
    * Registers the socket with the shared poller.
    *
@@ -65,13 +75,13 @@ export class SocketHandle extends InputHandle {
    */
   watch(): void {
     takeOver(this.socket!, () => sharedPoller().watch(this.socket!, this.#interest(), this))
-    this.#isWatched = true
+    this.bits |= WATCHED
     this.updateReference()
   }
 
   /** It keeps the process alive from here on, until {@link connected}. */
   connecting(): void {
-    this.#isConnecting = true
+    this.bits |= CONNECTING
     this.updateReference()
   }
 
@@ -84,7 +94,7 @@ export class SocketHandle extends InputHandle {
 
   /** The connect has ended: with `socket`, or with the one that it has. */
   connected(socket = this.socket): void {
-    this.#isConnecting = false
+    this.bits &= ~CONNECTING
     this.socket = socket
     this.updateReference()
   }
@@ -161,12 +171,12 @@ export class SocketHandle extends InputHandle {
    * phase of the loop.
    */
   close(onClosed: () => void, reason = canceled()): void {
-    this.#closed = true
+    this.bits |= CLOSED
     this.endReading()
     this.onClosing?.()
     this.#onConnected = undefined
     this.updateReference()
-    if (this.closesByReset) this.socket?.resetByWatcher()
+    if ((this.bits & RESETS) !== 0) this.socket?.resetByWatcher()
     else this.socket?.discard()
     const write = this.#write
     this.#write = undefined
@@ -184,7 +194,7 @@ export class SocketHandle extends InputHandle {
    */
   giveUp(): ReleasedSocket {
     const released = this.socket!.giveUp()
-    this.#closed = true
+    this.bits |= CLOSED
     this.endReading()
     this.updateReference()
     return released
@@ -192,16 +202,16 @@ export class SocketHandle extends InputHandle {
 
   /** As a handle of libuv: an idle one that is not read keeps nothing alive. */
   protected override get isActive(): boolean {
-    return !this.#closed && (this.reading || this.#isConnecting || this.#write !== undefined)
+    return !this.isClosed && (this.reading || (this.bits & CONNECTING) !== 0 || this.#write !== undefined)
   }
 
   protected override get isClosed(): boolean {
-    return this.#closed
+    return (this.bits & CLOSED) !== 0
   }
 
   protected override updateInterest(): void {
-    if (this.#closed) return
-    if (!this.#isWatched) return this.watch()
+    if (this.isClosed) return
+    if ((this.bits & WATCHED) === 0) return this.watch()
     sharedPoller().setInterest(this.socket!, this.#interest())
     this.updateReference()
   }
@@ -227,12 +237,12 @@ export class SocketHandle extends InputHandle {
 
   /** @internal The program has closed the socket beneath, and its queue has been sent; or it was lost, as by a reset. */
   onDetached(isReset = false): void {
-    if (!this.#closed) this.#leave(this.socket!.lostReason, isReset)
+    if (!this.isClosed) this.#leave(this.socket!.lostReason, isReset)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */
   onBroken(error: Error): void {
-    if (!this.#closed) this.#leave(error)
+    if (!this.isClosed) this.#leave(error)
   }
 
   #leave(reason: Error | undefined, isLost = false): void {

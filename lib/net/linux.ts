@@ -1,3 +1,5 @@
+import '../../loadable.js'
+
 import nodeNet from 'node:net'
 
 import { Server, createServer } from './server.js'

@@ -170,7 +170,7 @@ export abstract class SocketMethods extends SocketSettings {
   }
 
   _reset(): this {
-    this[HANDLE]!.closesByReset = true
+    this[HANDLE]!.closeByReset()
     return this.destroy()
   }
 

@@ -55,6 +55,21 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
   const handle = handleOf(options)
   // A handle of Node's, or a descriptor that is no socket.
   if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
+  // V8 gives an object room for as many fields as its constructor assigns.
+  this.connecting = false
+  this[HANDLE] = null
+  this[TOTALS] = undefined
+  this[SETTINGS] = DEFAULT_SETTINGS
+  this.socket = undefined
+  this.server = null
+  this._server = null
+  this._parent = null
+  this._host = null
+  this._hadError = false
+  this._peername = null
+  this._sockname = null
+  this._pendingData = null
+  this._pendingEncoding = ''
   initialize(this, options)
   if (!handle) return undefined
   enterContext(this)
@@ -94,20 +109,6 @@ function adopt(fd: number): SocketHandle | null {
 }
 
 function initialize(socket: SocketMethods, options: SocketConstructorOptions): void {
-  socket.connecting = false
-  socket[HANDLE] = null
-  socket[TOTALS] = undefined
-  socket[SETTINGS] = DEFAULT_SETTINGS
-  socket.socket = undefined
-  socket.server = null
-  socket._server = null
-  socket._parent = null
-  socket._host = null
-  socket._hadError = false
-  socket._peername = null
-  socket._sockname = null
-  socket._pendingData = null
-  socket._pendingEncoding = ''
   socket.on('end', onEnd)
   const { noDelay, keepAlive, keepAliveInitialDelay = 0, typeOfService, blockList, sendQueueLimit } = options
   if (noDelay || keepAlive || typeOfService !== undefined) {
