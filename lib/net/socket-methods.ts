@@ -97,7 +97,10 @@ export abstract class SocketMethods extends SocketSettings {
 
   /** @internal Calls back just before the socket beneath is closed. */
   onClosing(callback: () => void): void {
-    this[HANDLE]!.onClosing = callback
+    this[HANDLE]!.onClosing = () => {
+      callback()
+      return undefined
+    }
   }
 
   override _read(size: number): void {
