@@ -7,7 +7,7 @@ import { handleForChild, isChildProcessAsking, leaveToChild } from './child-proc
 import { ContextDuplex } from './context.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
-import { IS_NODE } from './node-version.js'
+import { IS_NODE } from '../node-version.js'
 import { prepareStreamWrap } from './stream-wrap.js'
 
 /** As Node has it: without a handle there is none. */
