@@ -207,7 +207,7 @@ export abstract class StreamSource extends Source {
     return native.failure(this.handle) !== native.NO_FAILURE
   }
 
-  /** @internal As {@link hasFailed}: why. */
+  /** @internal As {@link hasFailed}: why. Of an open socket. */
   get failure(): SocketError | undefined {
     const failure = native.failure(this.handle)
     return failure === native.NO_FAILURE ? undefined : native.failureError(failure)
