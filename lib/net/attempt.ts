@@ -1,7 +1,9 @@
+import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { isIP } from 'node:net'
 
 import type { SocketError } from '../errors.js'
+import type { SocketConnectOptions } from '../model/connect-options.js'
 import { Socket as ModelSocket } from '../model/socket.js'
 import type { SocketOptions } from '../options/index.js'
 import type { SocketBase } from './base.js'
@@ -10,6 +12,7 @@ import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import type { Lookup, ResolvedAddress } from './lookup.js'
 import { checkConnectPermission, connectDenied, isDenial } from './permission.js'
+import { UnconnectedHandle } from './unconnected-handle.js'
 
 /** What `connect()` is given, as far as it says where to connect to. */
 export interface ConnectTarget {
@@ -57,15 +60,27 @@ export function isBlocked({ blockList }: DialingStream, address: string, family:
 }
 
 /** A socket that is connecting: socket(2), bind(2), connect(2). */
-export function openSocket({ target, port, options }: Dial, address: string, family: number): ModelSocket {
+export function openSocket({ handle, target, port, options }: Dial, address: string, family: number): ModelSocket {
   checkConnectPermission()
-  if (family === 0) return ModelSocket.connect({ ...options, path: address })
+  if (family === 0) return begin(handle, { ...options, path: address })
   const { localAddress, localPort } = target
   const local: { localAddress?: string; localPort?: number; reuseAddress?: boolean } = {}
   if (localAddress) Object.assign(local, { localAddress })
   // As libuv has it for each bind(2).
   if (localPort) Object.assign(local, { localPort, reuseAddress: true })
-  return ModelSocket.connect({ ...local, ...options, host: address, port })
+  return begin(handle, { ...local, ...options, host: address, port })
+}
+
+/** The first attempt is made by the descriptor that the program has given. */
+function begin(handle: SocketHandle, options: SocketConnectOptions): ModelSocket {
+  const fd = handle instanceof UnconnectedHandle ? handle.take() : undefined
+  if (fd === undefined) return ModelSocket.connect(options)
+  try {
+    return ModelSocket.connectDescriptor(fd, options)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
 }
 
 /** Why a socket could not even begin to connect. */

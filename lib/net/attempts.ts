@@ -27,7 +27,7 @@ export class Attempts {
     this.#dial = dial
     this.#addresses = addresses
     dial.stream.autoSelectFamilyAttemptedAddresses = []
-    dial.handle.onClosing = () => this.#stop()
+    dial.handle.onClosing = () => this.#cancel()
     dial.handle.connecting()
   }
 
@@ -122,6 +122,17 @@ export class Attempts {
   #fail(): void {
     const [first] = this.#errors
     this.#dial.stream.destroy(first ? attemptsFailed(this.#errors) : connectionTimeout())
+  }
+
+  /** The stream has been destroyed. Returns what reports that of the last attempt, if it is under way. */
+  #cancel(): (() => void) | undefined {
+    const to = this.#addresses[this.#index - 1]!
+    const isUnderWay = [...this.#sockets.values()].includes(to)
+    this.#stop()
+    if (!isUnderWay) return undefined
+    const { stream, port } = this.#dial
+    const error = connectFailure(this.#dial, to.address, port, new SocketError('', 'ECANCELED'))
+    return () => stream.emit('connectionAttemptFailed', to.address, port, to.family, error)
   }
 
   /** Ends all attempts that are under way. */

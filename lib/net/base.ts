@@ -7,7 +7,6 @@ import { handleForChild, isChildProcessAsking, leaveToChild } from './child-proc
 import { ContextDuplex } from './context.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
-import type { NativeHandle } from './native-handle.js'
 import { IS_NODE } from '../node-version.js'
 import { prepareStreamWrap } from './stream-wrap.js'
 
@@ -35,7 +34,7 @@ export abstract class SocketBase extends ContextDuplex {
   declare autoSelectFamilyAttemptedAddresses: string[] | undefined
 
   /** Node's own modules would use a handle of Node's: only node:child_process gets one. */
-  get _handle(): NativeHandle | null {
+  get _handle(): object | null {
     if (isChildProcessAsking()) return handleForChild(this)
     prepareStreamWrap()
     return null

@@ -38,8 +38,8 @@ export type Done = (error?: Error | null) => void
  * sends one write at a time, and keeps the process alive while it does either of them or connects.
  */
 export class SocketHandle extends InputHandle {
-  /** Called when it is closed. */
-  onClosing: (() => void) | undefined
+  /** Called when it is closed. What it returns is called in the closing phase, before the stream is closed. */
+  onClosing: (() => (() => void) | undefined) | undefined
   /** How many bytes were given to {@link write}. */
   bytesWritten = 0
   #write: PendingWrite | undefined
@@ -173,7 +173,7 @@ export class SocketHandle extends InputHandle {
   close(onClosed: () => void, reason = canceled()): void {
     this.bits |= CLOSED
     this.endReading()
-    this.onClosing?.()
+    const onEnded = this.onClosing?.()
     this.#onConnected = undefined
     this.updateReference()
     if ((this.bits & RESETS) !== 0) this.socket?.resetByWatcher()
@@ -181,7 +181,8 @@ export class SocketHandle extends InputHandle {
     const write = this.#write
     this.#write = undefined
     inClosingPhase(() => {
-      // libuv ends a write that is in progress first.
+      // libuv ends what is in progress first: a connect, a write.
+      onEnded?.()
       write?.finish(reason)
       onClosed()
     })

@@ -97,12 +97,15 @@ export abstract class SocketMethods extends SocketSettings {
 
   /** @internal Calls back just before the socket beneath is closed. */
   onClosing(callback: () => void): void {
-    this[HANDLE]!.onClosing = callback
+    this[HANDLE]!.onClosing = () => {
+      callback()
+      return undefined
+    }
   }
 
   override _read(size: number): void {
     const handle = this[HANDLE]
-    if (this.connecting || !handle) this.once('connect', () => this._read(size))
+    if (this.connecting || !handle?.socket) this.once('connect', () => this._read(size))
     else startReading(this, handle)
   }
 

@@ -1,7 +1,7 @@
 import nodeNet from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { SocketError, invalidArgType, invalidArgValue } from '../errors.js'
+import { type SocketError, invalidArgType, invalidArgValue } from '../errors.js'
 import { Socket as ModelSocket } from '../model/socket.js'
 import { integer } from '../validate.js'
 import { int32Option, numberOption } from './arguments.js'
@@ -10,6 +10,7 @@ import { enterContext } from './context.js'
 import { SocketHandle } from './handle.js'
 import { DEFAULT_SETTINGS, SETTINGS, change } from './settings.js'
 import { SocketMethods, WRITE_LIMIT, attach, limitedWrite, onEnd } from './socket-methods.js'
+import { UnconnectedHandle } from './unconnected-handle.js'
 import { type OnRead, setOnRead } from './user-buffer.js'
 
 /** Node 20 lacks it, and the option `blockList` of sockets. */
@@ -101,8 +102,9 @@ function adopt(fd: number): SocketHandle | null {
     return SocketHandle.over(ModelSocket.adopt(fd))
   } catch (error) {
     // Its own error says what is wrong with the descriptor.
-    if (error instanceof SocketError && error.code === 'EEXIST') throw error
-    return null
+    const { code } = error as SocketError
+    if (code === 'EEXIST') throw error
+    return code === 'ENOTCONN' ? UnconnectedHandle.overDescriptor(fd) : null
   }
 }
 
@@ -122,7 +124,8 @@ function initialize(socket: SocketMethods, options: SocketConstructorOptions): v
 
 /** The socket is there already: it is read, or awaited. */
 function begin(socket: SocketMethods, handle: SocketHandle, options: SocketConstructorOptions): void {
-  if (handle.socket!.state === 'connecting') return socket.awaitConnect(handle)
+  if (!handle.socket) return
+  if (handle.socket.state === 'connecting') return socket.awaitConnect(handle)
   if (options.readable === false) return
   if (options.pauseOnCreate) (socket as { readableFlowing: boolean | null }).readableFlowing = false
   else if (!options.manualStart) socket.read(0)

@@ -5,6 +5,8 @@ const HANDLE = '`_handle` is null: a stream of ours has no handle of Node’s'
 
 /** @type {Record<string, string>} The path of a file in Node's `test` folder, and one line. */
 const KNOWN = {
+  'parallel/test-cluster-net-listen-backlog.js':
+    'replaces `listen` of the class that the primary of node:cluster listens with, which is node:net’s own',
   'parallel/test-net-connect-keepalive.js': `replaces setKeepAlive of \`_handle\`: ${HANDLE}`,
   'parallel/test-net-connect-nodelay.js': `replaces setNoDelay of \`_handle\`: ${HANDLE}`,
   'parallel/test-net-perf_hooks.js': 'entries of type `net` are added to perf_hooks by an internal function of Node’s',
