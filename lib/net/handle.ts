@@ -18,6 +18,17 @@ import { PendingWrite, type Pieces } from './pending-write.js'
 /** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
 const canceled = () => (NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write'))
 const PROBE = new Uint8Array(1)
+
+/** Where the callback throws, its exception comes first, and `next` in the next closing phase. */
+function finishBefore(write: PendingWrite, next: () => void): void {
+  try {
+    write.finish(canceled())
+  } catch (error) {
+    inClosingPhase(next)
+    throw error
+  }
+}
+
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 
 /** Called with the reason if the connect failed. */
@@ -67,6 +78,10 @@ export class SocketHandle extends InputHandle {
     takeOver(this.socket!, () => sharedPoller().watch(this.socket!, this.#interest(), this))
     this.#isWatched = true
     this.updateReference()
+  }
+
+  get isConnecting(): boolean {
+    return this.#isConnecting
   }
 
   /** It keeps the process alive from here on, until {@link connected}. */
@@ -141,7 +156,7 @@ export class SocketHandle extends InputHandle {
     this.#write = undefined
     inClosingPhase(() => {
       // libuv ends a write that is in progress first.
-      write?.finish(canceled())
+      if (write) finishBefore(write, onClosed)
       onClosed()
     })
   }
@@ -162,6 +177,11 @@ export class SocketHandle extends InputHandle {
   /** As a handle of libuv: an idle one that is not read keeps nothing alive. */
   protected override get isActive(): boolean {
     return !this.#closed && (this.reading || this.#isConnecting || this.#write !== undefined)
+  }
+
+  /** As a request of libuv, for which uv_unref() has no effect. */
+  protected override get isRequest(): boolean {
+    return !this.#closed && this.#isConnecting
   }
 
   protected override get isClosed(): boolean {

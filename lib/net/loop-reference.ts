@@ -8,6 +8,11 @@ export abstract class LoopReference {
 
   protected abstract get isActive(): boolean
 
+  /** Whether it keeps the process alive even when it is not referenced. */
+  protected get isRequest(): boolean {
+    return false
+  }
+
   get hasRef(): boolean {
     return this.#referenced
   }
@@ -22,9 +27,9 @@ export abstract class LoopReference {
     this.updateReference()
   }
 
-  /** To be called when {@link isActive} may have changed. */
+  /** To be called when {@link isActive} or {@link isRequest} may have changed. */
   protected updateReference(): void {
-    const isHeld = this.#referenced && this.isActive
+    const isHeld = this.isRequest || (this.#referenced && this.isActive)
     if (isHeld === this.#isHeld) return
     this.#isHeld = isHeld
     if (isHeld) sharedPoller().ref()
