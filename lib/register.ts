@@ -2,14 +2,13 @@
 
 import { createRequire } from 'node:module'
 
+import { IS_NODE } from './net/node-version.js'
+
 /** Set in a thread in which `net` is replaced already, by whatever copy of the package. */
 const REGISTERED = Symbol.for('m-socket/register')
 const registered = process as { [REGISTERED]?: true }
 
-const applies =
-  process.platform === 'linux' && process.versions['bun'] === undefined && process.versions['deno'] === undefined
-
-if (applies && !registered[REGISTERED]) {
+if (process.platform === 'linux' && IS_NODE && !registered[REGISTERED]) {
   // Loaded only here, since it loads the addon.
   const { redirect } = createRequire(import.meta.url)('./net/redirect.js') as { redirect: () => void }
   redirect()

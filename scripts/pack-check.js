@@ -165,6 +165,10 @@ function elsewhere({ root, platforms }) {
     args: set('platform', 'win32'),
     cwd: folder,
   })
+  check('m-socket/net and m-socket/register do no harm there', () => {
+    for (const name of ['off-linux.mjs', 'echo.mjs']) cpSync(`scripts/pack-check/${name}`, join(folder, name))
+    run(process.execPath, [...set('platform', 'win32'), 'off-linux.mjs'], { cwd: folder })
+  })
   check('`npm install` in the package itself has nothing to prepare', () => {
     const before = readdirSync(join(folder, 'node_modules/m-socket')).join()
     const said = run('npm', ['run', '--silent', 'prepare'], { cwd: join(folder, 'node_modules/m-socket') })
@@ -199,6 +203,10 @@ function maps() {
 function uses() {
   check('as an ES module', () => inProject('module.mjs'))
   check('by require', () => inProject('require.cjs'))
+  check('m-socket/register', () => {
+    inProject('--import', 'm-socket/register', 'register.mjs')
+    inProject('--require', 'm-socket/register', 'register.mjs')
+  })
   check('in a worker', () => inProject('worker.mjs'))
   check('in 50 workers at once, half of them terminated', () => inProject('workers.mjs'))
   check('evaluated again, as by a reset of modules', () =>
@@ -236,16 +244,20 @@ function typescript() {
 
 function bundles() {
   const esbuild = (...args) =>
-    run(tool('esbuild/bin/esbuild'), ['bundled.mjs', '--bundle', '--platform=node', '--log-level=warning', ...args], {
-      cwd: project,
-    })
+    run(tool('esbuild/bin/esbuild'), ['--bundle', '--platform=node', '--log-level=warning', ...args], { cwd: project })
   check('bundled by esbuild, as an ES module', () => {
-    esbuild('--format=esm', '--outfile=out/bundle.mjs')
+    esbuild('bundled.mjs', '--format=esm', '--outfile=out/bundle.mjs')
     expect(inProject('out/bundle.mjs').includes('echoed'), 'nothing was echoed')
   })
   check('bundled by esbuild, for CommonJS, itself left out', () => {
-    esbuild('--format=cjs', '--external:m-socket', '--outfile=out/bundle.cjs')
+    esbuild('bundled.mjs', '--format=cjs', '--external:m-socket', '--outfile=out/bundle.cjs')
     expect(inProject('out/bundle.cjs').includes('echoed'), 'nothing was echoed')
+  })
+  check('bundled by esbuild with m-socket/net, itself left out', () => {
+    esbuild('module.mjs', '--format=esm', '--external:m-socket', '--outfile=out/module.mjs')
+    esbuild('require.cjs', '--format=cjs', '--external:m-socket', '--outfile=out/require.cjs')
+    inProject('out/module.mjs')
+    inProject('out/require.cjs')
   })
 }
 
@@ -264,10 +276,9 @@ function broken() {
     node: tool(`node-linux-${process.arch}/bin/node`, 'old-node'),
   })
   renameSync(folder, `${folder}.away`)
-  sentence(
-    'without the binary',
-    new RegExp(`^m-socket needs the package ${name}, which is not installed: run npm install again`),
-  )
+  const missing = new RegExp(`^m-socket needs the package ${name}, which is not installed: run npm install again`)
+  sentence('without the binary', missing)
+  sentence('m-socket/net without the binary', missing, { entry: 'm-socket/net' })
   renameSync(`${folder}.away`, folder)
   renameSync(file, `${file}.away`)
   sentence(
@@ -294,9 +305,9 @@ function broken() {
   check('whole again', () => inProject('module.mjs'))
 }
 
-function sentence(when, pattern, { node = process.execPath, args = [], cwd = project } = {}) {
+function sentence(when, pattern, { node = process.execPath, args = [], cwd = project, entry = 'm-socket' } = {}) {
   check(`${when} it says what to do`, () => {
-    const program = "import('m-socket').then(() => console.log('loaded'), (error) => console.log(error.message))"
+    const program = `import('${entry}').then(() => console.log('loaded'), (error) => console.log(error.message))`
     const said = run(node, [...args, '--input-type=module', '--eval', program], { cwd }).trim()
     console.log(`        ${said}`)
     expect(pattern.test(said), `said: ${said}`)

@@ -119,7 +119,7 @@ test('keepAlive_with_a_bad_number_changes_none_of_them', async (t) => {
 
 test('a_connection_is_as_it_was_when_toDuplex_refuses_its_options', async (t) => {
   const { connection, accepted } = await connectionPair(t)
-  t.throws(() => toDuplex(connection, { highWaterMark: -5 }), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => toDuplex(connection, { highWaterMark: -5 }), { code: 'ERR_OUT_OF_RANGE' })
   accepted.end('answer')
   let got = ''
   for await (const chunk of toDuplex(connection)) got += chunk

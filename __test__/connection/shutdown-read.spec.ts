@@ -84,7 +84,7 @@ for (const [name, shutdown] of STREAMS) {
         server: { allowHalfOpen: true, socket: { data() {} } },
         client: { allowHalfOpen: true },
       })
-      const duplex = toDuplex(connection)
+      const duplex = toDuplex(connection, { allowHalfOpen: true })
       const events: string[] = []
       duplex.on('end', () => events.push('end')).on('error', (error) => events.push(error.message))
       if (reads) duplex.resume()
@@ -107,7 +107,7 @@ test('a_stream_closes_with_a_shutdown_of_both_halves_of_its_connection_behind_th
     server: { socket: { data: (_, chunk) => void (received += chunk.length) } },
     client: { sendQueueLimit: 64 << 20 },
   })
-  const duplex = toDuplex(connection)
+  const duplex = toDuplex(connection, { allowHalfOpen: true })
   const events: string[] = []
   duplex.on('close', () => events.push('close')).on('error', (error) => events.push(error.message))
   let failure: Error | null | undefined

@@ -91,7 +91,7 @@ test('an_exception_is_uncaught_and_the_other_callbacks_run', async (t) => {
        inClosingPhase(() => fail(message))
        inClosingPhase(() => process.nextTick(fail, 'tick ' + message))
      }
-     setTimeout(() => inClosingPhase(() => console.log(called, caught.sort().join())), 10)`,
+     process.on('exit', () => console.log(called, caught.sort().join()))`,
   )
   t.deepEqual([stdout, stderr, code], ['3 one,three,tick one,tick three,tick two,two\n', '', 0])
 })

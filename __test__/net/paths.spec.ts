@@ -16,8 +16,8 @@ eachOnBoth<(t: Parameters<typeof freePath>[0]) => string>(
       return path
     },
     'a folder': () => tmpdir(),
-    // Node 20 cuts it.
-    ...(Number.parseInt(process.versions.node) >= 22 && {
+    // Node 20 and 22 cut it.
+    ...(Number.parseInt(process.versions.node) >= 24 && {
       'a path that is too long': (t: Parameters<typeof freePath>[0]) => `${freePath(t)}${'x'.repeat(200)}`,
     }),
     'an abstract name that is not there': () => '\0m-socket-nothing-there',

@@ -72,6 +72,15 @@ test('the_page_on_errors_explains_each_error_code', (t) => {
     t.true(text.includes(code), code)
 })
 
+test('the_page_on_net_has_each_program_of_the_consumers', (t) => {
+  const programs = readdirSync(join(ROOT, '__test__/consumers/programs'))
+    .filter((name) => name.endsWith('.js') && name !== 'plain-net.js')
+    .map((name) => name.slice(0, -'.js'.length).replace(/^node-/, 'node:'))
+  const table = textOf('docs/net.md').split('## With')[1]!
+  const rows = [...table.matchAll(/^\| (\S+?),? /gm)].map(([, name]) => name!)
+  t.deepEqual(rows.filter((name) => name !== 'package' && name !== '---').toSorted(), programs.toSorted())
+})
+
 test('the_page_on_migration_lists_each_handler_and_member_of_Bun', (t) => {
   const text = textOf('docs/coming-from.md')
   for (const name of [

@@ -1,4 +1,6 @@
+import type { ChildProcess } from 'node:child_process'
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 
 import test from 'ava'
 
@@ -30,7 +32,7 @@ async function untilListening(port: string): Promise<void> {
 }
 
 test('each_code_block_is_run_by_a_test_of_this_file', (t) => {
-  t.is(blocks('ts').length, 2)
+  t.is(blocks('ts').length, 3)
   t.is(blocks('console').length, 1)
   t.is(blocks('sh').length, 1)
 })
@@ -45,8 +47,23 @@ testWith(['nc'], 'the_echo_server_answers_as_shown', async (t) => {
   t.deepEqual(stdout.trimEnd().split('\n'), shown)
 })
 
+test('the_example_of_m_socket_net_serves_http_and_an_echo', async (t) => {
+  const [web, echo] = [String(freePort()), String(freePort())]
+  const child = await startBlock(t, blocks('ts')[1]!.replace('8080', web).replace('7000', echo))
+  await Promise.race([Promise.all([untilListening(web), untilListening(echo)]), failure(child)])
+  t.is(await (await fetch(`http://127.0.0.1:${web}/`)).text(), 'hello')
+  const client = connect(Number(echo), '127.0.0.1').end('there and back')
+  t.is(await text(client), 'there and back')
+})
+
+/** Rejects when the program ends. */
+async function failure(child: ChildProcess): Promise<never> {
+  const { stderr } = await outcomeOf(child)
+  throw new Error(stderr)
+}
+
 test('the_example_with_handlers_prints_what_its_comments_say', async (t) => {
-  const code = blocks('ts')[1]!
+  const code = blocks('ts')[2]!
   const shown = expectedOutput(code)
   t.is(shown.length, 2)
   const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))

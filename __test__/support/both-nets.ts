@@ -1,13 +1,11 @@
 import nodeNet from 'node:net'
-import process from 'node:process'
 
 import test, { type ExecutionContext } from 'ava'
 import ourNet from 'm-socket/net'
 
-export type Net = typeof nodeNet
+import { ON_NODE } from './runtime.js'
 
-/** Bun and Deno have a `node:net` of their own, which is no measure. */
-const ON_NODE = !process.versions['bun'] && !process.versions['deno']
+export type Net = typeof nodeNet
 
 /** Takes one entry of the log; numbers and booleans are written as text. */
 export type Log = (entry: string | number | boolean) => void

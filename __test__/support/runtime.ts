@@ -5,6 +5,9 @@ const ON_BUN = process.versions['bun'] !== undefined
 /** Bun accepts Node's arguments and runs TypeScript by itself; Deno has its own arguments. */
 const ON_DENO = process.versions['deno'] !== undefined
 
+/** Bun and Deno have a `node:net` of their own, which is no measure. */
+export const ON_NODE = !ON_BUN && !ON_DENO
+
 /**
  * The open descriptors of a multiplexer: of epoll and of its timer. Without libuv's loop, a poll thread waits for it, and
  * an eventfd wakes that thread.
@@ -28,5 +31,7 @@ export function sourceArguments(source: string, nodeArguments: readonly string[]
 /** The arguments with which this runtime runs a TypeScript file. */
 export function fileArguments(path: string, args: readonly string[], nodeArguments: readonly string[] = []): string[] {
   if (ON_DENO) return ['run', '--allow-all', ...DENO, path, ...args]
-  return ['--import', '@oxc-node/core/register', ...nodeArguments, path, ...args]
+  // Node 26 deprecates what @oxc-node/core calls.
+  const quiet = ON_BUN ? [] : ['--disable-warning=DEP0205']
+  return [...quiet, '--import', '@oxc-node/core/register', ...nodeArguments, path, ...args]
 }

@@ -5,6 +5,7 @@ import { Server as TlsServer } from 'node:tls'
 import { invalidArgType } from '../errors.js'
 import { alreadyListening } from '../net/errors.js'
 import { net } from '../net/linux.js'
+import { IS_NODE } from '../net/node-version.js'
 import type { SettableOptions } from '../options/index.js'
 import { toNetSocket } from '../streams/to-net-socket.js'
 import { abortSignal, checkObject } from '../validate.js'
@@ -15,8 +16,6 @@ export interface ServeOptions extends ListenOptions, Partial<Omit<SettableOption
 
 /** The servers whose host is being looked up, by their `_listeningId`: `close()` increments it, and ends that. */
 const starting = new WeakMap<Server, number>()
-
-const hasNodesLoop = process.versions['bun'] === undefined && process.versions['deno'] === undefined
 
 /**
  * Listens for a server of node:http, node:https, node:http2 or node:tls with the sockets of this library, in the place of
@@ -35,7 +34,7 @@ export function serve<S extends Server>(server: S, options: ServeOptions): S {
     throw invalidArgType('server', 'a server of node:http, node:https, node:http2, node:tls or node:net', server)
   }
   checkObject(options, 'options')
-  if (!hasNodesLoop || isOurs(server)) return server.listen(options)
+  if (!IS_NODE || isOurs(server)) return server.listen(options)
   const target = server as unknown as ServedServer
   if (target._handle || starting.get(target) === target._listeningId) throw alreadyListening()
   new Feed(target).listen(options)

@@ -229,7 +229,7 @@ export class Poller {
   /** The epoll descriptor is readable. Returns whether to be called again, once ticks and microtasks have run. */
   #onReadable(): boolean {
     if (this.#pending.isPending) return this.#turn()
-    this.#dispatch(this.#batch.service(this.#handle))
+    if (!this.#closed) this.#dispatch(this.#batch.service(this.#handle))
     return false
   }
 

@@ -1,5 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
 
+import type { SocketError } from '../errors.js'
 import * as native from '../native.js'
 import { getsockopt, setsockopt } from '../options/index.js'
 import { type TcpInfo, info, infoInto } from '../options/tcp-info.js'
@@ -204,6 +205,12 @@ export abstract class StreamSource extends Source {
   /** @internal Whether the connection broke; a receive throws the reason, after the input that came before. */
   get hasFailed(): boolean {
     return native.failure(this.handle) !== native.NO_FAILURE
+  }
+
+  /** @internal As {@link hasFailed}: why. */
+  get failure(): SocketError | undefined {
+    const failure = native.failure(this.handle)
+    return failure === native.NO_FAILURE ? undefined : native.failureError(failure)
   }
 
   /** @internal Why what was queued when the socket was closed has been lost; undefined when it has not. */

@@ -9,6 +9,7 @@ import { type ErrnoException, exceptionWithHostPort } from './errors.js'
 import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import type { Lookup, ResolvedAddress } from './lookup.js'
+import { checkConnectPermission, connectDenied, isDenial } from './permission.js'
 
 /** What `connect()` is given, as far as it says where to connect to. */
 export interface ConnectTarget {
@@ -57,6 +58,7 @@ export function isBlocked({ blockList }: DialingStream, address: string, family:
 
 /** A socket that is connecting: socket(2), bind(2), connect(2). */
 export function openSocket({ target, port, options }: Dial, address: string, family: number): ModelSocket {
+  checkConnectPermission()
   if (family === 0) return ModelSocket.connect({ ...options, path: address })
   const { localAddress, localPort } = target
   const local: { localAddress?: string; localPort?: number; reuseAddress?: boolean } = {}
@@ -72,6 +74,7 @@ export function openFailure(
   { address, family }: ResolvedAddress,
   error: SocketError,
 ): ErrnoException {
+  if (isDenial(error)) return connectDenied(address, family === 0 ? undefined : port)
   const errno = error.errno ?? -constants.errno.ECANCELED
   if (family === 0) {
     const failure = exceptionWithHostPort(errno, 'connect', address)

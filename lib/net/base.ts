@@ -2,9 +2,13 @@ import nodeNet from 'node:net'
 
 import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
+import { type BufferedWrite, lengthOfWrite, lengthOfWrites } from './buffered-writes.js'
+import { handleForChild, isChildProcessAsking, leaveToChild } from './child-process.js'
 import { ContextDuplex } from './context.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
+import type { NativeHandle } from './native-handle.js'
+import { IS_NODE } from './node-version.js'
 import { prepareStreamWrap } from './stream-wrap.js'
 
 /** As Node has it: without a handle there is none. */
@@ -30,14 +34,17 @@ export abstract class SocketBase extends ContextDuplex {
   declare blockList: nodeNet.BlockList | undefined
   declare autoSelectFamilyAttemptedAddresses: string[] | undefined
 
-  /** Node's own modules would use a handle of Node's. */
-  get _handle(): null {
+  /** Node's own modules would use a handle of Node's: only node:child_process gets one. */
+  get _handle(): NativeHandle | null {
+    if (isChildProcessAsking()) return handleForChild(this)
     prepareStreamWrap()
     return null
   }
 
   /** Whatever a program puts there is its own. */
-  set _handle(_handle: unknown) {}
+  set _handle(handle: unknown) {
+    if (handle === null && isChildProcessAsking()) leaveToChild(this)
+  }
 
   get _connecting(): boolean {
     return this.connecting
@@ -71,8 +78,7 @@ export abstract class SocketBase extends ContextDuplex {
   get bytesWritten(): number | undefined {
     const waiting = (this as unknown as { writableBuffer?: BufferedWrite[] }).writableBuffer
     if (!waiting) return undefined
-    const buffered = waiting.reduce((sum, write) => sum + lengthOfWrite(write), 0)
-    return this._bytesDispatched + buffered + lengthOfPending(this._pendingData, this._pendingEncoding)
+    return this._bytesDispatched + lengthOfWrites(waiting) + lengthOfPending(this._pendingData, this._pendingEncoding)
   }
 
   address(): SocketAddressInfo {
@@ -119,29 +125,19 @@ export abstract class SocketBase extends ContextDuplex {
   }
 }
 
-// Every stream is an instance of Node's Socket, too.
-Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
+// On Node every stream is an instance of Node's Socket, too. Bun and Deno would take it for one of their own, with a
+// handle, and no TLS handshake would begin.
+if (IS_NODE) Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
 
 /** Unix sockets have no such address. */
 function toInfo(address: Address | undefined): SocketAddressInfo {
   return address && 'port' in address ? address : {}
 }
 
-/** A write that waits in the stream. */
-export interface BufferedWrite {
-  readonly chunk: Uint8Array | string
-  readonly encoding: string
-}
-
 /** What is written as soon as the socket has connected. */
 export type PendingData = Uint8Array | string | BufferedWrite[] | null
 
-function lengthOfWrite({ chunk, encoding }: BufferedWrite): number {
-  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding as BufferEncoding) : chunk.byteLength
-}
-
 function lengthOfPending(data: PendingData, encoding: string): number {
   if (data === null) return 0
-  if (Array.isArray(data)) return data.reduce((sum, write) => sum + lengthOfWrite(write), 0)
-  return lengthOfWrite({ chunk: data, encoding })
+  return Array.isArray(data) ? lengthOfWrites(data) : lengthOfWrite(data, encoding)
 }

@@ -46,7 +46,7 @@ function withErrno(message: string, errno: number, syscall: string): ErrnoExcept
   return Object.assign(new Error(message), { errno, code: getSystemErrorName(errno), syscall })
 }
 
-function withAddress(error: ErrnoException, address: string | undefined, port?: number | null): ErrnoException {
+export function withAddress(error: ErrnoException, address: string | undefined, port?: number | null): ErrnoException {
   if (address !== undefined) error.address = address
   if (port) error.port = port
   return error
@@ -116,4 +116,9 @@ export function attemptsFailed(errors: Error[]): AggregateError & { code: string
 export function toNodeError(error: unknown, syscall: string): Error {
   if (!(error instanceof SocketError) || error.errno === undefined) return error as Error
   return errnoException(error.errno, error.syscall === 'connect' ? syscall : (error.syscall ?? syscall))
+}
+
+/** Of a read, also where a send of the queue met it first: libuv reads before it writes. */
+export function readError(error: SocketError): Error {
+  return error.errno === undefined ? error : errnoException(error.errno, 'read')
 }

@@ -9,14 +9,22 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
-import { type InterestBits, WRITE } from '../native.js'
+import { type InterestBits, type SendStatus, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
-import { InputHandle } from './input-handle.js'
+import { FREE_BIT_OF_INPUT, InputHandle } from './input-handle.js'
 import { NODE_MAJOR } from './node-version.js'
-import { PendingWrite, type Pieces } from './pending-write.js'
+import { PendingWrite, type Pieces, fitsOneCall } from './pending-write.js'
 
 /** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */
-const canceled = () => (NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write'))
+const canceled = (): Error | undefined =>
+  NODE_MAJOR < 22 ? undefined : errnoException(-constants.errno.ECANCELED, 'write')
+
+const CLOSED = FREE_BIT_OF_INPUT
+const WATCHED = FREE_BIT_OF_INPUT << 1
+const CONNECTING = FREE_BIT_OF_INPUT << 2
+const UNIX = FREE_BIT_OF_INPUT << 3
+const RESETS = FREE_BIT_OF_INPUT << 4
+
 const PROBE = new Uint8Array(1)
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 
@@ -30,24 +38,17 @@ export type Done = (error?: Error | null) => void
  * sends one write at a time, and keeps the process alive while it does either of them or connects.
  */
 export class SocketHandle extends InputHandle {
-  /** Whether it is of a Unix socket. */
-  readonly isUnix: boolean
-  /** Whether {@link close} is by RST. */
-  closesByReset = false
   /** Called when it is closed. */
   onClosing: (() => void) | undefined
   /** How many bytes were given to {@link write}. */
   bytesWritten = 0
-  #closed = false
-  #isWatched = false
   #write: PendingWrite | undefined
   #onConnected: OnConnected | undefined
-  #isConnecting = false
 
   /** Without a `socket` it is a handle that is to connect. */
   constructor(isUnix: boolean, socket?: Socket) {
     super()
-    this.isUnix = isUnix
+    if (isUnix) this.bits |= UNIX
     this.socket = socket
   }
 
@@ -57,6 +58,16 @@ export class SocketHandle extends InputHandle {
     return new SocketHandle(localAddress !== undefined && 'path' in localAddress, socket)
   }
 
+  /** Whether it is of a Unix socket. */
+  get isUnix(): boolean {
+    return (this.bits & UNIX) !== 0
+  }
+
+  /** Has {@link close} reset the connection. */
+  closeByReset(): void {
+    this.bits |= RESETS
+  }
+
   /**
    * Registers the socket with the shared poller.
    *
@@ -64,13 +75,13 @@ export class SocketHandle extends InputHandle {
    */
   watch(): void {
     takeOver(this.socket!, () => sharedPoller().watch(this.socket!, this.#interest(), this))
-    this.#isWatched = true
+    this.bits |= WATCHED
     this.updateReference()
   }
 
   /** It keeps the process alive from here on, until {@link connected}. */
   connecting(): void {
-    this.#isConnecting = true
+    this.bits |= CONNECTING
     this.updateReference()
   }
 
@@ -83,7 +94,7 @@ export class SocketHandle extends InputHandle {
 
   /** The connect has ended: with `socket`, or with the one that it has. */
   connected(socket = this.socket): void {
-    this.#isConnecting = false
+    this.bits &= ~CONNECTING
     this.socket = socket
     this.updateReference()
   }
@@ -91,11 +102,33 @@ export class SocketHandle extends InputHandle {
   /** Sends all of `pieces`. `done` is called when the kernel has taken them: at once, or later. */
   write(pieces: Pieces, length: number, done: Done): void {
     this.bytesWritten += length
-    const write = new PendingWrite(pieces, done)
+    if (!fitsOneCall(pieces, length)) return this.#begin(new PendingWrite(pieces, done))
+    const status = this.#sendAtOnce(pieces)
+    if (status === 'sent') done()
+    else if (typeof status !== 'string') done(status)
+    else this.#wait(new PendingWrite(pieces, done, status !== 'not-sent'))
+  }
+
+  #begin(write: PendingWrite): void {
     const error = this.#send(write)
-    if (error) done(error)
-    else if (write.isSent) done()
+    if (error) write.finish(error)
+    else if (write.isSent) write.finish()
     else this.#wait(write)
+  }
+
+  /** Most writes are sent at once, and need no {@link PendingWrite}. Returns why it failed, if it did. */
+  #sendAtOnce(pieces: Pieces): SendStatus | Error {
+    try {
+      const status = this.socket!.send(pieces)
+      return status === 'closed' ? this.#closeReason() : status
+    } catch (error) {
+      return this.#isPassing(error) ? 'not-sent' : toNodeError(error, 'write')
+    }
+  }
+
+  /** Without memory now; the socket is reported as writable when it is time to try again. */
+  #isPassing(error: unknown): boolean {
+    return isOutOfMemory(error) && this.socket!.handle >= 0
   }
 
   #wait(write: PendingWrite): void {
@@ -108,6 +141,12 @@ export class SocketHandle extends InputHandle {
   /** How many bytes of the last write the kernel has not taken. */
   get unsent(): number {
     return this.#write?.unsent ?? 0
+  }
+
+  /** Calls back when the write that is in progress has ended; without one at once. */
+  afterWrite(callback: () => void): void {
+    if (this.#write) this.#write.onFinished(callback)
+    else callback()
   }
 
   /** Ends our half, behind what was written. `done` comes before all that the peer answers. */
@@ -127,20 +166,23 @@ export class SocketHandle extends InputHandle {
     return null
   }
 
-  /** Closes by FIN or RST; what is unsent is dropped. Calls back in the closing phase of the loop. */
-  close(onClosed: () => void): void {
-    this.#closed = true
+  /**
+   * Closes by FIN or RST; what is unsent is dropped, and `reason` is the error of that write. Calls back in the closing
+   * phase of the loop.
+   */
+  close(onClosed: () => void, reason = canceled()): void {
+    this.bits |= CLOSED
     this.endReading()
     this.onClosing?.()
     this.#onConnected = undefined
     this.updateReference()
-    if (this.closesByReset) this.socket?.resetByWatcher()
+    if ((this.bits & RESETS) !== 0) this.socket?.resetByWatcher()
     else this.socket?.discard()
     const write = this.#write
     this.#write = undefined
     inClosingPhase(() => {
       // libuv ends a write that is in progress first.
-      write?.finish(canceled())
+      write?.finish(reason)
       onClosed()
     })
   }
@@ -152,7 +194,7 @@ export class SocketHandle extends InputHandle {
    */
   giveUp(): ReleasedSocket {
     const released = this.socket!.giveUp()
-    this.#closed = true
+    this.bits |= CLOSED
     this.endReading()
     this.updateReference()
     return released
@@ -160,16 +202,16 @@ export class SocketHandle extends InputHandle {
 
   /** As a handle of libuv: an idle one that is not read keeps nothing alive. */
   protected override get isActive(): boolean {
-    return !this.#closed && (this.reading || this.#isConnecting || this.#write !== undefined)
+    return !this.isClosed && (this.reading || (this.bits & CONNECTING) !== 0 || this.#write !== undefined)
   }
 
   protected override get isClosed(): boolean {
-    return this.#closed
+    return (this.bits & CLOSED) !== 0
   }
 
   protected override updateInterest(): void {
-    if (this.#closed) return
-    if (!this.#isWatched) return this.watch()
+    if (this.isClosed) return
+    if ((this.bits & WATCHED) === 0) return this.watch()
     sharedPoller().setInterest(this.socket!, this.#interest())
     this.updateReference()
   }
@@ -193,22 +235,22 @@ export class SocketHandle extends InputHandle {
     if (!isConnect && this.#write && (event.writable || event.error || event.hangup)) this.#continueWrite()
   }
 
-  /** @internal The program has closed the socket beneath, and its queue has been sent, or was lost. */
-  onDetached(): void {
-    if (!this.#closed) this.#leave(this.socket!.lostReason)
+  /** @internal The program has closed the socket beneath, and its queue has been sent; or it was lost, as by a reset. */
+  onDetached(isReset = false): void {
+    if (!this.isClosed) this.#leave(this.socket!.lostReason, isReset)
   }
 
   /** @internal The program used the socket itself, and got the error that is the stream's. */
   onBroken(error: Error): void {
-    if (!this.#closed) this.#leave(error)
+    if (!this.isClosed) this.#leave(error)
   }
 
-  #leave(reason: Error | undefined): void {
+  #leave(reason: Error | undefined, isLost = false): void {
     const [onConnected, write] = [this.#onConnected, this.#write]
     this.#onConnected = undefined
     this.#write = undefined
     if (onConnected) return onConnected((reason as SocketError) ?? new SocketClosedError())
-    if (!reason) write?.finish()
+    if (!reason) write?.finish(isLost ? errnoException(-constants.errno.ECANCELED, 'write') : undefined)
     this.owner.onGone(reason && toNodeError(reason, 'read'))
   }
 
@@ -232,21 +274,14 @@ export class SocketHandle extends InputHandle {
       if (write.sendTo(this.socket!)) return undefined
       return this.#closeReason()
     } catch (error) {
-      // The socket is reported as writable when it is time to try again.
-      if (isOutOfMemory(error) && this.socket!.handle >= 0) return undefined
-      return toNodeError(error, 'write')
+      return this.#isPassing(error) ? undefined : toNodeError(error, 'write')
     }
   }
 
   /** The socket takes nothing more: it has been shut down, or has broken. */
   #closeReason(): Error {
-    if (!this.socket!.hasFailed) return errnoException(-constants.errno.EPIPE, 'write')
-    try {
-      this.socket!.peek(PROBE)
-    } catch (error) {
-      return toNodeError(error, 'write')
-    }
-    return errnoException(-constants.errno.EPIPE, 'write')
+    const { failure } = this.socket!
+    return failure ? toNodeError(failure, 'write') : errnoException(-constants.errno.EPIPE, 'write')
   }
 
   /** The queue is empty. */

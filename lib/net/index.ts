@@ -7,7 +7,8 @@ import nodeNet from 'node:net'
 
 import type * as types from './types.js'
 
-export type * from 'node:net'
+// Also what only a newer Node has. What is exported by name below takes precedence.
+export * from 'node:net'
 export type {
   IpcNetConnectOpts,
   IpcSocketConnectOpts,
@@ -22,8 +23,6 @@ export type {
 export type Socket = types.Socket
 export type Stream = types.Socket
 export type Server = types.Server
-export type BlockList = nodeNet.BlockList
-export type SocketAddress = nodeNet.SocketAddress
 
 type Net = types.Net
 
@@ -58,23 +57,11 @@ namespace net {
 }
 
 export default net
-// What `require` returns.
+/**
+ * What `require` returns. Not in the declarations, since TypeScript 5.2 cannot parse it.
+ *
+ * @internal
+ */
 export { net as 'module.exports' }
 
-export const {
-  BlockList,
-  Server,
-  Socket,
-  SocketAddress,
-  Stream,
-  connect,
-  createConnection,
-  createServer,
-  getDefaultAutoSelectFamily,
-  getDefaultAutoSelectFamilyAttemptTimeout,
-  isIP,
-  isIPv4,
-  isIPv6,
-  setDefaultAutoSelectFamily,
-  setDefaultAutoSelectFamilyAttemptTimeout,
-} = net
+export const { Server, Socket, Stream, connect, createConnection, createServer } = net

@@ -6,8 +6,14 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
-import { toNodeError } from './errors.js'
-import { LoopReference } from './loop-reference.js'
+import { readError } from './errors.js'
+import { FREE_BIT, LoopReference } from './loop-reference.js'
+
+const READING = FREE_BIT
+/** The peer's end has been received: nothing is read behind it. */
+const ENDED = FREE_BIT << 1
+/** The first bit that a subclass can use. */
+export const FREE_BIT_OF_INPUT = FREE_BIT << 2
 
 /** Where a handle delivers what happens: a stream. */
 export interface HandleOwner {
@@ -37,26 +43,23 @@ export abstract class InputHandle extends LoopReference {
   /** The socket, where there is one already. */
   socket: Socket | undefined
   owner!: HandleOwner
-  #reading = false
-  /** Whether the peer's end has been received: nothing is read behind it. */
-  #ended = false
 
   /** Watches for what is wanted now. */
   protected abstract updateInterest(): void
 
   get reading(): boolean {
-    return this.#reading
+    return (this.bits & READING) !== 0
   }
 
   readStart(): void {
-    if (this.#reading || this.#ended || this.isClosed) return
-    this.#reading = true
+    if ((this.bits & (READING | ENDED)) !== 0 || this.isClosed) return
+    this.bits |= READING
     this.updateInterest()
   }
 
   readStop(): void {
-    if (!this.#reading) return
-    this.#reading = false
+    if (!this.reading) return
+    this.bits &= ~READING
     this.updateInterest()
   }
 
@@ -64,25 +67,25 @@ export abstract class InputHandle extends LoopReference {
 
   /** The handle is closed next. */
   protected endReading(): void {
-    this.#reading = false
+    this.bits &= ~READING
   }
 
   /** Never NONE: the poller would detach the socket as soon as its queue is empty. */
   protected readInterest(): InterestBits {
-    if (!this.#reading) return WRITE
+    if (!this.reading) return WRITE
     return (this.userBuffer ? READ : READ | PREFETCH) as InterestBits
   }
 
   protected onReadable(event: ReadyEvent, chunk: Buffer | undefined): void {
     if (chunk !== undefined) this.#receivePrefetched(chunk)
-    else if (this.#reading && (event.readable || event.error || event.hangup)) this.#receive()
+    else if (this.reading && (event.readable || event.error || event.hangup)) this.#receive()
   }
 
   #receivePrefetched(chunk: Buffer): void {
-    if (!this.#reading) return this.socket!.unread(chunk)
+    if (!this.reading) return this.socket!.unread(chunk)
     this.owner.onChunk(chunk)
     // After a chunk of that length there may be more in the kernel.
-    if (chunk.length === PREFETCH_LIMIT && this.#reading) this.#receive()
+    if (chunk.length === PREFETCH_LIMIT && this.reading) this.#receive()
   }
 
   /** Receives until the reader has enough, nothing is there or the turn is over; then the socket is reported again. */
@@ -92,14 +95,14 @@ export abstract class InputHandle extends LoopReference {
       else this.#receiveChunks()
     } catch (error) {
       if (!(error instanceof SocketError)) throw error
-      this.#reading = false
-      this.owner.onReadError(toNodeError(error, 'read'))
+      this.bits &= ~READING
+      this.owner.onReadError(readError(error))
     }
   }
 
   #receiveChunks(): void {
     const { receiveBuffer } = sharedPoller()
-    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading;) {
+    for (let left = CHUNKS_PER_TURN; left > 0 && this.reading;) {
       const chunk = receiveBuffer.receive(this.socket!)
       if (chunk === null) return
       if (chunk.length === 0) return this.#end()
@@ -111,7 +114,7 @@ export abstract class InputHandle extends LoopReference {
   }
 
   #receiveInto(buffer: UserBuffer): void {
-    for (let left = CHUNKS_PER_TURN; left > 0 && this.#reading; left--) {
+    for (let left = CHUNKS_PER_TURN; left > 0 && this.reading; left--) {
       const { array } = buffer
       // libuv's error for it.
       if (array.byteLength === 0) throw systemError(constants.errno.ENOBUFS, 'read')
@@ -125,7 +128,7 @@ export abstract class InputHandle extends LoopReference {
   }
 
   #end(): void {
-    this.#ended = true
+    this.bits |= ENDED
     this.readStop()
     this.owner.onPeerEnd()
   }

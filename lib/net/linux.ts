@@ -1,8 +1,11 @@
+import '../../loadable.js'
+
 import nodeNet from 'node:net'
 
 import { Server, createServer } from './server.js'
 import { Socket, type SocketConstructorOptions } from './socket.js'
 import { normalizeArguments } from './arguments.js'
+import { serveChildProcess } from './child-process.js'
 
 /** `net.connect` and `net.createConnection`. */
 function connect(...args: unknown[]): Socket {
@@ -12,6 +15,8 @@ function connect(...args: unknown[]): Socket {
   if (options.timeout) socket.setTimeout(options.timeout)
   return socket.connect(normalized)
 }
+
+serveChildProcess()
 
 /** The module `m-socket/net` on Linux. */
 export const net = {

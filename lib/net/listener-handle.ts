@@ -35,7 +35,7 @@ export class ListenerHandle extends LoopReference implements Watcher {
   /** That of the call of `listen`. */
   #context: AsyncContext | undefined
   #native: NativeHandle | undefined
-  #closeNative: (() => void) | undefined
+  #closeNative: ((onClosed?: () => void) => void) | undefined
 
   /**
    * @param isOwn whether no other process has the listening socket
@@ -82,10 +82,11 @@ export class ListenerHandle extends LoopReference implements Watcher {
     return (this.#native = handle)
   }
 
-  close(): void {
+  /** `onClosed` is for the handle of Node, where there is one. */
+  close(onClosed?: () => void): void {
     if (!this.isOpen) return
     if (this.#path !== undefined) unlink(this.#path)
-    this.#closeNative?.()
+    this.#closeNative?.(onClosed)
     this.listener.close()
   }
 

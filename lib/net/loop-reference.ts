@@ -1,33 +1,38 @@
 import { sharedPoller } from '../loop/shared-poller.js'
 
+/** In {@link LoopReference.bits}: whether it was unreferenced, and whether it keeps the process alive now. */
+const UNREFERENCED = 1 << 0
+const HOLDS = 1 << 1
+/** The first bit that a subclass can use. */
+export const FREE_BIT = 1 << 2
+
 /** What keeps the process alive while it is active and referenced. */
 export abstract class LoopReference {
-  #referenced = true
-  /** Whether it keeps the process alive now. */
-  #isHeld = false
+  /** Its flags, and those of a subclass: a field for each would cost each connection a word. */
+  protected bits = 0
 
   protected abstract get isActive(): boolean
 
   get hasRef(): boolean {
-    return this.#referenced
+    return (this.bits & UNREFERENCED) === 0
   }
 
   ref(): void {
-    this.#referenced = true
+    this.bits &= ~UNREFERENCED
     this.updateReference()
   }
 
   unref(): void {
-    this.#referenced = false
+    this.bits |= UNREFERENCED
     this.updateReference()
   }
 
   /** To be called when {@link isActive} may have changed. */
   protected updateReference(): void {
-    const isHeld = this.#referenced && this.isActive
-    if (isHeld === this.#isHeld) return
-    this.#isHeld = isHeld
-    if (isHeld) sharedPoller().ref()
+    const holds = (this.bits & UNREFERENCED) === 0 && this.isActive
+    if (holds === ((this.bits & HOLDS) !== 0)) return
+    this.bits ^= HOLDS
+    if (holds) sharedPoller().ref()
     else sharedPoller().unref()
   }
 }

@@ -7,7 +7,7 @@ import type { ListenerHandle } from './listener-handle.js'
 export interface NativeHandle {
   /** -1 once closed; undefined for a worker's, which has no descriptor. */
   readonly fd?: number
-  close(): void
+  close(onClosed?: () => void): void
   ref(): void
   unref(): void
   hasRef?(): boolean
@@ -53,17 +53,17 @@ export function nativeHandleOver(fd: number): NativeHandle {
  *
  * @returns closes the handle itself
  */
-export function expose(handle: NativeHandle, ours: ListenerHandle): () => void {
+export function expose(handle: NativeHandle, ours: ListenerHandle): NativeHandle['close'] {
   // A function of its own in a worker of node:cluster, where it also reports to the primary.
   const { close } = handle
   owners.set(handle, ours)
   Object.assign(handle, {
-    close: () => ours.close(),
+    close: (onClosed?: () => void) => ours.close(onClosed),
     ref: () => ours.ref(),
     unref: () => ours.unref(),
     hasRef: () => ours.hasRef,
   })
-  return () => close.call(handle)
+  return (onClosed) => close.call(handle, onClosed)
 }
 
 let symbolOfOwner: symbol | undefined

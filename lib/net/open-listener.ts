@@ -9,6 +9,7 @@ import { uvException } from './errors.js'
 import { type Extras, IPV6_ONLY } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
+import { checkListenPermission } from './permission.js'
 
 const { EACCES, EBADF, EINVAL, ENOTSOCK, EPROTOTYPE } = constants.errno
 /** node:net's. */
@@ -34,12 +35,13 @@ export type Outcome = { readonly where: Where } & ({ readonly handle: ListenerHa
 /**
  * Binds and listens.
  *
- * @throws TypeError, RangeError for options
+ * @throws TypeError, RangeError for options; Error ERR_ACCESS_DENIED
  */
 export function openListener(where: Where, backlog: unknown, extras: Extras | undefined): Outcome {
   const { address, addressType, fd } = where
   const options = { ...extras, backlog: validBacklog(backlog) }
   if (typeof fd === 'number') return attempt(where, () => ofDescriptor(fd, options.backlog, extras))
+  checkListenPermission(addressType === -1 ? address! : '')
   if (addressType === -1) return attempt(where, () => onPath(address!, options))
   if (address !== null) return attempt(where, () => onAddress(where, options))
   const dual = { ...where, address: '::', addressType: 6 }

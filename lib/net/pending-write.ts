@@ -13,19 +13,29 @@ const PART = 262_144
 /** UIO_MAXIOV of the kernel: writev(2). */
 const MAX_PIECES = 1024
 
+/** Whether one call of `Socket.send` sends all of it. */
+export function fitsOneCall(pieces: Pieces, length: number): boolean {
+  return length > 0 && length <= PART && (!Array.isArray(pieces) || pieces.length <= MAX_PIECES)
+}
+
 /** A write that the kernel has not taken all of. */
 export class PendingWrite {
   context: AsyncContext | undefined
   readonly #pieces: Pieces
-  readonly #done: Done
+  #done: Done
   /** The piece that is next, and where it begins. */
   #index = 0
   #offset = 0
   #isQueued = false
 
-  constructor(pieces: Pieces, done: Done) {
+  /** With `isQueued` the socket has taken all of it already. */
+  constructor(pieces: Pieces, done: Done, isQueued = false) {
     this.#pieces = pieces
     this.#done = done
+    if (!isQueued) return
+    this.#isQueued = true
+    if (Array.isArray(pieces)) this.#index = pieces.length
+    else this.#offset = pieces.byteLength
   }
 
   /** Whether all has been given to the kernel. */
@@ -97,6 +107,15 @@ export class PendingWrite {
       if (size > PART && count > 0) break
     }
     return count
+  }
+
+  /** `callback` comes behind the one of the write. */
+  onFinished(callback: () => void): void {
+    const done = this.#done
+    this.#done = (error) => {
+      done(error)
+      callback()
+    }
   }
 
   /** Calls back. */

@@ -1,5 +1,3 @@
-import '../../loadable.js'
-
 import Module from 'node:module'
 
 import net from './index.js'

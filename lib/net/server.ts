@@ -14,7 +14,7 @@ import { errnoException, notRunning } from './errors.js'
 import { listen } from './listen.js'
 import type { Extras } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
-import { type NativeHandle, isNativeHandle } from './native-handle.js'
+import { type NativeHandle, isNativeHandle, setOwner } from './native-handle.js'
 import { type Where, listenError, listenerOver, openListener } from './open-listener.js'
 import { HANDLE } from './fields.js'
 import { type AcceptedSocket, type ServerState } from './server-state.js'
@@ -47,13 +47,17 @@ export const Server: ServerConstructor = function (
   options?: ServerOptions | ConnectionListener | null,
   listener?: ConnectionListener,
 ): ServerState | undefined {
-  if (!(this instanceof Server)) return new Server(options, listener)
+  if (!isOurs(this)) return new Server(options, listener)
   EventEmitter.call(this)
   const onConnection = typeof options === 'function' ? options : listener
   if (typeof onConnection === 'function') this.on('connection', onConnection)
   assignOptions(this, checkedOptions(options))
   return undefined
 } as unknown as ServerConstructor
+
+function isOurs(server: ServerState | undefined): server is ServerState {
+  return Object.prototype.isPrototypeOf.call(Server.prototype, server as object)
+}
 
 /** A copy. */
 function checkedOptions(given: unknown): ServerOptions {
@@ -121,7 +125,11 @@ function listen2(
 function accept(server: ServerState, handle: ListenerHandle | NativeHandle, backlog: unknown): void {
   const acceptor = new Acceptor(server)
   if (handle instanceof ListenerHandle) return start(handle, acceptor)
-  if (isNativeHandle(handle)) return start((server[HANDLE] = listenerOver(handle, backlog)), acceptor)
+  if (isNativeHandle(handle)) {
+    // node:cluster closes it by its server, and waits for the connections.
+    setOwner(handle, server)
+    return start((server[HANDLE] = listenerOver(handle, backlog)), acceptor)
+  }
   acceptFromPrimary(handle, server, acceptor)
 }
 
@@ -277,6 +285,15 @@ for (const key of Reflect.ownKeys(nodeNet.Server.prototype)) {
     Object.defineProperty(Server.prototype, key, { value: undefined, configurable: true, writable: true })
   }
 }
+
+// A server that a child process gets is one of Node's.
+Object.defineProperty(Server, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this === Server) return value instanceof nodeNet.Server
+    return Function.prototype[Symbol.hasInstance].call(this as object, value)
+  },
+  configurable: true,
+})
 
 export function createServer(
   options?: ServerOptions | ConnectionListener | null,

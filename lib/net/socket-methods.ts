@@ -6,7 +6,7 @@ import { exitDomainOf } from '../loop/async-context.js'
 import { nextTick, throwLater } from '../loop/timers.js'
 import { contextOf, enterContext } from './context.js'
 import { normalizeArguments } from './arguments.js'
-import type { BufferedWrite } from './base.js'
+import { type BufferedWrite, bytesOf, lengthOfWrites, piecesOf } from './buffered-writes.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { ConnectTarget } from './attempt.js'
 import { dialHost, dialPath } from './dial.js'
@@ -124,8 +124,7 @@ export abstract class SocketMethods extends SocketSettings {
 
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding, done: Done): void {
     if (this.connecting) return writeOnceConnected(this, chunk, encoding, done)
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-    this._writeGeneric(false, bytes, '', done)
+    this._writeGeneric(false, chunk, encoding, done)
   }
 
   override _writev(chunks: BufferedWrite[], done: Done): void {
@@ -138,15 +137,11 @@ export abstract class SocketMethods extends SocketSettings {
     if (!handle) return void done(socketClosed())
     this._unrefTimer()
     if (!isMany) {
-      const bytes = bytesOf({ chunk: data as Uint8Array | string, encoding })
+      const bytes = bytesOf(data as Uint8Array | string, encoding)
       return handle.write(bytes, bytes.byteLength, done)
     }
-    const pieces = piecesOf(data as BufferedWrite[])
-    handle.write(
-      pieces.length === 1 ? pieces[0]! : pieces,
-      pieces.reduce((sum, { byteLength }) => sum + byteLength, 0),
-      done,
-    )
+    const length = lengthOfWrites(data as BufferedWrite[])
+    handle.write(piecesOf(data as BufferedWrite[], length), length, done)
   }
 
   override _final(done: Done): void {
@@ -176,7 +171,7 @@ export abstract class SocketMethods extends SocketSettings {
   }
 
   _reset(): this {
-    this[HANDLE]!.closesByReset = true
+    this[HANDLE]!.closeByReset()
     return this.destroy()
   }
 
@@ -188,7 +183,9 @@ export abstract class SocketMethods extends SocketSettings {
       this[TOTALS] = { read: this.bytesRead, written: handle.bytesWritten }
       this[HANDLE] = null
       this._sockname = null
-      handle.close(() => this.emit('close', error !== null))
+      // In node:net the write that is in progress does not fail; one that went beyond a limit does.
+      const reason = error instanceof SocketQueueError ? error : undefined
+      handle.close(() => this.emit('close', error !== null), reason)
       done(error)
     } else {
       done(error)
@@ -199,17 +196,6 @@ export abstract class SocketMethods extends SocketSettings {
     server._connections--
     server._emitCloseIfDrained?.()
   }
-}
-
-function bytesOf({ chunk, encoding }: BufferedWrite): Uint8Array {
-  return typeof chunk === 'string' ? Buffer.from(chunk, encoding as BufferEncoding) : chunk
-}
-
-/** Without the empty ones: the last write of a response of node:http is one, and a single piece costs less to send. */
-function piecesOf(writes: BufferedWrite[]): Uint8Array[] {
-  const pieces: Uint8Array[] = []
-  for (const write of writes) if (write.chunk.length > 0) pieces.push(bytesOf(write))
-  return pieces
 }
 
 /** The stream holds later writes back meanwhile. */

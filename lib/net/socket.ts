@@ -28,7 +28,7 @@ export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> 
   readonly blockList?: nodeNet.BlockList
   readonly signal?: AbortSignal
   /**
-   * Bytes that may wait in the stream and in the socket. A write that finds more destroys the stream with a
+   * Bytes that may wait to be sent. A write that leaves more waiting destroys the stream with a
    * SocketQueueError. **Default:** no limit, as in node:net.
    */
   readonly sendQueueLimit?: number
@@ -39,9 +39,6 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
   if (!(this instanceof SocketMethods)) return new Socket(given)
   const options: SocketConstructorOptions = typeof given === 'number' ? { fd: given } : (given ?? {})
   checkOptions(options)
-  const handle = handleOf(options)
-  // A handle of Node's, or a descriptor that is no socket.
-  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
   Duplex.call(this, {
     ...(options as DuplexOptions),
     allowHalfOpen: Boolean(options.allowHalfOpen),
@@ -50,6 +47,25 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
     autoDestroy: true,
     decodeStrings: false,
   })
+  // Behind what may throw: a wrong option leaves the descriptor to the program.
+  const handle = handleOf(options)
+  // A handle of Node's, or a descriptor that is no socket.
+  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
+  // V8 gives an object room for as many fields as its constructor assigns.
+  this.connecting = false
+  this[HANDLE] = null
+  this[TOTALS] = undefined
+  this[SETTINGS] = DEFAULT_SETTINGS
+  this.socket = undefined
+  this.server = null
+  this._server = null
+  this._parent = null
+  this._host = null
+  this._hadError = false
+  this._peername = null
+  this._sockname = null
+  this._pendingData = null
+  this._pendingEncoding = ''
   initialize(this, options)
   if (!handle) return undefined
   enterContext(this)
@@ -86,20 +102,6 @@ function adopt(fd: number): SocketHandle | null {
 }
 
 function initialize(socket: SocketMethods, options: SocketConstructorOptions): void {
-  socket.connecting = false
-  socket[HANDLE] = null
-  socket[TOTALS] = undefined
-  socket[SETTINGS] = DEFAULT_SETTINGS
-  socket.socket = undefined
-  socket.server = null
-  socket._server = null
-  socket._parent = null
-  socket._host = null
-  socket._hadError = false
-  socket._peername = null
-  socket._sockname = null
-  socket._pendingData = null
-  socket._pendingEncoding = ''
   socket.on('end', onEnd)
   const { noDelay, keepAlive, keepAliveInitialDelay = 0, typeOfService, sendQueueLimit } = options
   if (noDelay || keepAlive || typeOfService !== undefined) {
@@ -136,7 +138,7 @@ Object.setPrototypeOf(construct, Duplex)
 // Sockets of Node's are sockets as well: those of node:tls, and those of handles that only Node can use.
 Object.defineProperty(construct, Symbol.hasInstance, {
   value(this: unknown, value: unknown): boolean {
-    if (this === construct) return value instanceof nodeNet.Socket
+    if (this === construct && value instanceof nodeNet.Socket) return true
     return Function.prototype[Symbol.hasInstance].call(this as object, value)
   },
   configurable: true,

@@ -67,7 +67,8 @@ function startConnected(prototype: TlsPrototype): void {
   prototype._init = function (socket, wrap) {
     init.call(this, socket, wrap)
     if (!isOurs(socket)) return
-    this.connecting = socket.connecting
+    // It may be connected later.
+    this.connecting = socket.pending
     socket.allowHalfOpen = true
   }
 }
@@ -106,7 +107,7 @@ function followStream(prototype: WrapPrototype): void {
 
 function follow(wrap: Wrap, stream: SocketBase & Settings): void {
   Object.assign(wrap._handle, handleMethods(stream))
-  if (!stream.connecting) return
+  if (!stream.pending) return
   wrap.connecting = true
   stream.once('connect', () => {
     wrap.connecting = false

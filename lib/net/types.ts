@@ -15,7 +15,7 @@ type KernelOptions<Known> = Omit<SocketOptions, keyof Known>
 /** What a limit of the queue is given with. */
 interface QueueOption {
   /**
-   * Bytes that may wait in the stream and in the socket. A write that finds more destroys the stream with a
+   * Bytes that may wait to be sent. A write that leaves more waiting destroys the stream with a
    * SocketQueueError. **Default:** no limit, as in node:net.
    */
   sendQueueLimit?: number | undefined

@@ -5,7 +5,8 @@ import { SocketClosedError, invalidArgType, invalidArgValue } from '../errors.js
 import { Socket } from '../model/socket.js'
 import { SocketHandle } from '../net/handle.js'
 import { Socket as NetSocket } from '../net/socket.js'
-import { checkObject } from '../validate.js'
+import type { Socket as NetSocketType } from '../net/types.js'
+import { checkObject, integer } from '../validate.js'
 
 /** How {@link toDuplex} makes its stream. */
 export interface ToDuplexOptions extends Pick<
@@ -13,13 +14,16 @@ export interface ToDuplexOptions extends Pick<
   'allowHalfOpen' | 'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark'
 > {
   /**
-   * Bytes that may wait in the stream. A write that finds more destroys the stream with a {@link SocketQueueError}.
+   * Bytes that may wait to be sent. A write that leaves more destroys the stream with a {@link SocketQueueError}.
    * **Default:** no limit, as in node:net.
    */
   readonly sendQueueLimit?: number
   /** TCP_NODELAY. **Default:** true. */
   readonly noDelay?: boolean
 }
+
+/** A `net.Socket` whose socket beneath is there from the start. */
+export type SocketStream = NetSocketType & { readonly socket: Socket }
 
 /**
  * The stream of `m-socket/net` over a socket or a connection, connected or connecting: for node:tls, node:http and
@@ -32,14 +36,25 @@ export interface ToDuplexOptions extends Pick<
  * ERR_INVALID_STATE for a connection that is being read, or that has been adapted already. After SocketError ENOSPC or
  * ENOMEM of epoll_ctl(2) a connection is closed, and a socket is as it was.
  */
-export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOptions = {}): NetSocket {
+export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOptions = {}): SocketStream {
   checkObject(options, 'options')
+  checkLengths(options)
   if ('whenFull' in options) {
     throw invalidArgValue('options.whenFull', options.whenFull, 'has been replaced by options.sendQueueLimit')
   }
-  if (source instanceof Connection) return overConnection(source, options)
+  if (source instanceof Connection) return overConnection(source, options) as unknown as SocketStream
   if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
-  return streamOver(source, options)
+  return streamOver(source, options) as unknown as SocketStream
+}
+
+const LENGTHS = ['sendQueueLimit', 'highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark'] as const
+
+/** Before anything is taken over: a wrong option harms only its call. */
+function checkLengths(options: ToDuplexOptions): void {
+  for (const name of LENGTHS) {
+    const length = options[name]
+    if (length !== undefined) integer(length, 0, Number.MAX_SAFE_INTEGER, `options.${name}`)
+  }
 }
 
 function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {

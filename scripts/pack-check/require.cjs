@@ -6,4 +6,7 @@ assert(net.createServer() instanceof require('node:net').Server)
 class Own extends net.Server {}
 assert(new Own() instanceof net.Server)
 
-import('./echo.mjs').then(({ echo }) => echo(socket, socket))
+import('./echo.mjs').then(async ({ echo, echoNet }) => {
+  await echo(socket, socket)
+  await echoNet(net)
+})

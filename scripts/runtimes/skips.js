@@ -15,11 +15,6 @@ const FILES = [
     reason: 'the peer of node:net makes the same system calls there, and would meet the failures',
   },
   { on: BOTH, spec: /lost-queue/, reason: 'the event loop of the runtime makes the same system calls' },
-  {
-    on: BOTH,
-    spec: /net\/tls\.spec/,
-    reason: 'their node:tls takes a net.Socket for one of their own: no handshake begins',
-  },
   { on: BOTH, spec: /permissions\.spec/, reason: 'is about options of Node' },
 ]
 
@@ -27,7 +22,7 @@ const TESTS = [
   {
     on: BOTH,
     spec: /docs/,
-    title: /Duplex\.md 3$/,
+    title: /tls\.md 1$/,
     reason: 'the example uses TLS with a pre-shared key, for which Bun and Deno have no cipher',
   },
   {

@@ -6,7 +6,7 @@ import {
   Multiplexer,
   type Server,
   Socket,
-  type SocketDuplex,
+  type SocketStream,
   connect,
   listen,
 } from 'm-socket'
@@ -61,9 +61,10 @@ export class Objects {
   add(value: unknown): void {
     if (typeof value !== 'object' || value === null) return
     const kind = value.constructor?.name ?? ''
-    if (kind in this.#all) this.#all[kind]!.push(value)
+    // A stream is called Socket, too.
+    if (value instanceof Duplex) this.#all['stream']!.push(value.on('error', this.#onError))
+    else if (kind in this.#all) this.#all[kind]!.push(value)
     else if ('readable' in value && 'writable' in value && 'opened' in value) this.#all['web']!.push(value)
-    else if (value instanceof Duplex) this.#all['stream']!.push(value.on('error', this.#onError))
   }
 
   /** One of a kind; undefined where there is none. */
@@ -94,7 +95,7 @@ export class Objects {
   }
 
   async close(): Promise<void> {
-    for (const stream of this.#all['stream'] as SocketDuplex[]) stream.destroy()
+    for (const stream of this.#all['stream'] as SocketStream[]) stream.destroy()
     for (const connection of this.#all['Connection'] as Connection[]) connection.terminate()
     for (const server of this.#all['Server'] as Server[]) server.stop(true)
     for (const kind of ['Socket', 'Listener', 'Multiplexer']) {
@@ -115,7 +116,7 @@ const STATES: Readonly<Record<string, ReadState>> = {
     socket && socketState(socket),
   ],
   Server: ({ address, connections }: Server) => [address, connections],
-  stream: ({ destroyed, writableEnded, writableLength }: SocketDuplex) => [destroyed, writableEnded, writableLength],
+  stream: ({ destroyed, writableEnded, writableLength }: SocketStream) => [destroyed, writableEnded, writableLength],
 }
 
 /** Undefined while it connects. */

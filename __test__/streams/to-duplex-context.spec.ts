@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 
 import test, { type ExecutionContext } from 'ava'
-import { type Socket, type SocketDuplex, toDuplex } from 'm-socket'
+import { type Socket, type SocketStream, toDuplex } from 'm-socket'
 
 import { connectionPair } from '../support/connection-pair.js'
 import { connectedPair, smallBufferPair } from '../support/pair.js'
@@ -14,7 +14,7 @@ const requests = new AsyncLocalStorage<string>()
 const EVENTS = ['data', 'end', 'error', 'close', 'drain', 'finish', 'prefinish'] as const
 
 /** A stream made in the store `maker`, whose events are recorded with the stores that they come in. */
-function recorded(t: ExecutionContext, socket: Socket, names: readonly string[] = EVENTS): [SocketDuplex, string[]] {
+function recorded(t: ExecutionContext, socket: Socket, names: readonly string[] = EVENTS): [SocketStream, string[]] {
   const entries: string[] = []
   const duplex = requests.run('maker', () => toDuplex(socket))
   t.teardown(() => duplex.destroy())
@@ -62,8 +62,7 @@ test('an_error_by_which_another_request_destroys_it_comes_in_the_store_of_the_ma
   const { client } = await connectedPair(t)
   const [duplex, entries] = recorded(t, client)
   requests.run('stranger', () => duplex.destroy(new Error('destroyed')))
-  await until(() => duplex.closed)
-  await nextTurn()
+  await until(() => entries.length === 2)
   t.deepEqual(entries, ['error in maker', 'close in maker'])
 })
 

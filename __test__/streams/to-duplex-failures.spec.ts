@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Socket, type SocketConnectOptions, type SocketDuplex, constants, toDuplex } from 'm-socket'
+import { Socket, type SocketConnectOptions, type SocketStream, constants, toDuplex } from 'm-socket'
 
 import { keepTimeStamps } from '../support/error-queue.js'
 import { addressOf, connectedPair, freeAddress, testListener } from '../support/pair.js'
@@ -7,7 +7,7 @@ import { assertIdle, nextTurn, sleep } from '../support/timing.js'
 import { until } from '../support/waiting.js'
 
 /** The events of a stream that end it, in order. */
-function endsOf(duplex: SocketDuplex): string[] {
+function endsOf(duplex: SocketStream): string[] {
   const events: string[] = []
   duplex.on('error', (error) => events.push(`error ${(error as NodeJS.ErrnoException).code}`))
   duplex.on('end', () => events.push('end')).on('close', () => events.push('close'))
@@ -76,18 +76,23 @@ test('a_reset_destroys_a_stream_that_is_not_read', async (t) => {
   t.deepEqual(events, ['error ECONNRESET', 'close'])
 })
 
-test('a_stream_that_is_read_later_gets_the_data_before_the_reset', async (t) => {
+// In node:net it may be an 'end': libuv takes a hang-up behind a short read for one.
+test('a_stream_that_is_paused_and_full_gets_a_reset_behind_its_data', async (t) => {
   const { client, server } = await connectedPair(t)
   const duplex = toDuplex(server)
   const events = endsOf(duplex)
-  client.send('last words')
-  await until(() => server.peek(new Uint8Array(16)) === 10)
+  let length = 0
+  duplex.pause().on('data', (chunk: Buffer) => (length += chunk.length))
+  while (client.queued === 0) client.send(Buffer.alloc(65536))
+  await until(() => duplex.readableLength >= duplex.readableHighWaterMark)
   client.reset()
   await sleep(20)
   t.deepEqual(events, [])
-  duplex.on('data', (chunk) => events.push(String(chunk)))
+  const before = duplex.readableLength
+  duplex.resume()
   await until(() => events.includes('close'))
-  t.deepEqual(events, ['last words', 'error ECONNRESET', 'close'])
+  t.deepEqual(events, ['error ECONNRESET', 'close'])
+  t.true(length >= before)
 })
 
 for (const state of ['not read', 'read', 'with unread input', 'with a pending write']) {
