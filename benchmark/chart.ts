@@ -39,13 +39,13 @@ const LABELS: Record<string, string> = {
   multiplexer: 'm-socket wait',
   handlers: 'm-socket handlers',
   borrowed: 'm-socket receiveInto',
-  duplex: 'm-socket toDuplex',
+  'm-socket/net': 'm-socket/net',
   net: 'node:net',
   bun: 'Bun',
   deno: 'Deno',
 }
 
-const OURS = new Set(['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex'])
+const OURS = new Set(['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'm-socket/net'])
 
 const WIDTH = 640
 const LEFT = 160

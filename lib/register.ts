@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module'
 
-import { IS_NODE } from './net/node-version.js'
+import { IS_NODE } from './node-version.js'
 
 /** Set in a thread in which `net` is replaced already, by whatever copy of the package. */
 const REGISTERED = Symbol.for('m-socket/register')

@@ -9,7 +9,7 @@ import { readJson, ROOT } from './targets.js'
 
 process.chdir(ROOT)
 
-const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'duplex']
+const CONTENDERS = ['wait-sync', 'multiplexer', 'handlers', 'borrowed', 'm-socket/net']
 
 /** The tolerance of each figure, a factor and an amount: the difference between repeated runs of one build. */
 const FIGURES = [

@@ -26,11 +26,10 @@ for (const name of [
   'multiplexer',
   'handlers',
   'handlers --borrowed',
-  'duplex',
-  'duplex --pipe',
   'net',
   'net --own',
   'net --pipe',
+  'net --own --pipe',
 ]) {
   test.serial(`a_contender_echoes_what_it_receives (${name})`, async (t) => {
     const { port } = await serving(t, name, 'echo')

@@ -16,7 +16,7 @@ export interface Import {
   readonly atRunTime: boolean
 }
 
-const ROOT = ['native', 'errors', 'validate']
+const ROOT = ['native', 'errors', 'validate', 'node-version']
 const MODEL = ['model', 'loop', 'options', ...ROOT]
 const CONNECTION = ['connection', ...MODEL]
 
@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ROOT,
   errors: ROOT,
   validate: ROOT,
+  register: ['node-version'],
   options: ['options', ...ROOT],
   model: MODEL,
   loop: MODEL,

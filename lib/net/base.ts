@@ -8,7 +8,7 @@ import { ContextDuplex } from './context.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import type { NativeHandle } from './native-handle.js'
-import { IS_NODE } from './node-version.js'
+import { IS_NODE } from '../node-version.js'
 import { prepareStreamWrap } from './stream-wrap.js'
 
 /** As Node has it: without a handle there is none. */

@@ -9,7 +9,7 @@ import type { SocketBase } from './base.js'
 import { HANDLE, TOTALS } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import { type NativeHandle, nativeHandleOver } from './native-handle.js'
-import { IS_NODE } from './node-version.js'
+import { IS_NODE } from '../node-version.js'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 

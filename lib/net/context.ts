@@ -50,6 +50,11 @@ export function contextOf(stream: ContextDuplex): AsyncContext {
   return stream[CONTEXT] ?? rootContext
 }
 
+/** What `make` makes keeps the stores of the stream, and not those of the caller; these only while it has none. */
+export function inContextOf<T>(stream: ContextDuplex, make: () => T): T {
+  return stream[CONTEXT] ? stream[CONTEXT].run(make, undefined, undefined, undefined) : make()
+}
+
 /** Most events of streams have one argument, or none. */
 function emitEvent(this: ContextDuplex, event: string | symbol, argument: unknown): boolean {
   return argument === undefined

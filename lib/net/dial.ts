@@ -19,7 +19,7 @@ import { Attempts } from './attempts.js'
 import { invalidAddress, ipBlocked } from './errors.js'
 import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
-import { NODE_MAJOR } from './node-version.js'
+import { NODE_MAJOR } from '../node-version.js'
 import { kernelOptions } from './socket-options.js'
 import { type ResolvedAddress, lookUp } from './lookup.js'
 

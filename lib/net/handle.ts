@@ -12,7 +12,7 @@ import type { Socket } from '../model/socket.js'
 import { type InterestBits, type SendStatus, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
 import { FREE_BIT_OF_INPUT, InputHandle } from './input-handle.js'
-import { NODE_MAJOR } from './node-version.js'
+import { NODE_MAJOR } from '../node-version.js'
 import { PendingWrite, type Pieces, fitsOneCall } from './pending-write.js'
 
 /** What a write that is in progress gets when its stream is destroyed; on Node 20 nothing. */

@@ -22,7 +22,7 @@ import {
 } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle, ownerOf } from './native-handle.js'
-import { NODE_MAJOR } from './node-version.js'
+import { NODE_MAJOR } from '../node-version.js'
 import { HANDLE } from './fields.js'
 import { type ServerState } from './server-state.js'
 

@@ -1,6 +1,6 @@
 import { SocketError } from '../errors.js'
 import { type ErrnoException, withAddress } from './errors.js'
-import { NODE_MAJOR } from './node-version.js'
+import { NODE_MAJOR } from '../node-version.js'
 
 const CODE = 'ERR_ACCESS_DENIED'
 const MESSAGE = 'Access to this API has been restricted. Use --allow-net to manage permissions.'

@@ -1,14 +1,15 @@
 import { constants } from 'node:os'
 
 import { SocketError, invalidArgType, outOfRange } from '../errors.js'
-import { clearTimeout, setTimeoutInContext } from '../loop/timers.js'
 import type { Source } from '../model/source.js'
 import type { SettableOptions } from '../options/index.js'
 import { functionOption, int32Option } from './arguments.js'
 import { SocketBase } from './base.js'
+import { inContextOf } from './context.js'
 import { HANDLE } from './fields.js'
 import { errnoException } from './errors.js'
 import type { SocketHandle } from './handle.js'
+import { IdleTimer } from './idle-timer.js'
 
 /** What is set of the kernel's options; before the socket has connected, what is to be set then. */
 export interface Settings {
@@ -49,7 +50,7 @@ interface KeepAliveOptions {
 /** What can be set on a stream: options of the kernel, the time without traffic, and what keeps the process alive. */
 export abstract class SocketSettings extends SocketBase {
   declare [SETTINGS]: Settings;
-  declare [TIMER]: NodeJS.Timeout | undefined;
+  declare [TIMER]: IdleTimer | undefined;
   /** What was unsent when the time was up last. */
   declare [UNSENT]: number | undefined
 
@@ -99,9 +100,8 @@ export abstract class SocketSettings extends SocketBase {
     if (this.destroyed) return this
     this.timeout = milliseconds
     const duration = checkDuration(milliseconds)
-    clearTimeout(this[TIMER])
-    if (duration > 0) this[TIMER] = setTimeoutInContext(() => this._onTimeout(), duration).unref()
-    else this[TIMER] = undefined
+    if (duration > 0) startTimer(this, duration)
+    else this[TIMER]?.stop()
     if (callback === undefined) return this
     functionOption(callback, 'callback')
     return duration > 0 ? this.once('timeout', callback) : this.removeListener('timeout', callback)
@@ -163,9 +163,18 @@ export function applySettings(socket: SocketSettings): void {
   }
 }
 
+function startTimer(socket: SocketSettings, duration: number): void {
+  if (socket[TIMER]?.duration === duration) return socket[TIMER].start()
+  socket[TIMER]?.clear()
+  socket[TIMER] = inContextOf(socket, () => new IdleTimer(duration, () => socket._onTimeout()))
+}
+
 /** The time without traffic has no meaning any more. */
 export function stopTimers(socket: SocketSettings): void {
-  clearTimeout(socket[TIMER])
+  if (socket[TIMER]) {
+    socket[TIMER].clear()
+    socket[TIMER] = undefined
+  }
   if (socket._parent) stopTimers(socket._parent as SocketSettings)
 }
 

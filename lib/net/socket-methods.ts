@@ -12,7 +12,7 @@ import type { ConnectTarget } from './attempt.js'
 import { dialHost, dialPath } from './dial.js'
 import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArguments, socketClosed } from './errors.js'
 import { type Done, SocketHandle } from './handle.js'
-import { NODE_MAJOR } from './node-version.js'
+import { NODE_MAJOR } from '../node-version.js'
 import { SocketSettings, applySettings, stopTimers } from './settings.js'
 import { userBufferOf } from './user-buffer.js'
 

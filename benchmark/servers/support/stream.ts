@@ -1,4 +1,4 @@
-// The same program for all streams: sockets of node:net and of m-socket/net, TLS over both, and ours with toDuplex.
+// The same program for all streams: sockets of node:net and of m-socket/net, and TLS over both.
 
 import type { Duplex } from 'node:stream'
 
