@@ -6,7 +6,6 @@ import { AsyncContext } from '../loop/async-context.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { throwLater } from '../loop/timers.js'
 import type { Address } from '../model/address.js'
-import type { Watcher } from '../model/event.js'
 import { ACCEPTS_PER_TURN, type Listener } from '../model/listener.js'
 import type { Socket } from '../model/socket.js'
 import { READ } from '../native.js'
@@ -23,7 +22,7 @@ export interface ListenerOwner {
 }
 
 /** What a listening handle of libuv is to a server of Node: a listener in the shared poller, and its accept loop. */
-export class ListenerHandle extends LoopReference implements Watcher {
+export class ListenerHandle extends LoopReference {
   readonly listener: Listener
   readonly isUnix: boolean
   readonly isOwn: boolean
