@@ -301,7 +301,8 @@ export class SocketHandle extends InputHandle {
 
   /** The socket takes nothing more: it has been shut down, or has broken. */
   #closeReason(): Error {
-    const { failure } = this.socket!
+    const { failure, handle } = this.socket!
+    if (handle < 0) return new SocketClosedError()
     return failure ? toNodeError(failure, 'write') : errnoException(-constants.errno.EPIPE, 'write')
   }
 
