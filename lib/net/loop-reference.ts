@@ -26,8 +26,9 @@ export abstract class LoopReference {
   protected updateReference(): void {
     const isHeld = this.#referenced && this.isActive
     if (isHeld === this.#isHeld) return
-    this.#isHeld = isHeld
+    // There may be no poller, and none can be opened.
     if (isHeld) sharedPoller().ref()
     else sharedPoller().unref()
+    this.#isHeld = isHeld
   }
 }
