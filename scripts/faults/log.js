@@ -11,6 +11,8 @@ function describe(error, { library: { SocketError, SocketClosedError }, hasStrea
   const inner = error instanceof AggregateError ? error.errors : []
   const isTyped =
     error instanceof SocketClosedError ||
+    // What Node says of a descriptor whose kind it cannot find out.
+    (hasStreams && code === 'ERR_INVALID_FD_TYPE') ||
     ((hasStreams || error instanceof SocketError) && typeof code === 'string' && typeof syscall === 'string') ||
     (inner.length > 0 && typeof code === 'string' && inner.every((each) => each instanceof SocketError))
   return { name, code, syscall, message: String(message ?? error).slice(0, 200), isTyped }
