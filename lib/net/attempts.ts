@@ -28,7 +28,6 @@ export class Attempts {
     this.#addresses = addresses
     dial.stream.autoSelectFamilyAttemptedAddresses = []
     dial.handle.onClosing = () => this.#cancel()
-    dial.handle.connecting()
   }
 
   /** Tries the next address; if there is none, the stream is destroyed with what went wrong. */

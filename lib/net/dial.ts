@@ -9,6 +9,7 @@ import {
   type ConnectTarget,
   type Dial,
   type DialingStream,
+  beginToConnect,
   connectFailure,
   isBlocked,
   isUnderWay,
@@ -54,7 +55,7 @@ export function dialHost(stream: DialingStream, handle: SocketHandle, target: Co
 function dialAll(dial: Dial, addresses: ResolvedAddress[]): void {
   dial.stream._unrefTimer()
   if (addresses.length === 1 || isTaken(dial)) dialAddress(dial, addresses[0]!)
-  else new Attempts(dial, addresses).next()
+  else if (beginToConnect(dial, addresses[0]!)) new Attempts(dial, addresses).next()
 }
 
 /** In the order in which Node checks them. */
@@ -110,7 +111,7 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     stream.emit('connectionAttemptFailed', ...at, failure)
     stream.destroy(failure)
   }
-  handle.connecting()
+  if (!beginToConnect(dial, to)) return
   const { socket, error } = tryToOpen(dial, to)
   // What cannot be bound is no attempt, in node:net.
   if (error?.syscall !== 'bind') stream.emit('connectionAttempt', ...at)

@@ -12,6 +12,7 @@ import { READ } from '../native.js'
 import { errnoException } from './errors.js'
 import { LoopReference } from './loop-reference.js'
 import { type NativeHandle, expose, nativeHandleOver } from './native-handle.js'
+import { IS_NODE } from './node-version.js'
 import { DEFAULT_SETTINGS, type Settings } from './settings.js'
 
 /** To whom a handle gives what it accepts. */
@@ -72,7 +73,8 @@ export class ListenerHandle extends LoopReference {
 
   /** The handle of Node over the same listening socket, for what takes nothing else: `subprocess.send(server)`. */
   get native(): NativeHandle | null {
-    if (!this.isOpen) return null
+    // Sockets of Bun and Deno have no such handle.
+    if (!this.isOpen || !IS_NODE) return null
     return this.#native ?? this.#expose(nativeHandleOver(this.listener.fd))
   }
 

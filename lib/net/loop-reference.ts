@@ -36,8 +36,9 @@ export abstract class LoopReference {
   protected updateReference(): void {
     const holds = this.isRequest || ((this.bits & UNREFERENCED) === 0 && this.isActive)
     if (holds === ((this.bits & HOLDS) !== 0)) return
-    this.bits ^= HOLDS
+    // There may be no poller, and none can be opened.
     if (holds) sharedPoller().ref()
     else sharedPoller().unref()
+    this.bits ^= HOLDS
   }
 }
