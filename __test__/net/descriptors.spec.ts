@@ -61,7 +61,7 @@ for (const [name, family] of Object.entries(FAMILIES)) {
 }
 
 onBoth('a_bound_descriptor_connects_from_its_address', async (net, log, { server, track }) => {
-  const port = portOf(await server((socket) => socket.end(socket.remoteAddress)))
+  const port = portOf(await server((socket) => socket.end(socket.remoteAddress!)))
   const client = track(new net.Socket({ fd: openSocket(4, '127.0.0.2') }))
   client.connect(port, '127.0.0.1')
   log(String((await eventOf(client, 'data'))[0]))

@@ -9,6 +9,7 @@ const KNOWN = {
     'replaces `listen` of the class that the primary of node:cluster listens with, which is node:net’s own',
   'parallel/test-net-connect-keepalive.js': `replaces setKeepAlive of \`_handle\`: ${HANDLE}`,
   'parallel/test-net-connect-nodelay.js': `replaces setNoDelay of \`_handle\`: ${HANDLE}`,
+  'parallel/test-net-connect-options-fd.js': `reads the descriptor of \`_handle\`: ${HANDLE}`,
   'parallel/test-net-perf_hooks.js': 'entries of type `net` are added to perf_hooks by an internal function of Node’s',
   'parallel/test-net-persistent-nodelay.js': `counts the calls of setNoDelay of Node’s TCP handle: ${HANDLE}`,
   'parallel/test-net-server-keepalive.js': `replaces setKeepAlive of an accepted \`_handle\`: ${HANDLE}`,
