@@ -12,7 +12,7 @@ import { READ } from '../native.js'
 import { errnoException } from './errors.js'
 import { LoopReference } from './loop-reference.js'
 import { type NativeHandle, expose, nativeHandleOver } from './native-handle.js'
-import { IS_NODE } from './node-version.js'
+import { IS_NODE } from '../node-version.js'
 import { DEFAULT_SETTINGS, type Settings } from './settings.js'
 
 /** To whom a handle gives what it accepts. */
