@@ -97,8 +97,12 @@ export class Attempts {
     this.#stop()
     sharedPoller().unwatch(socket)
     handle.connected(socket)
-    handle.watch()
     stream.socket = socket
+    try {
+      handle.watch()
+    } catch (error) {
+      return void stream.destroy(error as Error)
+    }
     stream.onConnected()
   }
 
