@@ -76,13 +76,11 @@ for (const [name, optionsOf] of Object.entries(WAYS)) {
   })
 }
 
-async function serverThat(accepts: () => void): Promise<nodeNet.Server> {
-  const server = nodeNet.createServer((socket) => {
+function serverThat(accepts: () => void): Promise<nodeNet.Server> {
+  return listeningServer((socket) => {
     accepts()
     setTimeout(() => socket.write('late'), 50)
   })
-  await eventOf(server.listen(0, '127.0.0.1'), 'listening')
-  return server
 }
 
 test('a_listener_is_taken_by_listen_and_one_that_is_in_use_is_refused_and_stays_as_it_was', async (t) => {
@@ -118,3 +116,27 @@ eachOnBoth(
       log(`${error.message} ${error.syscall}`)
     },
 )
+
+test('a_limit_of_the_queue_is_in_force_also_after_a_reconnect', async (t) => {
+  const socket = new ourNet.Socket({ sendQueueLimit: 10 })
+  for (const connection of ['first', 'second']) {
+    const listening = await listeningServer((peer) => peer.end())
+    socket.connect(portOf(listening), '127.0.0.1')
+    await eventOf(socket, 'connect')
+    await eventOf(socket.resume(), 'close')
+    listening.close()
+    t.true(socket.destroyed, connection)
+  }
+  const silent = await listeningServer(() => {})
+  socket.connect(portOf(silent), '127.0.0.1')
+  socket.write('more than ten bytes')
+  const [error] = (await eventOf(socket, 'error')) as [NodeJS.ErrnoException]
+  t.is(error.code, 'ERR_SOCKET_QUEUE_FULL')
+  silent.close()
+})
+
+async function listeningServer(onConnection: (peer: nodeNet.Socket) => void): Promise<nodeNet.Server> {
+  const server = nodeNet.createServer(onConnection)
+  await eventOf(server.listen(0, '127.0.0.1'), 'listening')
+  return server
+}

@@ -269,3 +269,13 @@ async function echoing(listener: Listener, count: number): Promise<boolean> {
   await Promise.all(echoes)
   return true
 }
+
+test('an_option_of_streams_that_sockets_do_not_have_is_ignored', async (t) => {
+  const { client, server } = await connectedPair(t)
+  const duplex = toDuplex(client, { objectMode: true } as object)
+  server.send('text')
+  const [chunk] = (await once(duplex, 'data')) as [Buffer]
+  t.is(String(chunk), 'text')
+  client.close()
+  await once(duplex, 'close')
+})

@@ -259,6 +259,20 @@ const REFUSED: Record<
     },
     { code: 'ERR_INVALID_STATE', message: /read already/ },
   ],
+  'a socket with a stream': [
+    async (t) => {
+      const { client, server } = await connectedPair(t)
+      const stream = destroyAtEnd(t, toDuplex(client))
+      return [
+        client,
+        async () => {
+          server.send('x')
+          t.is(String((await once(stream, 'data'))[0]), 'x')
+        },
+      ]
+    },
+    { code: 'ERR_INVALID_STATE', message: /has a stream already/ },
+  ],
   'a closed connection': [
     async (t) => {
       const { connection } = await connectionPair(t)

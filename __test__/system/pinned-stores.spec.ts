@@ -75,6 +75,10 @@ for (const [name, act] of [
     'a stream',
     'const it = toDuplex(Socket.connect(at(server))); it.on("close", () => {}); it.end("x"); it.resume(); return it',
   ],
+  [
+    'a stream without listeners',
+    'const it = toDuplex(Socket.connect(at(server))); it.end("x"); it.resume(); await until(() => it.closed); return it',
+  ],
   ['a multiplexer', 'const it = new Multiplexer(); await it.wait(20); return it'],
   ['a listener', 'const it = Listener.bind(here); it.close(); return it'],
 ] as const) {

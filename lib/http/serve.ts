@@ -30,7 +30,8 @@ const starting = new WeakMap<Server, number>()
  * @throws TypeError for anything but a server; TypeError, RangeError for bad options; Error ERR_SERVER_ALREADY_LISTEN.
  */
 export function serve<S extends Server>(server: S, options: ServeOptions): S {
-  if (!(server instanceof nodeNet.Server)) {
+  // Servers of node:http in Bun and Deno are none of node:net.
+  if (IS_NODE ? !(server instanceof nodeNet.Server) : typeof server?.listen !== 'function') {
     throw invalidArgType('server', 'a server of node:http, node:https, node:http2, node:tls or node:net', server)
   }
   checkObject(options, 'options')

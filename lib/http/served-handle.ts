@@ -1,22 +1,10 @@
-import type { AddressInfo, BlockList, Server } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
+
+import type { ServerFields } from '../net/server-state.js'
 
 /** A server, with the fields of node:net that its methods work on. */
-export interface ServedServer extends Server {
+export interface ServedServer extends Server, Omit<ServerFields, keyof Server> {
   _handle: ServedHandle | null
-  _pipeName?: string
-  _connections: number
-  _listeningId: number
-  _unref: boolean
-  allowHalfOpen: boolean
-  pauseOnConnect: boolean
-  noDelay: boolean
-  keepAlive: boolean
-  /** In seconds. */
-  keepAliveInitialDelay: number
-  highWaterMark: number
-  blockList?: BlockList
-  dropMaxConnection?: boolean
-  _emitCloseIfDrained(): void
 }
 
 /**

@@ -22,7 +22,8 @@ export class SharedPoller extends Poller {
 
   /** Keeps the process alive, until {@link unref} has been called as often. */
   override ref(): void {
-    if (this.#references++ === 0) this.referenced = true
+    if (this.#references === 0) this.referenced = true
+    this.#references++
   }
 
   override unref(): void {

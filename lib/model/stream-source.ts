@@ -210,7 +210,8 @@ export abstract class StreamSource extends Source {
   /** @internal As {@link hasFailed}: why. Of an open socket. */
   get failure(): SocketError | undefined {
     const failure = native.failure(this.handle)
-    return failure === native.NO_FAILURE ? undefined : native.failureError(failure)
+    // EBADF, negated, once closed.
+    return failure < 0 ? undefined : native.failureError(failure)
   }
 
   /** @internal Why what was queued when the socket was closed has been lost; undefined when it has not. */

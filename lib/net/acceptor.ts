@@ -59,9 +59,12 @@ export class Acceptor implements ListenerOwner {
       writableHighWaterMark: server.highWaterMark,
     })
     if (!isUnix && (server.noDelay || server.keepAlive)) this.#setOptions(stream, socket, handle)
-    server._connections++
     stream.server = server
-    stream._server = server
+    // A stream that no poller can watch is destroyed by now, and does not count.
+    if (!stream.destroyed) {
+      server._connections++
+      stream._server = server
+    }
     server.emit('connection', stream)
     if (socketChannel.hasSubscribers) socketChannel.publish({ socket: stream })
   }

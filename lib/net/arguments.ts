@@ -1,7 +1,6 @@
 import nodeNet from 'node:net'
 
-import { invalidArgType, invalidArgValue, outOfRange } from '../errors.js'
-import { badPort } from '../errors.js'
+import { badPort, invalidArgType, invalidArgValue, outOfRange } from '../errors.js'
 
 /** The arguments of `connect` and `listen` in one form: the options, and the callback if there is one. */
 export type NormalizedArguments = [options: Record<string, unknown>, callback: (() => void) | null]
@@ -69,6 +68,14 @@ export function booleanOption(value: unknown, name: string): boolean {
 
 export function functionOption<F>(value: F, name: string): F {
   if (typeof value !== 'function') throw invalidArgType(name, 'of type function', value)
+  return value
+}
+
+/** Undefined also on Node 20, which has no such option. */
+export function blockListOption(value: unknown): nodeNet.BlockList | undefined {
+  const { isBlockList } = nodeNet.BlockList as { isBlockList?: (value: unknown) => value is nodeNet.BlockList }
+  if (!value || !isBlockList) return undefined
+  if (!isBlockList(value)) throw invalidArgType('options.blockList', 'an net.BlockList', value)
   return value
 }
 

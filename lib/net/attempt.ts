@@ -83,6 +83,20 @@ function begin(handle: SocketHandle, options: SocketConnectOptions): ModelSocket
   }
 }
 
+/**
+ * Keeps the process alive from here on. Returns false where that cannot be, since no poller can be opened: the stream is
+ * destroyed.
+ */
+export function beginToConnect(dial: Dial, to: ResolvedAddress): boolean {
+  try {
+    dial.handle.connecting()
+    return true
+  } catch (error) {
+    dial.stream.destroy(openFailure(dial, to, error as SocketError))
+    return false
+  }
+}
+
 /** Why a socket could not even begin to connect. */
 export function openFailure(
   { target, port }: Dial,

@@ -28,7 +28,6 @@ export class Attempts {
     this.#addresses = addresses
     dial.stream.autoSelectFamilyAttemptedAddresses = []
     dial.handle.onClosing = () => this.#cancel()
-    dial.handle.connecting()
   }
 
   /** Tries the next address; if there is none, the stream is destroyed with what went wrong. */
@@ -98,8 +97,12 @@ export class Attempts {
     this.#stop()
     sharedPoller().unwatch(socket)
     handle.connected(socket)
-    handle.watch()
     stream.socket = socket
+    try {
+      handle.watch()
+    } catch (error) {
+      return void stream.destroy(error as Error)
+    }
     stream.onConnected()
   }
 

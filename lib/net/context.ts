@@ -16,6 +16,7 @@ export abstract class ContextDuplex extends Duplex {
   override emit(event: string | symbol, argument?: unknown): boolean {
     const context = this[CONTEXT]
     if (context === undefined || (event !== 'error' && this.listenerCount(event) === 0)) {
+      if (event === 'close') leaveContext(this)
       return Duplex.prototype.emit.apply(this, arguments as unknown as [string])
     }
     let isListened
@@ -29,8 +30,7 @@ export abstract class ContextDuplex extends Duplex {
       enterDomainOf(this)
       throw error
     }
-    // A program that keeps the stream does not keep the stores of the call that made it.
-    if (event === 'close') this[CONTEXT] = rootContext
+    if (event === 'close') leaveContext(this)
     return isListened
   }
 }
@@ -38,6 +38,11 @@ export abstract class ContextDuplex extends Duplex {
 /** The context of the code that runs now is the one that events come in. */
 export function enterContext(stream: ContextDuplex): void {
   stream[CONTEXT] = new AsyncContext()
+}
+
+/** A program that keeps the stream does not keep the stores of the call that made it. */
+function leaveContext(stream: ContextDuplex): void {
+  if (stream[CONTEXT] !== undefined) stream[CONTEXT] = rootContext
 }
 
 /** The context that the listeners of a stream are called in. */

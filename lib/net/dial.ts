@@ -9,6 +9,7 @@ import {
   type ConnectTarget,
   type Dial,
   type DialingStream,
+  beginToConnect,
   connectFailure,
   isBlocked,
   isUnderWay,
@@ -16,7 +17,7 @@ import {
   openSocket,
 } from './attempt.js'
 import { Attempts } from './attempts.js'
-import { invalidAddress, ipBlocked } from './errors.js'
+import { exceptionWithHostPort, invalidAddress, ipBlocked } from './errors.js'
 import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import { NODE_MAJOR } from '../node-version.js'
@@ -53,8 +54,8 @@ export function dialHost(stream: DialingStream, handle: SocketHandle, target: Co
 
 function dialAll(dial: Dial, addresses: ResolvedAddress[]): void {
   dial.stream._unrefTimer()
-  if (addresses.length === 1) dialAddress(dial, addresses[0]!)
-  else new Attempts(dial, addresses).next()
+  if (addresses.length === 1 || isTaken(dial)) dialAddress(dial, addresses[0]!)
+  else if (beginToConnect(dial, addresses[0]!)) new Attempts(dial, addresses).next()
 }
 
 /** In the order in which Node checks them. */
@@ -98,6 +99,10 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     stream.emit('connectionAttempt', ...at)
     return void stream.destroy(ipBlocked(address))
   }
+  if (isTaken(dial)) {
+    stream.emit('connectionAttempt', ...at)
+    return connectAgain(dial, address, at[1])
+  }
   const onOutcome = (error?: SocketError) => {
     if (stream[HANDLE] !== handle) return
     handle.connected()
@@ -106,7 +111,7 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     stream.emit('connectionAttemptFailed', ...at, failure)
     stream.destroy(failure)
   }
-  handle.connecting()
+  if (!beginToConnect(dial, to)) return
   const { socket, error } = tryToOpen(dial, to)
   // What cannot be bound is no attempt, in node:net.
   if (error?.syscall !== 'bind') stream.emit('connectionAttempt', ...at)
@@ -123,6 +128,24 @@ export function dialAddress(dial: Dial, to: ResolvedAddress): void {
     socket.close()
     onOutcome(failure as SocketError)
   }
+}
+
+/** Whether an earlier `connect()` is under way, or has connected. */
+function isTaken({ handle }: Dial): boolean {
+  return handle.isConnecting || handle.socket !== undefined
+}
+
+/** What connect(2) returns for such a socket: 0 if it is one whose connect has ended since. */
+function connectAgain({ stream, handle }: Dial, address: string, port: number | undefined): void {
+  if (!handle.isConnecting && !handle.isUnix && !stream.server) {
+    setImmediateInContext(() => {
+      if (stream.connecting) stream.onConnected()
+    })
+    return
+  }
+  const errno = handle.isConnecting ? constants.errno.EALREADY : constants.errno.EISCONN
+  const local = stream._getsockname()
+  stream.destroy(exceptionWithHostPort(-errno, 'connect', address, port, `${local.address}:${local.port}`))
 }
 
 function tryToOpen(dial: Dial, { address, family }: ResolvedAddress): { socket?: ModelSocket; error?: SocketError } {

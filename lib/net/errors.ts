@@ -112,10 +112,10 @@ export function attemptsFailed(errors: Error[]): AggregateError & { code: string
   return error as AggregateError & { code: string }
 }
 
-/** An error of ours as node:net would give it. */
+/** An error of ours as node:net would give it: by the call that it came from, whatever call of ours it broke first. */
 export function toNodeError(error: unknown, syscall: string): Error {
   if (!(error instanceof SocketError) || error.errno === undefined) return error as Error
-  return errnoException(error.errno, error.syscall === 'connect' ? syscall : (error.syscall ?? syscall))
+  return errnoException(error.errno, syscall)
 }
 
 /** Of a read, also where a send of the queue met it first: libuv reads before it writes. */

@@ -26,6 +26,17 @@ const UNIX = FREE_BIT_OF_INPUT << 3
 const RESETS = FREE_BIT_OF_INPUT << 4
 
 const PROBE = new Uint8Array(1)
+
+/** Where the callback throws, its exception comes first, and `next` in the next closing phase. */
+function finishBefore(write: PendingWrite, reason: Error | undefined, next: () => void): void {
+  try {
+    write.finish(reason)
+  } catch (error) {
+    inClosingPhase(next)
+    throw error
+  }
+}
+
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
 
 /** Called with the reason if the connect failed. */
@@ -77,6 +88,10 @@ export class SocketHandle extends InputHandle {
     takeOver(this.socket!, () => sharedPoller().watch(this.socket!, this.#interest(), this))
     this.bits |= WATCHED
     this.updateReference()
+  }
+
+  get isConnecting(): boolean {
+    return (this.bits & CONNECTING) !== 0
   }
 
   /** It keeps the process alive from here on, until {@link connected}. */
@@ -183,7 +198,7 @@ export class SocketHandle extends InputHandle {
     inClosingPhase(() => {
       // libuv ends what is in progress first: a connect, a write.
       onEnded?.()
-      write?.finish(reason)
+      if (write) finishBefore(write, reason, onClosed)
       onClosed()
     })
   }
@@ -203,7 +218,12 @@ export class SocketHandle extends InputHandle {
 
   /** As a handle of libuv: an idle one that is not read keeps nothing alive. */
   protected override get isActive(): boolean {
-    return !this.isClosed && (this.reading || (this.bits & CONNECTING) !== 0 || this.#write !== undefined)
+    return !this.isClosed && (this.reading || this.isConnecting || this.#write !== undefined)
+  }
+
+  /** As a request of libuv, for which uv_unref() has no effect. */
+  protected override get isRequest(): boolean {
+    return !this.isClosed && this.isConnecting
   }
 
   protected override get isClosed(): boolean {

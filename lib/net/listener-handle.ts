@@ -6,13 +6,13 @@ import { AsyncContext } from '../loop/async-context.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { throwLater } from '../loop/timers.js'
 import type { Address } from '../model/address.js'
-import type { Watcher } from '../model/event.js'
 import { ACCEPTS_PER_TURN, type Listener } from '../model/listener.js'
 import type { Socket } from '../model/socket.js'
 import { READ } from '../native.js'
 import { errnoException } from './errors.js'
 import { LoopReference } from './loop-reference.js'
 import { type NativeHandle, expose, nativeHandleOver } from './native-handle.js'
+import { IS_NODE } from '../node-version.js'
 import { DEFAULT_SETTINGS, type Settings } from './settings.js'
 
 /** To whom a handle gives what it accepts. */
@@ -23,7 +23,7 @@ export interface ListenerOwner {
 }
 
 /** What a listening handle of libuv is to a server of Node: a listener in the shared poller, and its accept loop. */
-export class ListenerHandle extends LoopReference implements Watcher {
+export class ListenerHandle extends LoopReference {
   readonly listener: Listener
   readonly isUnix: boolean
   readonly isOwn: boolean
@@ -73,7 +73,8 @@ export class ListenerHandle extends LoopReference implements Watcher {
 
   /** The handle of Node over the same listening socket, for what takes nothing else: `subprocess.send(server)`. */
   get native(): NativeHandle | null {
-    if (!this.isOpen) return null
+    // Sockets of Bun and Deno have no such handle.
+    if (!this.isOpen || !IS_NODE) return null
     return this.#native ?? this.#expose(nativeHandleOver(this.listener.fd))
   }
 

@@ -64,7 +64,7 @@ function onAll(
   dial: Dial,
   onResolved: (addresses: ResolvedAddress[]) => void,
   error: Error | null,
-  found: LookupAddress[],
+  given: ArrayLike<LookupAddress>,
 ): void {
   const { stream } = dial
   if (!isUnderWay(dial)) return
@@ -72,6 +72,8 @@ function onAll(
     stream.emit('lookup', error, undefined, undefined, dial.host)
     return destroyLater(dial, error)
   }
+  // A function that ignores the option `all` gives a string, of which node:net takes each letter for an address.
+  const found = Array.from(given)
   for (const { address, family } of found) {
     stream.emit('lookup', null, address, family, dial.host)
     if (!isUnderWay(dial)) return

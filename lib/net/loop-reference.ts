@@ -13,6 +13,11 @@ export abstract class LoopReference {
 
   protected abstract get isActive(): boolean
 
+  /** Whether it keeps the process alive even when it is not referenced. */
+  protected get isRequest(): boolean {
+    return false
+  }
+
   get hasRef(): boolean {
     return (this.bits & UNREFERENCED) === 0
   }
@@ -27,12 +32,13 @@ export abstract class LoopReference {
     this.updateReference()
   }
 
-  /** To be called when {@link isActive} may have changed. */
+  /** To be called when {@link isActive} or {@link isRequest} may have changed. */
   protected updateReference(): void {
-    const holds = (this.bits & UNREFERENCED) === 0 && this.isActive
+    const holds = this.isRequest || ((this.bits & UNREFERENCED) === 0 && this.isActive)
     if (holds === ((this.bits & HOLDS) !== 0)) return
-    this.bits ^= HOLDS
+    // There may be no poller, and none can be opened.
     if (holds) sharedPoller().ref()
     else sharedPoller().unref()
+    this.bits ^= HOLDS
   }
 }

@@ -1,15 +1,16 @@
 import { AsyncContext } from '../loop/async-context.js'
 import type { Socket } from '../model/socket.js'
+import type { SendStatus } from '../native.js'
 import type { Done } from './handle.js'
 
 /** What is written: one array of bytes, or several that leave in one system call. */
 export type Pieces = Uint8Array | Uint8Array[]
 
 /**
- * The most bytes that one call sends. What the kernel does not take of a call is copied to the send queue: of a large
- * write the rest stays where it is.
+ * The most bytes of several pieces, or of a small one, that one call sends: what the kernel does not take of them is
+ * copied to the send queue. Of a large piece the rest stays where it is, but for what the queue has room for.
  */
-const PART = 262_144
+const PART = 65_536
 /** UIO_MAXIOV of the kernel: writev(2). */
 const MAX_PIECES = 1024
 
@@ -63,7 +64,7 @@ export class PendingWrite {
     while (!this.#isTaken) {
       const status = Array.isArray(this.#pieces)
         ? this.#sendPieces(socket, this.#pieces)
-        : this.#sendPart(socket, this.#pieces)
+        : this.#sendLarge(socket, this.#pieces)
       if (status === 'closed') return false
       if (status === 'sent') continue
       this.#isQueued = true
@@ -72,18 +73,18 @@ export class PendingWrite {
     return true
   }
 
-  #sendPart(socket: Socket, bytes: Uint8Array): string {
-    const length = Math.min(PART, bytes.byteLength - this.#offset)
-    const status = length === bytes.byteLength ? socket.send(bytes) : socket.send(bytes, this.#offset, length)
-    if (isTaken(status)) this.#offset += length
-    return status
+  #sendLarge(socket: Socket, bytes: Uint8Array): SendStatus {
+    const taken = socket.write(bytes, false, this.#offset, bytes.byteLength - this.#offset)
+    if (taken < 0) return 'closed'
+    this.#offset += taken
+    return this.#offset < bytes.byteLength || socket.queued > 0 ? 'queued' : 'sent'
   }
 
   /** A piece that is larger than a part is sent by itself. */
-  #sendPieces(socket: Socket, pieces: Uint8Array[]): string {
+  #sendPieces(socket: Socket, pieces: Uint8Array[]): SendStatus {
     const first = pieces[this.#index]!
     if (this.#offset > 0 || first.byteLength > PART) {
-      const status = this.#sendPart(socket, first)
+      const status = this.#sendLarge(socket, first)
       if (this.#offset === first.byteLength) this.#next(1)
       return status
     }
@@ -125,6 +126,6 @@ export class PendingWrite {
   }
 }
 
-function isTaken(status: string): boolean {
+function isTaken(status: SendStatus): boolean {
   return status !== 'closed' && status !== 'not-sent'
 }

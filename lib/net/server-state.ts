@@ -13,16 +13,11 @@ interface SocketList extends EventEmitter {
   close(callback: () => void): void
 }
 
-/** A server, with the fields that node:net has too. */
-export interface ServerState extends EventEmitter {
-  [HANDLE]: ListenerHandle | NativeHandle | null
-  _handle: NativeHandle | null
+/** What node:net has as the fields of a server. */
+export interface ServerFields {
   _connections: number
-  _usingWorkers: boolean
-  _workers: SocketList[]
   _unref: boolean
   _listeningId: number
-  _connectionKey?: string
   _pipeName?: string
   allowHalfOpen: boolean
   pauseOnConnect: boolean
@@ -31,9 +26,19 @@ export interface ServerState extends EventEmitter {
   /** In seconds. */
   keepAliveInitialDelay: number
   highWaterMark: number
-  maxConnections?: number | null
   dropMaxConnection?: boolean
   blockList?: BlockList
+  _emitCloseIfDrained(): void
+}
+
+/** A server of `m-socket/net`. */
+export interface ServerState extends EventEmitter, ServerFields {
+  [HANDLE]: ListenerHandle | NativeHandle | null
+  _handle: NativeHandle | null
+  _usingWorkers: boolean
+  _workers: SocketList[]
+  _connectionKey?: string
+  maxConnections?: number | null
   listen(...args: unknown[]): this
   close(callback?: (error?: Error) => void): this
   ref(): this
@@ -47,7 +52,6 @@ export interface ServerState extends EventEmitter {
     flags?: number,
     extras?: Extras,
   ): void
-  _emitCloseIfDrained(): void
 }
 
 /** A socket with what it needs of the server that accepted it. */

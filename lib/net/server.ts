@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { invalidArgType } from '../errors.js'
 import { nextTick } from '../loop/timers.js'
 import { Acceptor } from './acceptor.js'
-import { numberOption } from './arguments.js'
+import { blockListOption, numberOption } from './arguments.js'
 import { acceptFromPrimary } from './cluster.js'
 import { errnoException, notRunning } from './errors.js'
 import { listen } from './listen.js'
@@ -64,23 +64,14 @@ function checkedOptions(given: unknown): ServerOptions {
   if (typeof given === 'function' || given === undefined || given === null) return {}
   if (typeof given !== 'object') throw invalidArgType('options', 'of type object', given)
   const options: ServerOptions = { ...given }
-  const { keepAliveInitialDelay, highWaterMark, blockList } = options
+  const { keepAliveInitialDelay, highWaterMark } = options
   if (keepAliveInitialDelay !== undefined) {
     options.keepAliveInitialDelay = Math.max(0, numberOption(keepAliveInitialDelay, 'options.keepAliveInitialDelay'))
   }
   if (highWaterMark !== undefined && numberOption(highWaterMark, 'options.highWaterMark') < 0) {
     options.highWaterMark = getDefaultHighWaterMark(false)
   }
-  if (blockList && !isBlockList(blockList)) {
-    throw invalidArgType('options.blockList', 'an net.BlockList', blockList)
-  }
   return options
-}
-
-/** Node 20 has no such function, and ignores the option. */
-function isBlockList(value: unknown): boolean {
-  const { BlockList } = nodeNet as { BlockList: { isBlockList?(value: unknown): boolean } & typeof nodeNet.BlockList }
-  return BlockList.isBlockList?.(value) ?? value instanceof BlockList
 }
 
 /** In the order of node:net, which `util.inspect` shows. */
@@ -97,7 +88,8 @@ function assignOptions(server: ServerState, options: ServerOptions): void {
   server.keepAlive = Boolean(options.keepAlive)
   server.keepAliveInitialDelay = Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000) | 0
   server.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
-  if (options.blockList) server.blockList = options.blockList
+  const blockList = blockListOption(options.blockList)
+  if (blockList) server.blockList = blockList
 }
 
 /** `_listen2`, by its old name: what wraps it is called for each way to listen. */

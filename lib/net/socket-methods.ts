@@ -35,7 +35,8 @@ export abstract class SocketMethods extends SocketSettings {
     if (this._parent?.connecting) return this
     if (options.port === undefined && options.path == null) throw missingArguments('options', 'port', 'path')
     // It was replaced at the end of an earlier connection.
-    if (Object.hasOwn(this, 'write') && this[WRITE_LIMIT] === undefined) delete (this as { write?: unknown }).write
+    if (this[WRITE_LIMIT] !== undefined) this.write = limitedWrite as typeof this.write
+    else if (Object.hasOwn(this, 'write')) delete (this as { write?: unknown }).write
     if (this.destroyed) forget(this)
     const handle = this[HANDLE] ?? renew(this, Boolean(options.path))
     this._unrefTimer()

@@ -1,10 +1,10 @@
 import nodeNet from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { type SocketError, invalidArgType, invalidArgValue } from '../errors.js'
+import { type SocketError, invalidArgValue } from '../errors.js'
 import { Socket as ModelSocket } from '../model/socket.js'
 import { integer } from '../validate.js'
-import { int32Option, numberOption } from './arguments.js'
+import { blockListOption, int32Option, numberOption } from './arguments.js'
 import { HANDLE, TOTALS } from './fields.js'
 import { enterContext } from './context.js'
 import { SocketHandle } from './handle.js'
@@ -12,9 +12,6 @@ import { DEFAULT_SETTINGS, SETTINGS, change } from './settings.js'
 import { SocketMethods, WRITE_LIMIT, attach, limitedWrite, onEnd } from './socket-methods.js'
 import { UnconnectedHandle } from './unconnected-handle.js'
 import { type OnRead, setOnRead } from './user-buffer.js'
-
-/** Node 20 lacks it, and the option `blockList` of sockets. */
-const { isBlockList } = nodeNet.BlockList as { isBlockList?: (value: unknown) => boolean }
 
 /** What `new Socket()` takes: what Node's takes, and what is besides. */
 export interface SocketConstructorOptions extends Omit<DuplexOptions, 'signal'> {
@@ -85,9 +82,7 @@ function checkOptions(options: SocketConstructorOptions): void {
   if (keepAliveInitialDelay !== undefined) numberOption(keepAliveInitialDelay, 'options.keepAliveInitialDelay')
   if (typeOfService !== undefined) int32Option(typeOfService, 'options.typeOfService', 0, 255)
   if (sendQueueLimit !== undefined) integer(sendQueueLimit, 0, Number.MAX_SAFE_INTEGER, 'options.sendQueueLimit')
-  if (blockList && isBlockList?.(blockList) === false) {
-    throw invalidArgType('options.blockList', 'an instance of net.BlockList', blockList)
-  }
+  blockListOption(blockList)
 }
 
 /** Undefined for a stream that is to connect; null for what Node alone can use. */
@@ -110,13 +105,14 @@ function adopt(fd: number): SocketHandle | null {
 
 function initialize(socket: SocketMethods, options: SocketConstructorOptions): void {
   socket.on('end', onEnd)
-  const { noDelay, keepAlive, keepAliveInitialDelay = 0, typeOfService, blockList, sendQueueLimit } = options
+  const { noDelay, keepAlive, keepAliveInitialDelay = 0, typeOfService, sendQueueLimit } = options
   if (noDelay || keepAlive || typeOfService !== undefined) {
     const keepAliveDelay = ~~(Math.max(0, keepAliveInitialDelay) / 1000)
     change(socket, { noDelay: Boolean(noDelay), keepAlive: Boolean(keepAlive), keepAliveDelay, typeOfService })
   }
   if (options.onread) setOnRead(socket, options.onread)
-  if (blockList && isBlockList) socket.blockList = blockList
+  const blockList = blockListOption(options.blockList)
+  if (blockList) socket.blockList = blockList
   if (sendQueueLimit === undefined) return
   socket[WRITE_LIMIT] = sendQueueLimit
   socket.write = limitedWrite as typeof socket.write

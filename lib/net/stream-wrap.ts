@@ -1,5 +1,5 @@
 // node:tls and node:http2 put a stream without a handle of Node's into an internal JSStreamSocket. Two of their classes
-// are changed for that, once in a thread.
+// are changed for that, once in a thread; other streams find them as they were.
 
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
@@ -10,6 +10,7 @@ import type { SocketBase } from './base.js'
 import { HANDLE } from './fields.js'
 
 interface WrapPrototype {
+  readonly stream: unknown
   doWrite(request: unknown, buffers: unknown): number
 }
 
@@ -87,7 +88,7 @@ function refuseLateWrites(prototype: WrapPrototype): void {
     try {
       return doWrite.call(this, request, buffers)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ERR_INTERNAL_ASSERTION') return EPIPE
+      if (isOurs(this.stream) && (error as NodeJS.ErrnoException).code === 'ERR_INTERNAL_ASSERTION') return EPIPE
       throw error
     }
   }

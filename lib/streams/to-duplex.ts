@@ -4,7 +4,7 @@ import { Connection } from '../connection/connection.js'
 import { SocketClosedError, invalidArgType, invalidArgValue } from '../errors.js'
 import { Socket } from '../model/socket.js'
 import { SocketHandle } from '../net/handle.js'
-import { Socket as NetSocket } from '../net/socket.js'
+import { Socket as NetSocket, type SocketConstructorOptions } from '../net/socket.js'
 import type { Socket as NetSocketType } from '../net/types.js'
 import { checkObject, integer } from '../validate.js'
 
@@ -61,8 +61,10 @@ function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {
   if (socket.handle < 0) throw new SocketClosedError('toDuplex: the socket is closed')
   const handle = SocketHandle.over(socket)
   handle.watch()
-  const { noDelay = true, ...others } = options
-  return new NetSocket({ ...others, handle }).setNoDelay(noDelay)
+  const { noDelay = true, allowHalfOpen, sendQueueLimit } = options
+  const { highWaterMark, readableHighWaterMark, writableHighWaterMark } = options
+  const lengths = { highWaterMark, readableHighWaterMark, writableHighWaterMark, sendQueueLimit }
+  return new NetSocket({ ...lengths, allowHalfOpen, handle } as SocketConstructorOptions).setNoDelay(noDelay)
 }
 
 function overConnection<D>(connection: Connection<D>, options: ToDuplexOptions): NetSocket {

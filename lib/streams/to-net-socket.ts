@@ -6,6 +6,7 @@ import { SocketClosedError, invalidArgType, invalidState } from '../errors.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import { Socket } from '../model/socket.js'
 import { HANDLE } from '../net/fields.js'
+import { SocketHandle } from '../net/handle.js'
 import type { SocketState } from '../native.js'
 import { Socket as NetSocket } from '../net/socket.js'
 import { checkObject } from '../validate.js'
@@ -33,7 +34,7 @@ export function toNetSocket<D>(
 ): NodeSocket {
   checkObject(options, 'options')
   if (source instanceof Connection) return overConnection(source, options)
-  if (source instanceof Socket) return overSocket(source, options)
+  if (source instanceof Socket) return overFree(source, options)
   if (isOurs(source)) return overStream(source, options)
   if (source instanceof NodeSocket) return source
   throw invalidArgType('source', 'a Socket, a Connection or a net.Socket', source)
@@ -42,6 +43,14 @@ export function toNetSocket<D>(
 /** Node's own are instances of our class, too. */
 function isOurs(source: object): source is NetSocket {
   return Object.prototype.isPrototypeOf.call(NetSocket.prototype, source)
+}
+
+/** A stream would wait in vain for a socket that is taken away from it. */
+function overFree(source: Socket, options: SocketConstructorOpts): NodeSocket {
+  if (source.poller?.registrations.of(source)?.watcher instanceof SocketHandle) {
+    throw invalidState('toNetSocket: the socket has a stream already')
+  }
+  return overSocket(source, options)
 }
 
 function overSocket(source: Socket, options: SocketConstructorOpts): NodeSocket {

@@ -5,13 +5,15 @@ import { Checker, DOWN, pattern, UP } from './pattern.js'
 /** Errors that are reported of one run: those of a closed loop are all the same. */
 const MOST = 50
 
-/** An error, in JSON. `isTyped`: it is of the library, with a code and a system call. */
-function describe(error, { SocketError, SocketClosedError }) {
+/** An error, in JSON. `isTyped`: it is of the library or, of a stream, like one of node:net, with a code and a system call. */
+function describe(error, { library: { SocketError, SocketClosedError }, hasStreams }) {
   const { name, code, syscall, message } = error ?? {}
   const inner = error instanceof AggregateError ? error.errors : []
   const isTyped =
     error instanceof SocketClosedError ||
-    (error instanceof SocketError && typeof code === 'string' && typeof syscall === 'string') ||
+    // What Node says of a descriptor whose kind it cannot find out.
+    (hasStreams && code === 'ERR_INVALID_FD_TYPE') ||
+    ((hasStreams || error instanceof SocketError) && typeof code === 'string' && typeof syscall === 'string') ||
     (inner.length > 0 && typeof code === 'string' && inner.every((each) => each instanceof SocketError))
   return { name, code, syscall, message: String(message ?? error).slice(0, 200), isTyped }
 }
@@ -60,7 +62,7 @@ export class Side {
   /** An error, and the way on which it came: 'throw', 'reject', 'error'. */
   error(way, error) {
     this.note('error')
-    this.errors.push({ way, ...describe(error, this.#log.library) })
+    this.errors.push({ way, ...describe(error, this.#log) })
     this.lastError = error
     if (this.opened === 0) this.#log.settled(this)
   }
@@ -68,7 +70,7 @@ export class Side {
   close(error) {
     this.note('close')
     this.closed++
-    if (error) this.closeError = { ...describe(error, this.#log.library), isReported: error === this.lastError }
+    if (error) this.closeError = { ...describe(error, this.#log), isReported: error === this.lastError }
     this.#log.settled(this)
   }
 
@@ -94,8 +96,9 @@ export class Log {
   #settled = new Set()
   #waiting = []
 
-  constructor(library) {
+  constructor(library, hasStreams) {
     this.library = library
+    this.hasStreams = hasStreams
   }
 
   /** A new connection. */
@@ -107,7 +110,7 @@ export class Log {
 
   /** An error of a call that belongs to no connection. */
   thrown(where, error, way = 'throw') {
-    this.errors.push({ way, where, ...describe(error, this.library) })
+    this.errors.push({ way, where, ...describe(error, this) })
   }
 
   uncaught(error) {

@@ -20,16 +20,17 @@ const options = JSON.parse(json)
 /** Its main thread's loop, before the library is there. */
 const nodes = epolls()
 const library = await import('m-socket')
+const { default: net } = await import('m-socket/net')
 const native = await import('m-socket/native')
-const log = new Log(library)
-
 const scenario = SCENARIOS[name]
+const log = new Log(library, ['streams', 'net'].includes(scenario.level))
+
 const prepared = options.warm ? await warmUp() : undefined
 const before = openObjects()
 gate(true)
 process.on('uncaughtException', (error) => log.uncaught(error))
 const began = { wall: performance.now(), cpu: process.cpuUsage() }
-const context = { library, native, log, options, say, prepared }
+const context = { library, net, native, log, options, say, prepared }
 const finished = Promise.resolve()
   .then(() => scenario.run(context))
   .catch((error) => log.thrown('run', error))

@@ -8,7 +8,7 @@ import { commitHere } from '../suite/records.js'
 import { CALLS, nameOf } from './calls.js'
 
 const FOLDER = new URL('../../docs/faults/', import.meta.url)
-const LEVELS = ['model', 'handlers', 'streams']
+const LEVELS = ['model', 'handlers', 'streams', 'net']
 
 /**
  * Writes the record of a complete run.
@@ -83,14 +83,15 @@ export function page(all) {
 
 Each system call of the library is made to fail by strace(1), with the errnos of its manual page and with a few absurd
 ones, at each level: the model (\`Socket\`, \`Listener\`, \`Multiplexer\`), handlers (\`listen\`, \`connect\`), streams
-(\`toDuplex\`, \`toWeb\`); in servers and clients, on TCP and Unix sockets; a single call, or all from one on.
+(\`toDuplex\`, \`toWeb\`), net (\`m-socket/net\`, \`toNetSocket\`); in servers and clients, on TCP and Unix sockets; a single call, or all from one on.
 \`npm run test:faults\` tries each errno of each call once at each level, with \`-- --all\` in each program and at several
 calls. With \`--record\` it writes docs/faults, from which \`npm run faults:table\` makes this page.
 
 Three connections exchange 330,000 bytes each with a peer that reads slowly. Checked is that
 
 - the program does not crash, hang, or spin, and leaves no descriptor open;
-- each error is reported once, is a \`SocketError\` with its code and system call, and comes to its owner;
+- each error is reported once, is a \`SocketError\` (of a stream like those of node:net: an error like theirs) with its code and system
+  call, and comes to its owner;
 - each connection that was opened is closed once, and nothing is called after that;
 - what was accepted arrives, or an error says that it does not; what is received is what was sent;
 - a single failed call of one connection leaves the others as they are.
@@ -114,8 +115,8 @@ ${faults} faults, ${failed} failed; commit ${commit}, ${date}.
 | uncaught | an uncaughtException: the call belongs to no connection |
 | later | nothing happens while the fault lasts, and the exchange is completed after it |
 
-| call | errno | model | handlers | streams |
-| --- | --- | --- | --- | --- |
+| call | errno | model | handlers | streams | net |
+| --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 `
 }

@@ -15,10 +15,50 @@ const FILES = [
     reason: 'the peer of node:net makes the same system calls there, and would meet the failures',
   },
   { on: BOTH, spec: /lost-queue/, reason: 'the event loop of the runtime makes the same system calls' },
+  { on: BOTH, spec: /register\.spec/, reason: 'Bun and Deno have no such hooks: m-socket/register does nothing there' },
+  { on: ['deno'], spec: /server-cluster/, reason: 'the workers of node:cluster in Deno do not begin to listen' },
   { on: BOTH, spec: /permissions\.spec/, reason: 'is about options of Node' },
 ]
 
 const TESTS = [
+  {
+    on: BOTH,
+    spec: /server-handles/,
+    title:
+      /^(a_server_listens_with_the_handle_of|a_server_can_be_sent_to|descriptors_are_closed_with|a_handle_of_node_is)/,
+    reason: 'sockets of Bun and Deno have no handle of libuv that could be passed on',
+  },
+  {
+    on: ['bun'],
+    spec: /server-cluster/,
+    title: /SCHED_NONE$/,
+    reason: 'in a worker of Bun a server of m-socket/net has the shared socket by SCHED_RR only',
+  },
+  {
+    on: BOTH,
+    spec: /net\/(both|writing)\.spec/,
+    title: /^(connect_data_and_end_can_be_awaited|bytesWritten_counts_what_waits_for_the_connection)/,
+    reason: 'several events come in one callback of the event loop there, and no promise settles in between',
+  },
+  {
+    on: BOTH,
+    spec: /contract/,
+    title: /^properties_of_Server/,
+    reason: 'the Server of Bun and of Deno has methods where that of Node has properties',
+  },
+  {
+    on: BOTH,
+    spec: /contract/,
+    title: /^sockets_and_servers_are_instances/,
+    reason: 'node:tls would take such a stream for one of theirs: a Socket is an instance of our class alone',
+  },
+  {
+    on: BOTH,
+    spec: /http\/(agents|secure|undici|serve)\.spec/,
+    title:
+      /^(TLS_has_its_name|a_session_is_resumed|a_handshake_that_takes_too_long|https_is_TLS_over|TLS_runs_over|more_connections_than_maxConnections|garbage_in_place_of_TLS)/,
+    reason: 'TLS of Bun and Deno resumes no session and limits no handshake, and their servers drop no connection',
+  },
   {
     on: BOTH,
     spec: /docs/,

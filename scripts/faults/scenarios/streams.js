@@ -1,30 +1,7 @@
 // toDuplex() and toWeb().
 
 import { CONNECTIONS, UP } from '../pattern.js'
-
-const SMALL = { sendBufferSize: 16_384 }
-
-/** Writes the pattern in pieces, notes all events, and resolves when the stream is closed. */
-function converse(log, side, duplex) {
-  log.cleanups.push(() => duplex.destroy())
-  side.open()
-  duplex.on('data', (chunk) => side.data(chunk))
-  duplex.on('end', () => side.end())
-  duplex.on('error', (error) => side.error('error', error))
-  const closed = new Promise((resolve) => {
-    duplex.on('close', () => {
-      side.close(duplex.errored ?? undefined)
-      resolve()
-    })
-  })
-  duplex.cork()
-  for (const end of [1000, 2000]) duplex.write(side.bytes.subarray(end - 1000, end))
-  duplex.uncork()
-  duplex.end(side.bytes.subarray(2000))
-  // All that a stream takes is accepted: what does not arrive is an error.
-  side.accepted = UP
-  return closed
-}
+import { SMALL, converse, dialEach } from './duplex.js'
 
 async function accept({ library, log, options, say }) {
   const listener = log.attempt('bind', () => library.Listener.bind({ ...options.listening, ...SMALL }))
@@ -37,7 +14,7 @@ async function accept({ library, log, options, say }) {
     for await (const socket of listener) {
       const side = log.side()
       try {
-        conversations.push(converse(log, side, library.toDuplex(socket)))
+        conversations.push(converse(log, side, library.toDuplex(socket, { allowHalfOpen: true })))
       } catch (error) {
         socket.reset()
         side.error('throw', error)
@@ -55,7 +32,7 @@ async function acceptConnections({ library, log, options, say }) {
   const open = (connection) => {
     const side = log.side()
     try {
-      void converse(log, side, library.toDuplex(connection))
+      void converse(log, side, library.toDuplex(connection, { allowHalfOpen: true }))
     } catch (error) {
       connection.terminate()
       side.error('throw', error)
@@ -77,21 +54,16 @@ async function acceptConnections({ library, log, options, say }) {
   await server.close()
 }
 
-async function dial({ library, log, options }) {
-  await Promise.all(
-    Array.from({ length: CONNECTIONS }, () => {
-      const side = log.side()
-      let socket
-      try {
-        const local = options.transport === 'unix' ? {} : { localAddress: '127.0.0.1' }
-        socket = library.Socket.connect({ ...options.address, ...local, ...SMALL, keepAlive: true })
-        return converse(log, side, library.toDuplex(socket))
-      } catch (error) {
-        socket?.reset()
-        side.error('throw', error)
-      }
-    }),
-  )
+async function dial(context) {
+  await dialEach(context, (options) => {
+    const socket = context.library.Socket.connect(options)
+    try {
+      return context.library.toDuplex(socket, { allowHalfOpen: true })
+    } catch (error) {
+      socket.reset()
+      throw error
+    }
+  })
 }
 
 async function web({ library, log, options }) {
