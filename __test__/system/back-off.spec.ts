@@ -140,14 +140,14 @@ testWith(['strace'], 'drain_follows_a_write_that_was_not_taken_for_ENOBUFS', asy
 })
 
 testWith(['strace'], 'a_stream_writes_again_after_ENOBUFS', async (t) => {
-  for (const whenFull of ['wait', 'error']) {
-    const source = `${PAIR}
-      const duplex = toDuplex(client, { whenFull: '${whenFull}' })
+  const source = `${PAIR}
+      const duplex = toDuplex(client)
       duplex.on('error', (error) => console.log(error.code))
       duplex.write('one ', () => {
         duplex.cork()
         duplex.write('two ')
-        duplex.write('three')
+        duplex.write(Buffer.alloc(5, 'three'))
+        duplex.write(Buffer.alloc(2000))
         duplex.uncork()
         duplex.end()
       })
@@ -155,9 +155,8 @@ testWith(['strace'], 'a_stream_writes_again_after_ENOBUFS', async (t) => {
       console.log(got)
       peer.close()
       duplex.destroy()`
-    t.is(await printed(t, source, 'sendto', 'ENOBUFS', '1..2'), '13', `send(2), ${whenFull}`)
-    t.is(await printed(t, source, 'sendmsg', 'ENOMEM', '1..2'), '13', `sendmsg(2), ${whenFull}`)
-  }
+  t.is(await printed(t, source, 'sendto', 'ENOBUFS', '1..2'), '2013', 'send(2)')
+  t.is(await printed(t, source, 'sendmsg', 'ENOMEM', '1..2'), '2013', 'sendmsg(2)')
 })
 
 for (const mode of ['edge', 'level', 'oneshot'] as const) {
