@@ -7,7 +7,11 @@ import { eventOf } from '../support/both-nets.js'
 
 type Ours = Socket & { socket: { getOption(name: string): unknown } }
 
-async function connected(t: ExecutionContext, options: object, before: (socket: Socket) => void = () => {}): Promise<Ours> {
+async function connected(
+  t: ExecutionContext,
+  options: object,
+  before: (socket: Socket) => void = () => {},
+): Promise<Ours> {
   const server = ourNet.createServer().listen(0, '127.0.0.1')
   await eventOf(server, 'listening')
   const { port } = server.address() as { port: number }
