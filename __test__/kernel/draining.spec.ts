@@ -202,8 +202,8 @@ test('truth 3: a_connection_flood_is_accepted_over_several_turns (handlers)', as
   await flood(t, { port: server.port! })
   const steps = await openedPerTurn(() => opened)
   t.is(opened, CONNECTIONS)
-  // One turn of Node's loop polls up to 4 times and accepts up to 128 connections each time.
-  t.true(Math.max(...steps) <= 512, `${steps}`)
+  // One poll accepts up to 128 connections; the next one may follow in the same turn of the loop of Node.
+  t.true(Math.max(...steps) <= 256, `${steps}`)
 })
 
 test('truth 3: a_connection_flood_is_accepted_over_several_turns (iteration)', async (t) => {
