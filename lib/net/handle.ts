@@ -267,12 +267,18 @@ export class SocketHandle extends InputHandle {
   }
 
   #leave(reason: Error | undefined, isLost = false): void {
-    const [onConnected, write] = [this.#onConnected, this.#write]
+    const onConnected = this.#onConnected
     this.#onConnected = undefined
-    this.#write = undefined
     if (onConnected) return onConnected((reason as SocketError) ?? new SocketClosedError())
-    if (!reason) write?.finish(isLost ? errnoException(-constants.errno.ECANCELED, 'write') : undefined)
+    // With a reason the write that is in progress ends with the stream.
+    if (!reason) this.#endWrite(isLost ? errnoException(-constants.errno.ECANCELED, 'write') : undefined)
     this.owner.onGone(reason && toNodeError(reason, 'read'))
+  }
+
+  #endWrite(error: Error | undefined): void {
+    const write = this.#write
+    this.#write = undefined
+    if (write) this.#finish(write, error)
   }
 
   #checkConnect(): void {
@@ -313,6 +319,10 @@ export class SocketHandle extends InputHandle {
     if (!error && !write.isSent) return
     this.#write = undefined
     this.updateInterest()
+    this.#finish(write, error)
+  }
+
+  #finish(write: PendingWrite, error: Error | undefined): void {
     try {
       write.finish(error)
     } catch (thrown) {
