@@ -202,7 +202,7 @@ test('truth 3: a_connection_flood_is_accepted_over_several_turns (handlers)', as
   await flood(t, { port: server.port! })
   const steps = await openedPerTurn(() => opened)
   t.is(opened, CONNECTIONS)
-  // One poll accepts up to 128 connections; the next one may follow in the same turn of the loop of Node.
+  // One poll accepts up to 64 connections; the next one may follow in the same turn of the loop of Node.
   t.true(Math.max(...steps) <= 256, `${steps}`)
 })
 

@@ -17,7 +17,7 @@ import { type UnixFile, removeNew } from './unix-file.js'
 
 const EAGAIN = constants.errno.EAGAIN
 /** @internal How many connections are accepted before other sockets get their turn. */
-export const ACCEPTS_PER_TURN = 128
+export const ACCEPTS_PER_TURN = 64
 
 const guard = new LeakGuard<number>('Listener', native.close)
 
