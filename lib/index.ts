@@ -46,7 +46,7 @@ export type { ReadyState } from './connection/endpoints.js'
 export type { Handlers } from './connection/handlers.js'
 export type { Data } from './connection/data.js'
 export { type SocketStream, type ToDuplexOptions, toDuplex } from './streams/to-duplex.js'
-export { toNetSocket } from './streams/to-net-socket.js'
+export { type ToNetSocketOptions, toNetSocket } from './streams/to-net-socket.js'
 export { type SocketInfo, type WebStreams, toWeb } from './streams/web.js'
 export { HttpAgent, type HttpAgentOptions, HttpsAgent, type HttpsAgentOptions } from './http/agents.js'
 export {

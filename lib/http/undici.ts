@@ -27,18 +27,27 @@ export interface UndiciConnectorOptions
   readonly keepAlive?: boolean | null | undefined
   /** Milliseconds. **Default:** 60000. */
   readonly keepAliveInitialDelay?: number | undefined
+  /** Whether several addresses of a name are tried. **Default:** that of node:net. */
   readonly autoSelectFamily?: boolean | undefined
+  /** Milliseconds after which the next address is tried. **Default:** that of node:net. */
   readonly autoSelectFamilyAttemptTimeout?: number | undefined
+  /** 4 or 6: only addresses of this family. **Default:** both. */
   readonly family?: number | undefined
 }
 
 /** Where undici wants to connect to. */
 export interface UndiciTarget {
+  /** A name or an address. */
   readonly hostname: string
+  /** The name with the port, of a URL. */
   readonly host?: string | undefined
+  /** `'http:'` or `'https:'`. */
   readonly protocol: string
+  /** Decimal; empty for that of the protocol. */
   readonly port: string
+  /** The name for TLS. **Default:** the host. */
   readonly servername?: string | undefined
+  /** The numeric address to connect from. */
   readonly localAddress?: string | null | undefined
   /** A connection through a proxy, which TLS is to run over. */
   readonly httpSocket?: Socket | undefined

@@ -23,7 +23,10 @@ export interface ToDuplexOptions extends Pick<
 }
 
 /** A `net.Socket` whose socket beneath is there from the start. */
-export type SocketStream = NetSocketType & { readonly socket: Socket }
+export type SocketStream = NetSocketType & {
+  /** The socket beneath. */
+  readonly socket: Socket
+}
 
 /**
  * The stream of `m-socket/net` over a socket or a connection, connected or connecting: for node:tls, node:http and
