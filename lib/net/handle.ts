@@ -312,10 +312,16 @@ export class SocketHandle extends InputHandle {
     return failure ? toNodeError(failure, 'write') : errnoException(-constants.errno.EPIPE, 'write')
   }
 
+  #failure(): Error | undefined {
+    const { failure } = this.socket!
+    return failure && toNodeError(failure, 'write')
+  }
+
   /** The queue is empty. */
   #continueWrite(): void {
     const write = this.#write!
-    const error = this.#send(write)
+    // What waited in the queue has been sent, or was lost with the connection.
+    const error = this.#send(write) ?? this.#failure()
     if (!error && !write.isSent) return
     this.#write = undefined
     this.updateInterest()
