@@ -176,7 +176,7 @@ for (const [way, send] of Object.entries({
     await until(() => socket.send([Buffer.from('x'), Buffer.from('y')]) === 'closed')
   },
   async stream(_: ExecutionContext, socket: Socket) {
-    const duplex = toDuplex(socket)
+    const duplex = toDuplex(socket, { allowHalfOpen: true })
     const failed = once(duplex, 'error').catch((error: Error) => [error])
     const writer = setInterval(() => duplex.write('x'), 1)
     await failed
