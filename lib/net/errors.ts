@@ -79,9 +79,6 @@ export const ipBlocked = (address: string) =>
 export const invalidHandleType = () =>
   coded(new TypeError('This handle type cannot be sent'), 'ERR_INVALID_HANDLE_TYPE')
 
-export const invalidDescriptor = (type: string) =>
-  coded(new TypeError(`Unsupported fd type: ${type}`), 'ERR_INVALID_FD_TYPE')
-
 export const alreadyListening = () =>
   coded(new Error('Listen method has been called more than once without closing.'), 'ERR_SERVER_ALREADY_LISTEN')
 
@@ -116,9 +113,4 @@ export function attemptsFailed(errors: Error[]): AggregateError & { code: string
 export function toNodeError(error: unknown, syscall: string): Error {
   if (!(error instanceof SocketError) || error.errno === undefined) return error as Error
   return errnoException(error.errno, syscall)
-}
-
-/** Of a read, also where a send of the queue met it first: libuv reads before it writes. */
-export function readError(error: SocketError): Error {
-  return error.errno === undefined ? error : errnoException(error.errno, 'read')
 }

@@ -27,14 +27,16 @@ const RESETS = FREE_BIT_OF_INPUT << 4
 
 const PROBE = new Uint8Array(1)
 
-/** Where the callback throws, its exception comes first, and `next` in the next closing phase. */
-function finishBefore(write: PendingWrite, reason: Error | undefined, next: () => void): void {
+/** Calls one after the other; what follows one that throws is called in the next closing phase. */
+function callInTurn([first, ...others]: (() => void)[]): void {
+  if (!first) return
   try {
-    write.finish(reason)
+    first()
   } catch (error) {
-    inClosingPhase(next)
+    if (others.length > 0) inClosingPhase(() => callInTurn(others))
     throw error
   }
+  callInTurn(others)
 }
 
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
@@ -195,12 +197,9 @@ export class SocketHandle extends InputHandle {
     else this.socket?.discard()
     const write = this.#write
     this.#write = undefined
-    inClosingPhase(() => {
-      // libuv ends what is in progress first: a connect, a write.
-      onEnded?.()
-      if (write) finishBefore(write, reason, onClosed)
-      onClosed()
-    })
+    if (!onEnded && !write) return inClosingPhase(onClosed)
+    // libuv ends what is in progress first: a connect, a write.
+    inClosingPhase(() => callInTurn([() => onEnded?.(), () => write?.finish(reason), onClosed]))
   }
 
   /**
@@ -307,11 +306,11 @@ export class SocketHandle extends InputHandle {
 
   /** The socket takes nothing more: it has been shut down, or has broken. */
   #closeReason(): Error {
-    const { failure, handle } = this.socket!
-    if (handle < 0) return new SocketClosedError()
-    return failure ? toNodeError(failure, 'write') : errnoException(-constants.errno.EPIPE, 'write')
+    if (this.socket!.handle < 0) return new SocketClosedError()
+    return this.#failure() ?? errnoException(-constants.errno.EPIPE, 'write')
   }
 
+  /** Why the connection has broken, if it has. */
   #failure(): Error | undefined {
     const { failure } = this.socket!
     return failure && toNodeError(failure, 'write')

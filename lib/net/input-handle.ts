@@ -6,7 +6,7 @@ import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, PREFETCH, PREFETCH_LIMIT, READ, WRITE } from '../native.js'
-import { readError } from './errors.js'
+import { toNodeError } from './errors.js'
 import { FREE_BIT, LoopReference } from './loop-reference.js'
 
 const READING = FREE_BIT
@@ -96,7 +96,8 @@ export abstract class InputHandle extends LoopReference {
     } catch (error) {
       if (!(error instanceof SocketError)) throw error
       this.bits &= ~READING
-      this.owner.onReadError(readError(error))
+      // Also where a send of the queue met it first: libuv reads before it writes.
+      this.owner.onReadError(toNodeError(error, 'read'))
     }
   }
 

@@ -49,8 +49,8 @@ export class UnconnectedHandle extends SocketHandle {
     else nextTick(() => done(errnoException(-constants.errno.ENOTCONN, 'shutdown')))
   }
 
-  override close(onClosed: () => void): void {
-    super.close(onClosed)
+  override close(onClosed: () => void, reason?: Error): void {
+    super.close(onClosed, reason)
     const fd = this.take()
     if (fd !== undefined) closeSync(fd)
   }
