@@ -8,20 +8,11 @@ import * as native from 'm-socket/native'
 import ourNet from 'm-socket/net'
 
 import { type Net, eachOnBoth, eventOf, logEvents, onBoth, portOf, thrownBy } from '../support/both-nets.js'
-import { openDescriptors } from '../support/descriptors.js'
+import { openDescriptors, unconnectedDescriptor } from '../support/descriptors.js'
 import { closeAtEnd } from '../support/pair.js'
 import { freePath } from '../support/unix.js'
 
 const FAMILIES = { IPv4: 4, IPv6: 6, unix: 0 }
-
-/** A stream socket that no object owns. */
-function openSocket(family: number, bindTo?: string): number {
-  const handle = native.open(family)
-  if (bindTo !== undefined) native.bind(handle, bindTo, 0)
-  const fd = native.descriptor(handle)
-  native.disown(handle)
-  return fd
-}
 
 /** A duplicate of the descriptor of a socket that has connected, which is closed. */
 async function connectedDescriptor(port: number): Promise<number> {
@@ -50,7 +41,7 @@ for (const [name, family] of Object.entries(FAMILIES)) {
     const listen = family === 0 ? { path } : { host, port: 0 }
     const listening = await server((socket) => socket.end('hello'), { listen })
     const port = family === 0 ? 0 : portOf(listening)
-    const client = track(new net.Socket({ fd: openSocket(family) }))
+    const client = track(new net.Socket({ fd: unconnectedDescriptor(family) }))
     log(`${client.connecting} ${client.pending} ${client.readyState} ${client instanceof net.Socket}`)
     logEvents(client, (entry) => log(String(entry).replaceAll(path, 'PATH')), { port })
     if (family === 0) client.connect(path)
@@ -62,7 +53,7 @@ for (const [name, family] of Object.entries(FAMILIES)) {
 
 onBoth('a_bound_descriptor_connects_from_its_address', async (net, log, { server, track }) => {
   const port = portOf(await server((socket) => socket.end(socket.remoteAddress!)))
-  const client = track(new net.Socket({ fd: openSocket(4, '127.0.0.2') }))
+  const client = track(new net.Socket({ fd: unconnectedDescriptor(4, '127.0.0.2') }))
   client.connect(port, '127.0.0.1')
   log(String((await eventOf(client, 'data'))[0]))
   log(String(client.localAddress))
@@ -72,7 +63,7 @@ onBoth('a_refused_descriptor_is_closed_with_its_stream', async (net, log, { serv
   const listening = await server()
   const port = portOf(listening)
   await new Promise((resolve) => listening.close(resolve))
-  const client = track(new net.Socket({ fd: openSocket(4) }))
+  const client = track(new net.Socket({ fd: unconnectedDescriptor(4) }))
   logEvents(client, log, { port })
   client.connect(port, '127.0.0.1')
   await eventOf(client, 'close')
@@ -84,7 +75,7 @@ test('a_descriptor_that_is_never_connected_is_closed_with_its_stream', async (t)
     (socket: nodeNet.Socket) => void socket.on('error', () => {}).write('x'),
     (socket: nodeNet.Socket) => void socket.on('error', () => {}).end(),
   ]) {
-    const fd = openSocket(4)
+    const fd = unconnectedDescriptor(4)
     const kind = openDescriptors().get(fd)
     const socket = new ourNet.Socket({ fd })
     t.is(Object.getPrototypeOf(socket), ourNet.Socket.prototype)

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import test from 'ava'
 
 import { runModule } from '../support/child.js'
+import { blackhole } from '../support/blackhole.js'
 import { eventOf, logEvents, onBoth, portOf } from '../support/both-nets.js'
 
 const LARGE = Buffer.alloc(20_000_000)
@@ -55,3 +56,26 @@ for (const error of ['', `new Error('reason')`])
     t.regex(logs[0]!, /^close/m)
     t.is(logs[1], logs[0])
   })
+
+test('a_listener_that_throws_when_an_attempt_is_given_up_does_not_take_close_away', async (t) => {
+  const held = await blackhole(t, '127.0.0.12')
+  const { port } = held.address as { port: number }
+  const logs = []
+  for (const net of ['node:net', 'm-socket/net']) {
+    const { stdout } = await runModule(
+      t,
+      `import net from '${net}'
+      process.on('uncaughtException', (error) => console.log('uncaught', error.message))
+      const addresses = ['127.0.0.12', '127.0.0.13'].map((address) => ({ address, family: 4 }))
+      const lookup = (_host, _options, callback) => process.nextTick(callback, null, addresses)
+      const options = { host: 'some.name', port: ${port}, lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 60_000 }
+      const client = net.connect(options)
+      client.on('connectionAttemptFailed', () => { throw new Error('thrown') })
+      client.on('close', (hadError) => console.log('close', hadError))
+      client.once('connectionAttempt', () => setImmediate(() => client.destroy()))`,
+    )
+    logs.push(stdout.trim().split('\n').toSorted())
+  }
+  t.deepEqual(logs[1], ['close false', 'uncaught thrown'])
+  t.deepEqual(logs[1], logs[0])
+})

@@ -6,6 +6,7 @@ import { Socket, SocketError, SocketQueueError, toDuplex } from 'm-socket'
 import net from 'm-socket/net'
 
 import { connectionPair } from '../support/connection-pair.js'
+import { unconnectedDescriptor } from '../support/descriptors.js'
 import { inetAddressOf, resetAtEnd, smallBufferPair, testListener } from '../support/pair.js'
 import { acceptNext, receiveToEnd } from '../support/waiting.js'
 
@@ -26,6 +27,16 @@ const STREAMS: Readonly<Record<string, (t: ExecutionContext) => Promise<[stream:
   'new Socket': async (t) => {
     const listener = testListener(t, 'IPv4', { receiveBufferSize: 4096 })
     const stream = new net.Socket({ sendQueueLimit: LIMIT }).connect({
+      ...inetAddressOf(listener),
+      sendBufferSize: 4096,
+    })
+    const peer = resetAtEnd(t, await acceptNext(listener))
+    if (stream.connecting) await once(stream, 'connect')
+    return [stream, peer]
+  },
+  'a descriptor that is connected': async (t) => {
+    const listener = testListener(t, 'IPv4', { receiveBufferSize: 4096 })
+    const stream = new net.Socket({ fd: unconnectedDescriptor(4), sendQueueLimit: LIMIT }).connect({
       ...inetAddressOf(listener),
       sendBufferSize: 4096,
     })

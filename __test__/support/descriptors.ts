@@ -1,6 +1,8 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:fs'
 
+import * as native from 'm-socket/native'
+
 /** The open descriptors of this process and their targets, such as `socket:[1234]`. */
 export function openDescriptors(): Map<number, string> {
   const open = new Map<number, string>()
@@ -64,3 +66,12 @@ export function descriptorFlags(fd: number): { closeOnExec: boolean; nonBlocking
 
 /** fcntl(2). node:fs has no such constant. */
 const O_CLOEXEC = 0o2000000
+
+/** The descriptor of a stream socket that no object owns, bound to an address if that is given. */
+export function unconnectedDescriptor(family: number, bindTo?: string): number {
+  const handle = native.open(family)
+  if (bindTo !== undefined) native.bind(handle, bindTo, 0)
+  const fd = native.descriptor(handle)
+  native.disown(handle)
+  return fd
+}
