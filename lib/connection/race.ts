@@ -106,15 +106,10 @@ class Race {
   #onOutcome(socket: Socket): void {
     const attempt = this.#attempts.get(socket)
     if (this.#settled || !attempt) return
-    try {
-      // The first use of a socket that failed to connect throws the reason.
-      socket.peek(PROBE)
-    } catch (error) {
-      this.#attempts.delete(socket)
-      return this.#lose(error as SocketError, attempt)
-    }
-    if (socket.state !== 'open') return
+    const failure = socket.connectFailure()
+    if (!failure && socket.state !== 'open') return
     this.#attempts.delete(socket)
+    if (failure) return this.#lose(failure, attempt)
     sharedPoller().unwatch(socket)
     this.#settle(() => this.#resolve(socket))
   }
@@ -156,8 +151,6 @@ class Race {
     outcome()
   }
 }
-
-const PROBE = new Uint8Array(1)
 
 /** Why a signal was aborted. Signals of other realms may give no reason: those of older versions of jsdom. */
 export function abortReason({ reason }: AbortSignal): unknown {

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 
-import { invalidArgType, outOfRange, systemError } from '../errors.js'
+import { type SocketError, invalidArgType, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
 import * as native from '../native.js'
 import { checkOptionValues } from '../options/index.js'
@@ -13,6 +13,7 @@ import { LeakGuard } from './leak.js'
 const EAGAIN = constants.errno.EAGAIN
 
 const EMPTY = new Uint8Array(0)
+const PROBE = new Uint8Array(1)
 
 const guard = new LeakGuard<number>('Socket', native.close)
 
@@ -141,6 +142,16 @@ export class Socket extends ClosableSource {
     }
     if (count > 0) return count
     return count === -EAGAIN ? null : this.#nothingReceived('peek', count, into)
+  }
+
+  /** @internal Why the connect failed, which the first use throws; undefined if it has not. */
+  connectFailure(): SocketError | undefined {
+    try {
+      this.peek(PROBE)
+      return undefined
+    } catch (error) {
+      return error as SocketError
+    }
   }
 
   #nothingReceived(verb: string, count: number, into: Uint8Array): 0 {

@@ -9,8 +9,6 @@ import { type Dial, connectFailure, isBlocked, isUnderWay, openFailure, openSock
 import { attemptsFailed, connectionTimeout, ipBlocked } from './errors.js'
 import type { ResolvedAddress } from './lookup.js'
 
-const PROBE = new Uint8Array(1)
-
 /**
  * Connects to the first of several addresses that answers. As in node:net an attempt whose time is up is reported, and
  * the next address is tried; but it goes on meanwhile, and may still be the one that connects: RFC 8305.
@@ -78,17 +76,12 @@ export class Attempts {
   #onOutcome(socket: ModelSocket): void {
     const to = this.#sockets.get(socket)
     if (!to) return
-    try {
-      // The first use of a socket that failed to connect throws the reason.
-      socket.peek(PROBE)
-    } catch (error) {
-      this.#sockets.delete(socket)
-      const isCurrent = to === this.#addresses[this.#index - 1]
-      // An attempt whose time was up is in the list of errors already.
-      if (isCurrent) this.#lose(to, connectFailure(this.#dial, to.address, this.#dial.port, error as SocketError))
-      return
-    }
-    if (socket.state === 'open') this.#win(socket)
+    const failure = socket.connectFailure()
+    if (!failure) return socket.state === 'open' ? this.#win(socket) : undefined
+    this.#sockets.delete(socket)
+    const isCurrent = to === this.#addresses[this.#index - 1]
+    // An attempt whose time was up is in the list of errors already.
+    if (isCurrent) this.#lose(to, connectFailure(this.#dial, to.address, this.#dial.port, failure))
   }
 
   #win(socket: ModelSocket): void {

@@ -25,8 +25,6 @@ const CONNECTING = FREE_BIT_OF_INPUT << 2
 const UNIX = FREE_BIT_OF_INPUT << 3
 const RESETS = FREE_BIT_OF_INPUT << 4
 
-const PROBE = new Uint8Array(1)
-
 /** Calls one after the other; what follows one that throws is called in the next closing phase. */
 function callInTurn([first, ...others]: (() => void)[]): void {
   if (!first) return
@@ -281,12 +279,7 @@ export class SocketHandle extends InputHandle {
   }
 
   #checkConnect(): void {
-    let failure: SocketError | undefined
-    try {
-      this.socket!.peek(PROBE)
-    } catch (error) {
-      failure = error as SocketError
-    }
+    const failure = this.socket!.connectFailure()
     if (!failure && this.socket!.state === 'connecting') return
     const onConnected = this.#onConnected!
     this.#onConnected = undefined
