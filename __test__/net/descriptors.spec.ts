@@ -142,3 +142,17 @@ eachOnBoth<(net: Net, fd: number) => nodeNet.Socket>(
       await closed
     },
 )
+
+test('a_subclass_takes_no_descriptor_that_is_no_socket_and_leaves_it_open', (t) => {
+  class Sub extends ourNet.Socket {}
+  function Old(this: nodeNet.Socket, options: object): void {
+    ;(ourNet.Socket as unknown as (this: nodeNet.Socket, options: object) => void).call(this, options)
+  }
+  Object.setPrototypeOf(Old.prototype, ourNet.Socket.prototype)
+  const fd = openSync('/dev/null', 'r')
+  t.teardown(() => closeSync(fd))
+  const expected = { code: 'ERR_INVALID_ARG_VALUE', message: /'options\.fd' must be that of a TCP or Unix socket/ }
+  t.throws(() => new Sub({ fd }), expected)
+  t.throws(() => new (Old as unknown as new (options: object) => unknown)({ fd }), expected)
+  t.true(openDescriptors().has(fd))
+})

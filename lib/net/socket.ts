@@ -50,8 +50,7 @@ function construct(this: unknown, given?: SocketConstructorOptions | number | nu
   })
   // Behind what may throw: a wrong option leaves the descriptor to the program.
   const handle = handleOf(options)
-  // A handle of Node's, or a descriptor that is no socket.
-  if (handle === null) return new nodeNet.Socket(given as nodeNet.SocketConstructorOpts)
+  if (handle === null) return nodeSocket(this, options)
   // V8 gives an object room for as many fields as its constructor assigns.
   this.connecting = false
   this[HANDLE] = null
@@ -83,6 +82,16 @@ function checkOptions(options: SocketConstructorOptions): void {
   if (typeOfService !== undefined) int32Option(typeOfService, 'options.typeOfService', 0, 255)
   if (sendQueueLimit !== undefined) integer(sendQueueLimit, 0, Number.MAX_SAFE_INTEGER, 'options.sendQueueLimit')
   blockListOption(blockList)
+}
+
+/** Of a handle of Node's, or of a descriptor that is no socket: Node's own stream, which cannot be of a subclass. */
+function nodeSocket(instance: object, options: SocketConstructorOptions): nodeNet.Socket {
+  if (Object.getPrototypeOf(instance) === SocketMethods.prototype) {
+    return new nodeNet.Socket(options as nodeNet.SocketConstructorOpts)
+  }
+  const name = options.handle ? 'handle' : 'fd'
+  const reason = 'must be that of a TCP or Unix socket, for a subclass of the Socket of m-socket/net'
+  throw invalidArgValue(`options.${name}`, options[name], reason)
 }
 
 /** Undefined for a stream that is to connect; null for what Node alone can use. */
