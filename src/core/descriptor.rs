@@ -1,9 +1,8 @@
 //! A descriptor that a socket or listener owns, and the table of those that are owned.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sys::Errno;
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, Errno, IntoRawFd, OwnedFd, RawFd};
 
 /// The descriptors that the table covers: those below the kernel's default limit, `/proc/sys/fs/nr_open`.
 const COVERED: usize = 1 << 20;
@@ -92,8 +91,7 @@ impl AsRawFd for Descriptor {
 #[cfg(test)]
 mod tests {
     use super::{COVERED, Descriptor, mark, unmark};
-    use crate::sys::{self, Errno, Family};
-    use std::os::fd::{AsRawFd, RawFd};
+    use crate::sys::{self, AsRawFd, Errno, Family, RawFd};
 
     #[test]
     fn an_owned_descriptor_is_not_adopted() -> Result<(), Errno> {

@@ -1,11 +1,9 @@
 //! A listening socket.
 
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
-
 use super::descriptor::Descriptor;
 use super::readiness::Readiness;
 use super::socket::Socket;
-use crate::sys::{self, Errno};
+use crate::sys::{self, AsFd, BorrowedFd, Errno, RawFd};
 
 /// The most errors of single connections that one call skips: seccomp(2) or a firewall rule may return EPERM for ever.
 const MOST_SKIPPED: usize = 16;

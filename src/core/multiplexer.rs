@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::handle::{Handle, Token};
 use super::open_failure::{OpenCall, OpenFailure};
 use super::receive_buffer::Prefetched;
-use crate::sys::{Epoll, TimerFd, flags};
+use crate::sys::{AsRawFd, Epoll, Instant, RawFd, TimerFd, flags};
 
 /// How long a source is left alone after the process or the system has run out of descriptors or memory.
 pub(super) const BACK_OFF_MILLISECONDS: i32 = 100;

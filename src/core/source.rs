@@ -1,13 +1,11 @@
 //! A source: anything that a multiplexer can report events of, and its registration.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-
 use super::interest::{Interest, Mode};
 use super::listener::Listener;
 use super::multiplexer::event_bits;
 use super::readiness::Readiness;
 use super::socket::Socket;
-use crate::sys::{Errno, flags};
+use crate::sys::{AsRawFd, BorrowedFd, Errno, RawFd, flags};
 
 pub(crate) enum Kind {
     Socket(Socket),

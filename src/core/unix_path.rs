@@ -1,8 +1,6 @@
 //! The path of a Unix socket.
 
-use std::os::fd::AsFd;
-
-use crate::sys::{self, Address, Errno};
+use crate::sys::{self, Address, AsFd, Errno};
 
 /// Whether a socket is bound to the file at a path: `connect(2)` of a datagram socket.
 ///

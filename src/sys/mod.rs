@@ -1,13 +1,15 @@
 //! The only module that uses `libc`: one thin, safe function per system call, and no state.
 //!
 //! Every descriptor is owned, close-on-exec and non-blocking from its creation.
+//!
+//! What `core` knows of the world, the clock included, it has from here: the simulation puts another module in its place.
 
 /// Makes a system call and converts its result: -1 becomes the errno.
 macro_rules! syscall {
     ($call:ident($($argument:expr),* $(,)?)) => {{
         // SAFETY: all pointers that callers pass are valid for the call; the kernel checks the other arguments.
         let result = unsafe { libc::$call($($argument),*) };
-        if result == -1 { Err(crate::sys::Errno::last()) } else { Ok(result) }
+        if result == -1 { Err(Errno::last()) } else { Ok(result) }
     }};
 }
 
@@ -22,6 +24,9 @@ mod sockopt;
 mod symbol;
 mod timerfd;
 mod transfer;
+
+pub(crate) use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+pub(crate) use std::time::Instant;
 
 pub(crate) use address::Address;
 pub(crate) use epoll::{Epoll, EpollEvent, flags, register_readable};

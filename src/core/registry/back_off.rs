@@ -4,12 +4,10 @@
 //! kernel's buffer has room, and recv(2) while it has bytes. epoll(7) then reports no new edge, so that the multiplexer
 //! tries again after a time. Its timer is reported like an edge, whatever waits for the epoll descriptor.
 
-use std::time::Instant;
-
 use super::{EVENTS_PER_WAIT, Registry};
 use crate::core::handle::Token;
 use crate::core::source::Kind;
-use crate::sys::flags;
+use crate::sys::{Instant, flags};
 
 impl Registry {
     /// Begins the back-off of a registered source, unless it is in back-off. A source that is in no multiplexer needs

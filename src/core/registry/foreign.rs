@@ -1,14 +1,12 @@
 //! Descriptors of the program. It may close one before it removes it, and the kernel then gives its number to another
 //! one: `epoll_ctl(2)` and poll(2) by that number would concern the newcomer.
 
-use std::os::fd::RawFd;
-
 use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
 use crate::core::readiness::Readiness;
 use crate::core::source::{Kind, Source};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, RawFd};
 
 impl Registry {
     /// Registers a descriptor that stays the program's.

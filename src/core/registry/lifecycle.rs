@@ -1,7 +1,5 @@
 //! How sources and multiplexers are opened and closed.
 
-use std::os::fd::{AsRawFd, RawFd};
-
 use super::{CloseResult, Registry};
 use crate::core::descriptor::Descriptor;
 use crate::core::handle::{Handle, Token};
@@ -10,7 +8,7 @@ use crate::core::multiplexer::Multiplexer;
 use crate::core::open_failure::{OpenCall, OpenFailure};
 use crate::core::socket::Socket;
 use crate::core::source::{Kind, Source};
-use crate::sys::{self, Address, Errno, Family};
+use crate::sys::{self, Address, AsRawFd, Errno, Family, RawFd};
 
 impl Registry {
     /// `epoll_create1(2)`, `timerfd_create(2)`.

@@ -11,14 +11,12 @@ mod socket;
 mod tests;
 mod wait;
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-
 use super::handle::{Handle, Token};
 use super::multiplexer::Multiplexer;
 use super::slab::Slab;
 use super::socket::Socket;
 use super::source::{Kind, Source};
-use crate::sys::{EpollEvent, Errno, PollFd};
+use crate::sys::{AsRawFd, BorrowedFd, EpollEvent, Errno, PollFd, RawFd};
 
 /// The most events that one `epoll_wait(2)` returns.
 const EVENTS_PER_WAIT: usize = 1000;

@@ -1,13 +1,13 @@
 //! Waiting for events.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::multiplexer::{Detached, Event, event_bits};
 use crate::core::receive_buffer::ReceiveBuffer;
 use crate::core::source::Kind;
-use crate::sys::{Errno, flags};
+use crate::sys::{Errno, Instant, flags};
 
 impl Registry {
     /// `epoll_wait(2)`: blocks until there are events, or until the timeout. Calls `report` with each event, at most

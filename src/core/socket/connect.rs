@@ -1,9 +1,7 @@
 //! `connect(2)`, from its start to its outcome.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-
 use super::{Call, Socket, State};
-use crate::sys::{self, Address, Errno, PollFd, flags};
+use crate::sys::{self, Address, AsRawFd, BorrowedFd, Errno, PollFd, flags};
 
 impl Socket {
     /// `connect(2)`. Its outcome is reported as readiness, also when it fails at once.

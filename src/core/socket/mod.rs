@@ -6,13 +6,11 @@ mod receive;
 mod send;
 mod state;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-
 use super::descriptor::Descriptor;
 use super::listener::Listener;
 use super::readiness::Readiness;
 use super::send_queue::SendQueue;
-use crate::sys::{self, Errno};
+use crate::sys::{self, AsFd, AsRawFd, BorrowedFd, Errno, RawFd};
 use send::Flushed;
 use state::Failure;
 pub(crate) use state::{Call, FAILURE_CALL_SHIFT, State};

@@ -1,0 +1,22 @@
+//! `src/core` over a kernel in memory: `crate::sys` is the model here, under the names of `src/sys`.
+
+#![allow(dead_code, reason = "of core and sys only a part is used here")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::missing_panics_doc,
+    reason = "a fault of the model ends a test"
+)]
+#![allow(missing_docs, reason = "most names are those of src/sys")]
+
+#[allow(unused_imports, reason = "bindings use them")]
+#[path = "../../src/core/mod.rs"]
+mod core;
+/// The real system calls, that the model is compared with.
+#[allow(unused_imports, reason = "bindings use them")]
+#[path = "../../src/sys/mod.rs"]
+mod kernel;
+mod sys;
+mod world;

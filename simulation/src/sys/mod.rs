@@ -1,0 +1,24 @@
+//! The system calls that `core` makes, under the names of `src/sys`, on the world of this thread.
+
+mod clock;
+mod epoll;
+mod fd;
+mod poll;
+mod socket;
+mod sockopt;
+
+pub(crate) use crate::kernel::{
+    Address, Errno, Family, MAX_BYTES, MAX_PIECES, Shutdown, error_of, flags, makes_close_block,
+};
+pub(crate) use clock::{Instant, TimerFd};
+pub(crate) use epoll::{Epoll, EpollEvent};
+pub(crate) use fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd, adopt, check_open};
+pub(crate) use poll::{PollFd, poll};
+pub(crate) use socket::{
+    accept, bind, connect, datagram_socket, former_remote_address, listen, local_address, peek,
+    receive, remote_address, send_pieces, shutdown, socket,
+};
+pub(crate) use sockopt::{
+    check_stream, discard_on_close, get_option, is_listening, is_tcp, send_after_close, set_option,
+    socket_error,
+};

@@ -1,0 +1,285 @@
+//! A stream socket, and what poll(2) says of it.
+
+use std::collections::VecDeque;
+
+use super::World;
+use super::file::{FileId, Kind};
+use crate::kernel::{Address, Errno, Family, flags};
+
+/// What connect(2), listen(2) and the peer have made of a socket: the states of tcp(7) as far as a program sees them.
+pub(crate) enum Phase {
+    Fresh,
+    Listening {
+        backlog: usize,
+        queue: VecDeque<FileId>,
+    },
+    /// TCP: SYN-SENT.
+    Connecting {
+        to: Address,
+        since: u64,
+    },
+    Connected,
+    /// TCP: CLOSE, after a connection.
+    Over,
+}
+
+/// Bytes are counted and not stored: `stream` and the position of a byte say what it is, see `bytes.rs`.
+#[allow(clippy::struct_excessive_bools, reason = "the flags of struct sock")]
+pub(crate) struct Socket {
+    pub(super) family: Family,
+    pub(super) is_datagram: bool,
+    pub(super) phase: Phase,
+    pub(super) local: Option<Address>,
+    pub(super) peer_address: Option<Address>,
+    pub(super) peer: Option<FileId>,
+    /// The name of what it sends, and of what its peer sends.
+    pub(crate) stream: u32,
+    pub(crate) source: u32,
+    /// The bytes that it took from its program, and gave to it.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// The bytes in its receive buffer, and of TCP those that have not reached the peer's.
+    pub(crate) incoming: usize,
+    pub(crate) outgoing: usize,
+    pub(super) in_limit: usize,
+    pub(super) out_limit: usize,
+    pub(super) shut_read: bool,
+    pub(super) shut_write: bool,
+    /// TCP: whether the peer's FIN has come, `SOCK_DONE`.
+    pub(super) fin_came: bool,
+    /// TCP: whether a FIN follows the outgoing bytes, or an RST comes in their place.
+    pub(super) fin_leaves: bool,
+    pub(super) rst_leaves: bool,
+    pub(super) error: Option<Errno>,
+    /// Whether the error queue has an entry, as a time stamp.
+    pub(super) error_queue: bool,
+    /// `SOCK_NOSPACE`: room in the send buffer is to be reported.
+    pub(super) no_space: bool,
+    /// TCP: the urgent mark, as the number of bytes before it.
+    pub(super) urgent: Option<usize>,
+    pub(super) urgent_leaves: Option<usize>,
+    /// Unix: where descriptors were passed, as the number of incoming bytes before them.
+    pub(super) passed: Option<usize>,
+    /// `SO_LINGER` in seconds.
+    pub(super) linger: Option<u32>,
+    /// Whether the network has something to do for it: it is in `World::moving`.
+    pub(super) is_moving: bool,
+}
+
+impl Socket {
+    pub(super) fn new(family: Family, stream: u32, (in_limit, out_limit): (usize, usize)) -> Self {
+        Self {
+            family,
+            is_datagram: false,
+            phase: Phase::Fresh,
+            local: None,
+            peer_address: None,
+            peer: None,
+            stream,
+            source: 0,
+            sent: 0,
+            received: 0,
+            incoming: 0,
+            outgoing: 0,
+            in_limit,
+            out_limit,
+            shut_read: false,
+            shut_write: false,
+            fin_came: false,
+            fin_leaves: false,
+            rst_leaves: false,
+            error: None,
+            error_queue: false,
+            no_space: false,
+            urgent: None,
+            urgent_leaves: None,
+            passed: None,
+            linger: None,
+            is_moving: false,
+        }
+    }
+
+    pub(super) fn is_unix(&self) -> bool {
+        self.family == Family::Unix
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected)
+    }
+
+    pub(super) fn is_connecting_since(&self, time: u64) -> bool {
+        matches!(self.phase, Phase::Connecting { since, .. } if since <= time)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// The pending error, which is cleared: `sock_error` in `include/net/sock.h`.
+    pub(super) fn take_error(&mut self) -> Result<(), Errno> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// How many bytes a receive may return: up to the urgent mark, or to passed descriptors.
+    pub(super) fn readable(&self) -> usize {
+        [self.urgent, self.passed]
+            .into_iter()
+            .flatten()
+            .fold(self.incoming, |most, mark| if mark == 0 { most } else { most.min(mark) })
+    }
+
+    /// Takes bytes out of the receive buffer.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.incoming -= count;
+        self.received += count as u64;
+        // A receive that begins at a mark goes over it.
+        self.urgent =
+            self.urgent.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
+        self.passed =
+            self.passed.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
+    }
+
+    /// `tcp_poll` in `net/ipv4/tcp.c`.
+    pub(super) fn tcp_flags(&self) -> u32 {
+        if let Phase::Listening { queue, .. } = &self.phase {
+            return if queue.is_empty() { 0 } else { flags::IN };
+        }
+        let mut mask = self.shutdown_flags();
+        if matches!(self.phase, Phase::Fresh | Phase::Over) {
+            mask |= flags::HUP;
+        }
+        if !matches!(self.phase, Phase::Connecting { .. }) {
+            if self.incoming > 0 {
+                mask |= flags::IN;
+            }
+            if self.shut_write || self.has_space() {
+                mask |= flags::OUT;
+            }
+            if self.urgent.is_some() {
+                mask |= flags::PRI;
+            }
+        }
+        mask | self.error_flags()
+    }
+
+    /// `unix_poll` in `net/unix/af_unix.c`; `unread` bytes are in the peer's buffer.
+    pub(super) fn unix_flags(&self, unread: usize) -> u32 {
+        let mut mask = self.shutdown_flags() | self.error_flags();
+        match &self.phase {
+            Phase::Listening { queue, .. } if queue.is_empty() => return mask | flags::OUT,
+            Phase::Listening { .. } => return mask | flags::IN | flags::OUT,
+            Phase::Connected => {}
+            _ => mask |= flags::HUP,
+        }
+        if self.incoming > 0 {
+            mask |= flags::IN;
+        }
+        if unread * 4 <= self.out_limit {
+            mask |= flags::OUT;
+        }
+        mask
+    }
+
+    fn shutdown_flags(&self) -> u32 {
+        let read = if self.shut_read { flags::IN | flags::RDHUP } else { 0 };
+        read | if self.shut_read && self.shut_write { flags::HUP } else { 0 }
+    }
+
+    fn error_flags(&self) -> u32 {
+        if self.error.is_some() || self.error_queue { flags::ERR } else { 0 }
+    }
+
+    /// `__sk_stream_is_writeable` in `include/net/sock.h`: a third of the buffer is free.
+    pub(super) fn has_space(&self) -> bool {
+        (self.out_limit.saturating_sub(self.outgoing)) * 2 >= self.outgoing
+            && self.outgoing < self.out_limit
+    }
+}
+
+impl World {
+    /// `socket(2)`.
+    pub(crate) fn open_socket(&mut self, family: Family) -> FileId {
+        self.streams += 1;
+        let limits = self.buffer_limits;
+        self.insert(Kind::Socket(Box::new(Socket::new(family, self.streams, limits))))
+    }
+
+    pub(crate) fn socket(&self, file: FileId) -> Option<&Socket> {
+        match &self.files.get(file)?.as_ref()?.kind {
+            Kind::Socket(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn socket_mut(&mut self, file: FileId) -> Option<&mut Socket> {
+        match &mut self.files.get_mut(file)?.as_mut()?.kind {
+            Kind::Socket(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// The flags that poll(2) returns for a file. A socket that has no room has it reported from then on: `tcp_poll`.
+    pub(super) fn polled(&mut self, file: FileId) -> u32 {
+        let mask = self.flags_of(file);
+        if mask & flags::OUT == 0
+            && let Some(socket) = self.socket_mut(file).filter(|it| it.is_connected())
+        {
+            socket.no_space = true;
+        }
+        mask
+    }
+
+    /// What is true of a file, in the flags of poll(2).
+    pub(crate) fn flags_of(&self, file: FileId) -> u32 {
+        let when = |flags: u32, is_so: bool| if is_so { flags } else { 0 };
+        match self.files.get(file).and_then(Option::as_ref).map(|file| &file.kind) {
+            Some(Kind::Socket(socket)) if socket.is_unix() => {
+                socket.unix_flags(self.unread_by_peer(file))
+            }
+            Some(Kind::Socket(socket)) => socket.tcp_flags(),
+            Some(Kind::Timer(timer)) => when(flags::IN, timer.fired),
+            Some(Kind::Counter(count)) => flags::OUT | when(flags::IN, *count > 0),
+            Some(Kind::Regular) => flags::IN | flags::OUT,
+            Some(Kind::Pipe(end)) => self.pipe_flags(*end),
+            Some(Kind::Epoll(_)) => when(flags::IN, self.has_events(file)),
+            None => 0,
+        }
+    }
+
+    /// The bytes that a Unix socket has sent and its peer has not received.
+    pub(super) fn unread_by_peer(&self, file: FileId) -> usize {
+        let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
+        peer.and_then(|peer| self.socket(peer)).map_or(0, |peer| peer.incoming)
+    }
+}
+
+/// What getsockopt(2) and its like tell.
+impl Socket {
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        !self.is_datagram
+    }
+
+    pub(crate) fn has_tcp(&self) -> bool {
+        !self.is_unix()
+    }
+
+    pub(crate) fn set_linger(&mut self, seconds: Option<u32>) {
+        self.linger = seconds;
+    }
+
+    pub(crate) fn pop_error(&mut self) -> Option<Errno> {
+        self.error.take()
+    }
+
+    pub(crate) fn local_name(&self) -> Address {
+        self.local.clone().unwrap_or(Address::Unix(Vec::new()))
+    }
+
+    pub(crate) fn peer_name(&self) -> Result<Address, Errno> {
+        self.peer_address.clone().ok_or(Errno::NOTCONN)
+    }
+}
