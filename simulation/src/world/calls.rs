@@ -11,14 +11,14 @@ use crate::kernel::{Address, Errno, Family, Shutdown, flags};
 const MOST_CALLS: u32 = 20_000;
 
 impl World {
-    /// Begins a system call of the program.
+    /// Begins a system call of the program, which concerns a descriptor or -1.
     ///
     /// # Errors
     /// The fault that waits for it.
     ///
     /// # Panics
     /// After so many calls in one step that it spins.
-    pub(crate) fn enter(&mut self, call: Call) -> Result<(), Errno> {
+    pub(crate) fn enter(&mut self, call: Call, fd: i32) -> Result<(), Errno> {
         self.calls += 1;
         self.calls_of_step += 1;
         assert!(
@@ -30,7 +30,7 @@ impl World {
             let (index, most) = (self.luck.below(count), 1 + self.luck.below(1000));
             self.deliver_from(index, most);
         }
-        match self.faults.take(call) {
+        match self.faults.take(call, fd) {
             Some(errno) => {
                 self.note(|| format!("    {call:?} fails: {errno:?}"));
                 Err(errno)

@@ -26,7 +26,7 @@ pub(crate) use fault::{Call, Faults};
 use file::File;
 pub(crate) use file::{FileId, Kind};
 pub(crate) use luck::Luck;
-pub(crate) use socket::Phase;
+pub(crate) use socket::{Closing, Phase};
 
 /// The flags of a wake-up that says no more than that something has changed: epoll takes it for every interest.
 const ALL: u32 = 0;
@@ -68,6 +68,8 @@ pub(crate) struct World {
     /// The calls of the program, and those since the driver has set it to 0.
     pub(crate) calls: u64,
     pub(crate) calls_of_step: u32,
+    /// The sockets of the program that were closed.
+    pub(crate) closings: Vec<Closing>,
     pub(crate) violation: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
 }
@@ -109,6 +111,7 @@ impl World {
             asleep: None,
             calls: 0,
             calls_of_step: 0,
+            closings: Vec::new(),
             violation: None,
             trace: None,
         }
@@ -181,6 +184,9 @@ impl World {
         let Some(entry) = &mut self.files[file] else { return Err(Errno::BADF) };
         entry.descriptors -= 1;
         if entry.descriptors == 0 {
+            if process == Process::Program {
+                self.note_closing(file);
+            }
             self.release(file);
         }
         Ok(())

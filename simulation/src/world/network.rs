@@ -117,7 +117,9 @@ impl World {
             return false;
         }
         let mark = self.take_outgoing(file, count);
+        let calls = self.calls;
         if let Some(peer) = self.socket_mut(peer) {
+            peer.arrived = calls;
             if let Some(mark) = mark {
                 peer.urgent = Some(peer.incoming + mark);
             }

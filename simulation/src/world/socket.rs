@@ -62,6 +62,8 @@ pub(crate) struct Socket {
     pub(super) passed: Option<usize>,
     /// `SO_LINGER` in seconds.
     pub(super) linger: Option<u32>,
+    /// The number of calls of the program when bytes last came.
+    pub(super) arrived: u64,
     /// Whether the network has something to do for it: it is in `World::moving`.
     pub(super) is_moving: bool,
 }
@@ -95,6 +97,7 @@ impl Socket {
             urgent_leaves: None,
             passed: None,
             linger: None,
+            arrived: 0,
             is_moving: false,
         }
     }
@@ -196,7 +199,33 @@ impl Socket {
     }
 }
 
+/// A socket of the program at its close(2).
+pub(crate) struct Closing {
+    pub(crate) stream: u32,
+    /// The bytes that the kernel took from it.
+    pub(crate) sent: u64,
+    /// The bytes that the program has left unread, and could have read: with any, the peer gets RST for FIN.
+    pub(crate) unread: usize,
+    /// Whether the connection stands, without an error.
+    pub(crate) is_sound: bool,
+    /// Whether it ends by RST, as `SO_LINGER` with a time of 0 has it.
+    pub(crate) resets: bool,
+}
+
 impl World {
+    pub(super) fn note_closing(&mut self, file: FileId) {
+        let step_begin = self.calls - u64::from(self.calls_of_step);
+        let Some(socket) = self.socket(file) else { return };
+        let closing = Closing {
+            stream: socket.stream,
+            sent: socket.sent,
+            unread: if socket.arrived > step_begin { 0 } else { socket.incoming },
+            is_sound: socket.is_connected() && socket.error.is_none(),
+            resets: socket.linger == Some(0),
+        };
+        self.closings.push(closing);
+    }
+
     /// `socket(2)`.
     pub(crate) fn open_socket(&mut self, family: Family) -> FileId {
         self.streams += 1;
