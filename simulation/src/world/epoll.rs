@@ -157,7 +157,8 @@ impl World {
         for (epoll, id) in entry.watches.clone() {
             let Some(entry) = self.epoll_mut(epoll) else { continue };
             let wants = |item: &Item| flags == ALL || item.events & flags != 0;
-            if entry.item(id).is_some_and(wants) && entry.push(id) {
+            if entry.item(id).is_some_and(wants) {
+                entry.push(id);
                 self.wake(epoll, flags::IN);
             }
         }
