@@ -91,6 +91,12 @@ impl Player {
                 continue;
             }
             self.sources[index].registration = None;
+            // A close that was completed is not reported any more.
+            let is_gone = self.registry.raw_fd(self.sources[index].handle) == Err(Errno::BADF);
+            if self.sources[index].closing && is_gone {
+                self.remove_source(index, true);
+                continue;
+            }
             if let Kind::Foreign { fd, is_open, .. } = self.sources[index].kind {
                 self.remove_source(index, false);
                 self.loose.extend(is_open.then_some(fd));

@@ -131,6 +131,7 @@ impl Player {
             }
             self.check()?;
         }
+        self.close_all_loose();
         self.flush_closing()?;
         // A connect that is never answered is given up by the kernel.
         for _ in 0..3 {
