@@ -108,8 +108,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::PollThreadBuilder;
-    use crate::sys::{Errno, EventFd};
+    use super::{Errno, EventFd, PollThreadBuilder};
 
     /// Long enough for a run under valgrind.
     const TIMEOUT: Duration = Duration::from_secs(100);
