@@ -86,10 +86,8 @@ fn run(fd: RawFd, event_fd: &EventFd, on_ready: &dyn Fn()) {
     loop {
         let polled = if paused { NO_DESCRIPTOR } else { fd };
         let mut requests = [event_fd.fd(), polled].map(|fd| PollFd::new(fd, flags::IN));
-        // After EINTR the loop polls again.
-        if poll(&mut requests, -1).is_err() {
-            continue;
-        }
+        // An error leaves all flags unset, and the loop polls again.
+        let _ = poll(&mut requests, -1);
         let [signals, readiness] = requests.map(PollFd::flags);
         if signals != 0 {
             if event_fd.take() >= STOP {
