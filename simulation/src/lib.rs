@@ -11,6 +11,7 @@
 )]
 #![allow(missing_docs, reason = "most names are those of src/sys")]
 
+mod conformance;
 #[allow(unused_imports, reason = "bindings use them")]
 #[path = "../../src/core/mod.rs"]
 mod core;
@@ -20,3 +21,5 @@ mod core;
 mod kernel;
 mod sys;
 mod world;
+
+pub use conformance::conform;

@@ -126,10 +126,13 @@ impl World {
         event: (u32, u64),
     ) -> Result<(), Errno> {
         let files = self.program(epoll).and_then(|epoll| Ok((epoll, self.program(fd)?)));
-        let result = files.and_then(|(epoll, file)| match call {
-            Call::EpollAdd => self.epoll_add(epoll, (fd, file), event),
-            Call::EpollModify => self.epoll_modify(epoll, (fd, file), event),
-            _ => self.epoll_delete(epoll, fd, file),
+        let result = files.and_then(|(epoll, file)| {
+            self.check_watchable(epoll, file)?;
+            match call {
+                Call::EpollAdd => self.epoll_add(epoll, (fd, file), event),
+                Call::EpollModify => self.epoll_modify(epoll, (fd, file), event),
+                _ => self.epoll_delete(epoll, fd, file),
+            }
         });
         self.note(|| format!("    {call:?}({epoll}, {fd}, {:#x}) = {result:?}", event.0));
         result
@@ -203,10 +206,14 @@ impl World {
 
     /// `read(2)` from an eventfd: the counter is 0 then.
     pub(crate) fn take_signals(&mut self, file: FileId) -> u64 {
-        match self.kind_mut(file) {
+        let count = match self.kind_mut(file) {
             Some(Kind::Counter(count)) => std::mem::take(count),
             _ => 0,
+        };
+        if count > 0 {
+            self.wake(file, flags::OUT);
         }
+        count
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::file::{FileId, Kind};
-use super::socket::{Phase, Socket};
+use super::socket::{Attempt, Phase, Socket};
 use super::{ALL, World};
 use crate::kernel::{Address, Errno, Family, Shutdown, flags};
 
-fn errno(number: i32) -> Errno {
+pub(super) fn errno(number: i32) -> Errno {
     Errno::from_raw(number).unwrap_or(Errno::INVAL)
 }
 
@@ -22,43 +22,69 @@ impl World {
         self.bound.iter().find(|(bound, _)| bound == address).map(|(_, file)| *file)
     }
 
+    fn is_bound(&self, file: FileId) -> Result<bool, Errno> {
+        let socket = self.connected_socket(file)?;
+        Ok(socket.local.is_some() && !socket.is_unbound)
+    }
+
+    /// `tcp_set_state` in `net/ipv4/tcp.c`: the end of a connection gives a port back that connect(2) has chosen.
+    pub(super) fn be_over(&mut self, file: FileId) {
+        let Some(socket) = self.socket_mut(file) else { return };
+        socket.phase = Phase::Over;
+        if socket.has_chosen_port {
+            socket.is_unbound = true;
+            self.bound.retain(|(_, bound)| *bound != file);
+        }
+    }
+
     fn free_port(&mut self) -> u16 {
         self.next_port += 1;
         self.next_port
     }
 
     pub(super) fn bind_socket(&mut self, file: FileId, address: &Address) -> Result<(), Errno> {
-        if self.connected_socket(file)?.local.is_some() {
+        if self.is_bound(file)? {
             return Err(Errno::INVAL);
         }
-        let address = match address {
+        let (address, is_chosen) = match address {
             Address::Inet(address) if address.port() == 0 => {
-                Address::Inet(SocketAddr::new(address.ip(), self.free_port()))
+                (Address::Inet(SocketAddr::new(address.ip(), self.free_port())), true)
             }
-            address => address.clone(),
+            address => (address.clone(), false),
         };
         if self.bound_to(&address).is_some() {
             return Err(errno(libc::EADDRINUSE));
         }
         self.bound.push((address.clone(), file));
         if let Some(socket) = self.socket_mut(file) {
-            socket.local = Some(address);
+            (socket.local, socket.has_chosen_port) = (Some(address), is_chosen);
+            (socket.is_unbound, socket.has_own_host) = (false, true);
+            if !socket.is_unix() {
+                socket.peer_address = None;
+            }
         }
         Ok(())
     }
 
     /// `listen(2)`; a TCP socket that is not bound gets a port.
     pub(super) fn listen_on(&mut self, file: FileId, backlog: usize) -> Result<(), Errno> {
+        let is_bound = self.is_bound(file)?;
         let socket = self.connected_socket(file)?;
-        let (is_bound, family) = (socket.local.is_some(), socket.family);
+        let family = socket.family;
         match (&socket.phase, is_bound, family) {
-            (Phase::Fresh, false, Family::Unix) => return Err(Errno::INVAL),
-            (Phase::Fresh, false, family) => {
-                let any = Address::Inet(SocketAddr::new(unspecified(family), 0));
-                self.bind_socket(file, &any)?;
+            (Phase::Listening { .. }, ..) => {}
+            (Phase::Connecting { .. } | Phase::Connected, ..) | (_, false, Family::Unix) => {
+                return Err(Errno::INVAL);
             }
-            (Phase::Fresh | Phase::Listening { .. }, ..) => {}
-            _ => return Err(Errno::INVAL),
+            _ if socket.attempt != Attempt::None => return Err(Errno::INVAL),
+            (_, true, _) => {}
+            (_, false, family) => {
+                let host = match &socket.local {
+                    Some(Address::Inet(local)) => local.ip(),
+                    _ => unspecified(family),
+                };
+                self.bind_socket(file, &Address::Inet(SocketAddr::new(host, 0)))?;
+            }
         }
         let Some(socket) = self.socket_mut(file) else { return Err(Errno::INVAL) };
         match &mut socket.phase {
@@ -69,32 +95,69 @@ impl World {
     }
 
     pub(super) fn connect_socket(&mut self, file: FileId, to: &Address) -> Result<(), Errno> {
-        match &self.connected_socket(file)?.phase {
-            Phase::Fresh => {}
-            Phase::Connecting { .. } => return Err(Errno::ALREADY),
-            Phase::Over if !self.connected_socket(file)?.is_unix() => {}
-            _ => return Err(Errno::ISCONN),
-        }
-        if self.connected_socket(file)?.is_datagram {
+        let socket = self.connected_socket(file)?;
+        if socket.is_datagram {
             return self.probe(to);
         }
-        if self.connected_socket(file)?.is_unix() {
+        if socket.is_unix() {
             return self.connect_unix(file, to);
         }
+        match (socket.attempt, &socket.phase) {
+            (Attempt::None, Phase::Fresh | Phase::Over) => {}
+            (Attempt::GivenUp, _) => return Err(Errno::INVAL),
+            (Attempt::Pending, _) => return self.tell_outcome(file),
+            _ => return Err(Errno::ISCONN),
+        }
         let Address::Inet(remote) = to else { return Err(errno(libc::EAFNOSUPPORT)) };
-        if self.connected_socket(file)?.local.is_none() {
+        if !self.is_bound(file)? {
             let local = Address::Inet(SocketAddr::new(remote.ip(), self.free_port()));
             self.bound.push((local.clone(), file));
             if let Some(socket) = self.socket_mut(file) {
-                socket.local = Some(local);
+                (socket.local, socket.has_chosen_port) = (Some(local), true);
+                socket.is_unbound = false;
             }
         }
         let since = self.now;
         if let Some(socket) = self.socket_mut(file) {
             socket.phase = Phase::Connecting { to: to.clone(), since };
+            (socket.attempt, socket.peer_address) = (Attempt::Pending, Some(to.clone()));
         }
         self.begin_moving(file);
         Err(Errno::INPROGRESS)
+    }
+
+    /// `__inet_stream_connect` in `net/ipv4/af_inet.c`: a further call of connect(2) tells the outcome of the first,
+    /// truth 48.
+    fn tell_outcome(&mut self, file: FileId) -> Result<(), Errno> {
+        let Some(socket) = self.socket_mut(file) else { return Err(Errno::BADF) };
+        match socket.phase {
+            Phase::Connecting { .. } => Err(Errno::ALREADY),
+            Phase::Fresh | Phase::Over => {
+                let error = socket.error.take();
+                self.disconnect(file);
+                Err(error.unwrap_or(errno(libc::ECONNABORTED)))
+            }
+            _ => {
+                socket.attempt = Attempt::Told;
+                Ok(())
+            }
+        }
+    }
+
+    /// `tcp_disconnect` in `net/ipv4/tcp.c`: the socket can be connected again.
+    fn disconnect(&mut self, file: FileId) {
+        if self.socket(file).is_some_and(|it| matches!(it.phase, Phase::Connecting { .. })) {
+            self.be_over(file);
+        }
+        self.stop_moving(file);
+        let Some(socket) = self.socket_mut(file) else { return };
+        (socket.phase, socket.attempt, socket.peer_address) = (Phase::Over, Attempt::None, None);
+        if let Some(Address::Inet(local)) = socket.local.as_mut().filter(|_| !socket.has_own_host) {
+            local.set_ip(unspecified(socket.family));
+        }
+        (socket.shut_read, socket.shut_write, socket.fin_came) = (false, false, false);
+        (socket.incoming, socket.urgent) = (0, None);
+        self.wake(file, flags::ERR);
     }
 
     /// `connect(2)` of a datagram socket: truth 46.
@@ -112,8 +175,16 @@ impl World {
         else {
             return Err(Errno::CONNREFUSED);
         };
+        if self.connected_socket(listener)?.shut_read {
+            return Err(Errno::CONNREFUSED);
+        }
         if queue.len() > *backlog {
             return Err(Errno::AGAIN);
+        }
+        match self.connected_socket(file)?.phase {
+            Phase::Fresh => {}
+            Phase::Connected => return Err(Errno::ISCONN),
+            _ => return Err(Errno::INVAL),
         }
         self.establish(file, listener, to);
         Ok(())
@@ -132,6 +203,7 @@ impl World {
         if let Some(socket) = self.socket_mut(accepted) {
             socket.local = Some(to.clone());
             socket.peer_address = Some(local.unwrap_or(Address::Unix(Vec::new())));
+            (socket.has_chosen_port, socket.attempt) = (true, Attempt::Told);
             socket.linger = linger;
         }
         if let Some(Phase::Listening { queue, .. }) =
@@ -164,13 +236,19 @@ impl World {
             socket.peer = Some(file);
             socket.source = socket.stream;
             socket.peer_address = socket.local.clone();
+            // `tcp_rcv_state_process`, in the state SYN-RECV: a shutdown before the connect.
+            if socket.shut_write {
+                socket.fin_leaves = true;
+                self.begin_moving(file);
+            }
         }
         self.wake(file, ALL);
     }
 
     pub(super) fn accept_from(&mut self, file: FileId) -> Result<FileId, Errno> {
-        match self.socket_mut(file).map(|it| &mut it.phase) {
-            Some(Phase::Listening { queue, .. }) => queue.pop_front().ok_or(Errno::AGAIN),
+        let socket = self.socket_mut(file).ok_or_else(|| errno(libc::ENOTSOCK))?;
+        match &mut socket.phase {
+            Phase::Listening { queue, .. } => queue.pop_front().ok_or(Errno::AGAIN),
             _ => Err(Errno::INVAL),
         }
     }
@@ -180,10 +258,21 @@ impl World {
         let socket = self.socket_mut(file).ok_or_else(|| errno(libc::ENOTSOCK))?;
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         let mut result = Ok(());
+        if socket.attempt == Attempt::Pending {
+            socket.attempt = if socket.is_connected() { Attempt::Told } else { Attempt::GivenUp };
+        }
         match socket.phase {
             Phase::Fresh | Phase::Over if !socket.is_unix() => result = Err(Errno::NOTCONN),
+            Phase::Listening { .. } if !socket.is_unix() => {
+                if read {
+                    self.stop_listening(file);
+                }
+                self.wake(file, ALL);
+                return Ok(());
+            }
             Phase::Connecting { .. } => {
-                socket.phase = Phase::Fresh;
+                socket.error = Some(errno(libc::ECONNRESET));
+                self.disconnect(file);
                 self.wake(file, ALL);
                 return Ok(());
             }
@@ -205,6 +294,17 @@ impl World {
         result
     }
 
+    /// `inet_csk_listen_stop`: the connections that wait are reset, truth 17.
+    fn stop_listening(&mut self, file: FileId) {
+        let Some(socket) = self.socket_mut(file) else { return };
+        let phase = std::mem::replace(&mut socket.phase, Phase::Fresh);
+        let Phase::Listening { queue, .. } = phase else { return };
+        self.be_over(file);
+        for accepted in queue {
+            self.abort(accepted);
+        }
+    }
+
     fn shut_peer(&mut self, peer: FileId, read: bool, write: bool) {
         if let Some(peer) = self.socket_mut(peer) {
             peer.shut_write |= read;
@@ -217,10 +317,8 @@ impl World {
     pub(super) fn close_socket(&mut self, file: FileId) {
         self.bound.retain(|(_, bound)| *bound != file);
         let Some(socket) = self.socket_mut(file) else { return };
-        if let Phase::Listening { queue, .. } = &mut socket.phase {
-            for accepted in std::mem::take(queue) {
-                self.abort(accepted);
-            }
+        if matches!(socket.phase, Phase::Listening { .. }) {
+            self.stop_listening(file);
             return self.free(file);
         }
         if socket.linger.is_some_and(|seconds| seconds > 0)
@@ -253,10 +351,11 @@ impl World {
     /// `unix_release_sock` in `net/unix/af_unix.c`.
     fn close_unix(&mut self, file: FileId) {
         let Some(socket) = self.socket(file) else { return };
-        let (peer, was_unread) = (socket.peer, socket.incoming > 0);
+        let (peer, was_unread, name) = (socket.peer, socket.incoming > 0, socket.local_name());
         if let Some(peer) = peer.filter(|peer| *peer != file) {
             if let Some(peer) = self.socket_mut(peer) {
                 (peer.shut_read, peer.shut_write, peer.peer) = (true, true, None);
+                peer.peer_address = Some(name);
                 if was_unread {
                     peer.error = Some(errno(libc::ECONNRESET));
                 }
@@ -294,9 +393,9 @@ impl World {
         let is_orphan = !self.is_open(file);
         let Some(socket) = self.socket_mut(file) else { return };
         socket.error = Some(error);
-        socket.phase = Phase::Over;
         (socket.outgoing, socket.fin_leaves, socket.peer) = (0, false, None);
         (socket.shut_read, socket.shut_write) = (true, true);
+        self.be_over(file);
         self.stop_moving(file);
         if is_orphan {
             return self.free(file);
@@ -342,7 +441,7 @@ fn absent(to: &Address) -> Errno {
     }
 }
 
-fn unspecified(family: Family) -> IpAddr {
+pub(super) fn unspecified(family: Family) -> IpAddr {
     match family {
         Family::Ipv6 => Ipv6Addr::UNSPECIFIED.into(),
         _ => Ipv4Addr::UNSPECIFIED.into(),

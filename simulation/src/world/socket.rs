@@ -1,8 +1,10 @@
 //! A stream socket, and what poll(2) says of it.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use super::World;
+use super::connection::unspecified;
 use super::file::{FileId, Kind};
 use crate::kernel::{Address, Errno, Family, flags};
 
@@ -23,13 +25,31 @@ pub(crate) enum Phase {
     Over,
 }
 
+/// What the calls of connect(2) of a TCP socket have told: `socket_state` in `include/linux/net.h`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    None,
+    /// The outcome is not told yet.
+    Pending,
+    Told,
+    /// shutdown(2) has come in between.
+    GivenUp,
+}
+
 /// Bytes are counted and not stored: `stream` and the position of a byte say what it is, see `bytes.rs`.
 #[allow(clippy::struct_excessive_bools, reason = "the flags of struct sock")]
 pub(crate) struct Socket {
     pub(super) family: Family,
     pub(super) is_datagram: bool,
     pub(super) phase: Phase,
+    pub(super) attempt: Attempt,
     pub(super) local: Option<Address>,
+    /// TCP: the kernel has chosen the port, or it is that of the listener.
+    pub(super) has_chosen_port: bool,
+    /// TCP: bind(2) has chosen the host.
+    pub(super) has_own_host: bool,
+    /// The port is only shown: the end of a connection has given it back.
+    pub(super) is_unbound: bool,
     pub(super) peer_address: Option<Address>,
     pub(super) peer: Option<FileId>,
     /// The name of what it sends, and of what its peer sends.
@@ -41,6 +61,8 @@ pub(crate) struct Socket {
     /// The bytes in its receive buffer, and of TCP those that have not reached the peer's.
     pub(crate) incoming: usize,
     pub(crate) outgoing: usize,
+    /// Unix: the incoming bytes by the sends that they came by.
+    pub(super) pieces: VecDeque<usize>,
     pub(super) in_limit: usize,
     pub(super) out_limit: usize,
     pub(super) shut_read: bool,
@@ -72,7 +94,11 @@ impl Socket {
             family,
             is_datagram: false,
             phase: Phase::Fresh,
+            attempt: Attempt::None,
             local: None,
+            has_chosen_port: false,
+            is_unbound: false,
+            has_own_host: false,
             peer_address: None,
             peer: None,
             stream,
@@ -81,6 +107,7 @@ impl Socket {
             received: 0,
             incoming: 0,
             outgoing: 0,
+            pieces: VecDeque::new(),
             in_limit,
             out_limit,
             shut_read: false,
@@ -111,10 +138,6 @@ impl Socket {
         matches!(self.phase, Phase::Connecting { since, .. } if since <= time)
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over)
-    }
-
     /// The pending error, which is cleared: `sock_error` in `include/net/sock.h`.
     pub(super) fn take_error(&mut self) -> Result<(), Errno> {
         self.error.take().map_or(Ok(()), Err)
@@ -128,13 +151,27 @@ impl Socket {
             .fold(self.incoming, |most, mark| if mark == 0 { most } else { most.min(mark) })
     }
 
+    /// Takes bytes out of those that were sent at once. Returns whether memory of the sender is free again: that of all
+    /// bytes of one send, `unix_stream_read_generic` in `net/unix/af_unix.c`.
+    pub(super) fn consume_pieces(&mut self, mut count: usize) -> bool {
+        let before = self.pieces.len();
+        while let Some(piece) = self.pieces.front_mut() {
+            if *piece > count {
+                *piece -= count;
+                break;
+            }
+            count -= *piece;
+            self.pieces.pop_front();
+        }
+        self.pieces.len() < before
+    }
+
     /// Takes bytes out of the receive buffer.
     pub(super) fn consume(&mut self, count: usize) {
         self.incoming -= count;
         self.received += count as u64;
         // A receive that begins at a mark goes over it.
-        self.urgent =
-            self.urgent.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
+        self.urgent = self.urgent.and_then(|mark| mark.checked_sub(count));
         self.passed =
             self.passed.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
     }
@@ -166,8 +203,8 @@ impl Socket {
     pub(super) fn unix_flags(&self, unread: usize) -> u32 {
         let mut mask = self.shutdown_flags() | self.error_flags();
         match &self.phase {
-            Phase::Listening { queue, .. } if queue.is_empty() => return mask | flags::OUT,
-            Phase::Listening { .. } => return mask | flags::IN | flags::OUT,
+            Phase::Listening { queue, .. } if queue.is_empty() => return mask,
+            Phase::Listening { .. } => return mask | flags::IN,
             Phase::Connected => {}
             _ => mask |= flags::HUP,
         }
@@ -187,6 +224,11 @@ impl Socket {
 
     fn error_flags(&self) -> u32 {
         if self.error.is_some() || self.error_queue { flags::ERR } else { 0 }
+    }
+
+    /// `tcp_rcv_state_process` in `net/ipv4/tcp_input.c`: truth 47.
+    pub(super) fn refuses_bytes(&self) -> bool {
+        self.shut_read && self.shut_write && !self.fin_came
     }
 
     /// `__sk_stream_is_writeable` in `include/net/sock.h`: a third of the buffer is free.
@@ -259,6 +301,10 @@ impl Socket {
         &self.phase
     }
 
+    pub(crate) fn unix_peer(&self) -> Option<FileId> {
+        self.peer.filter(|_| self.is_unix())
+    }
+
     pub(crate) fn is_stream(&self) -> bool {
         !self.is_datagram
     }
@@ -276,7 +322,11 @@ impl Socket {
     }
 
     pub(crate) fn local_name(&self) -> Address {
-        self.local.clone().unwrap_or(Address::Unix(Vec::new()))
+        let unbound = || match self.family {
+            Family::Unix => Address::Unix(Vec::new()),
+            family => Address::Inet(SocketAddr::new(unspecified(family), 0)),
+        };
+        self.local.clone().unwrap_or_else(unbound)
     }
 
     pub(crate) fn peer_name(&self) -> Result<Address, Errno> {

@@ -39,6 +39,7 @@ impl World {
             return Ok(count);
         }
         socket.consume(count);
+        let frees = socket.consume_pieces(count);
         let (is_unix, peer) = (socket.is_unix(), socket.peer);
         let Some(peer) = peer else { return Ok(count) };
         if !is_unix {
@@ -46,7 +47,8 @@ impl World {
             if self.socket(peer).is_some_and(|it| it.outgoing > 0) {
                 self.begin_moving(peer);
             }
-        } else if self.socket(peer).is_some_and(|it| self.unread_by_peer(peer) * 4 <= it.out_limit)
+        } else if frees
+            && self.socket(peer).is_some_and(|it| self.unread_by_peer(peer) * 4 <= it.out_limit)
         {
             self.wake(peer, flags::OUT);
         }
@@ -99,6 +101,9 @@ impl World {
         if count == 0 && length > 0 {
             return Err(Errno::AGAIN);
         }
+        if count == 0 {
+            return Ok(0);
+        }
         socket.sent += count as u64;
         let peer = socket.peer;
         if !socket.is_unix() {
@@ -107,6 +112,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
+                peer.pieces.push_back(count);
             }
             self.wake(peer, flags::IN);
         }

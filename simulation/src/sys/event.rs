@@ -1,0 +1,34 @@
+//! `eventfd(2)`.
+
+use super::Errno;
+use super::fd::{AsRawFd, OwnedFd, RawFd};
+use crate::world::{self, Process};
+
+/// A counter whose descriptor is readable while it is not 0.
+pub(crate) struct EventFd(OwnedFd);
+
+impl EventFd {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        Ok(Self(OwnedFd::new(world::with(|world| world.event_fd()))))
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    pub(crate) fn signal(&self) {
+        world::with(|world| {
+            if let Ok(file) = world.file(Process::Program, self.fd()) {
+                world.signal(file);
+            }
+        });
+    }
+
+    pub(crate) fn clear(&self) {
+        world::with(|world| {
+            if let Ok(file) = world.file(Process::Program, self.fd()) {
+                world.take_signals(file);
+            }
+        });
+    }
+}
