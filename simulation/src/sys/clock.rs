@@ -39,7 +39,7 @@ pub(crate) struct TimerFd(OwnedFd);
 impl TimerFd {
     pub(crate) fn new() -> Result<Self, Errno> {
         world::with(|world| {
-            world.enter(Call::TimerCreate)?;
+            world.enter(Call::TimerCreate, -1)?;
             Ok(Self(OwnedFd::new(world.timer_create())))
         })
     }

@@ -27,7 +27,7 @@ pub(crate) struct Epoll(OwnedFd);
 impl Epoll {
     pub(crate) fn new() -> Result<Self, Errno> {
         world::with(|world| {
-            world.enter(Call::EpollCreate)?;
+            world.enter(Call::EpollCreate, -1)?;
             Ok(Self(OwnedFd::new(world.epoll_create())))
         })
     }
@@ -46,14 +46,14 @@ impl Epoll {
 
     fn control(&self, call: Call, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
         world::with(|world| {
-            world.enter(call)?;
+            world.enter(call, fd)?;
             world.control(call, (self.0.as_raw_fd(), fd), (flags, token))
         })
     }
 
     pub(crate) fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
         let found = world::with(|world| {
-            world.enter(Call::EpollWait)?;
+            world.enter(Call::EpollWait, self.0.as_raw_fd())?;
             world.epoll_wait(self.0.as_raw_fd(), events.len(), timeout)
         })?;
         for (to, (flags, token)) in events.iter_mut().zip(&found) {

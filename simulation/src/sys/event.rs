@@ -2,14 +2,15 @@
 
 use super::Errno;
 use super::fd::{AsRawFd, OwnedFd, RawFd};
-use crate::world::{self, Process};
+use crate::world::{self, Process, World};
 
 /// A counter whose descriptor is readable while it is not 0.
 pub(crate) struct EventFd(OwnedFd);
 
 impl EventFd {
+    #[allow(clippy::unnecessary_wraps, reason = "as the real one")]
     pub(crate) fn new() -> Result<Self, Errno> {
-        Ok(Self(OwnedFd::new(world::with(|world| world.event_fd()))))
+        Ok(Self(OwnedFd::new(world::with(World::event_fd))))
     }
 
     pub(crate) fn fd(&self) -> RawFd {

@@ -72,7 +72,7 @@ impl AsRawFd for BorrowedFd<'_> {
 /// `fcntl(F_GETFD)`.
 pub(crate) fn check_open(fd: RawFd) -> Result<(), Errno> {
     world::with(|world| {
-        world.enter(Call::Fcntl)?;
+        world.enter(Call::Fcntl, fd)?;
         world.file(Process::Program, fd).map(drop)
     })
 }
@@ -80,7 +80,7 @@ pub(crate) fn check_open(fd: RawFd) -> Result<(), Errno> {
 /// `fcntl(F_DUPFD_CLOEXEC)`.
 pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
     world::with(|world| {
-        world.enter(Call::Fcntl)?;
+        world.enter(Call::Fcntl, fd)?;
         world.duplicate(fd).map(OwnedFd)
     })
 }
@@ -92,6 +92,6 @@ pub(crate) fn adopt<T>(
 ) -> Result<(OwnedFd, T), Errno> {
     check_open(fd)?;
     let checked = check(BorrowedFd(fd, PhantomData))?;
-    world::with(|world| world.enter(Call::Fcntl))?;
+    world::with(|world| world.enter(Call::Fcntl, fd))?;
     Ok((OwnedFd(fd), checked))
 }

@@ -24,7 +24,7 @@ impl PollFd {
 pub(crate) fn poll(fds: &mut [PollFd], timeout: i32) -> Result<(), Errno> {
     let mut raw: Vec<_> = fds.iter().map(|it| (it.fd, it.requested, 0)).collect();
     world::with(|world| {
-        world.enter(Call::Poll)?;
+        world.enter(Call::Poll, -1)?;
         world.poll(&mut raw, timeout)
     })?;
     for (to, (_, _, returned)) in fds.iter_mut().zip(raw) {

@@ -25,10 +25,11 @@ impl World {
 
 fn with_option<T>(
     call: Call,
+    fd: BorrowedFd<'_>,
     action: impl FnOnce(&mut World) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     world::with(|world| {
-        world.enter(call)?;
+        world.enter(call, fd.as_raw_fd())?;
         action(world)
     })
 }
@@ -43,7 +44,7 @@ pub(crate) fn get_option(
     let value = if (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
         socket_error(fd)?.map_or(0, |errno| -errno.negated())
     } else {
-        with_option(Call::GetOption, |world| world.socket_of(fd.as_raw_fd()).map(|_| 0))?
+        with_option(Call::GetOption, fd, |world| world.socket_of(fd.as_raw_fd()).map(|_| 0))?
     };
     let bytes = value.to_ne_bytes();
     let count = into.len().min(bytes.len());
@@ -57,7 +58,7 @@ pub(crate) fn set_option(
     name: i32,
     value: &[u8],
 ) -> Result<(), Errno> {
-    with_option(Call::SetOption, |world| {
+    with_option(Call::SetOption, fd, |world| {
         let socket = world.socket_of_mut(fd.as_raw_fd())?;
         if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) {
             let half = |at: usize| value.get(at..at + 4).and_then(|it| it.first_chunk());
@@ -69,21 +70,21 @@ pub(crate) fn set_option(
 }
 
 pub(crate) fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
-    with_option(Call::GetOption, |world| Ok(world.socket_of_mut(fd.as_raw_fd())?.pop_error()))
+    with_option(Call::GetOption, fd, |world| Ok(world.socket_of_mut(fd.as_raw_fd())?.pop_error()))
 }
 
 pub(crate) fn check_stream(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    with_option(Call::GetOption, |world| {
+    with_option(Call::GetOption, fd, |world| {
         if world.socket_of(fd.as_raw_fd())?.is_stream() { Ok(()) } else { Err(Errno::PROTOTYPE) }
     })
 }
 
 pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    with_option(Call::GetOption, |world| Ok(world.socket_of(fd.as_raw_fd())?.has_tcp()))
+    with_option(Call::GetOption, fd, |world| Ok(world.socket_of(fd.as_raw_fd())?.has_tcp()))
 }
 
 pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    with_option(Call::GetOption, |world| {
+    with_option(Call::GetOption, fd, |world| {
         Ok(matches!(world.socket_of(fd.as_raw_fd())?.phase(), Phase::Listening { .. }))
     })
 }

@@ -11,14 +11,14 @@ use crate::kernel::{Address, Errno, Family, Shutdown, flags};
 const MOST_CALLS: u32 = 20_000;
 
 impl World {
-    /// Begins a system call of the program.
+    /// Begins a system call of the program, which concerns a descriptor or -1.
     ///
     /// # Errors
     /// The fault that waits for it.
     ///
     /// # Panics
     /// After so many calls in one step that it spins.
-    pub(crate) fn enter(&mut self, call: Call) -> Result<(), Errno> {
+    pub(crate) fn enter(&mut self, call: Call, fd: i32) -> Result<(), Errno> {
         self.calls += 1;
         self.calls_of_step += 1;
         assert!(
@@ -30,8 +30,9 @@ impl World {
             let (index, most) = (self.luck.below(count), 1 + self.luck.below(1000));
             self.deliver_from(index, most);
         }
-        match self.faults.take(call) {
+        match self.faults.take(call, fd) {
             Some(errno) => {
+                self.remember(errno);
                 self.note(|| format!("    {call:?} fails: {errno:?}"));
                 Err(errno)
             }
@@ -58,7 +59,11 @@ impl World {
     }
 
     pub(crate) fn connect(&mut self, process: Process, fd: i32, to: &Address) -> Result<(), Errno> {
-        self.file(process, fd).and_then(|file| self.connect_socket(file, to))
+        let result = self.file(process, fd).and_then(|file| self.connect_socket(file, to));
+        if let Err(errno) = result {
+            self.remember(errno);
+        }
+        result
     }
 
     pub(crate) fn accept(&mut self, process: Process, fd: i32) -> Result<i32, Errno> {
@@ -83,12 +88,14 @@ impl World {
         peeks: bool,
     ) -> Result<usize, Errno> {
         let result = self.program(fd).and_then(|file| self.receive_into(file, into, peeks));
+        result.inspect_err(|errno| self.remember(*errno)).ok();
         self.note(|| format!("    recv({fd}, {}) = {result:?}", into.len()));
         result
     }
 
     pub(crate) fn send(&mut self, fd: i32, pieces: &[&[u8]]) -> Result<usize, Errno> {
         let result = self.program(fd).and_then(|file| self.send_from(file, pieces));
+        result.inspect_err(|errno| self.remember(*errno)).ok();
         self.note(|| {
             let length: usize = pieces.iter().map(|piece| piece.len()).sum();
             format!("    send({fd}, {length}) = {result:?}")

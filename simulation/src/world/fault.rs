@@ -35,11 +35,20 @@ struct Fault {
     left: u32,
 }
 
+/// A call that was made to fail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Injected {
+    pub(crate) call: Call,
+    /// The descriptor that it concerned, or -1.
+    pub(crate) fd: i32,
+    pub(crate) errno: Errno,
+}
+
 /// The faults that wait for their calls.
 #[derive(Default)]
 pub(crate) struct Faults {
     waiting: Vec<Fault>,
-    injected: Vec<(Call, Errno)>,
+    injected: Vec<Injected>,
 }
 
 impl Faults {
@@ -59,7 +68,7 @@ impl Faults {
     }
 
     /// The errno with which this call has to fail.
-    pub(super) fn take(&mut self, call: Call) -> Option<Errno> {
+    pub(super) fn take(&mut self, call: Call, fd: i32) -> Option<Errno> {
         if self.waiting.is_empty() {
             return None;
         }
@@ -70,12 +79,22 @@ impl Faults {
         if fault.left == 0 {
             self.waiting.swap_remove(index);
         }
-        self.injected.push((call, errno));
+        self.injected.push(Injected { call, fd, errno });
         Some(errno)
     }
 
+    /// The faults that were met since the last call of `take_injected`.
+    pub(crate) fn injected(&self) -> &[Injected] {
+        &self.injected
+    }
+
+    /// Whether one of those has an errno.
+    pub(crate) fn has_injected(&self, errno: Errno) -> bool {
+        self.injected.iter().any(|fault| fault.errno == errno)
+    }
+
     /// The faults that were met since the last call of this.
-    pub(crate) fn take_injected(&mut self) -> Vec<(Call, Errno)> {
+    pub(crate) fn take_injected(&mut self) -> Vec<Injected> {
         std::mem::take(&mut self.injected)
     }
 }

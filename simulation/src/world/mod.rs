@@ -6,12 +6,14 @@
 mod bytes;
 mod calls;
 mod connection;
+mod ending;
 mod epoll;
 mod fault;
 mod file;
 mod luck;
 mod network;
 mod pipe;
+mod readiness;
 mod sleep;
 mod socket;
 mod timer;
@@ -26,7 +28,7 @@ pub(crate) use fault::{Call, Faults};
 use file::File;
 pub(crate) use file::{FileId, Kind};
 pub(crate) use luck::Luck;
-pub(crate) use socket::Phase;
+pub(crate) use socket::{Closing, Phase, Socket};
 
 /// The flags of a wake-up that says no more than that something has changed: epoll takes it for every interest.
 const ALL: u32 = 0;
@@ -63,11 +65,15 @@ pub(crate) struct World {
     pub(crate) buffer_limits: (usize, usize),
     /// Where a wait without limit is ended, once nothing else will: an eventfd.
     pub(crate) rescue: Option<FileId>,
-    /// What poll(2) would have said of the program's descriptors as it first went to sleep.
+    /// What poll(2) would have said of the program's descriptors as it last went to sleep until a time.
     pub(crate) asleep: Option<Vec<(i32, u32)>>,
     /// The calls of the program, and those since the driver has set it to 0.
     pub(crate) calls: u64,
     pub(crate) calls_of_step: u32,
+    /// The sockets of the program that were closed.
+    pub(crate) closings: Vec<Closing>,
+    /// The errors that calls of the program have met.
+    happened: Vec<Errno>,
     pub(crate) violation: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
 }
@@ -109,6 +115,8 @@ impl World {
             asleep: None,
             calls: 0,
             calls_of_step: 0,
+            closings: Vec::new(),
+            happened: Vec::new(),
             violation: None,
             trace: None,
         }
@@ -124,6 +132,18 @@ impl World {
         if self.violation.is_none() {
             self.violation = Some(what());
         }
+    }
+
+    /// Takes note of an error that a program may be told of.
+    fn remember(&mut self, errno: Errno) {
+        if !self.happened.contains(&errno) {
+            self.happened.push(errno);
+        }
+    }
+
+    /// Whether a socket has met an error.
+    pub(crate) fn has_happened(&self, errno: Errno) -> bool {
+        self.happened.contains(&errno)
     }
 
     /// Adds a line to the trace, if there is one.
@@ -181,6 +201,9 @@ impl World {
         let Some(entry) = &mut self.files[file] else { return Err(Errno::BADF) };
         entry.descriptors -= 1;
         if entry.descriptors == 0 {
+            if process == Process::Program {
+                self.note_closing(file);
+            }
             self.release(file);
         }
         Ok(())

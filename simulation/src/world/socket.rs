@@ -1,4 +1,4 @@
-//! A stream socket, and what poll(2) says of it.
+//! A stream socket.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::World;
 use super::connection::unspecified;
 use super::file::{FileId, Kind};
-use crate::kernel::{Address, Errno, Family, flags};
+use crate::kernel::{Address, Errno, Family};
 
 /// What connect(2), listen(2) and the peer have made of a socket: the states of tcp(7) as far as a program sees them.
 pub(crate) enum Phase {
@@ -84,6 +84,8 @@ pub(crate) struct Socket {
     pub(super) passed: Option<usize>,
     /// `SO_LINGER` in seconds.
     pub(super) linger: Option<u32>,
+    /// The number of calls of the program when bytes last came.
+    pub(super) arrived: u64,
     /// Whether the network has something to do for it: it is in `World::moving`.
     pub(super) is_moving: bool,
 }
@@ -122,6 +124,7 @@ impl Socket {
             urgent_leaves: None,
             passed: None,
             linger: None,
+            arrived: 0,
             is_moving: false,
         }
     }
@@ -175,70 +178,22 @@ impl Socket {
         self.passed =
             self.passed.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
     }
-
-    /// `tcp_poll` in `net/ipv4/tcp.c`.
-    pub(super) fn tcp_flags(&self) -> u32 {
-        if let Phase::Listening { queue, .. } = &self.phase {
-            return if queue.is_empty() { 0 } else { flags::IN };
-        }
-        let mut mask = self.shutdown_flags();
-        if matches!(self.phase, Phase::Fresh | Phase::Over) {
-            mask |= flags::HUP;
-        }
-        if !matches!(self.phase, Phase::Connecting { .. }) {
-            if self.incoming > 0 {
-                mask |= flags::IN;
-            }
-            if self.shut_write || self.has_space() {
-                mask |= flags::OUT;
-            }
-            if self.urgent.is_some() {
-                mask |= flags::PRI;
-            }
-        }
-        mask | self.error_flags()
-    }
-
-    /// `unix_poll` in `net/unix/af_unix.c`; `unread` bytes are in the peer's buffer.
-    pub(super) fn unix_flags(&self, unread: usize) -> u32 {
-        let mut mask = self.shutdown_flags() | self.error_flags();
-        match &self.phase {
-            Phase::Listening { queue, .. } if queue.is_empty() => return mask,
-            Phase::Listening { .. } => return mask | flags::IN,
-            Phase::Connected => {}
-            _ => mask |= flags::HUP,
-        }
-        if self.incoming > 0 {
-            mask |= flags::IN;
-        }
-        if unread * 4 <= self.out_limit {
-            mask |= flags::OUT;
-        }
-        mask
-    }
-
-    fn shutdown_flags(&self) -> u32 {
-        let read = if self.shut_read { flags::IN | flags::RDHUP } else { 0 };
-        read | if self.shut_read && self.shut_write { flags::HUP } else { 0 }
-    }
-
-    fn error_flags(&self) -> u32 {
-        if self.error.is_some() || self.error_queue { flags::ERR } else { 0 }
-    }
-
-    /// `tcp_rcv_state_process` in `net/ipv4/tcp_input.c`: truth 47.
-    pub(super) fn refuses_bytes(&self) -> bool {
-        self.shut_read && self.shut_write && !self.fin_came
-    }
-
-    /// `__sk_stream_is_writeable` in `include/net/sock.h`: a third of the buffer is free.
-    pub(super) fn has_space(&self) -> bool {
-        (self.out_limit.saturating_sub(self.outgoing)) * 2 >= self.outgoing
-            && self.outgoing < self.out_limit
-    }
 }
 
 impl World {
+    pub(super) fn note_closing(&mut self, file: FileId) {
+        let step_begin = self.calls - u64::from(self.calls_of_step);
+        let Some(socket) = self.socket(file) else { return };
+        let closing = Closing {
+            stream: socket.stream,
+            sent: socket.sent,
+            unread: if socket.arrived > step_begin { 0 } else { socket.incoming },
+            is_sound: socket.is_connected() && socket.error.is_none() && socket.peer != Some(file),
+            resets: socket.linger == Some(0),
+        };
+        self.closings.push(closing);
+    }
+
     /// `socket(2)`.
     pub(crate) fn open_socket(&mut self, family: Family) -> FileId {
         self.streams += 1;
@@ -259,40 +214,19 @@ impl World {
             _ => None,
         }
     }
+}
 
-    /// The flags that poll(2) returns for a file. A socket that has no room has it reported from then on: `tcp_poll`.
-    pub(super) fn polled(&mut self, file: FileId) -> u32 {
-        let mask = self.flags_of(file);
-        if mask & flags::OUT == 0
-            && let Some(socket) = self.socket_mut(file).filter(|it| it.is_connected())
-        {
-            socket.no_space = true;
-        }
-        mask
-    }
-
-    /// What is true of a file, in the flags of poll(2).
-    pub(crate) fn flags_of(&self, file: FileId) -> u32 {
-        let when = |flags: u32, is_so: bool| if is_so { flags } else { 0 };
-        match self.files.get(file).and_then(Option::as_ref).map(|file| &file.kind) {
-            Some(Kind::Socket(socket)) if socket.is_unix() => {
-                socket.unix_flags(self.unread_by_peer(file))
-            }
-            Some(Kind::Socket(socket)) => socket.tcp_flags(),
-            Some(Kind::Timer(timer)) => when(flags::IN, timer.fired),
-            Some(Kind::Counter(count)) => flags::OUT | when(flags::IN, *count > 0),
-            Some(Kind::Regular) => flags::IN | flags::OUT,
-            Some(Kind::Pipe(end)) => self.pipe_flags(*end),
-            Some(Kind::Epoll(_)) => when(flags::IN, self.has_events(file)),
-            None => 0,
-        }
-    }
-
-    /// The bytes that a Unix socket has sent and its peer has not received.
-    pub(super) fn unread_by_peer(&self, file: FileId) -> usize {
-        let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
-        peer.and_then(|peer| self.socket(peer)).map_or(0, |peer| peer.incoming)
-    }
+/// A socket of the program at its close(2).
+pub(crate) struct Closing {
+    pub(crate) stream: u32,
+    /// The bytes that the kernel took from it.
+    pub(crate) sent: u64,
+    /// The bytes that the program has left unread, and could have read: with any, the peer gets RST for FIN.
+    pub(crate) unread: usize,
+    /// Whether the connection stands, without an error.
+    pub(crate) is_sound: bool,
+    /// Whether it ends by RST, as `SO_LINGER` with a time of 0 has it.
+    pub(crate) resets: bool,
 }
 
 /// What getsockopt(2) and its like tell.
@@ -307,6 +241,11 @@ impl Socket {
 
     pub(crate) fn is_stream(&self) -> bool {
         !self.is_datagram
+    }
+
+    /// Whether it is connected, or was.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_connected() || matches!(self.phase, Phase::Over)
     }
 
     pub(crate) fn has_tcp(&self) -> bool {

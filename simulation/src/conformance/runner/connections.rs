@@ -31,7 +31,7 @@ impl Runner {
             return skipped();
         }
         let opened = sys::socket(family);
-        let outcome = told(opened.as_ref().map_err(|errno| *errno));
+        let outcome = told(&opened);
         if let Ok(fd) = opened {
             super::super::prepare(&fd);
             self.name(name, fd, family);
@@ -61,7 +61,7 @@ impl Runner {
         if bound.is_ok() {
             entry.address = sys::local_address(fd.as_fd()).ok();
         }
-        told(bound)
+        told(&bound)
     }
 
     pub(super) fn listen(&mut self, name: usize, backlog: usize) -> String {
@@ -74,7 +74,7 @@ impl Runner {
         if listened.is_ok() {
             entry.backlog = Some(backlog);
         }
-        told(listened)
+        told(&listened)
     }
 
     /// Connects to where another socket is bound.
@@ -92,7 +92,7 @@ impl Runner {
         if matches!(connected, Ok(()) | Err(Errno::INPROGRESS)) {
             self.expect(id, target);
         }
-        told(connected)
+        told(&connected)
     }
 
     /// A connection waits at a listener, or is refused.
@@ -119,7 +119,7 @@ impl Runner {
         }
         let family = listener.family;
         let accepted = sys::accept(fd.as_fd());
-        let outcome = told(accepted.as_ref().map_err(|errno| *errno));
+        let outcome = told(&accepted);
         if let Ok(accepted) = accepted {
             let client = (!listener.queue.is_empty()).then(|| listener.queue.remove(0));
             let id = self.name(to, accepted, family);
@@ -144,7 +144,7 @@ impl Runner {
         }
         let address = self.free_address(family);
         let made = self.connection(family, &address);
-        let outcome = told(made.as_ref().map_err(|errno| *errno));
+        let outcome = told(&made);
         if let Ok((client, accepted)) = made {
             let client = self.name(one, client, family);
             let accepted = self.name(other, accepted, family);
@@ -178,7 +178,7 @@ impl Runner {
         let Some((fd, id)) = &self.sockets[name % SOCKETS] else { return skipped() };
         let id = *id;
         let copy = sys::duplicate(fd.as_raw_fd());
-        let outcome = told(copy.as_ref().map_err(|errno| *errno));
+        let outcome = told(&copy);
         self.sockets[to % SOCKETS] = copy.ok().map(|copy| (copy, id));
         outcome
     }
@@ -191,7 +191,7 @@ impl Runner {
         }
         let ended = sys::shutdown(fd.as_fd(), how);
         entry.shut_read |= ended.is_ok() && how != Shutdown::Write;
-        told(ended)
+        told(&ended)
     }
 
     /// `close(2)`, which can be made to reset the connection.
@@ -202,6 +202,6 @@ impl Runner {
         }
         let set = if resets { sys::discard_on_close(fd.as_fd()) } else { Ok(()) };
         self.sockets[name % SOCKETS] = None;
-        told(set)
+        told(&set)
     }
 }

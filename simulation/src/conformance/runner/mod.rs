@@ -178,7 +178,7 @@ fn family(number: usize) -> Family {
 }
 
 /// A result as it is compared.
-fn told<T>(result: Result<T, Errno>) -> String {
+fn told<T>(result: &Result<T, Errno>) -> String {
     match result {
         Ok(_) => "done".to_owned(),
         Err(errno) => format!("error {}", -errno.negated()),

@@ -115,7 +115,7 @@ impl Runner {
         let last = loop {
             let received = self.receive_into(name, &mut bytes, false);
             match received {
-                Ok(1..) => continue,
+                Ok(1..) => {}
                 Err(Errno::AGAIN) if self.misses(id) && waits < MOST_WAITS => {
                     waits += 1;
                     self.settle();
@@ -139,7 +139,7 @@ impl Runner {
         let Some((fd, _)) = self.socket(name) else { return skipped() };
         match sys::socket_error(fd.as_fd()) {
             Ok(Some(errno)) => format!("SO_ERROR {}", -errno.negated()),
-            result => told(result),
+            result => told(&result),
         }
     }
 

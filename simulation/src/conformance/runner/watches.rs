@@ -19,7 +19,7 @@ impl Runner {
             return skipped();
         }
         let opened = Epoll::new();
-        let outcome = told(opened.as_ref().map_err(|errno| *errno));
+        let outcome = told(&opened);
         *place = opened.ok();
         outcome
     }
@@ -29,15 +29,15 @@ impl Runner {
     }
 
     pub(super) fn add(&mut self, epoll: usize, name: usize, interest: u32) -> String {
-        self.control(epoll, name, |epoll, fd| told(epoll.add(fd, interest, name as u64)))
+        self.control(epoll, name, |epoll, fd| told(&epoll.add(fd, interest, name as u64)))
     }
 
     pub(super) fn modify(&mut self, epoll: usize, name: usize, interest: u32) -> String {
-        self.control(epoll, name, |epoll, fd| told(epoll.modify(fd, interest, name as u64)))
+        self.control(epoll, name, |epoll, fd| told(&epoll.modify(fd, interest, name as u64)))
     }
 
     pub(super) fn delete(&mut self, epoll: usize, name: usize) -> String {
-        self.control(epoll, name, |epoll, fd| told(epoll.delete(fd)))
+        self.control(epoll, name, |epoll, fd| told(&epoll.delete(fd)))
     }
 
     fn control(
@@ -60,6 +60,6 @@ impl Runner {
         let mut events: Vec<_> = filled.iter().map(|it| (it.token(), it.flags())).collect();
         events.sort_unstable();
         self.waited = (events, possible);
-        waited.map_or_else(|errno| told::<()>(Err(errno)), |_| "events".to_owned())
+        waited.map_or_else(|errno| told::<()>(&Err(errno)), |_| "events".to_owned())
     }
 }
