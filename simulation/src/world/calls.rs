@@ -25,6 +25,7 @@ impl World {
             self.calls_of_step < MOST_CALLS,
             "spin: one call of the program makes {MOST_CALLS} system calls"
         );
+        while self.loopback.is_some() && self.deliver_all() {}
         if self.luck.one_in(8) {
             let count = self.in_flight();
             let (index, most) = (self.luck.below(count), 1 + self.luck.below(1000));

@@ -22,7 +22,10 @@ impl World {
         let socket = self.socket(file).ok_or(Errno::BADF)?;
         let (source, position) = (socket.source, socket.received);
         let count = self.receive_some(file, into.len(), peeks)?;
-        fill(&mut into[..count], source, position);
+        match &self.loopback {
+            Some(contents) => contents.read(&mut into[..count], source, position),
+            None => fill(&mut into[..count], source, position),
+        }
         Ok(count)
     }
 
@@ -84,7 +87,9 @@ impl World {
         let mut left = count;
         for piece in pieces {
             let taken = &piece[..piece.len().min(left)];
-            if let Some(index) = mismatch(taken, stream, position) {
+            if let Some(contents) = &mut self.loopback {
+                contents.add(stream, taken);
+            } else if let Some(index) = mismatch(taken, stream, position) {
                 let at = position + index as u64;
                 self.violate(|| format!("byte {at} of stream {stream} is sent in a wrong place"));
             }
