@@ -1,0 +1,106 @@
+// Puts each fault of simulation/mutants into a copy of src/core, one at a time, and has the simulation look for it:
+// docs/simulation.md. A fault that is not found within a minute, or that does not fit the sources any more, is a failure.
+//
+// `--only NAME,NAME` tries some of them, `--seconds N` and `--seed N` are for each (60 and 1 by default). `--check` only
+// compiles them.
+
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
+
+import { must, option, requireCargo, run } from './simulate/cargo.js'
+import { mutants, mutated } from './simulate/mutants.js'
+import { ROOT } from './targets.js'
+
+requireCargo()
+const FOLDER = `${ROOT}.cache/mutants`
+const TREE = `${FOLDER}/tree`
+const PROGRAM = `${FOLDER}/target/release/simulation`
+/** Compiling takes longer than finding. */
+const ENVIRONMENT = {
+  ...process.env,
+  CARGO_TARGET_DIR: `${FOLDER}/target`,
+  CARGO_INCREMENTAL: '1',
+  CARGO_PROFILE_RELEASE_LTO: 'off',
+  CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
+  // Code that a fault leaves without a use is no error.
+  RUSTFLAGS: '--cap-lints=allow',
+}
+/** How long a search may take beyond its time: for shrinking. */
+const GRACE_SECONDS = 60
+
+const isCheck = process.argv.includes('--check')
+const seconds = Number(option('--seconds', '60'))
+const seed = option('--seed', '1')
+const only = option('--only')?.split(',')
+const chosen = mutants().filter(({ name }) => only === undefined || only.includes(name))
+if (chosen.length === 0) stop(`--only must name some of ${mutants().map(({ name }) => name)}`)
+
+copyTree()
+if (!isCheck) examineSound()
+const failed = chosen.map((mutant) => tried(mutant)).filter((good) => !good).length
+console.log(`${chosen.length - failed} of ${chosen.length} faults ${isCheck ? 'compile' : 'are found'}`)
+process.exitCode = failed === 0 ? 0 : 1
+
+function copyTree() {
+  rmSync(TREE, { recursive: true, force: true })
+  mkdirSync(TREE, { recursive: true })
+  for (const path of ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'simulation'])
+    cpSync(ROOT + path, `${TREE}/${path}`, { recursive: true })
+}
+
+/** Without a fault nothing is found. */
+function examineSound() {
+  must('cargo', ['build', '--release', '--quiet', '--locked', '-p', 'simulation'], { cwd: TREE, env: ENVIRONMENT })
+  const { code, output } = search(10)
+  if (code !== 0) stop(`${output}without a fault the simulation fails: the faults prove nothing`)
+}
+
+/** Whether a fault is found. */
+function tried(mutant) {
+  const file = `${TREE}/${mutant.path}`
+  const source = readFileSync(file, 'utf8')
+  const faulty = mutated(source, mutant)
+  if (faulty === undefined) return say(false, mutant, `does not fit ${mutant.path} any more`)
+  writeFileSync(file, faulty)
+  try {
+    const command = isCheck ? 'check' : 'build'
+    const built = run('cargo', [command, '--release', '--quiet', '--locked', '-p', 'simulation'], {
+      cwd: TREE,
+      env: ENVIRONMENT,
+    })
+    if (built.status !== 0) return say(false, mutant, `does not compile\n${built.stderr}`)
+    return isCheck ? say(true, mutant, 'compiles') : found(mutant)
+  } finally {
+    writeFileSync(file, source)
+  }
+}
+
+function found(mutant) {
+  const start = performance.now()
+  const { code, output } = search(seconds)
+  const took = ((performance.now() - start) / 1000).toFixed(1)
+  writeFileSync(`${FOLDER}/${mutant.name}.txt`, output)
+  if (code === 0) return say(false, mutant, `not found in ${took} s`)
+  if (code !== 1)
+    return say(false, mutant, `the simulation ended by ${code ?? 'the time limit'}: ${FOLDER}/${mutant.name}.txt`)
+  const [, at] = /seed:? (\d+)/i.exec(output) ?? []
+  const [, steps] = /(\d+) steps/.exec(output) ?? []
+  return say(true, mutant, `found in ${took} s, seed ${at ?? '?'}, ${steps ?? '?'} steps`)
+}
+
+function search(limit) {
+  const { status, stdout, stderr } = run(PROGRAM, ['--seconds', String(limit), '--seed', seed], {
+    timeout: (limit + GRACE_SECONDS) * 1000,
+  })
+  return { code: status, output: stdout + stderr }
+}
+
+function say(good, { name }, what) {
+  console.log(`${good ? 'ok    ' : 'FAILED'}  ${name}: ${what}`)
+  return good
+}
+
+function stop(message) {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
