@@ -1,10 +1,11 @@
 // Puts each fault of simulation/mutants into a copy of src/core, one at a time, and has the simulation look for it:
-// docs/simulation.md. A fault that is not found within a minute, or that does not fit the sources any more, is a failure.
+// docs/simulation.md. A fault that is not found within a minute, or that does not fit the sources any more, is a failure,
+// and so is one whose shrunk program fails without it.
 //
 // `--only NAME,NAME` tries some of them, `--seconds N` and `--seed N` are for each (60 and 1 by default). `--check` only
 // compiles them.
 
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 
 import { must, option, requireCargo, run } from './simulate/cargo.js'
@@ -15,6 +16,7 @@ requireCargo()
 const FOLDER = `${ROOT}.cache/mutants`
 const TREE = `${FOLDER}/tree`
 const PROGRAM = `${FOLDER}/target/release/simulation`
+const SOUND = `${FOLDER}/sound`
 /** Compiling takes longer than finding. */
 const ENVIRONMENT = {
   ...process.env,
@@ -51,6 +53,7 @@ function copyTree() {
 /** Without a fault nothing is found. */
 function examineSound() {
   must('cargo', ['build', '--release', '--quiet', '--locked', '-p', 'simulation'], { cwd: TREE, env: ENVIRONMENT })
+  copyFileSync(PROGRAM, SOUND)
   const { code, output } = search(10)
   if (code !== 0) stop(`${output}without a fault the simulation fails: the faults prove nothing`)
 }
@@ -76,16 +79,17 @@ function tried(mutant) {
 }
 
 function found(mutant) {
-  const start = performance.now()
   const { code, output } = search(seconds)
-  const took = ((performance.now() - start) / 1000).toFixed(1)
   writeFileSync(`${FOLDER}/${mutant.name}.txt`, output)
-  if (code === 0) return say(false, mutant, `not found in ${took} s`)
-  if (code !== 1)
-    return say(false, mutant, `the simulation ended by ${code ?? 'the time limit'}: ${FOLDER}/${mutant.name}.txt`)
-  const [, at] = /seed:? (\d+)/i.exec(output) ?? []
-  const [, steps] = /(\d+) steps/.exec(output) ?? []
-  return say(true, mutant, `found in ${took} s, seed ${at ?? '?'}, ${steps ?? '?'} steps`)
+  if (code === 0) return say(false, mutant, `not found in ${seconds} s`)
+  const [, at, took, why] = /^seed (\d+) fails after ([\d.]+) s: (.*)$/m.exec(output) ?? []
+  const [, steps, program] = /^shrunk to (\d+) steps:\n\n(.*?)\n\n/ms.exec(output) ?? []
+  if (program === undefined)
+    return say(false, mutant, `the simulation ended without a shrunk program, by ${code ?? 'the time limit'}`)
+  const file = `${FOLDER}/${mutant.name}.program`
+  writeFileSync(file, `# ${mutant.description}\n# Seed ${at}: ${why}\n${program}\n`)
+  if (run(SOUND, ['--program', file]).status !== 0) return say(false, mutant, `${file} fails without the fault as well`)
+  return say(true, mutant, `found in ${took} s, seed ${at}, ${steps} steps: ${why}`)
 }
 
 function search(limit) {
