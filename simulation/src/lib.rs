@@ -14,9 +14,12 @@
 #[allow(unused_imports, reason = "bindings use them")]
 #[path = "../../src/core/mod.rs"]
 mod core;
+mod driver;
 /// The real system calls, that the model is compared with.
 #[allow(unused_imports, reason = "bindings use them")]
 #[path = "../../src/sys/mod.rs"]
 mod kernel;
 mod sys;
 mod world;
+
+pub use driver::{Outcome, kind, play_seed, replay, shrunk};

@@ -112,6 +112,8 @@ actions! {
     Stamp "stamp" 1,
     /// Socket: its connection fails.
     Fail "fail" 1,
+    /// The limits of the buffers of the sockets to come: to receive, to send.
+    Buffers "buffers" 2,
     /// Which of those in flight, bytes.
     Deliver "deliver" 20,
     /// Milliseconds.

@@ -32,6 +32,7 @@ impl World {
         }
         match self.faults.take(call, fd) {
             Some(errno) => {
+                self.remember(errno);
                 self.note(|| format!("    {call:?} fails: {errno:?}"));
                 Err(errno)
             }
@@ -58,7 +59,11 @@ impl World {
     }
 
     pub(crate) fn connect(&mut self, process: Process, fd: i32, to: &Address) -> Result<(), Errno> {
-        self.file(process, fd).and_then(|file| self.connect_socket(file, to))
+        let result = self.file(process, fd).and_then(|file| self.connect_socket(file, to));
+        if let Err(errno) = result {
+            self.remember(errno);
+        }
+        result
     }
 
     pub(crate) fn accept(&mut self, process: Process, fd: i32) -> Result<i32, Errno> {
@@ -83,12 +88,14 @@ impl World {
         peeks: bool,
     ) -> Result<usize, Errno> {
         let result = self.program(fd).and_then(|file| self.receive_into(file, into, peeks));
+        result.inspect_err(|errno| self.remember(*errno)).ok();
         self.note(|| format!("    recv({fd}, {}) = {result:?}", into.len()));
         result
     }
 
     pub(crate) fn send(&mut self, fd: i32, pieces: &[&[u8]]) -> Result<usize, Errno> {
         let result = self.program(fd).and_then(|file| self.send_from(file, pieces));
+        result.inspect_err(|errno| self.remember(*errno)).ok();
         self.note(|| {
             let length: usize = pieces.iter().map(|piece| piece.len()).sum();
             format!("    send({fd}, {length}) = {result:?}")

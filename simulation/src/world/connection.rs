@@ -159,6 +159,7 @@ impl World {
 
     /// TCP's simultaneous open of a socket with itself: truth 21.
     pub(super) fn meet_itself(&mut self, file: FileId) {
+        self.remember(Errno::CONNREFUSED);
         if let Some(socket) = self.socket_mut(file) {
             socket.phase = Phase::Connected;
             socket.peer = Some(file);
@@ -254,6 +255,9 @@ impl World {
     fn close_unix(&mut self, file: FileId) {
         let Some(socket) = self.socket(file) else { return };
         let (peer, was_unread) = (socket.peer, socket.incoming > 0);
+        if was_unread {
+            self.remember(errno(libc::ECONNRESET));
+        }
         if let Some(peer) = peer.filter(|peer| *peer != file) {
             if let Some(peer) = self.socket_mut(peer) {
                 (peer.shut_read, peer.shut_write, peer.peer) = (true, true, None);
@@ -298,10 +302,19 @@ impl World {
         (socket.outgoing, socket.fin_leaves, socket.peer) = (0, false, None);
         (socket.shut_read, socket.shut_write) = (true, true);
         self.stop_moving(file);
+        self.remember(error);
         if is_orphan {
             return self.free(file);
         }
         self.wake(file, ALL);
+    }
+
+    /// An entry comes into the error queue, and stays: socket(7).
+    pub(crate) fn stamp(&mut self, file: FileId) {
+        if let Some(socket) = self.socket_mut(file).filter(|it| !it.is_unix()) {
+            socket.error_queue = true;
+            self.wake(file, flags::ERR);
+        }
     }
 
     /// Whether a program or a queue of connections still has the file.

@@ -83,6 +83,16 @@ impl Faults {
         Some(errno)
     }
 
+    /// The faults that were met since the last call of `take_injected`.
+    pub(crate) fn injected(&self) -> &[Injected] {
+        &self.injected
+    }
+
+    /// Whether one of those has an errno.
+    pub(crate) fn has_injected(&self, errno: Errno) -> bool {
+        self.injected.iter().any(|fault| fault.errno == errno)
+    }
+
     /// The faults that were met since the last call of this.
     pub(crate) fn take_injected(&mut self) -> Vec<Injected> {
         std::mem::take(&mut self.injected)

@@ -26,7 +26,7 @@ pub(crate) use fault::{Call, Faults};
 use file::File;
 pub(crate) use file::{FileId, Kind};
 pub(crate) use luck::Luck;
-pub(crate) use socket::{Closing, Phase};
+pub(crate) use socket::{Closing, Phase, Socket};
 
 /// The flags of a wake-up that says no more than that something has changed: epoll takes it for every interest.
 const ALL: u32 = 0;
@@ -63,13 +63,15 @@ pub(crate) struct World {
     pub(crate) buffer_limits: (usize, usize),
     /// Where a wait without limit is ended, once nothing else will: an eventfd.
     pub(crate) rescue: Option<FileId>,
-    /// What poll(2) would have said of the program's descriptors as it first went to sleep.
+    /// What poll(2) would have said of the program's descriptors as it last went to sleep until a time.
     pub(crate) asleep: Option<Vec<(i32, u32)>>,
     /// The calls of the program, and those since the driver has set it to 0.
     pub(crate) calls: u64,
     pub(crate) calls_of_step: u32,
     /// The sockets of the program that were closed.
     pub(crate) closings: Vec<Closing>,
+    /// The errors that calls of the program have met.
+    happened: Vec<Errno>,
     pub(crate) violation: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
 }
@@ -112,6 +114,7 @@ impl World {
             calls: 0,
             calls_of_step: 0,
             closings: Vec::new(),
+            happened: Vec::new(),
             violation: None,
             trace: None,
         }
@@ -127,6 +130,18 @@ impl World {
         if self.violation.is_none() {
             self.violation = Some(what());
         }
+    }
+
+    /// Takes note of an error that a program may be told of.
+    fn remember(&mut self, errno: Errno) {
+        if !self.happened.contains(&errno) {
+            self.happened.push(errno);
+        }
+    }
+
+    /// Whether a socket has met an error.
+    pub(crate) fn has_happened(&self, errno: Errno) -> bool {
+        self.happened.contains(&errno)
     }
 
     /// Adds a line to the trace, if there is one.

@@ -1,11 +1,16 @@
 //! The network between TCP sockets: what has been sent arrives when something delivers it.
 
+use std::net::IpAddr;
+
 use super::file::FileId;
 use super::socket::Phase;
 use super::{ALL, World};
 use crate::kernel::{Address, Errno, flags};
 
 impl World {
+    /// A host from which no answer comes.
+    pub(crate) const VOID: [u8; 4] = [10, 0, 0, 1];
+
     pub(super) fn begin_moving(&mut self, file: FileId) {
         if let Some(socket) = self.socket_mut(file)
             && !std::mem::replace(&mut socket.is_moving, true)
@@ -64,6 +69,9 @@ impl World {
             self.stop_moving(file);
             self.meet_itself(file);
             return true;
+        }
+        if matches!(to, Address::Inet(to) if to.ip() == IpAddr::from(Self::VOID)) {
+            return false;
         }
         let bound = self.bound.iter().find(|(bound, _)| bound == to).map(|(_, file)| *file);
         match bound.and_then(|bound| Some((bound, &self.socket(bound)?.phase))) {

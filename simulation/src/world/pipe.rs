@@ -56,6 +56,14 @@ impl World {
         Ok(count)
     }
 
+    /// Something happens to an eventfd, or to the pipe of a reading end.
+    pub(crate) fn stir(&mut self, file: FileId) {
+        self.signal(file);
+        if let Some(writer) = self.pipe_end(file).and_then(|end| end.other) {
+            let _ = self.write_pipe(writer, 10);
+        }
+    }
+
     pub(super) fn pipe_end(&mut self, file: FileId) -> Option<&mut PipeEnd> {
         match self.files.get_mut(file)?.as_mut().map(|file| &mut file.kind) {
             Some(Kind::Pipe(end)) => Some(end),

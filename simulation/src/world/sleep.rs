@@ -41,12 +41,10 @@ impl World {
 
     /// One thing happens: the network delivers, or else the time comes to the next timer, or to the deadline.
     fn sleep(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
-        if self.asleep.is_none() {
-            self.asleep = Some(self.flags_of_all());
-        }
         if self.deliver_something() {
             return Ok(());
         }
+        self.asleep = Some(self.flags_of_all());
         match (self.next_timer(), deadline) {
             (Some(timer), Some(deadline)) => self.advance_to(timer.min(deadline)),
             (Some(time), None) | (None, Some(time)) => self.advance_to(time),

@@ -220,7 +220,7 @@ impl World {
             stream: socket.stream,
             sent: socket.sent,
             unread: if socket.arrived > step_begin { 0 } else { socket.incoming },
-            is_sound: socket.is_connected() && socket.error.is_none(),
+            is_sound: socket.is_connected() && socket.error.is_none() && socket.peer != Some(file),
             resets: socket.linger == Some(0),
         };
         self.closings.push(closing);
@@ -290,6 +290,11 @@ impl Socket {
 
     pub(crate) fn is_stream(&self) -> bool {
         !self.is_datagram
+    }
+
+    /// Whether it is connected, or was.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.is_connected() || self.is_over()
     }
 
     pub(crate) fn has_tcp(&self) -> bool {

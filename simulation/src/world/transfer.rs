@@ -2,10 +2,16 @@
 
 use super::file::FileId;
 use super::socket::Phase;
-use super::{World, fill, mismatch};
+use super::{Process, World, fill, mismatch};
 use crate::kernel::{Errno, flags};
 
 impl World {
+    /// Whether a process has the other end of a connection of the program.
+    pub(crate) fn is_read_by(&self, fd: i32, process: Process) -> bool {
+        let peer = self.socket_of(fd).ok().filter(|it| it.is_connected()).and_then(|it| it.peer);
+        peer.is_some_and(|peer| self.tables[process as usize].contains(&Some(peer)))
+    }
+
     /// Receives into a buffer: `tcp_recvmsg_locked` in `net/ipv4/tcp.c`, `unix_stream_read_generic`.
     pub(super) fn receive_into(
         &mut self,

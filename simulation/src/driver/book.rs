@@ -1,0 +1,138 @@
+//! What the program knows of its sources, apart from what `core` does.
+
+use crate::core::{Handle, Interest, Mode};
+use crate::world::FileId;
+
+/// The bits of an event, as the bindings pass them.
+pub(super) mod event_bits {
+    pub(crate) const READABLE: u32 = 1;
+    pub(crate) const WRITABLE: u32 = 2;
+    pub(crate) const READ_ENDED: u32 = 4;
+    pub(crate) const HANGUP: u32 = 8;
+    pub(crate) const ERROR: u32 = 16;
+    pub(crate) const DETACHED: u32 = 32;
+}
+
+/// A multiplexer.
+pub(super) struct Multiplexer {
+    pub(super) handle: Handle,
+    pub(super) fd: i32,
+    /// An eventfd that is registered with it, as the one of `wake()`.
+    pub(super) wake: Option<FileId>,
+}
+
+/// A registration, and what has been reported under it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registration {
+    /// The handle of the multiplexer.
+    pub(super) multiplexer: i32,
+    pub(super) interest: Interest,
+    pub(super) mode: Mode,
+    /// Whether a one-shot registration has been reported.
+    pub(super) disabled: bool,
+    /// Whether writable is to be reported, once it is so.
+    pub(super) owes_writable: bool,
+    /// Whether a hang-up or an error is to be reported, once there is one.
+    pub(super) owes_alarm: bool,
+    /// The waits since it was ready, that have not reported it.
+    pub(super) passed_over: u32,
+}
+
+impl Registration {
+    pub(super) fn new(multiplexer: i32, interest: Interest, mode: Mode) -> Self {
+        Self {
+            multiplexer,
+            interest,
+            mode,
+            disabled: false,
+            owes_writable: true,
+            owes_alarm: true,
+            passed_over: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Socket,
+    Listener,
+    /// A descriptor of the program's own.
+    Foreign {
+        fd: i32,
+        file: FileId,
+        is_open: bool,
+    },
+}
+
+/// A socket, listener or foreign descriptor of the program.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) handle: Handle,
+    pub(super) kind: Kind,
+    pub(super) registration: Option<Registration>,
+    /// The name of the bytes that it sends, and how many `core` has accepted.
+    pub(super) stream: u32,
+    pub(super) taken: u64,
+    /// The name of the bytes that it receives, and how many it has.
+    pub(super) origin: u32,
+    pub(super) got: u64,
+    /// Whether the end of its input or its error was received.
+    pub(super) read_done: bool,
+    pub(super) read_shut: bool,
+    pub(super) write_shut: bool,
+    pub(super) closing: bool,
+    /// Whether its bytes may be lost: its connection failed, or a call on it did.
+    pub(super) is_broken: bool,
+    /// When its back-off is over.
+    pub(super) backs_off_until: u64,
+    /// Whether the kernel has kept a registration that was to be deleted.
+    pub(super) has_ghost: bool,
+    pub(super) was_corked: bool,
+}
+
+impl Source {
+    pub(super) fn new(handle: Handle, kind: Kind, stream: u32) -> Self {
+        Self {
+            handle,
+            kind,
+            registration: None,
+            stream,
+            taken: 0,
+            origin: 0,
+            got: 0,
+            read_done: false,
+            read_shut: false,
+            write_shut: false,
+            closing: false,
+            is_broken: false,
+            backs_off_until: 0,
+            has_ghost: false,
+            was_corked: false,
+        }
+    }
+
+    pub(super) fn is_socket(&self) -> bool {
+        self.kind == Kind::Socket
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self.kind, Kind::Foreign { .. })
+    }
+
+    pub(super) fn is_of(&self, multiplexer: i32) -> bool {
+        self.registration.as_ref().is_some_and(|it| it.multiplexer == multiplexer)
+    }
+}
+
+/// What became of a socket that is gone, to be compared with its close(2).
+pub(super) struct Farewell {
+    pub(super) stream: u32,
+    pub(super) taken: u64,
+    /// Whether all that was taken has to be sent.
+    pub(super) is_graceful: bool,
+}
+
+/// A socket of the peer.
+pub(super) struct End {
+    pub(super) fd: i32,
+}

@@ -1,0 +1,254 @@
+//! Waits, and what each event has to be.
+
+use super::book::{Kind, event_bits as bits};
+use super::player::{Player, Violation, with};
+use crate::core::{Event, Mode, ReceiveBuffer};
+use crate::kernel::{Address, Errno, Family, flags};
+
+/// The timeouts of waits, in milliseconds.
+const TIMEOUTS: [i32; 8] = [0, 0, 0, 1, 50, 250, 1000, -1];
+
+/// How many batches of its size a wait may need to report a ready source, apart from a constant.
+const FAIR_ROUNDS: usize = 2;
+
+impl Player {
+    pub(super) fn wait_once(
+        &mut self,
+        number: usize,
+        timeout: usize,
+        how: usize,
+    ) -> Result<(), Violation> {
+        let Some(multiplexer) = self.choose_multiplexer(number) else { return Ok(()) };
+        let limit = [1, 2, 4, 64][how % 4];
+        let room = [0, 2048, 6000, 20_000][how / 4 % 4];
+        self.wait(multiplexer, TIMEOUTS[timeout % TIMEOUTS.len()], limit, room).map(drop)
+    }
+
+    /// Waits, checks the events and what was owed, and returns the events.
+    pub(super) fn wait(
+        &mut self,
+        multiplexer: usize,
+        timeout: i32,
+        limit: usize,
+        room: usize,
+    ) -> Result<Vec<Event>, Violation> {
+        let (handle, wake) = {
+            let it = &self.multiplexers[multiplexer];
+            (it.handle, it.wake)
+        };
+        let timeout = if timeout < 0 && !self.can_wake(multiplexer) { 1000 } else { timeout };
+        self.learn_origins();
+        let owed = self.owed_by(handle.raw());
+        with(|world| {
+            world.asleep = None;
+            world.rescue = if timeout < 0 { wake } else { None };
+        });
+        let mut buffer = vec![0; room];
+        let mut events = Vec::new();
+        let mut into = ReceiveBuffer::new(&mut buffer, 0);
+        let result =
+            self.registry.wait(handle, timeout, limit, &mut into, |event| events.push(event));
+        with(|world| world.note(|| format!("  {result:?} {events:?}")));
+        match result {
+            Ok(count) if count != events.len() => return Err("a wait miscounts".to_owned()),
+            Ok(0) if timeout < 0 => {
+                return Err("a wait without limit ends without events".to_owned());
+            }
+            Ok(_) => {}
+            Err(errno) => self.expect_fault("wait", errno)?,
+        }
+        if events.len() > limit {
+            return Err(format!("{} events at a limit of {limit}", events.len()));
+        }
+        self.check_sleep(handle.raw(), &events)?;
+        let reported: Vec<i32> = events.iter().map(|event| event.handle.raw()).collect();
+        for event in &events {
+            self.check_event(handle.raw(), event, &buffer)?;
+        }
+        self.count_passed_over(handle.raw(), &owed, &reported, limit)?;
+        Ok(events)
+    }
+
+    pub(super) fn service(&mut self, number: usize, limit: usize) -> Result<(), Violation> {
+        let Some(index) = self.choose_multiplexer(number) else { return Ok(()) };
+        let (handle, limit) = (self.multiplexers[index].handle, 1 + limit % 8);
+        let mut events = Vec::new();
+        match self.registry.service(handle, limit, |event| events.push(event)) {
+            Ok(count) if count != events.len() || count > limit => {
+                return Err("service miscounts".to_owned());
+            }
+            Ok(_) => {}
+            Err(errno) => self.expect_fault("service", errno)?,
+        }
+        for event in &events {
+            if event.bits != bits::DETACHED {
+                return Err(format!("service reports {event:?}"));
+            }
+            self.check_event(handle.raw(), event, &[])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn idle(&mut self, number: usize) -> Result<(), Violation> {
+        let Some(index) = self.choose_multiplexer(number) else { return Ok(()) };
+        let handle = self.multiplexers[index].handle;
+        self.registry.is_idle(handle, 1).map(drop).map_err(|errno| format!("idle: {errno:?}"))
+    }
+
+    /// Whether a wait without limit can be ended.
+    fn can_wake(&self, multiplexer: usize) -> bool {
+        let Some(wake) = self.multiplexers[multiplexer].wake else { return false };
+        let handle = self.multiplexers[multiplexer].handle.raw();
+        self.sources.iter().any(|source| {
+            source.is_of(handle)
+                && matches!(source.kind, Kind::Foreign { file, is_open: true, .. } if file == wake)
+                && source.registration.as_ref().is_some_and(|it| it.interest.read && !it.disabled)
+        })
+    }
+
+    fn learn_origins(&mut self) {
+        for index in 0..self.sources.len() {
+            if self.sources[index].is_socket() {
+                self.learn_origin(index);
+            }
+        }
+    }
+
+    fn check_event(
+        &mut self,
+        multiplexer: i32,
+        event: &Event,
+        buffer: &[u8],
+    ) -> Result<(), Violation> {
+        let wrong = |what: &str| Err(format!("{event:?}: {what}"));
+        let Some(index) = self.find(event.handle.raw()) else {
+            return wrong("of a handle that is gone");
+        };
+        if !self.sources[index].is_of(multiplexer) {
+            return wrong("of a source that is not registered here");
+        }
+        if event.bits & bits::DETACHED != 0 {
+            return self.check_detached(index, event);
+        }
+        if event.bits == 0 {
+            return wrong("of nothing");
+        }
+        self.check_truth(index, event)?;
+        let Some(registration) = &mut self.sources[index].registration else { return Ok(()) };
+        if registration.disabled {
+            return wrong("after it was reported once");
+        }
+        if event.bits & bits::READABLE != 0 && !registration.interest.read
+            || event.bits & bits::WRITABLE != 0 && !registration.interest.write
+        {
+            return wrong("of no interest");
+        }
+        registration.disabled = registration.mode == Mode::Oneshot;
+        registration.passed_over = 0;
+        if event.bits & bits::WRITABLE != 0 {
+            registration.owes_writable = registration.mode == Mode::Level;
+        }
+        if event.bits & (bits::HANGUP | bits::ERROR) != 0 {
+            registration.owes_alarm = false;
+        }
+        let is_prefetched = !event.received.is_empty();
+        if is_prefetched && !registration.interest.prefetch {
+            return wrong("prefetched");
+        }
+        if is_prefetched {
+            self.check_bytes(index, &buffer[event.received.clone()])?;
+            self.sources[index].got += event.received.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Checks that what an event says is so.
+    fn check_truth(&mut self, index: usize, event: &Event) -> Result<(), Violation> {
+        let (is, failure) = (self.flags(index), self.failure(index));
+        let source = &self.sources[index];
+        let has = |flags: u32| is & flags != 0 || failure.is_some() || source.is_foreign();
+        let is_true = [
+            (bits::READ_ENDED, has(flags::RDHUP | flags::HUP) || source.read_shut),
+            (bits::HANGUP, has(flags::HUP)),
+            (bits::ERROR, has(flags::ERR)),
+            (bits::WRITABLE, !source.write_shut || failure.is_some() || !source.is_socket()),
+        ];
+        for (bit, is_true) in is_true {
+            if event.bits & bit != 0 && !is_true {
+                return Err(format!("{event:?}: bit {bit} is not true: {is:#x}"));
+            }
+        }
+        if event.bits & bits::WRITABLE != 0 && failure.is_none() && self.queued(index) > 0 {
+            return Err(format!("{event:?}: writable, and the queue is not empty"));
+        }
+        Ok(())
+    }
+
+    /// A source has left its multiplexer: its close is complete, its connect has failed, or it was only flushed.
+    fn check_detached(&mut self, index: usize, event: &Event) -> Result<(), Violation> {
+        let failure = self.failure(index);
+        let source = &mut self.sources[index];
+        let Some(registration) = source.registration.take() else { return Ok(()) };
+        if source.closing {
+            let failed = event.received.start != 0;
+            source.is_broken |= failed;
+            if !failed && self.registry.raw_fd(self.sources[index].handle).is_ok() {
+                return Err(format!("{event:?}: detached, and still open"));
+            }
+            self.remove_source(index, true);
+            return Ok(());
+        }
+        let is_flushed = registration.interest == crate::core::Interest::NONE;
+        if !is_flushed && failure.is_none() {
+            return Err(format!("{event:?}: detached for no reason"));
+        }
+        self.sources[index].is_broken |= failure.is_some();
+        Ok(())
+    }
+
+    /// Counts the waits that have left out a source that was ready before them.
+    fn count_passed_over(
+        &mut self,
+        multiplexer: i32,
+        owed: &[i32],
+        reported: &[i32],
+        limit: usize,
+    ) -> Result<(), Violation> {
+        let registered = self.sources.iter().filter(|source| source.is_of(multiplexer)).count();
+        let most = FAIR_ROUNDS * registered.div_ceil(limit) + 4;
+        let still_owed = self.owed_by(multiplexer);
+        let has_faults = !with(|world| world.faults.is_empty());
+        for source in &mut self.sources {
+            let handle = source.handle.raw();
+            let Some(registration) = source.registration.as_mut() else { continue };
+            if registration.multiplexer != multiplexer {
+                continue;
+            }
+            let waits = owed.contains(&handle) && still_owed.contains(&handle) && !has_faults;
+            registration.passed_over =
+                if waits && !reported.contains(&handle) { registration.passed_over + 1 } else { 0 };
+            if registration.passed_over as usize > most {
+                return Err(format!("source {handle} is ready and was left out by {most} waits"));
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// An errno that neither the kernel nor a fault has given this socket.
+    pub(super) fn check_reason(&mut self, index: usize, errno: Errno) -> Result<(), Violation> {
+        // A failed connect is ENOTCONN for every call: its own error is in `failure`.
+        let is_known = match self.failure(index) {
+            Some(_) if errno == Errno::NOTCONN => true,
+            _ => with(|world| world.has_happened(errno)),
+        };
+        if is_known { Ok(()) } else { Err(format!("{errno:?} of source {index}, for no reason")) }
+    }
+}
+
+pub(super) fn family_of(address: &Address) -> Family {
+    match address {
+        Address::Unix(_) => Family::Unix,
+        Address::Inet(_) => Family::Ipv4,
+    }
+}
