@@ -14,8 +14,8 @@ const THRESHOLD = 0
 requireCargo()
 const FOLDER = `${ROOT}.cache/coverage`
 const PROFILES = `${FOLDER}/profiles`
-const seconds = option('--seconds', '20')
-const seed = option('--seed', '1')
+const seconds = Number(option('--seconds', '20'))
+const seed = Number(option('--seed', '1'))
 
 const tools = llvmTools()
 const program = build()
@@ -47,11 +47,22 @@ function build() {
   return `${FOLDER}/target/release/simulation`
 }
 
+/** Plays for the whole time, beyond programs that fail. */
 function play() {
   rmSync(PROFILES, { recursive: true, force: true })
   mkdirSync(PROFILES, { recursive: true })
-  const env = { ...process.env, LLVM_PROFILE_FILE: `${PROFILES}/%p-%m.profraw` }
-  process.stdout.write(must(program, ['--seconds', seconds, '--seed', seed], { env }))
+  const env = { ...process.env, LLVM_PROFILE_FILE: `${PROFILES}/%p.profraw` }
+  const end = performance.now() + seconds * 1000
+  for (let from = seed, left = seconds; left > 0; left = Math.floor((end - performance.now()) / 1000)) {
+    const { status, stdout, stderr } = run(program, ['--seconds', String(left), '--seed', String(from)], { env })
+    const [line] = stdout.split('\n')
+    console.log(line)
+    if (status === 0) break
+    const failed = /^seed (\d+) fails/.exec(line)?.[1]
+    if (failed === undefined) stop(`${stdout}${stderr}`)
+    process.exitCode = 1
+    from = Number(failed) + 1
+  }
   const merged = `${PROFILES}/all.profdata`
   const raw = readdirSync(PROFILES).map((name) => `${PROFILES}/${name}`)
   must(`${tools}/llvm-profdata`, ['merge', '--sparse', '-o', merged, ...raw])
