@@ -20,6 +20,7 @@ mod driver;
 #[path = "../../src/sys/mod.rs"]
 mod kernel;
 mod sys;
+pub mod thread;
 mod world;
 
 pub use driver::{Outcome, kind, play_seed, replay, shrunk};

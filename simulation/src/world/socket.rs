@@ -53,6 +53,8 @@ pub(crate) struct Socket {
     pub(super) error: Option<Errno>,
     /// Whether the error queue has an entry, as a time stamp.
     pub(super) error_queue: bool,
+    /// Whether a send took less than there was room for, as for want of memory: there is none until the peer has some.
+    pub(super) is_pressed: bool,
     /// `SOCK_NOSPACE`: room in the send buffer is to be reported.
     pub(super) no_space: bool,
     /// TCP: the urgent mark, as the number of bytes before it.
@@ -92,6 +94,7 @@ impl Socket {
             rst_leaves: false,
             error: None,
             error_queue: false,
+            is_pressed: false,
             no_space: false,
             urgent: None,
             urgent_leaves: None,
@@ -177,7 +180,7 @@ impl Socket {
         if self.incoming > 0 {
             mask |= flags::IN;
         }
-        if unread * 4 <= self.out_limit {
+        if unread * 4 <= self.out_limit && !self.is_pressed {
             mask |= flags::OUT;
         }
         mask
@@ -194,8 +197,8 @@ impl Socket {
 
     /// `__sk_stream_is_writeable` in `include/net/sock.h`: a third of the buffer is free.
     pub(super) fn has_space(&self) -> bool {
-        (self.out_limit.saturating_sub(self.outgoing)) * 2 >= self.outgoing
-            && self.outgoing < self.out_limit
+        let room = self.out_limit.saturating_sub(self.outgoing);
+        !self.is_pressed && room > 0 && room * 2 >= self.outgoing
     }
 }
 
@@ -249,6 +252,9 @@ impl World {
 
     /// The flags that poll(2) returns for a file. A socket that has no room has it reported from then on: `tcp_poll`.
     pub(super) fn polled(&mut self, file: FileId) -> u32 {
+        for (file, _) in self.ready_items(file) {
+            self.polled(file);
+        }
         let mask = self.flags_of(file);
         if mask & flags::OUT == 0
             && let Some(socket) = self.socket_mut(file).filter(|it| it.is_connected())
@@ -299,6 +305,10 @@ impl Socket {
 
     pub(crate) fn has_tcp(&self) -> bool {
         !self.is_unix()
+    }
+
+    pub(crate) fn linger(&self) -> Option<u32> {
+        self.linger
     }
 
     pub(crate) fn set_linger(&mut self, seconds: Option<u32>) {

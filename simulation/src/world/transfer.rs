@@ -45,6 +45,8 @@ impl World {
             return Ok(count);
         }
         socket.consume(count);
+        self.moves += 1;
+        let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
         let (is_unix, peer) = (socket.is_unix(), socket.peer);
         let Some(peer) = peer else { return Ok(count) };
         if !is_unix {
@@ -52,8 +54,12 @@ impl World {
             if self.socket(peer).is_some_and(|it| it.outgoing > 0) {
                 self.begin_moving(peer);
             }
-        } else if self.socket(peer).is_some_and(|it| self.unread_by_peer(peer) * 4 <= it.out_limit)
-        {
+            return Ok(count);
+        }
+        if let Some(sender) = self.socket_mut(peer) {
+            sender.is_pressed = false;
+        }
+        if self.flags_of(peer) & flags::OUT != 0 {
             self.wake(peer, flags::OUT);
         }
         Ok(count)
@@ -100,12 +106,15 @@ impl World {
             count = 1 + self.luck.below(count);
         }
         let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
+        socket.is_pressed |= count < length.min(room);
         // tcp(7): a send that does not take all has met the end of the buffer.
         socket.no_space |= count < length;
         if count == 0 && length > 0 {
             return Err(Errno::AGAIN);
         }
         socket.sent += count as u64;
+        self.moves += 1;
+        let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
         let peer = socket.peer;
         if !socket.is_unix() {
             socket.outgoing += count;
@@ -131,7 +140,7 @@ impl World {
                 return Err(Errno::PIPE);
             }
             socket.take_error()?;
-            return Ok(socket.out_limit.saturating_sub(unread));
+            return Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(unread) });
         }
         match socket.phase {
             Phase::Connecting { .. } => return Err(Errno::AGAIN),
@@ -141,7 +150,7 @@ impl World {
                 return Err(Errno::PIPE);
             }
         }
-        Ok(socket.out_limit.saturating_sub(socket.outgoing))
+        Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(socket.outgoing) })
     }
 
     /// `send(2)` of one byte with `MSG_OOB`, as the peer does it: tcp(7).
