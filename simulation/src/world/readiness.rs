@@ -100,9 +100,10 @@ impl World {
         }
     }
 
-    /// The bytes that a Unix socket has sent and its peer has not received.
+    /// The bytes that a Unix socket has sent and that take up its buffer until its peer has received them: `sock_wfree`.
     pub(super) fn unread_by_peer(&self, file: FileId) -> usize {
         let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
-        peer.and_then(|peer| self.socket(peer)).map_or(0, |peer| peer.incoming)
+        let pieces = peer.and_then(|peer| self.socket(peer)).map(|peer| peer.pieces.iter());
+        pieces.map_or(0, |pieces| pieces.map(|piece| piece.size).sum())
     }
 }

@@ -1,7 +1,7 @@
 //! recv(2) and send(2).
 
 use super::file::FileId;
-use super::socket::Phase;
+use super::socket::{Phase, Piece};
 use super::{Process, World, fill, mismatch};
 use crate::kernel::{Errno, flags};
 
@@ -130,7 +130,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
-                peer.pieces.push_back(count);
+                peer.pieces.push_back(Piece { size: count, left: count });
             }
             self.wake(peer, flags::IN);
         }
