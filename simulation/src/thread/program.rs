@@ -80,8 +80,9 @@ impl Watch {
         counts.made - counts.taken
     }
 
-    /// Drops the thread, and closes the descriptor. At most `most` reports were made, and no more are.
-    pub(super) fn end(self, most: usize) {
+    /// Drops the thread, and closes the descriptor. At most `most` reports were made, and no more are. Returns what is
+    /// left, as the runtime keeps it until it frees a threadsafe function.
+    pub(super) fn end(self, most: usize) -> Arc<Resumer> {
         let Self { target, resumer, reports, thread } = self;
         drop(thread);
         let mut counts = reports.lock();
@@ -89,8 +90,9 @@ impl Watch {
         let made = counts.made;
         drop(counts);
         drop(target);
-        resumer.resume();
         assert!(made <= most, "{made} reports");
+        resumer.resume();
+        resumer
     }
 }
 
@@ -98,7 +100,7 @@ impl Watch {
 /// place. Returns how many orders these are.
 pub(super) fn explore(
     preemptions: Option<usize>,
-    program: impl Fn() + Send + Sync + 'static,
+    program: impl Fn() -> Arc<Resumer> + Send + Sync + 'static,
 ) -> usize {
     let orders = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&orders);
@@ -106,8 +108,9 @@ pub(super) fn explore(
     builder.preemption_bound = builder.preemption_bound.or(preemptions);
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        program();
+        let resumer = program();
         assert_eq!(open_descriptors(), 0, "a descriptor is left open");
+        drop(resumer);
     });
     orders.load(Ordering::Relaxed)
 }
