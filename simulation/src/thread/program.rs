@@ -1,5 +1,6 @@
 //! What the checks are made of: a watched descriptor, and the queue of a threadsafe function.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,7 +47,8 @@ pub(super) struct Watch {
     pub(super) target: Arc<EventFd>,
     pub(super) resumer: Arc<Resumer>,
     reports: Arc<Reports>,
-    thread: PollThread,
+    /// A check that fails unwinds where no thread of loom can be joined.
+    thread: ManuallyDrop<PollThread>,
 }
 
 impl Watch {
@@ -61,7 +63,8 @@ impl Watch {
         let resumer = Arc::new(builder.resumer());
         let (shown, made) = (target.shown(), Arc::clone(&reports));
         let thread = builder.start(target.fd(), move || made.make(&shown));
-        Self { target, resumer, reports, thread: thread.expect("the model refuses none") }
+        let thread = ManuallyDrop::new(thread.expect("the model refuses none"));
+        Self { target, resumer, reports, thread }
     }
 
     /// Waits for a report, and takes it.
@@ -84,7 +87,7 @@ impl Watch {
     /// left, as the runtime keeps it until it frees a threadsafe function.
     pub(super) fn end(self, most: usize) -> Arc<Resumer> {
         let Self { target, resumer, reports, thread } = self;
-        drop(thread);
+        drop(ManuallyDrop::into_inner(thread));
         let mut counts = reports.lock();
         counts.are_over = true;
         let made = counts.made;
