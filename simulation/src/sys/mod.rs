@@ -2,6 +2,7 @@
 
 mod clock;
 mod epoll;
+mod event;
 mod fd;
 mod poll;
 mod socket;
@@ -12,13 +13,16 @@ pub(crate) use crate::kernel::{
 };
 pub(crate) use clock::{Instant, TimerFd};
 pub(crate) use epoll::{Epoll, EpollEvent};
-pub(crate) use fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd, adopt, check_open};
+pub(crate) use event::EventFd;
+pub(crate) use fd::{
+    AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd, adopt, check_open, duplicate,
+};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{
     accept, bind, connect, datagram_socket, former_remote_address, listen, local_address, peek,
     receive, remote_address, send_pieces, shutdown, socket,
 };
 pub(crate) use sockopt::{
-    check_stream, discard_on_close, get_option, is_listening, is_tcp, send_after_close, set_option,
-    socket_error,
+    check_stream, discard_on_close, get_option, is_listening, is_tcp, lingers, send_after_close,
+    set_option, socket_error,
 };

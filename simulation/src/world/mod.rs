@@ -6,12 +6,14 @@
 mod bytes;
 mod calls;
 mod connection;
+mod ending;
 mod epoll;
 mod fault;
 mod file;
 mod luck;
 mod network;
 mod pipe;
+mod readiness;
 mod sleep;
 mod socket;
 mod timer;
@@ -21,6 +23,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::kernel::{Address, Errno};
+use bytes::Contents;
 pub(crate) use bytes::{fill, mismatch};
 pub(crate) use fault::{Call, Faults};
 use file::File;
@@ -58,16 +61,21 @@ pub(crate) struct World {
     items: u64,
     /// Sockets for which the network has something to do, in the order in which it began.
     moving: Vec<FileId>,
+    /// Core's own tests expect loopback: all arrives before the next call, and its bytes are those that were sent.
+    loopback: Option<Contents>,
     timers: Vec<FileId>,
     /// The limits of the buffers of the sockets to come: to receive, and to send.
     pub(crate) buffer_limits: (usize, usize),
     /// Where a wait without limit is ended, once nothing else will: an eventfd.
     pub(crate) rescue: Option<FileId>,
+    waits_without_limit: u32,
     /// What poll(2) would have said of the program's descriptors as it last went to sleep until a time.
     pub(crate) asleep: Option<Vec<(i32, u32)>>,
     /// The calls of the program, and those since the driver has set it to 0.
     pub(crate) calls: u64,
     pub(crate) calls_of_step: u32,
+    /// How often bytes have moved.
+    pub(crate) moves: u64,
     /// The sockets of the program that were closed.
     pub(crate) closings: Vec<Closing>,
     /// The errors that calls of the program have met.
@@ -107,12 +115,15 @@ impl World {
             streams: 0,
             items: 0,
             moving: Vec::new(),
+            loopback: cfg!(test).then(Contents::default),
             timers: Vec::new(),
             buffer_limits: (4096, 4096),
             rescue: None,
+            waits_without_limit: 0,
             asleep: None,
             calls: 0,
             calls_of_step: 0,
+            moves: 0,
             closings: Vec::new(),
             happened: Vec::new(),
             violation: None,

@@ -22,7 +22,10 @@ impl World {
         let socket = self.socket(file).ok_or(Errno::BADF)?;
         let (source, position) = (socket.source, socket.received);
         let count = self.receive_some(file, into.len(), peeks)?;
-        fill(&mut into[..count], source, position);
+        match &self.loopback {
+            Some(contents) => contents.read(&mut into[..count], source, position),
+            None => fill(&mut into[..count], source, position),
+        }
         Ok(count)
     }
 
@@ -45,15 +48,21 @@ impl World {
             return Ok(count);
         }
         socket.consume(count);
+        let frees = socket.consume_pieces(count);
         let (is_unix, peer) = (socket.is_unix(), socket.peer);
+        self.moves += 1;
         let Some(peer) = peer else { return Ok(count) };
         if !is_unix {
             // The window is open again.
             if self.socket(peer).is_some_and(|it| it.outgoing > 0) {
                 self.begin_moving(peer);
             }
-        } else if self.socket(peer).is_some_and(|it| self.unread_by_peer(peer) * 4 <= it.out_limit)
-        {
+            return Ok(count);
+        }
+        if let Some(sender) = self.socket_mut(peer).filter(|_| frees) {
+            sender.is_pressed = false;
+        }
+        if frees && self.flags_of(peer) & flags::OUT != 0 {
             self.wake(peer, flags::OUT);
         }
         Ok(count)
@@ -82,7 +91,9 @@ impl World {
         let mut left = count;
         for piece in pieces {
             let taken = &piece[..piece.len().min(left)];
-            if let Some(index) = mismatch(taken, stream, position) {
+            if let Some(contents) = &mut self.loopback {
+                contents.add(stream, taken);
+            } else if let Some(index) = mismatch(taken, stream, position) {
                 let at = position + index as u64;
                 self.violate(|| format!("byte {at} of stream {stream} is sent in a wrong place"));
             }
@@ -100,12 +111,18 @@ impl World {
             count = 1 + self.luck.below(count);
         }
         let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
+        socket.is_pressed |= count < length.min(room);
         // tcp(7): a send that does not take all has met the end of the buffer.
         socket.no_space |= count < length;
         if count == 0 && length > 0 {
             return Err(Errno::AGAIN);
         }
+        if count == 0 {
+            return Ok(0);
+        }
         socket.sent += count as u64;
+        self.moves += 1;
+        let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
         let peer = socket.peer;
         if !socket.is_unix() {
             socket.outgoing += count;
@@ -113,6 +130,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
+                peer.pieces.push_back(count);
             }
             self.wake(peer, flags::IN);
         }
@@ -131,7 +149,7 @@ impl World {
                 return Err(Errno::PIPE);
             }
             socket.take_error()?;
-            return Ok(socket.out_limit.saturating_sub(unread));
+            return Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(unread) });
         }
         match socket.phase {
             Phase::Connecting { .. } => return Err(Errno::AGAIN),
@@ -141,7 +159,7 @@ impl World {
                 return Err(Errno::PIPE);
             }
         }
-        Ok(socket.out_limit.saturating_sub(socket.outgoing))
+        Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(socket.outgoing) })
     }
 
     /// `send(2)` of one byte with `MSG_OOB`, as the peer does it: tcp(7).
