@@ -9,8 +9,13 @@
     clippy::missing_panics_doc,
     reason = "a fault of the model ends a test"
 )]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the runner of scripts is there for the model and for the kernel"
+)]
 #![allow(missing_docs, reason = "most names are those of src/sys")]
 
+mod conformance;
 #[allow(unused_imports, reason = "bindings use them")]
 #[path = "../../src/core/mod.rs"]
 mod core;
@@ -23,4 +28,5 @@ mod sys;
 pub mod thread;
 mod world;
 
+pub use conformance::conform;
 pub use driver::{Outcome, kind, play_seed, replay, shrunk};

@@ -216,7 +216,7 @@ impl Player {
                 source.registration = Some(registration);
                 Ok(())
             }
-            Err(Errno::BADF | Errno::NOENT) if source.is_foreign() => Ok(()),
+            Err(Errno::BADF) if source.is_foreign() => Ok(()),
             Err(Errno::NOENT) if registration.interest == Interest::NONE => Ok(()),
             Err(errno) => self.expect_fault("modify", errno),
         }

@@ -77,6 +77,14 @@ pub(crate) fn check_open(fd: RawFd) -> Result<(), Errno> {
     })
 }
 
+/// `fcntl(F_DUPFD_CLOEXEC)`.
+pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
+    world::with(|world| {
+        world.enter(Call::Fcntl, fd)?;
+        world.duplicate(fd).map(OwnedFd)
+    })
+}
+
 /// Takes ownership of a descriptor if `check` accepts it.
 pub(crate) fn adopt<T>(
     fd: RawFd,

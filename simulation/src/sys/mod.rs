@@ -2,6 +2,7 @@
 
 mod clock;
 mod epoll;
+mod event;
 mod fd;
 mod poll;
 mod socket;
@@ -12,7 +13,10 @@ pub(crate) use crate::kernel::{
 };
 pub(crate) use clock::{Instant, TimerFd};
 pub(crate) use epoll::{Epoll, EpollEvent};
-pub(crate) use fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd, adopt, check_open};
+pub(crate) use event::EventFd;
+pub(crate) use fd::{
+    AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd, adopt, check_open, duplicate,
+};
 pub(crate) use poll::{PollFd, poll};
 pub(crate) use socket::{
     accept, bind, connect, datagram_socket, former_remote_address, listen, local_address, peek,

@@ -9,9 +9,12 @@ impl World {
         Ok(self.socket_of(fd)?.local_name())
     }
 
-    /// `inet_getname`: ENOTCONN before a connection and after it.
+    /// `inet_getname`: ENOTCONN before a connection and after it. `unix_getname`: what the peer is bound to by now.
     pub(crate) fn remote_address(&self, fd: RawFd) -> Result<Address, Errno> {
         let socket = self.socket_of(fd)?;
+        if let Some(peer) = socket.unix_peer().and_then(|peer| self.socket(peer)) {
+            return Ok(peer.local_name());
+        }
         if socket.is_connected() { socket.peer_name() } else { Err(Errno::NOTCONN) }
     }
 

@@ -25,8 +25,9 @@ pub fn drop_during_resumes() -> usize {
             resumer.resume();
             resumer.resume();
         });
-        watch.end(3);
+        let rest = watch.end(3);
         resuming.join().expect("it does not panic");
+        rest
     })
 }
 
@@ -38,7 +39,7 @@ pub fn resume_of_a_readable_descriptor() -> usize {
         watch.take_report();
         watch.resumer.resume();
         watch.take_report();
-        watch.end(2);
+        watch.end(2)
     })
 }
 
@@ -51,7 +52,7 @@ pub fn resume_twice() -> usize {
         watch.resumer.resume();
         watch.resumer.resume();
         watch.take_report();
-        watch.end(3);
+        watch.end(3)
     })
 }
 
@@ -65,7 +66,7 @@ pub fn resume_before_the_pause() -> usize {
         watch.target.signal(1);
         watch.take_report();
         resuming.join().expect("it does not panic");
-        watch.end(2);
+        watch.end(2)
     })
 }
 
@@ -81,7 +82,7 @@ pub fn readiness_around_a_resume() -> usize {
         watch.resumer.resume();
         watch.take_report();
         network.join().expect("it does not panic");
-        watch.end(2);
+        watch.end(2)
     })
 }
 
@@ -97,8 +98,9 @@ pub fn signals_during_poll() -> usize {
         watch.take_report();
         watch.resumer.resume();
         watch.take_report();
-        watch.end(2);
+        let rest = watch.end(2);
         signals.join().expect("it does not panic");
+        rest
     })
 }
 
@@ -122,6 +124,6 @@ pub fn javascript() -> usize {
             received += watch.target.take();
         }
         network.join().expect("it does not panic");
-        watch.end(2);
+        watch.end(2)
     })
 }

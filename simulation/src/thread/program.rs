@@ -1,5 +1,6 @@
 //! What the checks are made of: a watched descriptor, and the queue of a threadsafe function.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,7 +47,8 @@ pub(super) struct Watch {
     pub(super) target: Arc<EventFd>,
     pub(super) resumer: Arc<Resumer>,
     reports: Arc<Reports>,
-    thread: PollThread,
+    /// A check that fails unwinds where no thread of loom can be joined.
+    thread: ManuallyDrop<PollThread>,
 }
 
 impl Watch {
@@ -61,7 +63,8 @@ impl Watch {
         let resumer = Arc::new(builder.resumer());
         let (shown, made) = (target.shown(), Arc::clone(&reports));
         let thread = builder.start(target.fd(), move || made.make(&shown));
-        Self { target, resumer, reports, thread: thread.expect("the model refuses none") }
+        let thread = ManuallyDrop::new(thread.expect("the model refuses none"));
+        Self { target, resumer, reports, thread }
     }
 
     /// Waits for a report, and takes it.
@@ -80,17 +83,19 @@ impl Watch {
         counts.made - counts.taken
     }
 
-    /// Drops the thread, and closes the descriptor. At most `most` reports were made, and no more are.
-    pub(super) fn end(self, most: usize) {
+    /// Drops the thread, and closes the descriptor. At most `most` reports were made, and no more are. Returns what is
+    /// left, as the runtime keeps it until it frees a threadsafe function.
+    pub(super) fn end(self, most: usize) -> Arc<Resumer> {
         let Self { target, resumer, reports, thread } = self;
-        drop(thread);
+        drop(ManuallyDrop::into_inner(thread));
         let mut counts = reports.lock();
         counts.are_over = true;
         let made = counts.made;
         drop(counts);
         drop(target);
-        resumer.resume();
         assert!(made <= most, "{made} reports");
+        resumer.resume();
+        resumer
     }
 }
 
@@ -98,7 +103,7 @@ impl Watch {
 /// place. Returns how many orders these are.
 pub(super) fn explore(
     preemptions: Option<usize>,
-    program: impl Fn() + Send + Sync + 'static,
+    program: impl Fn() -> Arc<Resumer> + Send + Sync + 'static,
 ) -> usize {
     let orders = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&orders);
@@ -106,8 +111,9 @@ pub(super) fn explore(
     builder.preemption_bound = builder.preemption_bound.or(preemptions);
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        program();
+        let resumer = program();
         assert_eq!(open_descriptors(), 0, "a descriptor is left open");
+        drop(resumer);
     });
     orders.load(Ordering::Relaxed)
 }

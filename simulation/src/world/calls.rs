@@ -25,6 +25,7 @@ impl World {
             self.calls_of_step < MOST_CALLS,
             "spin: one call of the program makes {MOST_CALLS} system calls"
         );
+        while self.loopback.is_some() && self.deliver_all() {}
         if self.luck.one_in(8) {
             let count = self.in_flight();
             let (index, most) = (self.luck.below(count), 1 + self.luck.below(1000));
@@ -133,10 +134,13 @@ impl World {
         event: (u32, u64),
     ) -> Result<(), Errno> {
         let files = self.program(epoll).and_then(|epoll| Ok((epoll, self.program(fd)?)));
-        let result = files.and_then(|(epoll, file)| match call {
-            Call::EpollAdd => self.epoll_add(epoll, (fd, file), event),
-            Call::EpollModify => self.epoll_modify(epoll, (fd, file), event),
-            _ => self.epoll_delete(epoll, fd, file),
+        let result = files.and_then(|(epoll, file)| {
+            self.check_watchable(epoll, file)?;
+            match call {
+                Call::EpollAdd => self.epoll_add(epoll, (fd, file), event),
+                Call::EpollModify => self.epoll_modify(epoll, (fd, file), event),
+                _ => self.epoll_delete(epoll, fd, file),
+            }
         });
         self.note(|| format!("    {call:?}({epoll}, {fd}, {:#x}) = {result:?}", event.0));
         result
@@ -201,19 +205,23 @@ impl World {
     }
 
     /// `write(2)` to an eventfd.
-    pub(crate) fn signal(&mut self, file: FileId) {
+    pub(crate) fn signal(&mut self, file: FileId, value: u64) {
         if let Some(Kind::Counter(count)) = self.kind_mut(file) {
-            *count += 1;
+            *count += value;
             self.wake(file, flags::IN);
         }
     }
 
     /// `read(2)` from an eventfd: the counter is 0 then.
     pub(crate) fn take_signals(&mut self, file: FileId) -> u64 {
-        match self.kind_mut(file) {
+        let count = match self.kind_mut(file) {
             Some(Kind::Counter(count)) => std::mem::take(count),
             _ => 0,
+        };
+        if count > 0 {
+            self.wake(file, flags::OUT);
         }
+        count
     }
 }
 

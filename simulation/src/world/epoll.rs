@@ -69,6 +69,15 @@ impl World {
         items.map(|items| items.iter().map(entry).collect()).unwrap_or_default()
     }
 
+    /// What every call of `epoll_ctl(2)` checks first.
+    pub(super) fn check_watchable(&mut self, epoll: FileId, file: FileId) -> Result<(), Errno> {
+        match self.kind_mut(file) {
+            Some(Kind::Regular) => Err(Errno::from_raw(libc::EPERM).unwrap_or(Errno::INVAL)),
+            _ if file == epoll => Err(Errno::INVAL),
+            _ => Ok(()),
+        }
+    }
+
     /// `EPOLL_CTL_ADD`.
     pub(super) fn epoll_add(
         &mut self,
@@ -76,11 +85,6 @@ impl World {
         (fd, file): (i32, FileId),
         (events, token): (u32, u64),
     ) -> Result<(), Errno> {
-        match self.kind_mut(file) {
-            Some(Kind::Regular) => return Err(Errno::from_raw(libc::EPERM).unwrap_or(Errno::INVAL)),
-            _ if file == epoll => return Err(Errno::INVAL),
-            _ => {}
-        }
         if self.reaches(file, epoll) {
             return Err(Errno::from_raw(libc::ELOOP).unwrap_or(Errno::INVAL));
         }
@@ -158,6 +162,7 @@ impl World {
             let Some(entry) = self.epoll_mut(epoll) else { continue };
             let wants = |item: &Item| flags == ALL || item.events & flags != 0;
             if entry.item(id).is_some_and(wants) {
+                // What watches the epoll file is woken also by an item that was woken before.
                 entry.push(id);
                 self.wake(epoll, flags::IN);
             }

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::connection::errno;
 use super::file::FileId;
-use super::socket::Phase;
+use super::socket::{Phase, Socket};
 use super::{ALL, World};
 use crate::kernel::{Address, Errno, flags};
 
@@ -101,7 +102,7 @@ impl World {
     /// `tcp_reset`: EPIPE where the peer's FIN had come before its RST.
     fn reset_error(&self, file: FileId) -> Errno {
         let has_end = self.socket(file).is_some_and(|it| it.fin_came && !it.shut_write);
-        if has_end { Errno::PIPE } else { Errno::from_raw(libc::ECONNRESET).unwrap_or(Errno::PIPE) }
+        if has_end { Errno::PIPE } else { errno(libc::ECONNRESET) }
     }
 
     fn deliver_bytes(&mut self, file: FileId, most: usize) -> bool {
@@ -123,6 +124,15 @@ impl World {
         let count = outgoing.min(room).min(most);
         if count == 0 {
             return false;
+        }
+        if self.socket(peer).is_some_and(Socket::refuses_bytes) {
+            let (error, urgent) = (self.reset_error(file), self.take_outgoing(file, count));
+            self.be_reset(file, error);
+            self.be_reset(peer, errno(libc::ECONNRESET));
+            if let Some(peer) = self.socket_mut(peer) {
+                peer.urgent = urgent.map(|mark| peer.incoming + mark).or(peer.urgent);
+            }
+            return true;
         }
         let mark = self.take_outgoing(file, count);
         let calls = self.calls;
@@ -188,16 +198,16 @@ impl World {
 
     /// Both halves have ended: the states of both sockets are CLOSE, or TIME-WAIT, which looks the same.
     fn end_both(&mut self, file: FileId, peer: FileId) {
-        let has_ended = |it: &super::socket::Socket| {
-            it.shut_write && !it.fin_leaves && it.outgoing == 0 && !it.rst_leaves
-        };
+        let has_ended =
+            |it: &Socket| it.shut_write && !it.fin_leaves && it.outgoing == 0 && !it.rst_leaves;
         if ![file, peer].iter().all(|it| self.socket(*it).is_some_and(has_ended)) {
             return;
         }
         for it in [file, peer] {
             if let Some(socket) = self.socket_mut(it) {
-                (socket.phase, socket.peer) = (Phase::Over, None);
+                socket.peer = None;
             }
+            self.be_over(it);
             self.stop_moving(it);
             if self.is_open(it) {
                 self.wake(it, ALL);

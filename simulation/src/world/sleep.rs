@@ -78,7 +78,7 @@ impl World {
         let deadlock = || Errno::from_raw(libc::EDEADLK).unwrap_or(Errno::INTR);
         let file = self.rescue.take().ok_or_else(deadlock)?;
         self.waits_without_limit = 0;
-        self.signal(file);
+        self.signal(file, 1);
         Ok(())
     }
 

@@ -1,10 +1,12 @@
-//! A stream socket, and what poll(2) says of it.
+//! A stream socket.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use super::World;
+use super::connection::unspecified;
 use super::file::{FileId, Kind};
-use crate::kernel::{Address, Errno, Family, flags};
+use crate::kernel::{Address, Errno, Family};
 
 /// What connect(2), listen(2) and the peer have made of a socket: the states of tcp(7) as far as a program sees them.
 pub(crate) enum Phase {
@@ -23,13 +25,37 @@ pub(crate) enum Phase {
     Over,
 }
 
+/// What the calls of connect(2) of a TCP socket have told: `socket_state` in `include/linux/net.h`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    None,
+    /// The outcome is not told yet.
+    Pending,
+    Told,
+    /// shutdown(2) has come in between.
+    GivenUp,
+}
+
+/// What one send has put into the receive buffer of a Unix socket: all of it counts until the last byte is received.
+pub(super) struct Piece {
+    pub(super) size: usize,
+    pub(super) left: usize,
+}
+
 /// Bytes are counted and not stored: `stream` and the position of a byte say what it is, see `bytes.rs`.
 #[allow(clippy::struct_excessive_bools, reason = "the flags of struct sock")]
 pub(crate) struct Socket {
     pub(super) family: Family,
     pub(super) is_datagram: bool,
     pub(super) phase: Phase,
+    pub(super) attempt: Attempt,
     pub(super) local: Option<Address>,
+    /// TCP: the kernel has chosen the port, or it is that of the listener.
+    pub(super) has_chosen_port: bool,
+    /// TCP: bind(2) has chosen the host.
+    pub(super) has_own_host: bool,
+    /// The port is only shown: the end of a connection has given it back.
+    pub(super) is_unbound: bool,
     pub(super) peer_address: Option<Address>,
     pub(super) peer: Option<FileId>,
     /// The name of what it sends, and of what its peer sends.
@@ -41,6 +67,8 @@ pub(crate) struct Socket {
     /// The bytes in its receive buffer, and of TCP those that have not reached the peer's.
     pub(crate) incoming: usize,
     pub(crate) outgoing: usize,
+    /// Unix: the incoming bytes by the sends that they came by.
+    pub(super) pieces: VecDeque<Piece>,
     pub(super) in_limit: usize,
     pub(super) out_limit: usize,
     pub(super) shut_read: bool,
@@ -76,7 +104,11 @@ impl Socket {
             family,
             is_datagram: false,
             phase: Phase::Fresh,
+            attempt: Attempt::None,
             local: None,
+            has_chosen_port: false,
+            is_unbound: false,
+            has_own_host: false,
             peer_address: None,
             peer: None,
             stream,
@@ -85,6 +117,7 @@ impl Socket {
             received: 0,
             incoming: 0,
             outgoing: 0,
+            pieces: VecDeque::new(),
             in_limit,
             out_limit,
             shut_read: false,
@@ -117,10 +150,6 @@ impl Socket {
         matches!(self.phase, Phase::Connecting { since, .. } if since <= time)
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over)
-    }
-
     /// The pending error, which is cleared: `sock_error` in `include/net/sock.h`.
     pub(super) fn take_error(&mut self) -> Result<(), Errno> {
         self.error.take().map_or(Ok(()), Err)
@@ -134,85 +163,30 @@ impl Socket {
             .fold(self.incoming, |most, mark| if mark == 0 { most } else { most.min(mark) })
     }
 
+    /// Takes bytes out of those that were sent at once. Returns whether memory of the sender is free again: that of all
+    /// bytes of one send, `unix_stream_read_generic` in `net/unix/af_unix.c`.
+    pub(super) fn consume_pieces(&mut self, mut count: usize) -> bool {
+        let before = self.pieces.len();
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.left > count {
+                piece.left -= count;
+                break;
+            }
+            count -= piece.left;
+            self.pieces.pop_front();
+        }
+        self.pieces.len() < before
+    }
+
     /// Takes bytes out of the receive buffer.
     pub(super) fn consume(&mut self, count: usize) {
         self.incoming -= count;
         self.received += count as u64;
         // A receive that begins at a mark goes over it.
-        self.urgent =
-            self.urgent.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
+        self.urgent = self.urgent.and_then(|mark| mark.checked_sub(count));
         self.passed =
             self.passed.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
     }
-
-    /// `tcp_poll` in `net/ipv4/tcp.c`.
-    pub(super) fn tcp_flags(&self) -> u32 {
-        if let Phase::Listening { queue, .. } = &self.phase {
-            return if queue.is_empty() { 0 } else { flags::IN };
-        }
-        let mut mask = self.shutdown_flags();
-        if matches!(self.phase, Phase::Fresh | Phase::Over) {
-            mask |= flags::HUP;
-        }
-        if !matches!(self.phase, Phase::Connecting { .. }) {
-            if self.incoming > 0 {
-                mask |= flags::IN;
-            }
-            if self.shut_write || self.has_space() {
-                mask |= flags::OUT;
-            }
-            if self.urgent.is_some() {
-                mask |= flags::PRI;
-            }
-        }
-        mask | self.error_flags()
-    }
-
-    /// `unix_poll` in `net/unix/af_unix.c`; `unread` bytes are in the peer's buffer.
-    pub(super) fn unix_flags(&self, unread: usize) -> u32 {
-        let mut mask = self.shutdown_flags() | self.error_flags();
-        match &self.phase {
-            Phase::Listening { queue, .. } if queue.is_empty() => return mask | flags::OUT,
-            Phase::Listening { .. } => return mask | flags::IN | flags::OUT,
-            Phase::Connected => {}
-            _ => mask |= flags::HUP,
-        }
-        if self.incoming > 0 {
-            mask |= flags::IN;
-        }
-        if unread * 4 <= self.out_limit && !self.is_pressed {
-            mask |= flags::OUT;
-        }
-        mask
-    }
-
-    fn shutdown_flags(&self) -> u32 {
-        let read = if self.shut_read { flags::IN | flags::RDHUP } else { 0 };
-        read | if self.shut_read && self.shut_write { flags::HUP } else { 0 }
-    }
-
-    fn error_flags(&self) -> u32 {
-        if self.error.is_some() || self.error_queue { flags::ERR } else { 0 }
-    }
-
-    /// `__sk_stream_is_writeable` in `include/net/sock.h`: a third of the buffer is free.
-    pub(super) fn has_space(&self) -> bool {
-        let room = self.out_limit.saturating_sub(self.outgoing);
-        !self.is_pressed && room > 0 && room * 2 >= self.outgoing
-    }
-}
-
-/// A socket of the program at its close(2).
-pub(crate) struct Closing {
-    pub(crate) stream: u32,
-    /// The bytes that the kernel took from it.
-    pub(crate) sent: u64,
-    /// The bytes that the program has left unread, and could have read: with any, the peer gets RST for FIN.
-    pub(crate) unread: usize,
-    /// Whether the connection stands, without an error.
-    pub(crate) is_sound: bool,
-    /// Whether it ends by RST, as `SO_LINGER` with a time of 0 has it.
-    pub(crate) resets: bool,
 }
 
 impl World {
@@ -249,43 +223,19 @@ impl World {
             _ => None,
         }
     }
+}
 
-    /// The flags that poll(2) returns for a file. A socket that has no room has it reported from then on: `tcp_poll`.
-    pub(super) fn polled(&mut self, file: FileId) -> u32 {
-        for (file, _) in self.ready_items(file) {
-            self.polled(file);
-        }
-        let mask = self.flags_of(file);
-        if mask & flags::OUT == 0
-            && let Some(socket) = self.socket_mut(file).filter(|it| it.is_connected())
-        {
-            socket.no_space = true;
-        }
-        mask
-    }
-
-    /// What is true of a file, in the flags of poll(2).
-    pub(crate) fn flags_of(&self, file: FileId) -> u32 {
-        let when = |flags: u32, is_so: bool| if is_so { flags } else { 0 };
-        match self.files.get(file).and_then(Option::as_ref).map(|file| &file.kind) {
-            Some(Kind::Socket(socket)) if socket.is_unix() => {
-                socket.unix_flags(self.unread_by_peer(file))
-            }
-            Some(Kind::Socket(socket)) => socket.tcp_flags(),
-            Some(Kind::Timer(timer)) => when(flags::IN, timer.fired),
-            Some(Kind::Counter(count)) => flags::OUT | when(flags::IN, *count > 0),
-            Some(Kind::Regular) => flags::IN | flags::OUT,
-            Some(Kind::Pipe(end)) => self.pipe_flags(*end),
-            Some(Kind::Epoll(_)) => when(flags::IN, self.has_events(file)),
-            None => 0,
-        }
-    }
-
-    /// The bytes that a Unix socket has sent and its peer has not received.
-    pub(super) fn unread_by_peer(&self, file: FileId) -> usize {
-        let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
-        peer.and_then(|peer| self.socket(peer)).map_or(0, |peer| peer.incoming)
-    }
+/// A socket of the program at its close(2).
+pub(crate) struct Closing {
+    pub(crate) stream: u32,
+    /// The bytes that the kernel took from it.
+    pub(crate) sent: u64,
+    /// The bytes that the program has left unread, and could have read: with any, the peer gets RST for FIN.
+    pub(crate) unread: usize,
+    /// Whether the connection stands, without an error.
+    pub(crate) is_sound: bool,
+    /// Whether it ends by RST, as `SO_LINGER` with a time of 0 has it.
+    pub(crate) resets: bool,
 }
 
 /// What getsockopt(2) and its like tell.
@@ -294,13 +244,17 @@ impl Socket {
         &self.phase
     }
 
+    pub(crate) fn unix_peer(&self) -> Option<FileId> {
+        self.peer.filter(|_| self.is_unix())
+    }
+
     pub(crate) fn is_stream(&self) -> bool {
         !self.is_datagram
     }
 
     /// Whether it is connected, or was.
     pub(crate) fn has_begun(&self) -> bool {
-        self.is_connected() || self.is_over()
+        self.is_connected() || matches!(self.phase, Phase::Over)
     }
 
     pub(crate) fn has_tcp(&self) -> bool {
@@ -320,7 +274,11 @@ impl Socket {
     }
 
     pub(crate) fn local_name(&self) -> Address {
-        self.local.clone().unwrap_or(Address::Unix(Vec::new()))
+        let unbound = || match self.family {
+            Family::Unix => Address::Unix(Vec::new()),
+            family => Address::Inet(SocketAddr::new(unspecified(family), 0)),
+        };
+        self.local.clone().unwrap_or_else(unbound)
     }
 
     pub(crate) fn peer_name(&self) -> Result<Address, Errno> {

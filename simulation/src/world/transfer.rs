@@ -1,7 +1,7 @@
 //! recv(2) and send(2).
 
 use super::file::FileId;
-use super::socket::Phase;
+use super::socket::{Phase, Piece};
 use super::{Process, World, fill, mismatch};
 use crate::kernel::{Errno, flags};
 
@@ -22,7 +22,10 @@ impl World {
         let socket = self.socket(file).ok_or(Errno::BADF)?;
         let (source, position) = (socket.source, socket.received);
         let count = self.receive_some(file, into.len(), peeks)?;
-        fill(&mut into[..count], source, position);
+        match &self.loopback {
+            Some(contents) => contents.read(&mut into[..count], source, position),
+            None => fill(&mut into[..count], source, position),
+        }
         Ok(count)
     }
 
@@ -45,9 +48,9 @@ impl World {
             return Ok(count);
         }
         socket.consume(count);
-        self.moves += 1;
-        let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
+        let frees = socket.consume_pieces(count);
         let (is_unix, peer) = (socket.is_unix(), socket.peer);
+        self.moves += 1;
         let Some(peer) = peer else { return Ok(count) };
         if !is_unix {
             // The window is open again.
@@ -56,10 +59,10 @@ impl World {
             }
             return Ok(count);
         }
-        if let Some(sender) = self.socket_mut(peer) {
+        if let Some(sender) = self.socket_mut(peer).filter(|_| frees) {
             sender.is_pressed = false;
         }
-        if self.flags_of(peer) & flags::OUT != 0 {
+        if frees && self.flags_of(peer) & flags::OUT != 0 {
             self.wake(peer, flags::OUT);
         }
         Ok(count)
@@ -88,7 +91,9 @@ impl World {
         let mut left = count;
         for piece in pieces {
             let taken = &piece[..piece.len().min(left)];
-            if let Some(index) = mismatch(taken, stream, position) {
+            if let Some(contents) = &mut self.loopback {
+                contents.add(stream, taken);
+            } else if let Some(index) = mismatch(taken, stream, position) {
                 let at = position + index as u64;
                 self.violate(|| format!("byte {at} of stream {stream} is sent in a wrong place"));
             }
@@ -112,6 +117,9 @@ impl World {
         if count == 0 && length > 0 {
             return Err(Errno::AGAIN);
         }
+        if count == 0 {
+            return Ok(0);
+        }
         socket.sent += count as u64;
         self.moves += 1;
         let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
@@ -122,6 +130,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
+                peer.pieces.push_back(Piece { size: count, left: count });
             }
             self.wake(peer, flags::IN);
         }

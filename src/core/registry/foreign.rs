@@ -86,7 +86,8 @@ impl Registry {
     }
 }
 
-/// Whether `EPOLL_CTL_MOD` says that a number is not the descriptor that was registered.
-fn is_closed(modified: Result<(), Errno>) -> bool {
-    matches!(modified, Err(Errno::NOENT | Errno::BADF))
+/// Whether `EPOLL_CTL_MOD` says that a number is not the descriptor that was registered: it is
+/// closed, or another one, the epoll descriptor itself (EINVAL), or a file of a disk (EPERM).
+pub(super) fn is_closed(modified: Result<(), Errno>) -> bool {
+    matches!(modified, Err(Errno::NOENT | Errno::BADF | Errno::INVAL | Errno::PERM))
 }

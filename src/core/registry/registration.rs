@@ -1,6 +1,7 @@
 //! Sources are registered with a multiplexer, modified and deregistered.
 
 use super::Registry;
+use super::foreign::is_closed;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
 use crate::core::source::{Kind, Registration, Source};
@@ -83,11 +84,14 @@ impl Registry {
             return Err(Errno::BADF);
         }
         let previous = source.set_interest((interest, mode, false));
-        if let Err(errno) = self.extend_epoll_flags(token) {
-            if let (Some(source), Some(previous)) = (self.sources.get_mut(token), previous) {
-                source.set_interest(previous);
-            }
-            return Err(errno);
+        let extended = self.extend_epoll_flags(token);
+        if let (Err(errno), Some(source)) = (extended, self.sources.get_mut(token)) {
+            previous.and_then(|previous| source.set_interest(previous));
+            return Err(if source.is_foreign() && is_closed(extended) {
+                Errno::BADF
+            } else {
+                errno
+            });
         }
         // A source in back-off would hit the limit again, and is verified at its end. A failed connect has no descriptor that could be polled.
         if let Some(source) = self.sources.get_mut(token)

@@ -1,11 +1,9 @@
 //! Descriptors that are taken over and given up.
 
-use std::os::fd::{AsFd, IntoRawFd};
-
 use super::{BOTH, Outcome, READ, Rig};
 use crate::core::registry::Registry;
 use crate::core::{Handle, Mode, SendStatus};
-use crate::sys::{self, Address, Errno, Family};
+use crate::sys::{self, Address, AsFd, Errno, Family, IntoRawFd};
 
 /// Bytes of a socket: unread ones, and the queue.
 fn take(registry: &mut Registry, handle: Handle) -> Result<(Vec<u8>, Vec<u8>), Errno> {

@@ -1,0 +1,89 @@
+//! The runner on the model.
+
+use std::time::Duration;
+
+use crate::sys;
+use crate::world;
+
+#[path = "runner/mod.rs"]
+mod runner;
+
+pub(super) use runner::run;
+
+/// More than the small transfers of a script add up to.
+const BUFFERS: (usize, usize) = (1 << 16, 1 << 16);
+
+fn begin() {
+    world::with(|world| {
+        world.reset();
+        world.buffer_limits = BUFFERS;
+    });
+}
+
+fn end() {
+    world::with(world::World::reset);
+}
+
+/// Lets the network do what it has to do.
+fn settle(_pace: Duration) {
+    world::with(|world| {
+        world.calls_of_step = 0;
+        while world.deliver_all() {}
+    });
+}
+
+fn pass_time() {
+    world::with(|world| world.advance(1_000_000));
+}
+
+fn prepare(_socket: &sys::OwnedFd) {}
+
+fn acknowledge(_socket: &sys::OwnedFd) {}
+
+/// The name of what a socket sends.
+fn stream(socket: &sys::OwnedFd, _id: usize) -> u32 {
+    let fd = sys::AsRawFd::as_raw_fd(socket);
+    world::with(|world| world.socket_of(fd).map_or(0, |socket| socket.stream))
+}
+
+fn send_urgent(socket: &sys::OwnedFd, byte: u8) -> Result<usize, sys::Errno> {
+    let fd = sys::AsRawFd::as_raw_fd(socket);
+    world::with(|world| {
+        let count = world.send(fd, &[&[byte]])?;
+        let file = world.file(world::Process::Program, fd)?;
+        world.send_urgent(file);
+        Ok(count)
+    })
+}
+
+/// A name that no other socket has.
+fn abstract_name(name: usize, count: usize) -> Vec<u8> {
+    format!("\0{name}-{count}").into_bytes()
+}
+
+/// The events that a wait would return of registrations that are woken for no reason.
+fn possible(epoll: i32) -> Vec<super::trace::Event> {
+    world::with(|world| {
+        let file = world.file(world::Process::Program, epoll);
+        let items = file.map(|file| world.registrations(file)).unwrap_or_default();
+        let event = |(_, file, interest, token)| (token, could_be(world, file) & interest);
+        items.into_iter().map(event).filter(|(_, flags)| *flags != 0).collect()
+    })
+}
+
+/// The flags that poll(2) would return if epoll descriptors were woken for no reason.
+fn could_be(world: &world::World, file: world::FileId) -> u32 {
+    let mut items = world.registrations(file).into_iter();
+    if items.any(|(_, file, interest, _)| could_be(world, file) & interest != 0) {
+        return sys::flags::IN;
+    }
+    world.flags_of(file)
+}
+
+/// As `could_be`, of a descriptor.
+fn possible_flags(fd: i32) -> Option<u32> {
+    world::with(|world| {
+        let file = world.file(world::Process::Program, fd).ok()?;
+        Some(could_be(world, file))
+    })
+}

@@ -1,0 +1,71 @@
+//! The runner on the kernel of this machine.
+
+use std::time::Duration;
+
+use crate::kernel as sys;
+
+#[path = "runner/mod.rs"]
+mod runner;
+
+pub(super) use runner::run;
+
+/// The size of a buffer, of which the kernel doubles it: socket(7). The small transfers of a script fill none.
+const BUFFER: i32 = 192 << 10;
+
+fn begin() {}
+
+fn end() {}
+
+/// What is sent over loopback has mostly arrived as the call returns; else it takes a moment.
+fn settle(pace: Duration) {
+    if !pace.is_zero() {
+        std::thread::sleep(pace);
+    }
+}
+
+/// Until a timer of 1 ns has fired.
+fn pass_time() {
+    std::thread::sleep(Duration::from_micros(200));
+}
+
+/// The model keeps urgent bytes in the stream.
+fn prepare(socket: &sys::OwnedFd) {
+    let fd = sys::AsFd::as_fd(socket);
+    for (name, value) in
+        [(libc::SO_SNDBUF, BUFFER), (libc::SO_RCVBUF, BUFFER), (libc::SO_OOBINLINE, 1)]
+    {
+        let _ = sys::set_option(fd, libc::SOL_SOCKET, name, &value.to_ne_bytes());
+    }
+}
+
+/// Sends an acknowledgement that is delayed, which frees a part of the sender's buffer: `TCP_QUICKACK` of tcp(7).
+fn acknowledge(socket: &sys::OwnedFd) {
+    let value = 1_i32.to_ne_bytes();
+    let fd = sys::AsFd::as_fd(socket);
+    let _ = sys::set_option(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, &value);
+}
+
+/// The name of what a socket sends.
+fn stream(_socket: &sys::OwnedFd, id: usize) -> u32 {
+    u32::try_from(id + 1).unwrap_or(0)
+}
+
+fn send_urgent(socket: &sys::OwnedFd, byte: u8) -> Result<usize, sys::Errno> {
+    let sent = socket2::SockRef::from(socket).send_out_of_band(&[byte]);
+    let number = |error: std::io::Error| error.raw_os_error().and_then(sys::Errno::from_raw);
+    sent.map_err(|error| number(error).unwrap_or(sys::Errno::INVAL))
+}
+
+/// A name that no other socket has.
+fn abstract_name(name: usize, count: usize) -> Vec<u8> {
+    let thread = std::thread::current().id();
+    format!("\0conformance {} {thread:?} {name}-{count}", std::process::id()).into_bytes()
+}
+
+fn possible(_epoll: i32) -> Vec<super::trace::Event> {
+    Vec::new()
+}
+
+fn possible_flags(_fd: i32) -> Option<u32> {
+    None
+}
