@@ -1,6 +1,6 @@
 // Writes THIRD-PARTY.md: what is linked into the addon, under which licence, with the texts. `--check` compares only,
-// and also fails on a development dependency without a licence. `--list` prints every dependency, those of development
-// too.
+// and also fails on a development dependency without a licence. `--list` prints every dependency: what is linked, what
+// builds the addon, and what only develops it, the simulation's included.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -43,12 +43,18 @@ function check() {
 }
 
 function list() {
+  const build = new Set(reached(({ kind }) => kind !== 'dev'))
+  const others = [...packages.values()].filter((crate) => !crates.includes(crate) && !isOwn(crate))
   const rows = [
     ...crates.map((crate) => ['linked', ...shown(crate)]),
-    ...[...packages.values()].filter((crate) => !crates.includes(crate)).map((crate) => ['build', ...shown(crate)]),
+    ...others.map((crate) => [build.has(crate) ? 'build' : 'development', ...shown(crate)]),
     ...modules.map((module) => ['development', ...shown(module)]),
   ]
   for (const row of rows) console.log(row.join('\t'))
+}
+
+function isOwn({ id }) {
+  return metadata.workspace_members.includes(id)
 }
 
 function shown({ name, version, license }) {
@@ -57,6 +63,14 @@ function shown({ name, version, license }) {
 
 /** The crates whose code is in the binary: not those of build scripts, nor macros, nor what only those use. */
 function linked() {
+  return reached(
+    ({ kind, target }) => kind === null && (target === null || !/windows|wasm|macos|apple/.test(target)),
+    (crate) => !crate.targets.some(({ kind }) => kind.includes('proc-macro')),
+  )
+}
+
+/** What the addon depends on, by dependencies of one of these kinds, and by these crates alone. */
+function reached(isFollowed, isVisited = () => true) {
   const nodes = new Map(metadata.resolve.nodes.map((node) => [node.id, node]))
   const seen = new Set()
   visit(metadata.resolve.root)
@@ -64,14 +78,9 @@ function linked() {
   return [...seen].map((id) => packages.get(id)).sort((a, b) => (a.name < b.name ? -1 : 1))
 
   function visit(id) {
-    if (seen.has(id) || packages.get(id).targets.some(({ kind }) => kind.includes('proc-macro'))) return
+    if (seen.has(id) || !isVisited(packages.get(id))) return
     seen.add(id)
-    for (const { pkg, dep_kinds: kinds } of nodes.get(id).deps) {
-      if (
-        kinds.some(({ kind, target }) => kind === null && (target === null || !/windows|wasm|macos|apple/.test(target)))
-      )
-        visit(pkg)
-    }
+    for (const { pkg, dep_kinds: kinds } of nodes.get(id).deps) if (kinds.some(isFollowed)) visit(pkg)
   }
 }
 

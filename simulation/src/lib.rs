@@ -25,6 +25,7 @@ mod driver;
 #[path = "../../src/sys/mod.rs"]
 mod kernel;
 mod sys;
+pub mod thread;
 mod world;
 
 pub use conformance::conform;

@@ -134,6 +134,10 @@ impl Caller {
 }
 
 /// Runs on the thread of the environment; `env` is null when the environment ends.
+///
+/// # Notes
+/// Deno also runs a call that was queued before the function was released (`ext/napi/node_api.rs`): `on_ready` may be
+/// called after the watch was dropped, and its resume has no effect then.
 unsafe extern "C" fn call_js(
     env: sys::napi_env,
     _function: sys::napi_value,

@@ -28,12 +28,12 @@ impl Listener {
     /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; EINVAL when it is connected; EEXIST when it is
     /// owned already. The descriptor then stays open and the caller's.
     pub(crate) fn adopt(fd: RawFd, backlog: i32) -> Result<Self, Errno> {
-        let (fd, accepts_tcp) = sys::adopt(fd, |fd| {
+        let (fd, (accepts_tcp, lingers)) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
             sys::listen(fd, backlog)?;
-            sys::is_tcp(fd)
+            Ok((sys::is_tcp(fd)?, sys::lingers(fd)?))
         })?;
-        Ok(Self::new(Descriptor::adopt(fd)?, accepts_tcp, false))
+        Ok(Self::new(Descriptor::adopt(fd)?, accepts_tcp, lingers))
     }
 
     /// Gives up the descriptor without closing it.

@@ -37,6 +37,8 @@ pub(crate) struct Event {
 /// A source that was deregistered without a call of `remove`.
 pub(super) struct Detached {
     pub(super) handle: Handle,
+    /// Whether it was closed with that, so that nothing else is known of it.
+    pub(super) is_closed: bool,
     /// Why the queue of a closed socket was not sent: as JavaScript reads it, 0 when it was.
     pub(super) failure: usize,
 }

@@ -88,11 +88,6 @@ impl Readiness {
         self.flags & flag != 0
     }
 
-    /// Whether the kernel may have input.
-    pub(crate) fn may_have_input(&self) -> bool {
-        self.read != State::NotReady
-    }
-
     /// Marks what is ready as reported: it is unverified from then on. Without `level_triggered`, writable is reported
     /// again only by the next edge.
     pub(crate) fn set_reported(&mut self, level_triggered: bool) {

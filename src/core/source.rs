@@ -46,6 +46,11 @@ impl Source {
         Self { kind, registration: None }
     }
 
+    /// Whether it is registered with the multiplexer of a slot.
+    pub(super) fn is_registered_with(&self, multiplexer: u32) -> bool {
+        self.registration.as_ref().is_some_and(|it| it.multiplexer == multiplexer)
+    }
+
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.kind, Kind::Foreign(..))
     }

@@ -25,6 +25,7 @@ impl Errno {
     pub(crate) const NOSYS: Self = Self(libc::ENOSYS);
     pub(crate) const NOTCONN: Self = Self(libc::ENOTCONN);
     pub(crate) const OPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
+    pub(crate) const PERM: Self = Self(libc::EPERM);
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const PROTOTYPE: Self = Self(libc::EPROTOTYPE);
 

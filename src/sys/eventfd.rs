@@ -22,21 +22,21 @@ impl EventFd {
         self.0.as_raw_fd()
     }
 
-    /// Makes the descriptor readable: `write(2)`.
+    /// Adds to the counter, which makes the descriptor readable: `write(2)`.
     ///
     /// # Notes
-    /// EAGAIN is ignored: the counter is at its maximum, so the descriptor is readable.
-    pub(crate) fn signal(&self) {
-        let one = 1_u64;
-        let _ = syscall!(write(self.fd(), (&raw const one).cast(), size_of::<u64>()));
+    /// EAGAIN is ignored: the counter would come above its maximum of 2^64 - 2, so the descriptor is readable already.
+    pub(crate) fn signal(&self, value: u64) {
+        let _ = syscall!(write(self.fd(), (&raw const value).cast(), size_of::<u64>()));
     }
 
-    /// Makes the descriptor unreadable: `read(2)` resets the counter to 0.
+    /// Takes the counter, which makes the descriptor unreadable: `read(2)` resets it to 0.
     ///
     /// # Notes
     /// EAGAIN is ignored: the counter is 0 already.
-    pub(crate) fn clear(&self) {
-        let mut count = 0_u64;
-        let _ = syscall!(read(self.fd(), (&raw mut count).cast(), size_of::<u64>()));
+    pub(crate) fn take(&self) -> u64 {
+        let mut value = 0_u64;
+        let _ = syscall!(read(self.fd(), (&raw mut value).cast(), size_of::<u64>()));
+        value
     }
 }

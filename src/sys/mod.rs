@@ -40,7 +40,7 @@ pub(crate) use socket::{
 };
 pub(crate) use sockopt::{
     check_stream, discard_on_close, error_of, get_option, is_listening, is_tcp, is_unsafe_to_get,
-    is_unsafe_to_set, makes_close_block, send_after_close, set_option, socket_error,
+    is_unsafe_to_set, lingers, makes_close_block, send_after_close, set_option, socket_error,
 };
 pub(crate) use symbol::symbol;
 pub(crate) use timerfd::TimerFd;

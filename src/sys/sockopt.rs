@@ -146,6 +146,13 @@ pub(crate) fn makes_close_block(level: i32, name: i32, value: &[u8]) -> bool {
         && !zero(value.get(4..8))
 }
 
+/// Whether `SO_LINGER` is set so that close(2) blocks.
+pub(crate) fn lingers(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let (level, name, mut value) = (libc::SOL_SOCKET, libc::SO_LINGER, [0; 8]);
+    get_option(fd, level, name, &mut value)?;
+    Ok(makes_close_block(level, name, &value))
+}
+
 /// `struct linger`, with a time of 0 seconds.
 fn set_linger(fd: BorrowedFd<'_>, on: i32) -> Result<(), Errno> {
     let mut value = [0; 8];

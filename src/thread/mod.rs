@@ -6,4 +6,11 @@
 
 mod poll_thread;
 
+/// What the thread knows of the system. The model checker (`simulation/src/thread`) puts another module in its place.
+mod system {
+    pub(super) use std::thread::{Builder, JoinHandle};
+
+    pub(super) use crate::sys::{Errno, EventFd, PollFd, flags, poll};
+}
+
 pub(crate) use poll_thread::{PollThread, PollThreadBuilder, Resumer};

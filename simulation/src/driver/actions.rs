@@ -1,6 +1,6 @@
 //! The steps of the program but for bytes and waits: how sources and multiplexers are opened, registered and closed.
 
-use super::book::{Kind, Multiplexer, Registration};
+use super::book::{Kind, Multiplexer, Registration, Source};
 use super::player::{Player, Violation, with};
 use super::step::Action;
 use crate::core::{Handle, Interest, Mode};
@@ -91,6 +91,12 @@ impl Player {
                 continue;
             }
             self.sources[index].registration = None;
+            // A close that was completed is not reported any more.
+            let is_gone = self.registry.raw_fd(self.sources[index].handle) == Err(Errno::BADF);
+            if self.sources[index].closing && is_gone {
+                self.remove_source(index, true);
+                continue;
+            }
             if let Kind::Foreign { fd, is_open, .. } = self.sources[index].kind {
                 self.remove_source(index, false);
                 self.loose.extend(is_open.then_some(fd));
@@ -150,7 +156,10 @@ impl Player {
 
     fn add(&mut self, number: usize, source: usize, how: usize) -> Result<(), Violation> {
         let Some(multiplexer) = self.choose_multiplexer(number) else { return Ok(()) };
-        let Some(index) = self.choose(source, |it| !it.is_foreign()) else { return Ok(()) };
+        let is_free = |it: &Source| !it.closing || it.registration.is_none();
+        let Some(index) = self.choose(source, |it| !it.is_foreign() && is_free(it)) else {
+            return Ok(());
+        };
         let watching =
             if self.sources[index].closing { (Interest::NONE, Mode::Edge) } else { watching(how) };
         self.add_to(multiplexer, index, watching)
@@ -173,7 +182,11 @@ impl Player {
             }
             Ok(()) => {
                 let registration = Registration::new(multiplexer.raw(), interest, mode);
-                self.sources[index].registration = Some(registration);
+                let source = &mut self.sources[index];
+                source.left.extend(source.registration.map(|it| it.multiplexer));
+                // What has left a multiplexer and is back there is not reported any more.
+                source.left.retain(|left| *left != multiplexer.raw());
+                source.registration = Some(registration);
             }
             Err(Errno::EXIST) if was_registered || source.has_ghost => {}
             Err(errno) => self.expect_fault("add", errno)?,
@@ -182,7 +195,7 @@ impl Player {
     }
 
     fn modify(&mut self, number: usize, how: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose(number, |it| it.registration.is_some()) else {
+        let Some(index) = self.choose(number, |it| it.registration.is_some() && !it.closing) else {
             return Ok(());
         };
         let (interest, mode) = watching(how);
@@ -203,7 +216,7 @@ impl Player {
                 source.registration = Some(registration);
                 Ok(())
             }
-            Err(Errno::BADF | Errno::NOENT) if source.is_foreign() => Ok(()),
+            Err(Errno::BADF) if source.is_foreign() => Ok(()),
             Err(Errno::NOENT) if registration.interest == Interest::NONE => Ok(()),
             Err(errno) => self.expect_fault("modify", errno),
         }
@@ -218,7 +231,9 @@ impl Player {
         let multiplexer = Handle::from_raw(registration.multiplexer);
         match self.registry.remove(multiplexer, source.handle) {
             Ok(()) => {}
-            Err(Errno::NOENT) if registration.interest == Interest::NONE => {}
+            Err(Errno::NOENT) if registration.interest == Interest::NONE => {
+                source.left.push(registration.multiplexer);
+            }
             Err(errno) => return Err(format!("remove: {errno:?}")),
         }
         if let Kind::Foreign { fd, is_open, .. } = source.kind {
@@ -279,13 +294,16 @@ impl Player {
         let (handle, kind) = (self.sources[index].handle, self.sources[index].kind);
         let Ok(fd) = self.registry.raw_fd(handle) else { return Ok(()) };
         // What is queued and what was given back would be lost with the handle.
-        let is_lost = self.queued(index) > 0 || self.unread_length(index) > 0;
+        let is_lost = self.queued(index) > 0
+            || self.unread_length(index) > 0
+            || self.failure(index).is_some();
         let source = &self.sources[index];
         if kind == Kind::Socket && (is_lost || source.is_broken || source.read_shut) {
             return Ok(());
         }
         self.registry.disown(handle).map_err(|errno| format!("disown: {errno:?}"))?;
         let (got, taken) = (self.sources[index].got, self.sources[index].taken);
+        let has_ghost = self.sources[index].has_ghost;
         self.remove_source(index, false);
         self.farewells.pop();
         let adopted = match kind {
@@ -298,7 +316,7 @@ impl Player {
         };
         self.add_source(adopted, kind)?;
         let Some(source) = self.sources.last_mut() else { return Ok(()) };
-        (source.got, source.taken) = (got, taken);
+        (source.got, source.taken, source.has_ghost) = (got, taken, has_ghost);
         // What was shut down before is not known to the new handle.
         source.is_broken = true;
         for (own, _) in &mut self.own_addresses {

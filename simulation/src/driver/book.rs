@@ -88,6 +88,8 @@ pub(super) struct Source {
     /// Whether the kernel has kept a registration that was to be deleted.
     pub(super) has_ghost: bool,
     pub(super) was_corked: bool,
+    /// The multiplexers that it has left by itself, before they reported that.
+    pub(super) left: Vec<i32>,
 }
 
 impl Source {
@@ -108,6 +110,7 @@ impl Source {
             backs_off_until: 0,
             has_ghost: false,
             was_corked: false,
+            left: Vec::new(),
         }
     }
 

@@ -29,9 +29,10 @@ impl Player {
         self.registry.connect(handle, &address).map_err(|errno| format!("connect: {errno:?}"))?;
         self.add_source(handle, Kind::Socket)?;
         if ends % 16 == 15 {
-            let _ = self.registry.shutdown(handle, crate::kernel::Shutdown::Write);
+            let result = self.registry.shutdown(handle, crate::kernel::Shutdown::Write);
             if let Some(source) = self.sources.last_mut() {
-                source.write_shut = true;
+                source.write_shut = result.is_ok();
+                source.is_broken = result.is_err();
             }
         }
         Ok(())
@@ -123,12 +124,14 @@ impl Player {
         }
         self.settle_with_peers()?;
         self.check_all_sent()?;
+        self.close_all_loose();
         for index in (0..self.sources.len()).rev() {
             if !self.sources[index].closing {
                 self.close_source(index)?;
             }
             self.check()?;
         }
+        self.close_all_loose();
         self.flush_closing()?;
         // A connect that is never answered is given up by the kernel.
         for _ in 0..3 {
@@ -213,11 +216,15 @@ impl Player {
         while let Some(multiplexer) = self.multiplexers.pop() {
             self.close_it(multiplexer.handle).map_err(|errno| format!("close: {errno:?}"))?;
         }
+        self.close_all_loose();
+        let left = with(|world| world.open_descriptors(Process::Program));
+        if left.is_empty() { Ok(()) } else { Err(format!("descriptors are left open: {left:?}")) }
+    }
+
+    fn close_all_loose(&mut self) {
         for fd in std::mem::take(&mut self.loose) {
             let _ = with(|world| world.close(Process::Program, fd));
         }
-        let left = with(|world| world.open_descriptors(Process::Program));
-        if left.is_empty() { Ok(()) } else { Err(format!("descriptors are left open: {left:?}")) }
     }
 
     fn close_it(&mut self, handle: Handle) -> Result<(), Errno> {

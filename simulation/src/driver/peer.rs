@@ -12,7 +12,8 @@ const MOST_ENDS: usize = 24;
 /// The backlog of the peer's listeners.
 const BACKLOG: i32 = 2;
 
-/// Each call that can be made to fail, with its errnos: docs/faults.md.
+/// Each call that can be made to fail, with its errnos: docs/faults.md, but for ENOENT of `EPOLL_CTL_MOD`, which says that
+/// a descriptor of the program was closed.
 const FAULTS: &[(Call, &[i32])] = &[
     (Call::Socket, &[libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::EPERM]),
     (Call::Bind, &[libc::EADDRINUSE, libc::EACCES, libc::ENOMEM]),
@@ -74,7 +75,7 @@ const FAULTS: &[(Call, &[i32])] = &[
     (Call::Shutdown, &[libc::ENOBUFS, libc::EIO, libc::EINVAL]),
     (Call::EpollCreate, &[libc::EMFILE, libc::ENFILE, libc::ENOMEM]),
     (Call::EpollAdd, &[libc::ENOSPC, libc::ENOMEM, libc::EPERM]),
-    (Call::EpollModify, &[libc::ENOMEM, libc::ENOENT, libc::EIO]),
+    (Call::EpollModify, &[libc::ENOMEM, libc::EIO]),
     (Call::EpollDelete, &[libc::ENOENT, libc::EIO]),
     (Call::EpollWait, &[libc::EINTR, libc::ENOMEM, libc::EIO]),
     (Call::Poll, &[libc::EINTR, libc::ENOMEM, libc::EIO]),
@@ -105,7 +106,11 @@ impl Player {
             Action::Fail => {
                 let errnos = [libc::ETIMEDOUT, libc::ECONNRESET, libc::EHOSTUNREACH];
                 let errno = Errno::from_raw(errnos[second % 3]).unwrap_or(Errno::PIPE);
-                self.at_socket(first, |world, file| world.fail_socket(file, errno));
+                self.at_socket(first, |world, file| {
+                    if world.socket(file).is_some_and(Socket::has_tcp) {
+                        world.fail_socket(file, errno);
+                    }
+                });
             }
             Action::Buffers => with(|world| {
                 world.buffer_limits = (64 + first % 8192, 64 + second % 8192);
@@ -210,6 +215,7 @@ impl Player {
 fn inject(call: usize, errno: usize, count: usize) {
     let (call, errnos) = FAULTS[call % FAULTS.len()];
     let errno = Errno::from_raw(errnos[errno % errnos.len()]).unwrap_or(Errno::INVAL);
-    let count = [1, 1, 1, 2, 3, 20, 500, u32::MAX][count % 8];
+    let most = if errno == Errno::INTR { 20 } else { u32::MAX };
+    let count = [1, 1, 1, 2, 3, 20, 500, u32::MAX][count % 8].min(most);
     with(|world| world.faults.add(call, errno, count));
 }

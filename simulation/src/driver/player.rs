@@ -146,6 +146,11 @@ impl Player {
     /// A source of the program is gone.
     pub(super) fn remove_source(&mut self, index: usize, is_graceful: bool) {
         let source = self.sources.swap_remove(index);
+        if let Kind::Foreign { file, .. } = source.kind {
+            for multiplexer in &mut self.multiplexers {
+                multiplexer.wake = multiplexer.wake.filter(|wake| *wake != file);
+            }
+        }
         self.gone.push(source.handle);
         if source.is_socket() {
             self.farewells.push(Farewell {

@@ -15,10 +15,12 @@ impl Player {
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         with(|world| world.luck = Luck::NONE);
         for _ in 0..MOST_ROUNDS {
+            let moves = with(|world| world.moves);
             let mut has_changed = with(|world| world.deliver_all());
             for index in 0..self.multiplexers.len() {
                 has_changed |= self.drain(index)?;
             }
+            has_changed |= with(|world| world.moves) != moves;
             if !has_changed {
                 return Ok(());
             }
@@ -61,7 +63,8 @@ impl Player {
         let Some(index) = self.find(event.handle.raw()) else { return false };
         // An epoll descriptor is drained by the waits of its own multiplexer.
         if self.sources[index].is_foreign() {
-            return self.flags(index) != 0;
+            return self.flags(index) != 0
+                || matches!(self.sources[index].kind, Kind::Foreign { is_open: false, .. });
         }
         self.sources[index]
             .registration

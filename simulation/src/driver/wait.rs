@@ -124,6 +124,10 @@ impl Player {
         let Some(index) = self.find(event.handle.raw()) else {
             return wrong("of a handle that is gone");
         };
+        if event.bits == bits::DETACHED && self.sources[index].left.contains(&multiplexer) {
+            self.sources[index].left.retain(|left| *left != multiplexer);
+            return Ok(());
+        }
         if !self.sources[index].is_of(multiplexer) {
             return wrong("of a source that is not registered here");
         }
@@ -156,6 +160,7 @@ impl Player {
             return wrong("prefetched");
         }
         if is_prefetched {
+            self.learn_origin(index);
             self.check_bytes(index, &buffer[event.received.clone()])?;
             self.sources[index].got += event.received.len() as u64;
         }

@@ -32,8 +32,8 @@ impl Player {
                 with(|world| world.duplicate(other)).unwrap_or(-1)
             }
             3 => with(|world| world.regular_file()),
-            _ => match self.choose_socket(how).and_then(|index| self.fd(index)) {
-                Some(fd) => with(|world| world.duplicate(fd)).unwrap_or(-1),
+            _ => match self.duplicate_socket(how) {
+                Some(fd) => fd,
                 None => return Ok(()),
             },
         };
@@ -41,6 +41,14 @@ impl Player {
             self.loose.insert(fd);
         }
         Ok(())
+    }
+
+    /// A duplicate of a socket's descriptor, with which the connection outlives the socket.
+    fn duplicate_socket(&mut self, number: usize) -> Option<i32> {
+        let index = self.choose_socket(number)?;
+        let fd = self.fd(index)?;
+        self.sources[index].is_broken = true;
+        with(|world| world.duplicate(fd)).ok()
     }
 
     /// Registers a descriptor. Returns whether it is.

@@ -17,19 +17,17 @@ impl EventFd {
         self.0.as_raw_fd()
     }
 
-    pub(crate) fn signal(&self) {
+    pub(crate) fn signal(&self, value: u64) {
         world::with(|world| {
             if let Ok(file) = world.file(Process::Program, self.fd()) {
-                world.signal(file);
+                world.signal(file, value);
             }
         });
     }
 
-    pub(crate) fn clear(&self) {
+    pub(crate) fn take(&self) -> u64 {
         world::with(|world| {
-            if let Ok(file) = world.file(Process::Program, self.fd()) {
-                world.take_signals(file);
-            }
-        });
+            world.file(Process::Program, self.fd()).map_or(0, |file| world.take_signals(file))
+        })
     }
 }

@@ -23,6 +23,6 @@ pub(crate) use socket::{
     receive, remote_address, send_pieces, shutdown, socket,
 };
 pub(crate) use sockopt::{
-    check_stream, discard_on_close, get_option, is_listening, is_tcp, send_after_close, set_option,
-    socket_error,
+    check_stream, discard_on_close, get_option, is_listening, is_tcp, lingers, send_after_close,
+    set_option, socket_error,
 };

@@ -89,6 +89,12 @@ pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     })
 }
 
+pub(crate) fn lingers(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    with_option(Call::GetOption, fd, |world| {
+        Ok(world.socket_of(fd.as_raw_fd())?.linger().is_some_and(|seconds| seconds > 0))
+    })
+}
+
 pub(crate) fn discard_on_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     set_linger(fd, 1)
 }

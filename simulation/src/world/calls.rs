@@ -205,9 +205,9 @@ impl World {
     }
 
     /// `write(2)` to an eventfd.
-    pub(crate) fn signal(&mut self, file: FileId) {
+    pub(crate) fn signal(&mut self, file: FileId, value: u64) {
         if let Some(Kind::Counter(count)) = self.kind_mut(file) {
-            *count += 1;
+            *count += value;
             self.wake(file, flags::IN);
         }
     }

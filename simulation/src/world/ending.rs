@@ -101,7 +101,10 @@ impl World {
             self.stop_listening(file);
             return self.free(file);
         }
-        if socket.linger.is_some_and(|seconds| seconds > 0)
+        let has_faults = !self.faults.injected().is_empty();
+        let Some(socket) = self.socket_mut(file) else { return };
+        if !has_faults
+            && socket.linger.is_some_and(|seconds| seconds > 0)
             && !socket.is_unix()
             && socket.outgoing > 0
         {

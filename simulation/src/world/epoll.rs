@@ -182,9 +182,14 @@ impl World {
 
     /// Whether an epoll file has an event to return.
     pub(super) fn has_events(&self, epoll: FileId) -> bool {
-        let Some(entry) = self.epoll(epoll) else { return false };
-        let mut ready = entry.ready.iter().filter_map(|id| entry.item(*id));
-        ready.any(|item| self.flags_of(item.file) & item.events != 0)
+        self.ready_items(epoll).iter().any(|(file, events)| self.flags_of(*file) & events != 0)
+    }
+
+    /// The woken items of an epoll file, and the flags that each is registered for; of another file none.
+    pub(super) fn ready_items(&self, epoll: FileId) -> Vec<(FileId, u32)> {
+        let Some(entry) = self.epoll(epoll) else { return Vec::new() };
+        let ready = entry.ready.iter().filter_map(|id| entry.item(*id));
+        ready.map(|item| (item.file, item.events)).collect()
     }
 
     /// Whether a chain of epoll files leads from one to another.

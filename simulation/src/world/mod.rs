@@ -68,11 +68,14 @@ pub(crate) struct World {
     pub(crate) buffer_limits: (usize, usize),
     /// Where a wait without limit is ended, once nothing else will: an eventfd.
     pub(crate) rescue: Option<FileId>,
+    waits_without_limit: u32,
     /// What poll(2) would have said of the program's descriptors as it last went to sleep until a time.
     pub(crate) asleep: Option<Vec<(i32, u32)>>,
     /// The calls of the program, and those since the driver has set it to 0.
     pub(crate) calls: u64,
     pub(crate) calls_of_step: u32,
+    /// How often bytes have moved.
+    pub(crate) moves: u64,
     /// The sockets of the program that were closed.
     pub(crate) closings: Vec<Closing>,
     /// The errors that calls of the program have met.
@@ -116,9 +119,11 @@ impl World {
             timers: Vec::new(),
             buffer_limits: (4096, 4096),
             rescue: None,
+            waits_without_limit: 0,
             asleep: None,
             calls: 0,
             calls_of_step: 0,
+            moves: 0,
             closings: Vec::new(),
             happened: Vec::new(),
             violation: None,

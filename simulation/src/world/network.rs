@@ -144,6 +144,9 @@ impl World {
             peer.incoming += count;
         }
         self.wake(peer, flags::IN);
+        if let Some(socket) = self.socket_mut(file) {
+            socket.is_pressed = false;
+        }
         self.report_space(file);
         true
     }

@@ -58,7 +58,7 @@ impl World {
 
     /// Something happens to an eventfd, or to the pipe of a reading end.
     pub(crate) fn stir(&mut self, file: FileId) {
-        self.signal(file);
+        self.signal(file, 1);
         if let Some(writer) = self.pipe_end(file).and_then(|end| end.other) {
             let _ = self.write_pipe(writer, 10);
         }

@@ -41,7 +41,7 @@ impl Socket {
         if self.incoming > 0 {
             mask |= flags::IN;
         }
-        if unread * 4 <= self.out_limit {
+        if unread * 4 <= self.out_limit && !self.is_pressed {
             mask |= flags::OUT;
         }
         mask
@@ -63,14 +63,17 @@ impl Socket {
 
     /// `__sk_stream_is_writeable` in `include/net/sock.h`: a third of the buffer is free.
     pub(super) fn has_space(&self) -> bool {
-        (self.out_limit.saturating_sub(self.outgoing)) * 2 >= self.outgoing
-            && self.outgoing < self.out_limit
+        let room = self.out_limit.saturating_sub(self.outgoing);
+        !self.is_pressed && room > 0 && room * 2 >= self.outgoing
     }
 }
 
 impl World {
     /// The flags that poll(2) returns for a file. A socket that has no room has it reported from then on: `tcp_poll`.
     pub(super) fn polled(&mut self, file: FileId) -> u32 {
+        for (file, _) in self.ready_items(file) {
+            self.polled(file);
+        }
         let mask = self.flags_of(file);
         if mask & flags::OUT == 0
             && let Some(socket) = self.socket_mut(file).filter(|it| it.is_connected())
@@ -97,9 +100,10 @@ impl World {
         }
     }
 
-    /// The bytes that a Unix socket has sent and its peer has not received.
+    /// The bytes that a Unix socket has sent and that take up its buffer until its peer has received them: `sock_wfree`.
     pub(super) fn unread_by_peer(&self, file: FileId) -> usize {
         let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
-        peer.and_then(|peer| self.socket(peer)).map_or(0, |peer| peer.incoming)
+        let pieces = peer.and_then(|peer| self.socket(peer)).map(|peer| peer.pieces.iter());
+        pieces.map_or(0, |pieces| pieces.map(|piece| piece.size).sum())
     }
 }

@@ -4,6 +4,10 @@ use super::file::FileId;
 use super::{Process, World};
 use crate::kernel::Errno;
 
+/// How often a program may wait without limit in one step, before another thread of it ends that: a timer may wake it every
+/// time.
+const MOST_WAITS: u32 = 50;
+
 impl World {
     /// `epoll_wait(2)`, with a limit of time in nanoseconds: `None` for none.
     pub(super) fn wait_for_events(
@@ -13,6 +17,12 @@ impl World {
         limit: Option<u64>,
     ) -> Result<Vec<(u32, u64)>, Errno> {
         let deadline = limit.map(|limit| self.now + limit);
+        if limit.is_none() {
+            self.waits_without_limit += 1;
+        }
+        if self.waits_without_limit > MOST_WAITS && self.rescue.is_some() {
+            self.rescue()?;
+        }
         loop {
             let events = self.collect(epoll, most);
             if !events.is_empty() || deadline.is_some_and(|deadline| self.now >= deadline) {
@@ -67,7 +77,8 @@ impl World {
     fn rescue(&mut self) -> Result<(), Errno> {
         let deadlock = || Errno::from_raw(libc::EDEADLK).unwrap_or(Errno::INTR);
         let file = self.rescue.take().ok_or_else(deadlock)?;
-        self.signal(file);
+        self.waits_without_limit = 0;
+        self.signal(file, 1);
         Ok(())
     }
 

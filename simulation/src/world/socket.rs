@@ -36,6 +36,12 @@ pub(super) enum Attempt {
     GivenUp,
 }
 
+/// What one send has put into the receive buffer of a Unix socket: all of it counts until the last byte is received.
+pub(super) struct Piece {
+    pub(super) size: usize,
+    pub(super) left: usize,
+}
+
 /// Bytes are counted and not stored: `stream` and the position of a byte say what it is, see `bytes.rs`.
 #[allow(clippy::struct_excessive_bools, reason = "the flags of struct sock")]
 pub(crate) struct Socket {
@@ -62,7 +68,7 @@ pub(crate) struct Socket {
     pub(crate) incoming: usize,
     pub(crate) outgoing: usize,
     /// Unix: the incoming bytes by the sends that they came by.
-    pub(super) pieces: VecDeque<usize>,
+    pub(super) pieces: VecDeque<Piece>,
     pub(super) in_limit: usize,
     pub(super) out_limit: usize,
     pub(super) shut_read: bool,
@@ -75,6 +81,8 @@ pub(crate) struct Socket {
     pub(super) error: Option<Errno>,
     /// Whether the error queue has an entry, as a time stamp.
     pub(super) error_queue: bool,
+    /// Whether a send took less than there was room for, as for want of memory: there is none until the peer has some.
+    pub(super) is_pressed: bool,
     /// `SOCK_NOSPACE`: room in the send buffer is to be reported.
     pub(super) no_space: bool,
     /// TCP: the urgent mark, as the number of bytes before it.
@@ -119,6 +127,7 @@ impl Socket {
             rst_leaves: false,
             error: None,
             error_queue: false,
+            is_pressed: false,
             no_space: false,
             urgent: None,
             urgent_leaves: None,
@@ -159,11 +168,11 @@ impl Socket {
     pub(super) fn consume_pieces(&mut self, mut count: usize) -> bool {
         let before = self.pieces.len();
         while let Some(piece) = self.pieces.front_mut() {
-            if *piece > count {
-                *piece -= count;
+            if piece.left > count {
+                piece.left -= count;
                 break;
             }
-            count -= *piece;
+            count -= piece.left;
             self.pieces.pop_front();
         }
         self.pieces.len() < before
@@ -255,6 +264,10 @@ impl Socket {
 
     pub(crate) fn has_tcp(&self) -> bool {
         !self.is_unix()
+    }
+
+    pub(crate) fn linger(&self) -> Option<u32> {
+        self.linger
     }
 
     pub(crate) fn set_linger(&mut self, seconds: Option<u32>) {

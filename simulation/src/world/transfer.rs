@@ -1,7 +1,7 @@
 //! recv(2) and send(2).
 
 use super::file::FileId;
-use super::socket::Phase;
+use super::socket::{Phase, Piece};
 use super::{Process, World, fill, mismatch};
 use crate::kernel::{Errno, flags};
 
@@ -50,15 +50,19 @@ impl World {
         socket.consume(count);
         let frees = socket.consume_pieces(count);
         let (is_unix, peer) = (socket.is_unix(), socket.peer);
+        self.moves += 1;
         let Some(peer) = peer else { return Ok(count) };
         if !is_unix {
             // The window is open again.
             if self.socket(peer).is_some_and(|it| it.outgoing > 0) {
                 self.begin_moving(peer);
             }
-        } else if frees
-            && self.socket(peer).is_some_and(|it| self.unread_by_peer(peer) * 4 <= it.out_limit)
-        {
+            return Ok(count);
+        }
+        if let Some(sender) = self.socket_mut(peer).filter(|_| frees) {
+            sender.is_pressed = false;
+        }
+        if frees && self.flags_of(peer) & flags::OUT != 0 {
             self.wake(peer, flags::OUT);
         }
         Ok(count)
@@ -107,6 +111,7 @@ impl World {
             count = 1 + self.luck.below(count);
         }
         let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
+        socket.is_pressed |= count < length.min(room);
         // tcp(7): a send that does not take all has met the end of the buffer.
         socket.no_space |= count < length;
         if count == 0 && length > 0 {
@@ -116,6 +121,8 @@ impl World {
             return Ok(0);
         }
         socket.sent += count as u64;
+        self.moves += 1;
+        let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
         let peer = socket.peer;
         if !socket.is_unix() {
             socket.outgoing += count;
@@ -123,7 +130,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
-                peer.pieces.push_back(count);
+                peer.pieces.push_back(Piece { size: count, left: count });
             }
             self.wake(peer, flags::IN);
         }
@@ -142,7 +149,7 @@ impl World {
                 return Err(Errno::PIPE);
             }
             socket.take_error()?;
-            return Ok(socket.out_limit.saturating_sub(unread));
+            return Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(unread) });
         }
         match socket.phase {
             Phase::Connecting { .. } => return Err(Errno::AGAIN),
@@ -152,7 +159,7 @@ impl World {
                 return Err(Errno::PIPE);
             }
         }
-        Ok(socket.out_limit.saturating_sub(socket.outgoing))
+        Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(socket.outgoing) })
     }
 
     /// `send(2)` of one byte with `MSG_OOB`, as the peer does it: tcp(7).

@@ -48,6 +48,27 @@ impl Registry {
         }
     }
 
+    /// Finds the descriptors of the program that are to be polled and are closed: poll(2) by such a number would be of
+    /// another descriptor, which need not be registered here.
+    pub(super) fn find_stale(&mut self, multiplexer: Token) {
+        let Some(entry) = self.multiplexers.get_mut(multiplexer) else { return };
+        if entry.foreign.is_empty() {
+            return;
+        }
+        for token in &entry.ready {
+            let Some(source) = self.sources.get_mut(*token) else { continue };
+            let (Kind::Foreign(fd, _), Some(registration)) = (&source.kind, &source.registration)
+            else {
+                continue;
+            };
+            let (fd, flags) = (*fd, registration.epoll_flags);
+            if !source.is_stale() && is_closed(entry.epoll.modify(fd, flags, token.raw())) {
+                source.set_stale();
+                entry.foreign.remove(&fd);
+            }
+        }
+    }
+
     /// Whether a multiplexer watches a descriptor as the program's. `EPOLL_CTL_MOD` says whether the number still is
     /// the descriptor that was registered.
     pub(super) fn watches(&mut self, fd: RawFd) -> bool {
@@ -55,7 +76,7 @@ impl Registry {
             let Some(token) = multiplexer.foreign.get(&fd) else { continue };
             let Some(source) = self.sources.get_mut(*token) else { continue };
             let epoll_flags = source.registration.as_ref().map_or(0, |it| it.epoll_flags);
-            if multiplexer.epoll.modify(fd, epoll_flags, token.raw()).is_ok() {
+            if !is_closed(multiplexer.epoll.modify(fd, epoll_flags, token.raw())) {
                 return true;
             }
             source.set_stale();
@@ -63,4 +84,10 @@ impl Registry {
         }
         false
     }
+}
+
+/// Whether `EPOLL_CTL_MOD` says that a number is not the descriptor that was registered: it is
+/// closed, or another one, the epoll descriptor itself (EINVAL), or a file of a disk (EPERM).
+pub(super) fn is_closed(modified: Result<(), Errno>) -> bool {
+    matches!(modified, Err(Errno::NOENT | Errno::BADF | Errno::INVAL | Errno::PERM))
 }

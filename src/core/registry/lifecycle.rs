@@ -36,9 +36,7 @@ impl Registry {
     /// EBADF for a handle that is not a multiplexer's.
     pub(crate) fn close_multiplexer(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.multiplexers.token(handle).ok_or(Errno::BADF)?;
-        let is_registered_here = |source: &Source| {
-            source.registration.as_ref().is_some_and(|it| it.multiplexer == token.slot)
-        };
+        let is_registered_here = |source: &Source| source.is_registered_with(token.slot);
         self.sources.remove_all(|source| is_registered_here(source) && source.is_foreign());
         for source in self.sources.values_mut().filter(|source| is_registered_here(source)) {
             source.registration = None;

@@ -68,14 +68,17 @@ impl Registry {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
         let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::BADF) };
-        let had_output = socket.has_output();
+        let (had_output, had_queue) = (socket.has_output(), !socket.queue.is_empty());
         let result = action(socket);
         let is_over = socket.has_alarm() || socket.is_finished();
+        let is_emptied = had_queue && socket.queue.is_empty();
         if had_output || socket.has_output() || socket.is_starved() || socket.is_closed() {
             self.update_registration(token);
         }
         if is_over {
             self.report_end(token);
+        } else if is_emptied {
+            self.report_room(token);
         }
         result
     }

@@ -7,7 +7,7 @@ use super::Registry;
 use crate::core::handle::Token;
 use crate::core::multiplexer::{Event, event_bits};
 use crate::core::receive_buffer::ReceiveBuffer;
-use crate::core::source::Kind;
+use crate::core::source::{Kind, Source};
 use crate::sys::{self, PollFd, flags};
 
 impl Registry {
@@ -37,9 +37,19 @@ impl Registry {
         }
     }
 
+    /// Has a socket reported whose queue a call has emptied outside of a wait. It may be writable since before, and then
+    /// there is no edge for it.
+    pub(super) fn report_room(&mut self, token: Token) {
+        let may_be_ready = |source: &Source| source.pending_bits() != 0 || source.is_unverified();
+        if self.sources.get(token).is_some_and(may_be_ready) {
+            self.push_ready(token);
+        }
+    }
+
     /// Verifies the first `limit` sources with unverified readiness by poll(2), and removes those that are not ready.
     pub(super) fn verify_ready(&mut self, token: Token, limit: usize) {
         self.retain_ready(token);
+        self.find_stale(token);
         let Some(multiplexer) = self.multiplexers.get(token) else { return };
         let mut requests = std::mem::take(&mut self.poll_requests);
         requests.extend(
@@ -62,20 +72,21 @@ impl Registry {
         Some((token, PollFd::new(fd, flags::IN | flags::OUT | flags::RDHUP)))
     }
 
-    /// `poll(2)`. After ENOMEM the readiness stays unverified until the next wait.
+    /// `poll(2)`. After ENOMEM the sources are registered again instead: epoll then reports those that are ready.
     fn poll_unverified(&mut self, requests: &mut Vec<(Token, PollFd)>) {
         let mut polled: Vec<PollFd> = requests.iter().map(|(_, request)| *request).collect();
-        if sys::poll(&mut polled, 0).is_ok() {
-            for ((token, _), result) in requests.iter().zip(&polled) {
-                let Some(source) = self.sources.get_mut(*token) else { continue };
-                source.verify(result.flags());
-                // The peek of a bare error had no memory.
-                if source.is_starved() {
-                    self.back_off(*token);
-                }
+        let is_polled = sys::poll(&mut polled, 0).is_ok();
+        for ((token, _), result) in requests.drain(..).zip(&polled) {
+            let Some(source) = self.sources.get_mut(token) else { continue };
+            source.verify(if is_polled { result.flags() } else { 0 });
+            // The peek of a bare error had no memory.
+            if source.is_starved() {
+                self.back_off(token);
+            }
+            if !is_polled {
+                self.narrow_epoll_flags(token);
             }
         }
-        requests.clear();
     }
 
     /// Removes sources that have nothing to report and nothing to verify, and the second entry of a source that was
@@ -142,7 +153,7 @@ impl Registry {
         if source.is_prefetched(bits) {
             let handle = token.handle();
             received =
-                buffer.receive(|part| self.with_socket(handle, |socket| socket.receive(part)));
+                buffer.receive(|part| self.with_socket(handle, |socket| socket.prefetch(part)));
             let source = self.sources.get_mut(token)?;
             // The failure that a receive returned is reported with this event.
             if received.is_none() && source.pending_bits() != 0 {

@@ -1,6 +1,7 @@
 //! Sources are registered with a multiplexer, modified and deregistered.
 
 use super::Registry;
+use super::foreign::is_closed;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
 use crate::core::source::{Kind, Registration, Source};
@@ -83,11 +84,14 @@ impl Registry {
             return Err(Errno::BADF);
         }
         let previous = source.set_interest((interest, mode, false));
-        if let Err(errno) = self.extend_epoll_flags(token) {
-            if let (Some(source), Some(previous)) = (self.sources.get_mut(token), previous) {
-                source.set_interest(previous);
-            }
-            return Err(errno);
+        let extended = self.extend_epoll_flags(token);
+        if let (Err(errno), Some(source)) = (extended, self.sources.get_mut(token)) {
+            previous.and_then(|previous| source.set_interest(previous));
+            return Err(if source.is_foreign() && is_closed(extended) {
+                Errno::BADF
+            } else {
+                errno
+            });
         }
         // A source in back-off would hit the limit again, and is verified at its end. A failed connect has no descriptor that could be polled.
         if let Some(source) = self.sources.get_mut(token)
@@ -117,10 +121,7 @@ impl Registry {
         let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
         let token = self.token(handle)?;
         let source = self.sources.get(token).ok_or(Errno::BADF)?;
-        match &source.registration {
-            Some(registration) if registration.multiplexer == slot => Ok(token),
-            _ => Err(Errno::NOENT),
-        }
+        if source.is_registered_with(slot) { Ok(token) } else { Err(Errno::NOENT) }
     }
 
     /// `EPOLL_CTL_ADD` or `EPOLL_CTL_MOD`, if epoll does not monitor all flags that the source needs.
@@ -137,8 +138,15 @@ impl Registry {
         let extended = registration.epoll_flags | needed;
         let is_new = registration.epoll_flags == 0;
         if is_new {
-            multiplexer.epoll.add(fd, extended, token.raw())?;
-        } else if extended != registration.epoll_flags {
+            match multiplexer.epoll.add(fd, extended, token.raw()) {
+                // A registration of the same socket that could not be deleted.
+                Err(Errno::EXIST) if !is_foreign => {
+                    multiplexer.epoll.modify(fd, extended, token.raw())?;
+                }
+                added => added?,
+            }
+        } else if is_foreign || extended != registration.epoll_flags {
+            // ENOENT and EBADF: the program has closed a descriptor of its own.
             multiplexer.epoll.modify(fd, extended, token.raw())?;
         }
         registration.epoll_flags = extended;
@@ -156,8 +164,9 @@ impl Registry {
         let Some(registration) = &mut source.registration else { return };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
         // After ENOMEM the old flags stay.
-        if multiplexer.epoll.modify(fd, needed, token.raw()).is_ok() {
-            registration.epoll_flags = needed;
+        match multiplexer.epoll.modify(fd, needed, token.raw()) {
+            Ok(()) => registration.epoll_flags = needed,
+            Err(_) => self.back_off(token),
         }
     }
 
@@ -201,11 +210,8 @@ impl Registry {
             let slot = registration.multiplexer;
             self.set_reference(slot, has_output);
         }
-        if has_output {
-            // After ENOMEM the queue waits for the next flush.
-            let _ = self.extend_epoll_flags(token);
-        }
-        if is_starved {
+        // After ENOMEM of epoll_ctl(2) there would be no edge either.
+        if is_starved || has_output && self.extend_epoll_flags(token).is_err() {
             self.back_off(token);
         }
     }

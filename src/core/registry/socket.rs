@@ -72,7 +72,10 @@ impl Registry {
         self.with_socket(handle, |socket| socket.shutdown(how))?;
         self.push_ready(token);
         // Discarded input needs EPOLLIN, whatever the interest is.
-        self.extend_epoll_flags(token)
+        if self.extend_epoll_flags(token).is_err() {
+            self.back_off(token);
+        }
+        Ok(())
     }
 
     /// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. No

@@ -114,7 +114,8 @@ impl Registry {
         }
     }
 
-    /// Merges the flags of an edge-triggered event. The token of a source that was removed meanwhile finds nothing.
+    /// Merges the flags of an edge-triggered event. The token of a source that was removed meanwhile finds nothing, or one
+    /// that is registered elsewhere.
     pub(super) fn merge(&mut self, multiplexer: Token, token: Token, flags: u32) {
         let Some(source) = self.sources.get_mut(token) else {
             if token == Token::TIMER {
@@ -122,6 +123,9 @@ impl Registry {
             }
             return;
         };
+        if !source.is_registered_with(multiplexer.slot) {
+            return;
+        }
         let has_more = source.merge(flags);
         if source.should_detach() {
             return self.detach(multiplexer, token);
@@ -141,7 +145,7 @@ impl Registry {
     /// Deregisters a source that has nothing left to do here, and closes a socket that is closing.
     pub(super) fn detach(&mut self, multiplexer: Token, token: Token) {
         self.deregister(token);
-        let mut failure = 0;
+        let (mut failure, mut is_closed) = (0, false);
         if let Some(source) = self.sources.get_mut(token)
             && let Kind::Socket(socket) = &mut source.kind
             && socket.is_finished()
@@ -149,9 +153,10 @@ impl Registry {
             failure = socket.failure_code();
             socket.prepare_close();
             self.sources.remove(token);
+            is_closed = true;
         }
         if let Some(multiplexer) = self.multiplexers.get_mut(multiplexer) {
-            multiplexer.detached.push_back(Detached { handle: token.handle(), failure });
+            multiplexer.detached.push_back(Detached { handle: token.handle(), is_closed, failure });
         }
     }
 
@@ -162,9 +167,15 @@ impl Registry {
         report: &mut impl FnMut(Event),
     ) -> usize {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return 0 };
-        let count = limit.min(multiplexer.detached.len());
-        for Detached { handle, failure } in multiplexer.detached.drain(..count) {
-            report(Event { handle, bits: event_bits::DETACHED, received: failure..failure });
+        let mut count = 0;
+        while count < limit
+            && let Some(Detached { handle, is_closed, failure }) = multiplexer.detached.pop_front()
+        {
+            // A source that only left may have been closed since.
+            if is_closed || self.sources.token(handle).is_some() {
+                report(Event { handle, bits: event_bits::DETACHED, received: failure..failure });
+                count += 1;
+            }
         }
         count
     }

@@ -17,6 +17,9 @@ impl Socket {
             return Ok(());
         }
         self.send_corked();
+        if self.write_ended {
+            return Ok(());
+        }
         self.write_ended = true;
         if self.awaits_writable() {
             self.shutdown_pending = true;
@@ -52,10 +55,21 @@ impl Socket {
     }
 
     /// Begins a graceful close. Returns whether the queue has to be flushed first.
+    ///
+    /// # Notes
+    /// Input is discarded meanwhile: a peer that reads nothing until its own bytes are read would never take the queue.
     pub(crate) fn close(&mut self) -> bool {
         self.send_corked();
         self.closing = true;
         self.write_ended = true;
+        if self.queue.is_empty() {
+            return false;
+        }
+        self.read_shut = true;
+        if self.state == State::Open {
+            self.discard_input();
+        }
+        // The input may have ended by an error, with which the queue was dropped.
         !self.queue.is_empty()
     }
 
@@ -76,7 +90,8 @@ impl Socket {
     ///
     /// # Notes
     /// With unread input, close(2) of a TCP socket sends RST instead of FIN (RFC 2525 section 2.17), and the peer could
-    /// lose bytes that it has not read yet. So the input is discarded.
+    /// lose bytes that it has not read yet. So the input is discarded, also where no edge has been seen: bytes may have
+    /// come since the last wait.
     pub(in crate::core) fn prepare_close(&mut self) {
         if self.state == State::Closed {
             return;
@@ -85,7 +100,7 @@ impl Socket {
             self.abandon_connect();
         }
         let has_read_to_end = self.read_ended && !self.read_shut;
-        if !has_read_to_end && self.readiness.may_have_input() {
+        if !has_read_to_end {
             self.discard_input();
         }
         if let (true, Ok(fd)) = (self.lingers, self.fd()) {

@@ -30,7 +30,7 @@ pub(crate) struct Socket {
     failure: Option<Failure>,
     /// Whether the peer's end has been received, or the reading half was shut down here.
     read_ended: bool,
-    /// Whether the reading half was shut down here, and no receive has returned 0 since.
+    /// Whether the reading half was shut down here, or its end was prefetched, and no receive has returned it since.
     end_unreported: bool,
     /// Whether the reading half was shut down here, so that input is discarded.
     read_shut: bool,
@@ -88,11 +88,11 @@ impl Socket {
     /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; ENOTCONN when it is neither connected nor
     /// connecting; EEXIST when it is owned already. The descriptor then stays open and the caller's.
     pub(crate) fn adopt(fd: RawFd) -> Result<Self, Errno> {
-        let (fd, (state, is_tcp)) = sys::adopt(fd, |fd| {
+        let (fd, (state, is_tcp, lingers)) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
-            Ok((connect::state_of(fd)?, sys::is_tcp(fd)?))
+            Ok((connect::state_of(fd)?, sys::is_tcp(fd)?, sys::lingers(fd)?))
         })?;
-        Ok(Self { state, ..Self::new(Descriptor::adopt(fd)?, is_tcp) })
+        Ok(Self { state, lingers, ..Self::new(Descriptor::adopt(fd)?, is_tcp) })
     }
 
     /// Takes ownership of a descriptor that is to be connected.
@@ -101,12 +101,12 @@ impl Socket {
     /// EBADF, ENOTSOCK; EPROTOTYPE when it is not a stream socket; EISCONN when it is connected or listens; EALREADY
     /// when it is connecting; EEXIST when it is owned already. The descriptor then stays open and the caller's.
     pub(crate) fn adopt_unconnected(fd: RawFd) -> Result<Self, Errno> {
-        let (fd, is_tcp) = sys::adopt(fd, |fd| {
+        let (fd, (is_tcp, lingers)) = sys::adopt(fd, |fd| {
             sys::check_stream(fd)?;
             connect::check_unconnected(fd)?;
-            sys::is_tcp(fd)
+            Ok((sys::is_tcp(fd)?, sys::lingers(fd)?))
         })?;
-        Ok(Self::new(Descriptor::adopt(fd)?, is_tcp))
+        Ok(Self { lingers, ..Self::new(Descriptor::adopt(fd)?, is_tcp) })
     }
 
     /// Gives up the descriptor without closing it.
@@ -150,8 +150,9 @@ impl Socket {
     /// # Errors
     /// EINVAL when they do not.
     pub(crate) fn take_queue(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        let count = self.queue.take(into)?;
         self.corked = false;
-        self.queue.take(into)
+        Ok(count)
     }
 
     pub(crate) fn queue_limit(&self) -> usize {

@@ -33,8 +33,25 @@ impl Socket {
                 self.readiness.took(is_short && self.short_read_means_empty);
                 Ok(count)
             }
-            Err(errno) => self.nothing_received(errno),
+            Err(errno) => {
+                let result = self.nothing_received(errno);
+                if result != Err(Errno::AGAIN) {
+                    // The kernel returns an error after the last byte.
+                    self.end_reading();
+                }
+                result
+            }
         }
+    }
+
+    /// As `receive`, for an owner to whom it is still to be reported: an end or a failure can be received again.
+    pub(in crate::core) fn prefetch(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        let result = self.receive(into);
+        if self.read_ended {
+            self.end_unreported = true;
+            self.readiness.merge(flags::IN);
+        }
+        result
     }
 
     /// `recv(2)` with `MSG_PEEK`: as `receive`, but the bytes stay.
@@ -94,10 +111,14 @@ impl Socket {
     /// Takes note of the end. If a call failed before, its error is returned instead: the connection did not end
     /// regularly.
     fn end_of_stream(&mut self) -> Result<usize, Errno> {
+        self.end_reading();
+        self.failure_or(Ok(0))
+    }
+
+    fn end_reading(&mut self) {
         self.readiness.would_block_reader();
         self.read_ended = true;
         self.end_unreported = false;
-        self.failure_or(Ok(0))
     }
 
     /// Takes note of an error of recv(2).
@@ -107,6 +128,8 @@ impl Socket {
     /// kernel, and are reported again after a back-off.
     fn nothing_received(&mut self, errno: Errno) -> Result<usize, Errno> {
         match errno {
+            // A kept failure can be received, although the kernel has nothing.
+            Errno::AGAIN if self.failure.is_some() => {}
             Errno::AGAIN => self.readiness.would_block_reader(),
             Errno::NOBUFS | Errno::NOMEM => {
                 self.readiness.would_block_reader();

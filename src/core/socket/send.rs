@@ -28,6 +28,9 @@ impl Socket {
             return Ok(SendStatus::Sent);
         }
         self.send_corked();
+        if self.write_ended {
+            return Ok(SendStatus::Closed);
+        }
         if self.awaits_writable() {
             return self.enqueue(pieces);
         }
@@ -92,6 +95,9 @@ impl Socket {
         // Corked bytes are sent first.
         if self.flush_some() != Flushed::Empty {
             return self.enqueue_some(bytes);
+        }
+        if self.write_ended {
+            return Err(Errno::PIPE);
         }
         let taken = match self.send_now(&[IoSlice::new(bytes)]) {
             Ok(count) => count,
@@ -166,7 +172,7 @@ impl Socket {
                     self.readiness.would_block_writer();
                     return Flushed::WouldBlock;
                 }
-                Err(errno) => self.break_connection(errno, Call::Write),
+                Err(errno) => self.lose_queue(errno),
             }
         }
         if !self.queue.is_empty() {
@@ -223,10 +229,15 @@ impl Socket {
         self.starved = matches!(sent, Err(Errno::NOBUFS | Errno::NOMEM));
     }
 
-    /// Takes note that there is no memory for bytes that were accepted. Closing the socket resets it, since the peer
-    /// would take a part for the whole.
+    /// Takes note that there is no memory for bytes that were accepted.
     fn fail_without_memory(&mut self) {
-        self.break_connection(Errno::NOMEM, Call::Write);
+        self.lose_queue(Errno::NOMEM);
+    }
+
+    /// Takes note that accepted bytes will not be sent. Closing the socket resets it: ended by FIN, a part would be taken
+    /// for the whole by the peer, where the connection itself still stands.
+    fn lose_queue(&mut self, errno: Errno) {
+        self.break_connection(errno, Call::Write);
         self.lingers = false;
         self.discard_on_close();
     }

@@ -114,8 +114,10 @@ impl Socket {
     /// Takes note that an open connection failed. The input that came before can still be received; then the failure is
     /// returned, since the kernel returns it only once.
     pub(in crate::core) fn break_connection(&mut self, errno: Errno, call: Call) {
+        if self.failure.is_none() {
+            self.readiness.merge(flags::ERR);
+        }
         self.fail(errno, call);
-        self.readiness.merge(flags::ERR);
     }
 
     /// Keeps the first failure, and ends the writing half.

@@ -111,8 +111,10 @@ impl Runner {
     fn play_on_others(&mut self, step: &Step) -> String {
         let [one, two, _] = step.numbers;
         match step.operation {
-            Operation::Signal => self.event.as_ref().map(EventFd::signal).map_or("", |()| "done"),
-            Operation::Clear => self.event.as_ref().map(EventFd::clear).map_or("", |()| "done"),
+            Operation::Signal => self.event.as_ref().map(|it| it.signal(1)).map_or("", |()| "done"),
+            Operation::Clear => {
+                return self.event.as_ref().map_or(String::new(), |it| it.take().to_string());
+            }
             Operation::Fire => return self.set_timer(Duration::ZERO),
             Operation::Disarm => return self.set_timer(Duration::from_secs(3600)),
             Operation::OpenEpoll => return self.open_epoll(one),

@@ -24,7 +24,7 @@ fn a_modify_that_fails_changes_nothing() -> Outcome {
 fn a_descriptor_is_reported_until_it_is_stale() -> Outcome {
     let mut rig = Rig::new()?;
     let target = EventFd::new()?;
-    target.signal();
+    target.signal(1);
     let handle = rig.registry.add_descriptor(rig.multiplexer, target.fd(), READ, Mode::Level)?;
     for _ in 0..2 {
         assert_eq!(rig.reported(1000)?, [(handle, event_bits::READABLE)]);
@@ -34,7 +34,7 @@ fn a_descriptor_is_reported_until_it_is_stale() -> Outcome {
     assert_eq!(rig.reported(0)?, []);
     assert_eq!(rig.registry.modify(rig.multiplexer, handle, BOTH, Mode::Level), Err(Errno::BADF));
     // What a duplicate of the descriptor keeps reporting.
-    target.signal();
+    target.signal(1);
     assert_eq!(rig.reported(0)?, []);
     rig.registry.remove(rig.multiplexer, handle)
 }
