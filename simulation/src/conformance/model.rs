@@ -61,29 +61,31 @@ fn abstract_name(name: usize, count: usize) -> Vec<u8> {
     format!("\0{name}-{count}").into_bytes()
 }
 
-/// The events that a wait would return of registrations that are woken for no reason.
+/// The events that a wait may return besides: truth 56.
 fn possible(epoll: i32) -> Vec<super::trace::Event> {
     world::with(|world| {
         let file = world.file(world::Process::Program, epoll);
         let items = file.map(|file| world.registrations(file)).unwrap_or_default();
-        let event = |(_, file, interest, token)| (token, could_be(world, file) & interest);
+        let event = |(_, file, interest, token)| (token, repeated(world, file) & interest);
         items.into_iter().map(event).filter(|(_, flags)| *flags != 0).collect()
     })
 }
 
-/// The flags that poll(2) would return if epoll descriptors were woken for no reason.
-fn could_be(world: &world::World, file: world::FileId) -> u32 {
-    let mut items = world.registrations(file).into_iter();
-    if items.any(|(_, file, interest, _)| could_be(world, file) & interest != 0) {
-        return sys::flags::IN;
+/// The flags of which there may be another edge: those of a socket that has sent FIN, and of the epoll descriptors that
+/// watch one.
+fn repeated(world: &world::World, file: world::FileId) -> u32 {
+    if world.socket(file).is_some_and(world::Socket::has_ended) {
+        return world.flags_of(file);
     }
-    world.flags_of(file)
+    let mut items = world.registrations(file).into_iter();
+    let is_woken = items.any(|(_, file, interest, _)| repeated(world, file) & interest != 0);
+    if is_woken { sys::flags::IN } else { 0 }
 }
 
-/// As `could_be`, of a descriptor.
-fn possible_flags(fd: i32) -> Option<u32> {
+/// As `repeated`, of a descriptor.
+fn possible_flags(fd: i32) -> u32 {
     world::with(|world| {
-        let file = world.file(world::Process::Program, fd).ok()?;
-        Some(could_be(world, file))
+        let file = world.file(world::Process::Program, fd);
+        file.map_or(0, |file| repeated(world, file))
     })
 }

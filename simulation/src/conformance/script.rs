@@ -150,10 +150,26 @@ impl Script {
 /// Mostly the first steps make connections, so that the others find some.
 fn prologue(luck: &mut Luck) -> Vec<Step> {
     let family = luck.below(2);
-    let operations: &[(Operation, usize, usize)] = match luck.below(4) {
+    let operations: &[(Operation, usize, usize)] = match luck.below(6) {
         0 => &[],
         1 => &[(Op::Pair, 0, 1)],
         2 => &[(Op::Pair, 0, 1), (Op::OpenEpoll, 0, 0), (Op::Add, 0, 0), (Op::Add, 0, 1)],
+        3 => &[
+            (Op::Pair, 0, 1),
+            (Op::OpenEpoll, 0, 0),
+            (Op::Add, 0, 0),
+            (Op::Fill, 0, 0),
+            (Op::Wait, 0, 0),
+        ],
+        4 => &[
+            (Op::Open, 0, 0),
+            (Op::Bind, 0, 0),
+            (Op::Listen, 0, 0),
+            (Op::Open, 1, 0),
+            (Op::Connect, 1, 0),
+            (Op::Open, 2, 0),
+            (Op::Connect, 2, 0),
+        ],
         _ => &[
             (Op::OpenEpoll, 0, 0),
             (Op::Open, 0, 0),
@@ -169,6 +185,8 @@ fn prologue(luck: &mut Luck) -> Vec<Step> {
     for (operation, one, two) in operations {
         let third = match operation {
             Op::Add => luck.below(64),
+            // The shortest backlog.
+            Op::Listen => 0,
             _ => family,
         };
         steps.push(Step { operation: *operation, numbers: [*one, *two, third] });

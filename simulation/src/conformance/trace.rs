@@ -3,7 +3,7 @@
 /// The data and the flags of an event.
 pub(crate) type Event = (u64, u32);
 
-/// The name of a descriptor, what poll(2) says of it, and what it may say where epoll was woken without a reason.
+/// The name of a descriptor, what poll(2) says of it, and what it may say where a FIN is acknowledged late.
 pub(crate) type Polled = (usize, u32, u32);
 
 /// What one step has shown.
@@ -11,7 +11,7 @@ pub(crate) type Polled = (usize, u32, u32);
 pub(crate) struct Observation {
     pub(crate) outcome: String,
     pub(crate) events: Vec<Event>,
-    /// What a wait may report besides, where epoll was woken without a reason.
+    /// What a wait may report besides.
     pub(crate) possible: Vec<Event>,
     pub(crate) polled: Vec<Polled>,
 }
@@ -32,8 +32,7 @@ fn is_polled((_, flags, possible): Polled, (_, kernel, _): Polled) -> bool {
     kernel & flags == flags && kernel & !possible == 0
 }
 
-/// Whether the kernel reports what the model does, and else only what is so: wake-ups without a reason are legitimate,
-/// truth 24.
+/// Whether the kernel reports what the model does, and else only what it may report again.
 fn reports(model: &Observation, kernel: &Observation) -> bool {
     let is_spurious = |event: &&Event| !model.events.contains(event);
     model.events.iter().all(|event| kernel.events.contains(event))

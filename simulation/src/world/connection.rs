@@ -111,6 +111,8 @@ impl World {
         if let Some(socket) = self.socket_mut(file) {
             socket.phase = Phase::Connecting { to: to.clone(), since };
             (socket.attempt, socket.peer_address) = (Attempt::Pending, Some(to.clone()));
+            // `tcp_connect_init` in `net/ipv4/tcp_output.c`.
+            (socket.error, socket.fin_came) = (None, false);
         }
         self.begin_moving(file);
         Err(Errno::INPROGRESS)

@@ -190,6 +190,10 @@ impl World {
             }
             self.end_both(file, peer);
             self.wake(peer, ALL);
+            // `tcp_rcv_state_process`, in the state FIN-WAIT-1: truth 56.
+            if self.is_open(file) {
+                self.wake(file, ALL);
+            }
         } else if !self.is_open(file) {
             self.free(file);
         }

@@ -257,6 +257,11 @@ impl Socket {
         self.is_connected() || matches!(self.phase, Phase::Over)
     }
 
+    /// Whether it has sent FIN, or is to send it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shut_write && !self.is_unix()
+    }
+
     pub(crate) fn has_tcp(&self) -> bool {
         !self.is_unix()
     }

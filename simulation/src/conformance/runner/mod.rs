@@ -161,7 +161,7 @@ impl Runner {
         let _ = sys::poll(&mut polled, 0);
         let polled = polled.into_iter().map(PollFd::flags);
         let with_possible = |(name, flags): (usize, u32)| {
-            let possible = self.descriptor(name).and_then(super::possible_flags).unwrap_or(flags);
+            let possible = self.descriptor(name).map_or(0, super::possible_flags);
             (name, flags, flags | possible & all)
         };
         names.into_iter().zip(polled).map(with_possible).collect()
