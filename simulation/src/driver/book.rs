@@ -1,6 +1,7 @@
 //! What the program knows of its sources, apart from what `core` does.
 
 use crate::core::{Handle, Interest, Mode};
+use crate::kernel::Errno;
 use crate::world::FileId;
 
 /// The bits of an event, as the bindings pass them.
@@ -32,8 +33,8 @@ pub(super) struct Registration {
     pub(super) disabled: bool,
     /// Whether writable is to be reported, once it is so.
     pub(super) owes_writable: bool,
-    /// Whether a hang-up or an error is to be reported, once there is one.
-    pub(super) owes_alarm: bool,
+    /// Whether bytes were queued under it, when last looked.
+    pub(super) had_output: bool,
     /// The waits since it was ready, that have not reported it.
     pub(super) passed_over: u32,
 }
@@ -46,7 +47,7 @@ impl Registration {
             mode,
             disabled: false,
             owes_writable: true,
-            owes_alarm: true,
+            had_output: false,
             passed_over: 0,
         }
     }
@@ -89,6 +90,15 @@ pub(super) struct Source {
     /// Whether the kernel has kept a registration that was to be deleted.
     pub(super) has_ghost: bool,
     pub(super) was_corked: bool,
+    /// The failure that it has, and whether it was reported.
+    pub(super) first_failure: Option<Errno>,
+    pub(super) failure_reported: bool,
+    /// Whether a receive has returned 0.
+    pub(super) has_ended: bool,
+    /// Whether all that is queued is corked.
+    pub(super) is_corked: bool,
+    /// How many batches had an event of a descriptor that was closed for good.
+    pub(super) ghost_events: u32,
     /// The multiplexers that it has left by itself, before they reported that.
     pub(super) left: Vec<i32>,
 }
@@ -111,6 +121,11 @@ impl Source {
             backs_off_until: 0,
             has_ghost: false,
             was_corked: false,
+            first_failure: None,
+            failure_reported: false,
+            has_ended: false,
+            is_corked: false,
+            ghost_events: 0,
             left: Vec::new(),
         }
     }
@@ -121,6 +136,12 @@ impl Source {
 
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.kind, Kind::Foreign { .. })
+    }
+
+    /// Whether it may have left its multiplexer by itself: once it is flushed, or its connect has failed.
+    pub(super) fn may_have_left(&self) -> bool {
+        let Some(registration) = &self.registration else { return false };
+        registration.interest == Interest::NONE || self.closing
     }
 
     pub(super) fn is_of(&self, multiplexer: i32) -> bool {

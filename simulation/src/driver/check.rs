@@ -1,13 +1,11 @@
-//! What has to hold after every step, and whenever a wait goes to sleep.
+//! What has to hold after every step: the books.
 
-use super::book::Kind;
 use super::player::{Player, Violation, with};
-use crate::core::{Event, Mode};
-use crate::kernel::{Errno, flags};
+use crate::kernel::Errno;
 use crate::world::{Call, Closing, Process, Socket};
 
 /// How long a source in back-off is left alone, in nanoseconds, with the rounding of a wait.
-const BACK_OFF: u64 = 101_000_000;
+pub(super) const BACK_OFF: u64 = 101_000_000;
 
 impl Player {
     pub(super) fn check(&mut self) -> Result<(), Violation> {
@@ -16,6 +14,10 @@ impl Player {
         self.check_closings(has_faults)?;
         self.check_descriptors()?;
         self.check_references()?;
+        self.check_lists()?;
+        for index in 0..self.sources.len() {
+            self.check_socket(index)?;
+        }
         with(|world| world.violation.take()).map_or(Ok(()), Err)
     }
 
@@ -34,11 +36,15 @@ impl Player {
                         source.backs_off_until = now + BACK_OFF;
                     }
                     Call::Accept | Call::EpollModify => source.backs_off_until = now + BACK_OFF,
-                    Call::EpollDelete => source.has_ghost = true,
+                    Call::EpollDelete => {
+                        source.has_ghost = true;
+                        self.has_ghosts = true;
+                    }
                     Call::Receive
                     | Call::Send
                     | Call::Shutdown
                     | Call::GetOption
+                    | Call::LocalAddress
                     | Call::RemoteAddress
                     | Call::SetOption => source.is_broken = true,
                     _ => {}
@@ -107,118 +113,47 @@ impl Player {
         Ok(())
     }
 
-    /// The sources that a wait has to report.
-    pub(super) fn owed_by(&mut self, multiplexer: i32) -> Vec<i32> {
-        let mut owed = Vec::new();
-        for index in 0..self.sources.len() {
-            let flags = self.flags(index);
-            if self.sources[index].is_of(multiplexer) && self.is_owed(index, flags) {
-                owed.push(self.sources[index].handle.raw());
-            }
+    /// FIN comes after the queue, and the first failure of a socket is the one that is kept.
+    fn check_socket(&mut self, index: usize) -> Result<(), Violation> {
+        if !self.sources[index].is_socket() {
+            return Ok(());
         }
-        owed
-    }
-
-    /// Nothing was owed when a wait went to sleep.
-    pub(super) fn check_sleep(
-        &mut self,
-        multiplexer: i32,
-        events: &[Event],
-    ) -> Result<(), Violation> {
-        let Some(polled) = with(|world| world.asleep.take()) else { return Ok(()) };
-        self.note_faults_of_wait();
-        for index in 0..self.sources.len() {
-            if !self.sources[index].is_of(multiplexer) {
-                continue;
-            }
-            let Some(fd) = self.fd(index) else { continue };
-            let flags =
-                polled.iter().find(|(other, _)| *other == fd).map_or(0, |(_, flags)| *flags);
-            let handle = self.sources[index].handle;
-            // What is reported was not there yet when the wait went to sleep.
-            if events.iter().any(|event| event.handle == handle) {
-                continue;
-            }
-            if self.is_owed(index, flags) {
-                return Err(format!(
-                    "lost wake-up: a wait sleeps, and source {} is {flags:#x}",
-                    handle.raw()
-                ));
-            }
-            if self.is_stuck(index, flags) {
-                return Err(format!(
-                    "stuck: a wait sleeps, and {} can send its queue",
-                    handle.raw()
-                ));
-            }
+        let (failure, queued) = (self.failure(index), self.queued(index));
+        let source = &mut self.sources[index];
+        if source.first_failure.is_some() && failure != source.first_failure {
+            return Err(format!("{:?} has become {failure:?}", source.first_failure));
+        }
+        source.first_failure = failure;
+        let Some(fd) = self.fd(index) else { return Ok(()) };
+        let has_ended = with(|world| world.socket_of(fd).is_ok_and(Socket::has_ended));
+        if has_ended && queued > 0 && failure.is_none() {
+            return Err(format!("FIN is sent, and {queued} bytes are queued"));
         }
         Ok(())
     }
 
-    fn note_faults_of_wait(&mut self) {
-        // They stay for the check at the end of the step.
-        let injected = with(|world| world.faults.injected().to_vec());
-        let now = with(|world| world.now());
-        for fault in injected {
-            for index in 0..self.sources.len() {
-                let is_lack = matches!(fault.errno, Errno::NOBUFS | Errno::NOMEM);
-                let backs_off = is_lack || matches!(fault.call, Call::Accept | Call::EpollModify);
-                if self.fd(index) == Some(fault.fd) && backs_off {
-                    self.sources[index].backs_off_until = now + BACK_OFF;
-                }
+    /// What epoll watches is what is registered, and the timer.
+    fn check_lists(&mut self) -> Result<(), Violation> {
+        // What stays registered is not known where `EPOLL_CTL_DEL` has failed, nor of duplicates of a closed descriptor.
+        if self.has_ghosts {
+            return Ok(());
+        }
+        for index in 0..self.multiplexers.len() {
+            let (handle, fd) = (self.multiplexers[index].handle.raw(), self.multiplexers[index].fd);
+            let watched = with(|world| {
+                world.file(Process::Program, fd).map(|file| world.registrations(file).len())
+            });
+            let registered = (0..self.sources.len())
+                .filter(|it| self.sources[*it].is_of(handle) && self.fd(*it).is_some());
+            let expected = registered.count() + 1;
+            // A source that has left by itself is not reported yet.
+            let may_have_left = self.sources.iter().any(|it| it.may_have_left());
+            if watched != Ok(expected) && !may_have_left {
+                return Err(format!(
+                    "epoll watches {watched:?} descriptors, and {expected} are registered"
+                ));
             }
         }
-    }
-
-    /// Whether the multiplexer has to report a source of which poll(2) says `is`.
-    fn is_owed(&mut self, index: usize, is: u32) -> bool {
-        let now = with(|world| world.now());
-        let source = &self.sources[index];
-        let Some(registration) = source.registration else { return false };
-        if registration.disabled || source.closing || now < source.backs_off_until {
-            return false;
-        }
-        let interest = registration.interest;
-        match source.kind {
-            Kind::Listener => interest.read && is & flags::IN != 0,
-            Kind::Foreign { is_open, .. } => {
-                is_open
-                    && (interest.read
-                        && is & (flags::IN | flags::RDHUP | flags::HUP | flags::ERR) != 0
-                        || interest.write && registration.owes_writable && is & flags::OUT != 0)
-            }
-            Kind::Socket => self.socket_is_owed(index, is),
-        }
-    }
-
-    fn socket_is_owed(&mut self, index: usize, is: u32) -> bool {
-        let (failure, unread, queued) =
-            (self.failure(index), self.unread_length(index), self.queued(index));
-        let source = &self.sources[index];
-        let Some(registration) = source.registration else { return false };
-        let has_input = failure.is_some() || unread > 0 || source.read_shut || is & flags::IN != 0;
-        let reads = registration.interest.read && !source.read_done && has_input;
-        let writes = registration.interest.write
-            && (registration.owes_writable || registration.mode == Mode::Level)
-            && !source.write_shut
-            && queued == 0
-            && failure.is_none()
-            && is & (flags::OUT | flags::HUP | flags::ERR) == flags::OUT;
-        reads && self.is_begun(index) || writes && self.is_begun(index)
-    }
-
-    /// Whether a connection stands, or stood.
-    fn is_begun(&self, index: usize) -> bool {
-        let Some(fd) = self.fd(index) else { return true };
-        with(|world| world.socket_of(fd).is_ok_and(Socket::has_begun))
-    }
-
-    /// Whether a registered socket could send what is queued.
-    fn is_stuck(&mut self, index: usize, is: u32) -> bool {
-        let now = with(|world| world.now());
-        let queued = self.queued(index);
-        let source = &self.sources[index];
-        let waits = now < source.backs_off_until || source.was_corked;
-        source.is_socket() && queued > 0 && !waits && is & flags::OUT != 0 && self.is_begun(index)
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::book::Kind;
 use super::player::{Player, Violation, with};
 use crate::kernel::Shutdown;
+use crate::world::Process;
 
 const HOWS: [Shutdown; 3] = [Shutdown::Write, Shutdown::Read, Shutdown::Both];
 
@@ -74,8 +75,26 @@ impl Player {
 
     pub(super) fn discard(&mut self, number: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
-        let handle = self.sources[index].handle;
+        let (queued, source) = (self.queued(index), &self.sources[index]);
+        let (handle, stream, taken) = (source.handle, source.stream, source.taken);
+        let is_sent = source.is_corked && self.has_room_for(index, queued);
         self.remove_source(index, false);
-        self.registry.discard(handle).map_err(|errno| format!("discard: {errno:?}"))
+        self.registry.discard(handle).map_err(|errno| format!("discard: {errno:?}"))?;
+        let has_faults = with(|world| !world.faults.injected().is_empty());
+        let closed =
+            with(|world| world.closings.iter().rfind(|it| it.stream == stream).map(|it| it.sent));
+        if is_sent && !has_faults && closed != Some(taken) {
+            return Err(format!("corked bytes are lost: {closed:?} of {taken} are sent"));
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel takes so many bytes of a socket for certain.
+    fn has_room_for(&self, index: usize, count: usize) -> bool {
+        let Some(fd) = self.fd(index) else { return false };
+        with(|world| {
+            let room = world.file(Process::Program, fd).map(|file| world.room_of(file));
+            world.luck.is_none() && room.is_ok_and(|room| room >= count)
+        })
     }
 }

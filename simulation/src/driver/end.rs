@@ -19,6 +19,7 @@ impl Player {
         }
         self.settle_with_peers()?;
         self.check_all_sent()?;
+        self.check_ends()?;
         self.close_all_loose();
         for index in (0..self.sources.len()).rev() {
             if !self.sources[index].closing {
@@ -102,6 +103,34 @@ impl Player {
             let is_read = with(|world| world.is_read_by(fd, Process::Peer));
             if is_read {
                 return Err(format!("{queued} bytes of source {} stay queued", handle.raw()));
+            }
+        }
+        Ok(())
+    }
+
+    /// FIN was sent where the program has ended its half, and no socket is connected with itself.
+    fn check_ends(&mut self) -> Result<(), Violation> {
+        for index in 0..self.sources.len() {
+            let (queued, handle) = (self.queued(index), self.sources[index].handle);
+            let failed = self.failure(index).is_some();
+            let source = &self.sources[index];
+            let Some(fd) = self.fd(index).filter(|_| source.is_socket() && !source.closing) else {
+                continue;
+            };
+            if source.is_broken || failed {
+                continue;
+            }
+            let (ends, is_own) = with(|world| {
+                world.socket_of(fd).map_or((true, false), |it| {
+                    (!it.is_connected() || it.has_ended(), it.is_own_peer())
+                })
+            });
+            if source.write_shut && queued == 0 && source.registration.is_some() && !ends {
+                return Err(format!("source {} has ended, and no FIN is sent", handle.raw()));
+            }
+            let is_open = |bits: i32| bits & 3 == 1;
+            if is_own && self.registry.state_bits(handle).is_ok_and(is_open) {
+                return Err(format!("source {} is connected with itself", handle.raw()));
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ mod closing;
 mod end;
 mod generate;
 mod open;
+mod owed;
 mod peer;
 mod player;
 mod register;

@@ -26,6 +26,8 @@ pub(super) struct Player {
     pub(super) peak: usize,
     pub(super) played: u64,
     pub(super) next_name: u32,
+    /// Whether epoll may watch what is not registered any more.
+    pub(super) has_ghosts: bool,
     /// Descriptors of the program that no source has.
     pub(super) loose: HashSet<i32>,
 }
@@ -44,6 +46,7 @@ impl Player {
             peak: 0,
             played: 0,
             next_name: 0,
+            has_ghosts: false,
             loose: HashSet::new(),
         }
     }

@@ -39,7 +39,7 @@ impl Player {
         loop {
             with(|world| world.calls_of_step = 0);
             self.played += 1;
-            let events = self.wait(multiplexer, 0, 64, 20_000)?;
+            let events = self.wait(multiplexer, 1, 64, 20_000)?;
             let mut is_useful = false;
             let mut lasts = true;
             for event in &events {
@@ -63,8 +63,7 @@ impl Player {
         let Some(index) = self.find(event.handle.raw()) else { return false };
         // An epoll descriptor is drained by the waits of its own multiplexer.
         if self.sources[index].is_foreign() {
-            return self.flags(index) != 0
-                || matches!(self.sources[index].kind, Kind::Foreign { is_open: false, .. });
+            return self.flags(index) != 0;
         }
         self.sources[index]
             .registration
@@ -93,8 +92,13 @@ impl Player {
             Kind::Foreign { file, .. } => is_useful |= self.drain_foreign(file),
             Kind::Socket => {
                 let was_done = self.sources[index].read_done;
+                // Some sockets are read once an event: what is left has to be reported again.
+                let reads_once = self.sources[index].stream.is_multiple_of(2);
                 while self.receive_of(index, 5000, false)?.is_some() {
                     is_useful = true;
+                    if reads_once {
+                        break;
+                    }
                 }
                 is_useful |= !was_done && self.sources[index].read_done;
             }

@@ -67,6 +67,9 @@ impl Player {
     /// The peer's end has come, or the program has shut the half down.
     fn end_of_input(&mut self, index: usize, peeks: bool) -> Result<(), Violation> {
         let flags = self.flags(index);
+        if self.failure(index).is_some() {
+            return Err("a receive returns 0 after a failure".to_owned());
+        }
         let source = &mut self.sources[index];
         let is_end = source.read_shut
             || flags & (crate::kernel::flags::RDHUP | crate::kernel::flags::HUP) != 0;
@@ -74,6 +77,7 @@ impl Player {
             return Err("a receive returns 0, and the peer has not ended".to_owned());
         }
         source.read_done |= !peeks;
+        source.has_ended |= !peeks;
         let has_more = !source.read_shut && self.unread_in_kernel(index) > 0;
         if has_more { Err("a receive returns 0 before the last byte".to_owned()) } else { Ok(()) }
     }
@@ -127,6 +131,9 @@ impl Player {
             Ok(SendStatus::Sent) if after > 0 && size > 0 => {
                 return Err("sent, and the queue is not empty".to_owned());
             }
+            Ok(SendStatus::Queued) if before >= limit && after > before => {
+                return Err("queued, and the queue is full".to_owned());
+            }
             Ok(SendStatus::Sent | SendStatus::PartiallySent | SendStatus::Queued) => {
                 self.sources[index].taken += (size * count) as u64;
             }
@@ -155,6 +162,8 @@ impl Player {
         }
         self.sources[index].was_corked |= cork;
         let after = self.queued(index);
+        let source = &mut self.sources[index];
+        source.is_corked = cork && after > 0 && (before == 0 || source.is_corked);
         if after > limit.max(before) {
             return Err(format!("a write fills the queue to {after}, of {limit}"));
         }

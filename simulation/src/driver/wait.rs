@@ -38,6 +38,7 @@ impl Player {
         };
         let timeout = if timeout < 0 && !self.can_wake(multiplexer) { 1000 } else { timeout };
         self.learn_origins();
+        self.note_output();
         let owed = self.owed_by(handle.raw());
         with(|world| {
             world.asleep = None;
@@ -126,6 +127,18 @@ impl Player {
         })
     }
 
+    /// Takes note of what is queued before a wait, and that a wait may send it.
+    fn note_output(&mut self) {
+        for index in 0..self.sources.len() {
+            let queued = self.queued(index);
+            let source = &mut self.sources[index];
+            source.is_corked = false;
+            if let Some(registration) = &mut source.registration {
+                registration.had_output |= queued > 0;
+            }
+        }
+    }
+
     fn learn_origins(&mut self) {
         for index in 0..self.sources.len() {
             if self.sources[index].is_socket() {
@@ -158,7 +171,8 @@ impl Player {
             return wrong("of nothing");
         }
         self.check_truth(index, event)?;
-        let Some(registration) = &mut self.sources[index].registration else { return Ok(()) };
+        let source = &mut self.sources[index];
+        let Some(registration) = &mut source.registration else { return Ok(()) };
         if registration.disabled {
             return wrong("after it was reported once");
         }
@@ -167,13 +181,14 @@ impl Player {
         {
             return wrong("of no interest");
         }
+        if event.bits & bits::READABLE != 0 && source.has_ended {
+            return wrong("after the end");
+        }
+        source.failure_reported |= event.bits & (bits::HANGUP | bits::ERROR) != 0;
         registration.disabled = registration.mode == Mode::Oneshot;
         registration.passed_over = 0;
         if event.bits & bits::WRITABLE != 0 {
             registration.owes_writable = registration.mode == Mode::Level;
-        }
-        if event.bits & (bits::HANGUP | bits::ERROR) != 0 {
-            registration.owes_alarm = false;
         }
         let is_prefetched = !event.received.is_empty();
         if is_prefetched && !registration.interest.prefetch {

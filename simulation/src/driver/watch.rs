@@ -28,6 +28,7 @@ impl Player {
                 world.describe(Process::Program, reader)
             }),
             2 => {
+                self.has_ghosts = true;
                 let other = self.multiplexers[(multiplexer + 1) % self.multiplexers.len()].fd;
                 with(|world| world.duplicate(other)).unwrap_or(-1)
             }
@@ -48,6 +49,7 @@ impl Player {
         let index = self.choose_socket(number)?;
         let fd = self.fd(index)?;
         self.sources[index].is_broken = true;
+        self.has_ghosts = true;
         with(|world| world.duplicate(fd)).ok()
     }
 

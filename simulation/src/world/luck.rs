@@ -12,6 +12,10 @@ impl Luck {
         Self(if seed == 0 { 0 } else { mix(seed) | 1 })
     }
 
+    pub(crate) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether something with a chance of one in `n` happens: never without a seed.
     pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.0 != 0 && self.next().is_multiple_of(n)

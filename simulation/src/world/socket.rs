@@ -252,14 +252,19 @@ impl Socket {
         !self.is_datagram
     }
 
+    /// Whether its program has ended its half of a connection that stands.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.is_connected() && self.shut_write && self.peer.is_some()
+    }
+
+    /// Whether it is connected with itself.
+    pub(crate) fn is_own_peer(&self) -> bool {
+        self.is_connected() && self.source == self.stream
+    }
+
     /// Whether it is connected, or was.
     pub(crate) fn has_begun(&self) -> bool {
         self.is_connected() || matches!(self.phase, Phase::Over)
-    }
-
-    /// Whether it has sent FIN, or is to send it.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.shut_write && !self.is_unix()
     }
 
     pub(crate) fn has_tcp(&self) -> bool {

@@ -162,6 +162,17 @@ impl World {
         Ok(if socket.is_pressed { 0 } else { socket.out_limit.saturating_sub(socket.outgoing) })
     }
 
+    /// The bytes that a send would take.
+    pub(crate) fn room_of(&self, file: FileId) -> usize {
+        let unread = self.unread_by_peer(file);
+        let Some(socket) = self.socket(file).filter(|it| it.is_connected()) else { return 0 };
+        if socket.shut_write || socket.error.is_some() || socket.is_pressed {
+            return 0;
+        }
+        let used = if socket.is_unix() { unread } else { socket.outgoing };
+        socket.out_limit.saturating_sub(used)
+    }
+
     /// `send(2)` of one byte with `MSG_OOB`, as the peer does it: tcp(7).
     pub(crate) fn send_urgent(&mut self, file: FileId) {
         let Some(socket) = self.socket_mut(file) else { return };

@@ -1,0 +1,143 @@
+//! What a wait has to report, and whether it sleeps on it.
+
+use super::book::Kind;
+use super::check::BACK_OFF;
+use super::player::{Player, Violation, with};
+use crate::core::{Event, Interest, Mode};
+use crate::kernel::{Errno, flags};
+use crate::world::{Call, Socket};
+
+impl Player {
+    /// The sources that a wait has to report.
+    pub(super) fn owed_by(&mut self, multiplexer: i32) -> Vec<i32> {
+        let mut owed = Vec::new();
+        for index in 0..self.sources.len() {
+            let flags = self.flags(index);
+            if self.sources[index].is_of(multiplexer) && self.is_owed(index, flags) {
+                owed.push(self.sources[index].handle.raw());
+            }
+        }
+        owed
+    }
+
+    /// Nothing was owed when a wait went to sleep.
+    pub(super) fn check_sleep(
+        &mut self,
+        multiplexer: i32,
+        events: &[Event],
+    ) -> Result<(), Violation> {
+        let Some(polled) = with(|world| world.asleep.take()) else { return Ok(()) };
+        self.note_faults_of_wait();
+        for index in 0..self.sources.len() {
+            if !self.sources[index].is_of(multiplexer) {
+                continue;
+            }
+            let Some(fd) = self.fd(index) else { continue };
+            let flags =
+                polled.iter().find(|(other, _)| *other == fd).map_or(0, |(_, flags)| *flags);
+            let handle = self.sources[index].handle;
+            // What is reported was not there yet when the wait went to sleep.
+            if events.iter().any(|event| event.handle == handle) {
+                continue;
+            }
+            if self.is_owed(index, flags) {
+                return Err(format!(
+                    "lost wake-up: a wait sleeps, and source {} is {flags:#x}",
+                    handle.raw()
+                ));
+            }
+            if self.stays_for_nothing(index) {
+                return Err(format!(
+                    "a wait sleeps, and {} has been flushed and stays",
+                    handle.raw()
+                ));
+            }
+            if self.is_stuck(index, flags) {
+                return Err(format!(
+                    "stuck: a wait sleeps, and {} can send its queue",
+                    handle.raw()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_faults_of_wait(&mut self) {
+        // They stay for the check at the end of the step.
+        let injected = with(|world| world.faults.injected().to_vec());
+        let now = with(|world| world.now());
+        for fault in injected {
+            for index in 0..self.sources.len() {
+                let is_lack = matches!(fault.errno, Errno::NOBUFS | Errno::NOMEM);
+                let backs_off = is_lack || matches!(fault.call, Call::Accept | Call::EpollModify);
+                if self.fd(index) == Some(fault.fd) && backs_off {
+                    self.sources[index].backs_off_until = now + BACK_OFF;
+                }
+            }
+        }
+    }
+
+    /// Whether the multiplexer has to report a source of which poll(2) says `is`.
+    fn is_owed(&mut self, index: usize, is: u32) -> bool {
+        let now = with(|world| world.now());
+        let source = &self.sources[index];
+        let Some(registration) = source.registration else { return false };
+        if registration.disabled || source.closing || now < source.backs_off_until {
+            return false;
+        }
+        let interest = registration.interest;
+        match source.kind {
+            Kind::Listener => interest.read && is & flags::IN != 0,
+            Kind::Foreign { is_open, .. } => {
+                is_open
+                    && (interest.read
+                        && is & (flags::IN | flags::RDHUP | flags::HUP | flags::ERR) != 0
+                        || interest.write && registration.owes_writable && is & flags::OUT != 0)
+            }
+            Kind::Socket => self.socket_is_owed(index, is),
+        }
+    }
+
+    fn socket_is_owed(&mut self, index: usize, is: u32) -> bool {
+        let (failure, unread, queued) =
+            (self.failure(index), self.unread_length(index), self.queued(index));
+        let source = &self.sources[index];
+        let Some(registration) = source.registration else { return false };
+        let has_input = failure.is_some() || unread > 0 || source.read_shut || is & flags::IN != 0;
+        let reads = registration.interest.read && !source.read_done && has_input;
+        let writes = registration.interest.write
+            && (registration.owes_writable || registration.mode == Mode::Level)
+            && !source.write_shut
+            && queued == 0
+            && failure.is_none()
+            && is & (flags::OUT | flags::HUP | flags::ERR) == flags::OUT;
+        let alarm = failure.is_some()
+            && !source.failure_reported
+            && registration.interest != Interest::NONE;
+        (reads || writes) && self.is_begun(index) || alarm
+    }
+
+    /// Whether a registration for a queue is left when the queue is sent.
+    fn stays_for_nothing(&mut self, index: usize) -> bool {
+        let queued = self.queued(index);
+        let source = &self.sources[index];
+        let Some(registration) = source.registration else { return false };
+        let is_flush_only = registration.interest == Interest::NONE && registration.had_output;
+        is_flush_only && queued == 0 && !source.read_shut && !source.closing
+    }
+
+    /// Whether a connection stands, or stood.
+    fn is_begun(&self, index: usize) -> bool {
+        let Some(fd) = self.fd(index) else { return true };
+        with(|world| world.socket_of(fd).is_ok_and(Socket::has_begun))
+    }
+
+    /// Whether a registered socket could send what is queued.
+    fn is_stuck(&mut self, index: usize, is: u32) -> bool {
+        let now = with(|world| world.now());
+        let queued = self.queued(index);
+        let source = &self.sources[index];
+        let waits = now < source.backs_off_until || source.was_corked;
+        source.is_socket() && queued > 0 && !waits && is & flags::OUT != 0 && self.is_begun(index)
+    }
+}
