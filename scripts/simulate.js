@@ -1,6 +1,6 @@
 // Plays random programs against src/core over a kernel in memory, from fresh seeds, and prints the shrunk program of the
 // first failure: docs/simulation.md. The arguments are those of the program `simulation`: `--seconds N`, `--seed N`,
-// `--runs N`, `--program FILE`.
+// `--runs N`, `--survey`, `--program FILE`.
 
 import { spawnSync } from 'node:child_process'
 import process from 'node:process'

@@ -66,6 +66,7 @@ pub(super) enum Kind {
 
 /// A socket, listener or foreign descriptor of the program.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "none follows from the others")]
 pub(super) struct Source {
     pub(super) handle: Handle,
     pub(super) kind: Kind,

@@ -4,7 +4,7 @@ use super::book::Kind;
 use super::player::{Player, Violation, with};
 use crate::core::{Event, Mode};
 use crate::kernel::{Errno, flags};
-use crate::world::{Call, Closing, Process};
+use crate::world::{Call, Closing, Process, Socket};
 
 /// How long a source in back-off is left alone, in nanoseconds, with the rounding of a wait.
 const BACK_OFF: u64 = 101_000_000;
@@ -101,7 +101,9 @@ impl Player {
                 ));
             }
         }
-        self.registry.take_reference_changes();
+        if self.registry.has_reference_changes() {
+            self.registry.take_reference_changes();
+        }
         Ok(())
     }
 
@@ -208,7 +210,7 @@ impl Player {
     /// Whether a connection stands, or stood.
     fn is_begun(&self, index: usize) -> bool {
         let Some(fd) = self.fd(index) else { return true };
-        with(|world| world.socket_of(fd).is_ok_and(|socket| socket.has_begun()))
+        with(|world| world.socket_of(fd).is_ok_and(Socket::has_begun))
     }
 
     /// Whether a registered socket could send what is queued.

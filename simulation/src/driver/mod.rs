@@ -1,12 +1,21 @@
 //! Random programs of what the bindings do, played against `core` over the world in memory, and what has to hold.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "all steps and checks have the same shape"
+)]
+
 mod actions;
 mod book;
 mod check;
 mod closing;
+mod end;
 mod generate;
+mod open;
 mod peer;
 mod player;
+mod register;
 mod settle;
 mod shrink;
 mod step;
@@ -45,7 +54,8 @@ pub fn shrunk(seed: u64) -> String {
     let fails =
         |steps: &[Step]| play(steps, None).failure.map(|failure| self::kind(&failure)) == kind;
     let steps = shrink::shrink(steps, SHRINK_TRIALS, fails);
-    steps.iter().map(|step| format!("{step}\n")).collect()
+    let lines: Vec<String> = steps.iter().map(Step::to_string).collect();
+    lines.join("\n")
 }
 
 /// Plays a program that is given as text, and traces what it does.

@@ -102,7 +102,7 @@ impl Player {
                 world.send_urgent(file);
                 world.pass_descriptors(file);
             }),
-            Action::Stamp => self.at_socket(first, |world, file| world.stamp(file)),
+            Action::Stamp => self.at_socket(first, World::stamp),
             Action::Fail => {
                 let errnos = [libc::ETIMEDOUT, libc::ECONNRESET, libc::EHOSTUNREACH];
                 let errno = Errno::from_raw(errnos[second % 3]).unwrap_or(Errno::PIPE);
@@ -148,7 +148,7 @@ impl Player {
         if self.ends.len() >= MOST_ENDS {
             return;
         }
-        let family = super::wait::family_of(address);
+        let family = super::open::family_of(address);
         let fd = with(|world| {
             let fd = world.socket_call(Process::Peer, family);
             let _ = world.connect(Process::Peer, fd, address);
@@ -204,7 +204,7 @@ impl Player {
         let Some(fd) = self.fd(index) else { return };
         with(|world| {
             if let Ok(file) = world.file(Process::Program, fd)
-                && world.socket(file).is_some_and(|socket| socket.is_connected())
+                && world.socket(file).is_some_and(Socket::is_connected)
             {
                 action(world, file);
             }

@@ -3,7 +3,7 @@
 use super::book::{Kind, event_bits as bits};
 use super::player::{Player, Violation, with};
 use crate::core::{Event, Mode};
-use crate::world::Luck;
+use crate::world::{Luck, World};
 
 /// The most batches of which none changes anything.
 const MOST_IDLE_BATCHES: u32 = 8;
@@ -16,7 +16,7 @@ impl Player {
         with(|world| world.luck = Luck::NONE);
         for _ in 0..MOST_ROUNDS {
             let moves = with(|world| world.moves);
-            let mut has_changed = with(|world| world.deliver_all());
+            let mut has_changed = with(World::deliver_all);
             for index in 0..self.multiplexers.len() {
                 has_changed |= self.drain(index)?;
             }

@@ -78,6 +78,8 @@ actions! {
     Adopt "adopt" 1,
     /// Socket.
     State "state" 4,
+    /// Socket, address: who is there?
+    Ask "ask" 2,
     /// Socket.
     GetError "get-error" 2,
     /// Source, seconds.

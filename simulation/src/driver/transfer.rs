@@ -38,7 +38,7 @@ impl Player {
         with(|world| {
             world.note(|| {
                 format!("  {} of {size} = {result:?}", if peeks { "peek" } else { "receive" })
-            })
+            });
         });
         match result {
             Ok(0) if size == 0 => Ok(None),

@@ -3,7 +3,7 @@
 use super::book::{Kind, event_bits as bits};
 use super::player::{Player, Violation, with};
 use crate::core::{Event, Mode, ReceiveBuffer};
-use crate::kernel::{Address, Errno, Family, flags};
+use crate::kernel::{Errno, flags};
 
 /// The timeouts of waits, in milliseconds.
 const TIMEOUTS: [i32; 8] = [0, 0, 0, 1, 50, 250, 1000, -1];
@@ -45,7 +45,8 @@ impl Player {
         });
         let mut buffer = vec![0; room];
         let mut events = Vec::new();
-        let mut into = ReceiveBuffer::new(&mut buffer, 0);
+        let mut into =
+            if room == 0 { ReceiveBuffer::none() } else { ReceiveBuffer::new(&mut buffer, 0) };
         let result =
             self.registry.wait(handle, timeout, limit, &mut into, |event| events.push(event));
         with(|world| world.note(|| format!("  {result:?} {events:?}")));
@@ -65,6 +66,7 @@ impl Player {
         for event in &events {
             self.check_event(handle.raw(), event, &buffer)?;
         }
+        self.check_copy(multiplexer, &events, &buffer)?;
         self.count_passed_over(handle.raw(), &owed, &reported, limit)?;
         Ok(events)
     }
@@ -93,6 +95,24 @@ impl Player {
         let Some(index) = self.choose_multiplexer(number) else { return Ok(()) };
         let handle = self.multiplexers[index].handle;
         self.registry.is_idle(handle, 1).map(drop).map_err(|errno| format!("idle: {errno:?}"))
+    }
+
+    /// Checks the copy of what was prefetched, for an array that the program has given away meanwhile.
+    fn check_copy(
+        &self,
+        multiplexer: usize,
+        events: &[Event],
+        buffer: &[u8],
+    ) -> Result<(), Violation> {
+        let mut copy = vec![0; buffer.len()];
+        let handle = self.multiplexers[multiplexer].handle;
+        let copied = self.registry.copy_prefetched(handle, &mut copy);
+        let mut parts =
+            events.iter().map(|event| event.received.clone()).filter(|it| !it.is_empty());
+        if parts.any(|part| copied != Ok(true) || copy[part.clone()] != buffer[part]) {
+            return Err(format!("the copy of what was prefetched is another one: {copied:?}"));
+        }
+        Ok(())
     }
 
     /// Whether a wait without limit can be ended.
@@ -248,12 +268,5 @@ impl Player {
             _ => with(|world| world.has_happened(errno)),
         };
         if is_known { Ok(()) } else { Err(format!("{errno:?} of source {index}, for no reason")) }
-    }
-}
-
-pub(super) fn family_of(address: &Address) -> Family {
-    match address {
-        Address::Unix(_) => Family::Unix,
-        Address::Inet(_) => Family::Ipv4,
     }
 }

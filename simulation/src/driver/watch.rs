@@ -1,11 +1,11 @@
 //! Descriptors of the program that it has watched: eventfds, pipes, epoll descriptors, duplicates.
 
-use super::actions::watching;
 use super::book::{Kind, Registration};
 use super::player::{Player, Violation, with};
+use super::register::watching;
 use crate::core::{Interest, Mode};
 use crate::kernel::Errno;
-use crate::world::{FileId, Process};
+use crate::world::{FileId, Process, World};
 
 /// The most foreign descriptors at a time.
 const MOST_FOREIGN: usize = 8;
@@ -22,7 +22,7 @@ impl Player {
             return Ok(());
         }
         let fd = match what % 5 {
-            0 => with(|world| world.event_fd()),
+            0 => with(World::event_fd),
             1 => with(|world| {
                 let (reader, _) = world.pipe();
                 world.describe(Process::Program, reader)
@@ -31,7 +31,7 @@ impl Player {
                 let other = self.multiplexers[(multiplexer + 1) % self.multiplexers.len()].fd;
                 with(|world| world.duplicate(other)).unwrap_or(-1)
             }
-            3 => with(|world| world.regular_file()),
+            3 => with(World::regular_file),
             _ => match self.duplicate_socket(how) {
                 Some(fd) => fd,
                 None => return Ok(()),
