@@ -56,6 +56,17 @@ fn send_urgent(socket: &sys::OwnedFd, byte: u8) -> Result<usize, sys::Errno> {
     })
 }
 
+/// Sends bytes and a descriptor.
+fn pass(socket: &sys::OwnedFd, bytes: &[u8]) -> Result<usize, sys::Errno> {
+    let fd = sys::AsRawFd::as_raw_fd(socket);
+    world::with(|world| {
+        let count = world.send(fd, &[bytes])?;
+        let file = world.file(world::Process::Program, fd)?;
+        world.pass_descriptors(file);
+        Ok(count)
+    })
+}
+
 /// A name that no other socket has.
 fn abstract_name(name: usize, count: usize) -> Vec<u8> {
     format!("\0{name}-{count}").into_bytes()

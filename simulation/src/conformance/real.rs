@@ -51,9 +51,24 @@ fn stream(_socket: &sys::OwnedFd, id: usize) -> u32 {
 }
 
 fn send_urgent(socket: &sys::OwnedFd, byte: u8) -> Result<usize, sys::Errno> {
-    let sent = socket2::SockRef::from(socket).send_out_of_band(&[byte]);
-    let number = |error: std::io::Error| error.raw_os_error().and_then(sys::Errno::from_raw);
-    sent.map_err(|error| number(error).unwrap_or(sys::Errno::INVAL))
+    number(socket2::SockRef::from(socket).send_out_of_band(&[byte]))
+}
+
+/// Sends bytes and a descriptor: cmsg(3), `SCM_RIGHTS` of unix(7).
+fn pass(socket: &sys::OwnedFd, bytes: &[u8]) -> Result<usize, sys::Errno> {
+    let passed = sys::EventFd::new()?;
+    let mut control = (size_of::<libc::cmsghdr>() + size_of::<i32>()).to_ne_bytes().to_vec();
+    for number in [libc::SOL_SOCKET, libc::SCM_RIGHTS, passed.fd(), 0] {
+        control.extend(number.to_ne_bytes());
+    }
+    let pieces = [std::io::IoSlice::new(bytes)];
+    let message = socket2::MsgHdr::new().with_buffers(&pieces).with_control(&control);
+    number(socket2::SockRef::from(socket).sendmsg(&message, libc::MSG_NOSIGNAL))
+}
+
+fn number(result: std::io::Result<usize>) -> Result<usize, sys::Errno> {
+    let errno = |error: std::io::Error| error.raw_os_error().and_then(sys::Errno::from_raw);
+    result.map_err(|error| errno(error).unwrap_or(sys::Errno::INVAL))
 }
 
 /// A name that no other socket has.

@@ -26,6 +26,7 @@ pub(crate) enum Operation {
     Send,
     SendPieces,
     SendUrgent,
+    Pass,
     Receive,
     Peek,
     Fill,
@@ -51,7 +52,7 @@ pub(crate) enum Operation {
 use Operation as Op;
 
 /// Each operation as often as it is to come.
-const OPERATIONS: [(Operation, u8); 31] = [
+const OPERATIONS: [(Operation, u8); 32] = [
     (Op::Open, 4),
     (Op::Bind, 4),
     (Op::Listen, 4),
@@ -63,6 +64,7 @@ const OPERATIONS: [(Operation, u8); 31] = [
     (Op::Send, 10),
     (Op::SendPieces, 2),
     (Op::SendUrgent, 2),
+    (Op::Pass, 2),
     (Op::Receive, 10),
     (Op::Peek, 3),
     (Op::Fill, 2),

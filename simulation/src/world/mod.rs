@@ -34,8 +34,8 @@ pub(crate) use socket::{Closing, Phase, Socket};
 /// The flags of a wake-up that says no more than that something has changed: epoll takes it for every interest.
 const ALL: u32 = 0;
 
-/// The descriptors of one world.
-const DESCRIPTORS: i32 = 1 << 15;
+/// The descriptors of one world. The table of `core` covers those of 256 worlds.
+const DESCRIPTORS: i32 = 1 << 12;
 
 /// Whose call it is. Each has its own descriptors; only the program's calls are made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,8 @@ pub(super) enum Attempt {
 pub(super) struct Piece {
     pub(super) size: usize,
     pub(super) left: usize,
+    /// Whether descriptors came with it.
+    pub(super) passes: bool,
 }
 
 /// Bytes are counted and not stored: `stream` and the position of a byte say what it is, see `bytes.rs`.
@@ -88,8 +90,6 @@ pub(crate) struct Socket {
     /// TCP: the urgent mark, as the number of bytes before it.
     pub(super) urgent: Option<usize>,
     pub(super) urgent_leaves: Option<usize>,
-    /// Unix: where descriptors were passed, as the number of incoming bytes before them.
-    pub(super) passed: Option<usize>,
     /// `SO_LINGER` in seconds.
     pub(super) linger: Option<u32>,
     /// The number of calls of the program when bytes last came.
@@ -131,7 +131,6 @@ impl Socket {
             no_space: false,
             urgent: None,
             urgent_leaves: None,
-            passed: None,
             linger: None,
             arrived: 0,
             is_moving: false,
@@ -155,12 +154,12 @@ impl Socket {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// How many bytes a receive may return: up to the urgent mark, or to passed descriptors.
+    /// How many bytes a receive may return: up to the urgent mark, or to the end of what descriptors came with.
     pub(super) fn readable(&self) -> usize {
-        [self.urgent, self.passed]
-            .into_iter()
-            .flatten()
-            .fold(self.incoming, |most, mark| if mark == 0 { most } else { most.min(mark) })
+        if let Some(last) = self.pieces.iter().position(|piece| piece.passes) {
+            return self.pieces.iter().take(last + 1).map(|piece| piece.left).sum();
+        }
+        self.urgent.filter(|mark| *mark > 0).map_or(self.incoming, |mark| mark.min(self.incoming))
     }
 
     /// Takes bytes out of those that were sent at once. Returns whether memory of the sender is free again: that of all
@@ -170,6 +169,7 @@ impl Socket {
         while let Some(piece) = self.pieces.front_mut() {
             if piece.left > count {
                 piece.left -= count;
+                piece.passes &= count == 0;
                 break;
             }
             count -= piece.left;
@@ -184,8 +184,6 @@ impl Socket {
         self.received += count as u64;
         // A receive that begins at a mark goes over it.
         self.urgent = self.urgent.and_then(|mark| mark.checked_sub(count));
-        self.passed =
-            self.passed.and_then(|mark| mark.checked_sub(count)).filter(|_| self.incoming > 0);
     }
 }
 

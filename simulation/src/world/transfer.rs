@@ -130,7 +130,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
-                peer.pieces.push_back(Piece { size: count, left: count });
+                peer.pieces.push_back(Piece { size: count, left: count, passes: false });
             }
             self.wake(peer, flags::IN);
         }
@@ -182,11 +182,12 @@ impl World {
         socket.urgent_leaves = Some(socket.outgoing - 1);
     }
 
-    /// `send(2)` with `SCM_RIGHTS`, as the peer does it: a receive stops before and after it, unix(7).
+    /// `SCM_RIGHTS` with the last bytes that were sent. `unix_stream_read_generic`: a receive stops after them, truth 57.
     pub(crate) fn pass_descriptors(&mut self, file: FileId) {
         let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
-        if let Some(peer) = peer.and_then(|peer| self.socket_mut(peer)) {
-            peer.passed = Some(peer.incoming);
+        let peer = peer.and_then(|peer| self.socket_mut(peer));
+        if let Some(piece) = peer.and_then(|peer| peer.pieces.back_mut()) {
+            piece.passes = true;
         }
     }
 }

@@ -39,6 +39,8 @@ struct Runner {
     event: Option<EventFd>,
     timer: Option<TimerFd>,
     bound: usize,
+    /// A byte was received that is not the next of the peer's.
+    has_wrong_bytes: bool,
     /// The events of the wait of this step, and those that the kernel may add.
     waited: (Vec<Event>, Vec<Event>),
 }
@@ -55,6 +57,7 @@ pub(crate) fn run(script: &Script, pace: Duration) -> Vec<Observation> {
         event: EventFd::new().ok(),
         timer: TimerFd::new().ok(),
         bound: 0,
+        has_wrong_bytes: false,
         waited: (Vec::new(), Vec::new()),
     };
     let mut observations = Vec::new();
@@ -73,7 +76,10 @@ pub(crate) fn run(script: &Script, pace: Duration) -> Vec<Observation> {
 
 impl Runner {
     fn observe(&mut self, step: &Step, polls: bool) -> Observation {
-        let outcome = self.play(step);
+        let mut outcome = self.play(step);
+        if self.has_wrong_bytes {
+            outcome += ", wrong bytes";
+        }
         self.settle();
         let polled = if polls { self.poll_all() } else { Vec::new() };
         let (events, possible) = std::mem::take(&mut self.waited);
@@ -94,6 +100,7 @@ impl Runner {
             Operation::Send => self.send(one, &[three]),
             Operation::SendPieces => self.send(one, &[three, two, 0, three]),
             Operation::SendUrgent => self.send_urgent(one),
+            Operation::Pass => self.pass(one, three),
             Operation::Receive => self.receive(one, three, false),
             Operation::Peek => self.receive(one, three, true),
             Operation::Fill => self.fill(one),
