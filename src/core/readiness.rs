@@ -88,16 +88,21 @@ impl Readiness {
         self.flags & flag != 0
     }
 
-    /// Marks what is ready as reported: it is unverified from then on. Without `level_triggered`, writable is reported
-    /// again only by the next edge.
-    pub(crate) fn set_reported(&mut self, level_triggered: bool) {
-        if self.read == State::Ready {
+    /// Marks what is ready as reported, of the directions that could be: it is unverified from then on. Without
+    /// `level_triggered`, writable is reported again only by the next edge.
+    pub(crate) fn set_reported(&mut self, (read, write): (bool, bool), level_triggered: bool) {
+        if read && self.read == State::Ready {
             self.read = State::Unverified;
         }
-        if self.write == State::Ready {
+        if write && self.write == State::Ready {
             self.write = if level_triggered { State::Unverified } else { State::NotReady };
         }
         self.alarm = false;
+    }
+
+    /// Forgets an error that is not the connection's.
+    pub(crate) fn clear_error(&mut self) {
+        self.flags &= !flags::ERR;
     }
 
     /// Makes both directions unverified.
@@ -180,7 +185,7 @@ mod tests {
     fn an_error_is_reported_once() {
         let mut readiness = merged(flags::ERR);
         assert!(readiness.has_alarm());
-        readiness.set_reported(false);
+        readiness.set_reported((true, true), false);
         assert!(!readiness.has_alarm() && readiness.has(flags::ERR));
     }
 }

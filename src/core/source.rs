@@ -273,9 +273,10 @@ impl Source {
 
     /// Marks the pending event as reported.
     pub(super) fn set_reported(&mut self) {
+        let Interest { read, write, .. } = self.reportable();
         let Some(registration) = &mut self.registration else { return };
         registration.disabled = registration.mode == Mode::Oneshot;
         let level_triggered = registration.mode == Mode::Level;
-        self.readiness_mut().set_reported(level_triggered);
+        self.readiness_mut().set_reported((read, write), level_triggered);
     }
 }

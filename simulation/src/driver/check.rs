@@ -1,8 +1,9 @@
 //! What has to hold after every step: the books.
 
+use super::book::Source;
 use super::player::{Player, Violation, with};
 use crate::kernel::Errno;
-use crate::world::{Call, Closing, Process, Socket};
+use crate::world::{Call, Closing, Process};
 
 /// How long a source in back-off is left alone, in nanoseconds, with the rounding of a wait.
 pub(super) const BACK_OFF: u64 = 101_000_000;
@@ -25,6 +26,7 @@ impl Player {
     fn note_faults(&mut self) {
         let now = with(|world| world.now());
         for fault in with(|world| world.faults.take_injected()) {
+            self.has_ghosts |= fault.call == Call::EpollDelete;
             for index in 0..self.sources.len() {
                 if self.fd(index) != Some(fault.fd) {
                     continue;
@@ -36,10 +38,7 @@ impl Player {
                         source.backs_off_until = now + BACK_OFF;
                     }
                     Call::Accept | Call::EpollModify => source.backs_off_until = now + BACK_OFF,
-                    Call::EpollDelete => {
-                        source.has_ghost = true;
-                        self.has_ghosts = true;
-                    }
+                    Call::EpollDelete => source.has_ghost = true,
                     Call::Receive
                     | Call::Send
                     | Call::Shutdown
@@ -94,7 +93,7 @@ impl Player {
 
     /// Queued output keeps the process alive, and nothing else.
     fn check_references(&mut self) -> Result<(), Violation> {
-        if self.sources.iter().any(|source| source.was_corked) {
+        if self.sources.iter().any(|source| source.was_corked || source.may_have_left()) {
             return Ok(());
         }
         for index in 0..self.multiplexers.len() {
@@ -125,7 +124,8 @@ impl Player {
         }
         source.first_failure = failure;
         let Some(fd) = self.fd(index) else { return Ok(()) };
-        let has_ended = with(|world| world.socket_of(fd).is_ok_and(Socket::has_ended));
+        let has_ended =
+            with(|world| world.socket_of(fd).is_ok_and(|it| it.has_tcp() && it.has_ended()));
         if has_ended && queued > 0 && failure.is_none() {
             return Err(format!("FIN is sent, and {queued} bytes are queued"));
         }
@@ -147,7 +147,7 @@ impl Player {
                 .filter(|it| self.sources[*it].is_of(handle) && self.fd(*it).is_some());
             let expected = registered.count() + 1;
             // A source that has left by itself is not reported yet.
-            let may_have_left = self.sources.iter().any(|it| it.may_have_left());
+            let may_have_left = self.sources.iter().any(Source::may_have_left);
             if watched != Ok(expected) && !may_have_left {
                 return Err(format!(
                     "epoll watches {watched:?} descriptors, and {expected} are registered"

@@ -15,6 +15,7 @@ impl Player {
         let result = self.registry.shutdown(handle, how);
         let failed = self.failure(index).is_some();
         let source = &mut self.sources[index];
+        source.is_corked = false;
         if result.is_ok() {
             source.read_shut |= how != Shutdown::Write;
             source.write_shut |= how != Shutdown::Read;
@@ -36,6 +37,7 @@ impl Player {
         let handle = source.handle;
         self.own_addresses.retain(|(own, _)| *own != handle);
         let was_registered = source.registration.is_some();
+        let may_have_left = source.may_have_left();
         let result = self.registry.close(handle).map(|result| result as i32);
         with(|world| world.note(|| format!("  close = {result:?}")));
         match result {
@@ -48,7 +50,10 @@ impl Player {
             Ok(how) => {
                 self.sources[index].closing = true;
                 self.sources[index].was_corked = false;
-                if (how == 1) != was_registered {
+                let source = &mut self.sources[index];
+                if how == 2 && may_have_left {
+                    source.left.extend(source.registration.take().map(|it| it.multiplexer));
+                } else if (how == 1) != was_registered {
                     return Err("a close is wrong about the registration".to_owned());
                 }
             }
@@ -75,9 +80,11 @@ impl Player {
 
     pub(super) fn discard(&mut self, number: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
+        let failed = self.failure(index).is_some();
         let (queued, source) = (self.queued(index), &self.sources[index]);
         let (handle, stream, taken) = (source.handle, source.stream, source.taken);
-        let is_sent = source.is_corked && self.has_room_for(index, queued);
+        let is_sent =
+            !failed && !source.is_broken && source.is_corked && self.has_room_for(index, queued);
         self.remove_source(index, false);
         self.registry.discard(handle).map_err(|errno| format!("discard: {errno:?}"))?;
         let has_faults = with(|world| !world.faults.injected().is_empty());

@@ -131,7 +131,9 @@ impl Player {
             || self.unread_length(index) > 0
             || self.failure(index).is_some();
         let source = &self.sources[index];
-        if kind == Kind::Socket && (is_lost || source.is_broken || source.read_shut) {
+        if kind == Kind::Socket
+            && (is_lost || source.is_broken || source.read_shut || source.write_shut)
+        {
             return Ok(());
         }
         self.registry.disown(handle).map_err(|errno| format!("disown: {errno:?}"))?;

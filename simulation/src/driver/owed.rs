@@ -123,11 +123,12 @@ impl Player {
         let source = &self.sources[index];
         let Some(registration) = source.registration else { return false };
         let is_flush_only = registration.interest == Interest::NONE && registration.had_output;
-        is_flush_only && queued == 0 && !source.read_shut && !source.closing
+        let is_left = is_flush_only && queued == 0 && !source.read_shut && !source.closing;
+        is_left && self.is_begun(index)
     }
 
     /// Whether a connection stands, or stood.
-    fn is_begun(&self, index: usize) -> bool {
+    pub(super) fn is_begun(&self, index: usize) -> bool {
         let Some(fd) = self.fd(index) else { return true };
         with(|world| world.socket_of(fd).is_ok_and(Socket::has_begun))
     }

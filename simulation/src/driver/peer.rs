@@ -102,7 +102,12 @@ impl Player {
                 world.send_urgent(file);
                 world.pass_descriptors(file);
             }),
-            Action::Stamp => self.at_socket(first, World::stamp),
+            Action::Stamp => {
+                self.at_socket(first, World::stamp);
+                if let Some(index) = self.choose_socket(first) {
+                    self.sources[index].bare_error_reported = false;
+                }
+            }
             Action::Fail => {
                 let errnos = [libc::ETIMEDOUT, libc::ECONNRESET, libc::EHOSTUNREACH];
                 let errno = Errno::from_raw(errnos[second % 3]).unwrap_or(Errno::PIPE);

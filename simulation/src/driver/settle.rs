@@ -39,8 +39,9 @@ impl Player {
         loop {
             with(|world| world.calls_of_step = 0);
             self.played += 1;
+            let moves = with(|world| world.moves);
             let events = self.wait(multiplexer, 1, 64, 20_000)?;
-            let mut is_useful = false;
+            let mut is_useful = with(|world| world.moves) != moves;
             let mut lasts = true;
             for event in &events {
                 is_useful |= self.handle(event)?;
@@ -63,7 +64,11 @@ impl Player {
         let Some(index) = self.find(event.handle.raw()) else { return false };
         // An epoll descriptor is drained by the waits of its own multiplexer.
         if self.sources[index].is_foreign() {
-            return self.flags(index) != 0;
+            // A number that is closed is only found by `EPOLL_CTL_MOD`.
+            let is_closed =
+                matches!(self.sources[index].kind, Kind::Foreign { is_open: false, .. });
+            let is_known = !self.has_ghosts && with(|world| world.faults.is_empty());
+            return self.flags(index) != 0 || is_closed && !is_known;
         }
         self.sources[index]
             .registration

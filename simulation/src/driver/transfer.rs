@@ -125,13 +125,14 @@ impl Player {
         let (handle, limit) = (self.sources[index].handle, self.limit(index));
         let before = self.queued(index);
         let result = self.registry.with_socket(handle, |socket| socket.send(&slices));
+        self.sources[index].is_corked = false;
         with(|world| world.note(|| format!("  send of {} = {result:?}", size * count)));
         let after = self.queued(index);
         match result {
             Ok(SendStatus::Sent) if after > 0 && size > 0 => {
                 return Err("sent, and the queue is not empty".to_owned());
             }
-            Ok(SendStatus::Queued) if before >= limit && after > before => {
+            Ok(SendStatus::Queued) if after.saturating_sub(size * count) >= limit && size > 0 => {
                 return Err("queued, and the queue is full".to_owned());
             }
             Ok(SendStatus::Sent | SendStatus::PartiallySent | SendStatus::Queued) => {
@@ -162,8 +163,11 @@ impl Player {
         }
         self.sources[index].was_corked |= cork;
         let after = self.queued(index);
+        let is_begun = self.is_begun(index) && with(|world| world.faults.injected().is_empty());
         let source = &mut self.sources[index];
-        source.is_corked = cork && after > 0 && (before == 0 || source.is_corked);
+        let is_small = bytes.len() <= 4096.min(limit.saturating_sub(before));
+        source.is_corked =
+            cork && is_small && is_begun && after > 0 && (before == 0 || source.is_corked);
         if after > limit.max(before) {
             return Err(format!("a write fills the queue to {after}, of {limit}"));
         }
@@ -212,6 +216,7 @@ impl Player {
     pub(super) fn flush(&mut self, number: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
         let handle = self.sources[index].handle;
+        self.sources[index].is_corked = false;
         let result = self.registry.flush(handle);
         match result {
             Ok(is_empty) if is_empty != (self.queued(index) == 0) => {
@@ -225,6 +230,7 @@ impl Player {
         self.registry.flush_corked();
         for index in 0..self.sources.len() {
             self.sources[index].was_corked = false;
+            self.sources[index].is_corked = false;
             if self.sources[index].is_socket() {
                 self.check_totals(index)?;
             }
@@ -262,6 +268,8 @@ impl Player {
             Ok(count) => {
                 let source = &mut self.sources[index];
                 source.taken -= count as u64;
+                // A shutdown that waits for the queue is the program's to make now.
+                source.is_broken |= source.write_shut;
                 match mismatch(&into[..count], source.stream, source.taken) {
                     Some(at) => Err(format!("byte {at} of the queue is another")),
                     None if count != queued => Err("a part of the queue was taken".to_owned()),

@@ -218,6 +218,15 @@ impl Player {
                 return Err(format!("{event:?}: bit {bit} is not true: {is:#x}"));
             }
         }
+        // The kernel's error queue is no error of the connection, truth 30: it may come with an edge, once.
+        let is_bare = is & (flags::ERR | flags::IN | flags::HUP) == flags::ERR;
+        let is_error = event.bits & bits::ERROR != 0 && failure.is_none();
+        if is_error && source.is_socket() && is_bare && !source.read_shut {
+            if source.bare_error_reported {
+                return Err(format!("{event:?}: the error queue is reported again"));
+            }
+            self.sources[index].bare_error_reported = true;
+        }
         if event.bits & bits::WRITABLE != 0 && failure.is_none() && self.queued(index) > 0 {
             return Err(format!("{event:?}: writable, and the queue is not empty"));
         }
@@ -229,6 +238,7 @@ impl Player {
         let failure = self.failure(index);
         let source = &mut self.sources[index];
         let Some(registration) = source.registration.take() else { return Ok(()) };
+        source.failure_reported |= event.bits & bits::ERROR != 0;
         if source.closing {
             let failed = event.received.start != 0;
             source.is_broken |= failed;

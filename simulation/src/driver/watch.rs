@@ -49,6 +49,7 @@ impl Player {
         let index = self.choose_socket(number)?;
         let fd = self.fd(index)?;
         self.sources[index].is_broken = true;
+        self.sources[index].is_corked = false;
         self.has_ghosts = true;
         with(|world| world.duplicate(fd)).ok()
     }

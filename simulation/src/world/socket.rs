@@ -252,7 +252,7 @@ impl Socket {
 
     /// Whether its program has ended its half of a connection that stands.
     pub(crate) fn has_ended(&self) -> bool {
-        self.is_connected() && self.shut_write && self.peer.is_some()
+        self.is_connected() && self.shut_write
     }
 
     /// Whether it is connected with itself.

@@ -78,7 +78,7 @@ impl Registry {
         if is_over {
             self.report_end(token);
         } else if is_emptied {
-            self.report_room(token);
+            self.report_emptied(token);
         }
         result
     }

@@ -7,7 +7,7 @@ use super::Registry;
 use crate::core::handle::Token;
 use crate::core::multiplexer::{Event, event_bits};
 use crate::core::receive_buffer::ReceiveBuffer;
-use crate::core::source::{Kind, Source};
+use crate::core::source::Kind;
 use crate::sys::{self, PollFd, flags};
 
 impl Registry {
@@ -37,12 +37,12 @@ impl Registry {
         }
     }
 
-    /// Has a socket reported whose queue a call has emptied outside of a wait. It may be writable since before, and then
-    /// there is no edge for it.
-    pub(super) fn report_room(&mut self, token: Token) {
-        let may_be_ready = |source: &Source| source.pending_bits() != 0 || source.is_unverified();
-        if self.sources.get(token).is_some_and(may_be_ready) {
-            self.push_ready(token);
+    /// Has a socket reported whose queue a call has emptied outside of a wait, or detaches it if it was only flushed. It
+    /// may be writable since before, and then there is no edge for it.
+    pub(super) fn report_emptied(&mut self, token: Token) {
+        let Some(source) = self.sources.get(token) else { return };
+        if source.should_detach() || source.pending_bits() != 0 || source.is_unverified() {
+            self.report_end(token);
         }
     }
 

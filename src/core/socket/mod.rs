@@ -220,6 +220,7 @@ impl Socket {
     /// Merges the flags of an edge-triggered event: finishes a connect, flushes the queue, discards input. Returns
     /// whether work is left for which there will be no edge.
     pub(super) fn merge(&mut self, flags: u32) -> bool {
+        let flags = self.without_bare_error(flags);
         self.readiness.merge(flags);
         if self.state == State::Connecting && self.readiness.can_write() {
             self.finish_connect();

@@ -159,20 +159,30 @@ impl Socket {
     }
 
     /// The flags that poll(2) returned, without an error that is not the connection's, and with what is kept here.
+    pub(in crate::core) fn verified_flags(&mut self, polled: u32) -> u32 {
+        self.without_bare_error(polled) | self.kept_flags()
+    }
+
+    /// The flags without an error that is not the connection's.
     ///
     /// # Notes
     /// poll(2) reports ERR also for an error queue, in which the kernel puts time stamps and completed zero-copy sends:
     /// socket(7), `tcp_poll` in `net/ipv4/tcp.c`. A broken connection reports HUP too.
-    pub(in crate::core) fn verified_flags(&mut self, polled: u32) -> u32 {
+    pub(super) fn without_bare_error(&mut self, polled: u32) -> u32 {
         let is_bare_error = polled & (flags::ERR | flags::IN | flags::HUP) == flags::ERR;
-        let ignored = if is_bare_error && self.state == State::Open {
-            // An error of the connection is kept by it.
-            let _ = self.peek(&mut [0]);
-            flags::ERR
-        } else {
-            0
-        };
-        polled & !ignored | self.kept_flags()
+        if !is_bare_error || self.state == State::Closed {
+            return polled;
+        }
+        if self.state == State::Connecting {
+            // The outcome of the connect says whether it is an error.
+            return polled & !flags::ERR | flags::OUT;
+        }
+        // An error of the connection is kept by it.
+        let _ = self.peek(&mut [0]);
+        if self.failure.is_none() {
+            self.readiness.clear_error();
+        }
+        polled & !flags::ERR
     }
 
     /// Reads and discards input. Returns whether there may be more.
