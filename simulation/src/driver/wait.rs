@@ -252,6 +252,10 @@ impl Player {
         if !is_flushed && failure.is_none() {
             return Err(format!("{event:?}: detached for no reason"));
         }
+        // Its owner has relied on the registration until now.
+        if failure.is_none() && !self.sources[index].was_corked && self.queued(index) > 0 {
+            return Err(format!("{event:?}: detached, and bytes are queued"));
+        }
         self.sources[index].is_broken |= failure.is_some();
         Ok(())
     }

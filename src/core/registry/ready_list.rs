@@ -37,12 +37,12 @@ impl Registry {
         }
     }
 
-    /// Has a socket reported whose queue a call has emptied outside of a wait, or detaches it if it was only flushed. It
-    /// may be writable since before, and then there is no edge for it.
+    /// Has a socket reported whose queue a call has emptied outside of a wait: it may be writable since before, and then
+    /// there is no edge for it. One that was only flushed leaves in the next wait: until then its owner may send more.
     pub(super) fn report_emptied(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
         if source.should_detach() || source.pending_bits() != 0 || source.is_unverified() {
-            self.report_end(token);
+            self.push_ready(token);
         }
     }
 
@@ -90,16 +90,22 @@ impl Registry {
     }
 
     /// Removes sources that have nothing to report and nothing to verify, and the second entry of a source that was
-    /// removed from the multiplexer and added again.
+    /// removed from the multiplexer and added again. Detaches those that have nothing left to do.
     fn retain_ready(&mut self, token: Token) {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
         let sources = &mut self.sources;
+        let mut finished = Vec::new();
         multiplexer.ready.retain(|listed| {
             let Some(source) = sources.get_mut(*listed) else { return false };
             let stays = source.pending_bits() != 0 || source.is_unverified();
+            let should_detach = !stays && source.should_detach();
             match &mut source.registration {
                 Some(registration) if registration.multiplexer == token.slot => {
-                    std::mem::take(&mut registration.listed) && stays
+                    let was_listed = std::mem::take(&mut registration.listed);
+                    if should_detach && was_listed {
+                        finished.push(*listed);
+                    }
+                    was_listed && stays
                 }
                 _ => false,
             }
@@ -110,6 +116,9 @@ impl Registry {
             {
                 registration.listed = true;
             }
+        }
+        for listed in finished {
+            self.detach(token, listed);
         }
     }
 
