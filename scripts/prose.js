@@ -11,7 +11,7 @@ import { ROOT } from './targets.js'
 
 /** What is read; of a folder, the files that people write. */
 const PATHS =
-  'src lib __test__ docs examples scripts npm benchmark .ci .github README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md ' +
+  'src lib simulation __test__ docs examples scripts npm benchmark .ci .github README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md ' +
   'loadable.js index.d.ts build.rs package.json Cargo.toml deny.toml'
 const WRITTEN = /\.(rs|[cm]?[jt]s|md|py|toml|yml)$|^package\.json$|^run$/
 const GENERATED =

@@ -24,7 +24,7 @@ pub fn conform(seeds: Range<u64>) -> Result<(), String> {
     for seed in seeds {
         let script = Script::new(seed);
         if differs(&script, &PACES) {
-            return Err(told(&shrunk(script)));
+            return Err(outcome(&shrunk(script)));
         }
     }
     Ok(())
@@ -52,7 +52,7 @@ fn shrunk(mut script: Script) -> Script {
     script
 }
 
-fn told(script: &Script) -> String {
+fn outcome(script: &Script) -> String {
     let model = model::run(script, Duration::ZERO);
     let kernel = real::run(script, PACES[1]);
     let at = difference(&model, &kernel);

@@ -117,7 +117,7 @@ impl Player {
             && probe_path(address) == Err(Errno::CONNREFUSED)
             && !with(|world| world.faults.has_injected(Errno::CONNREFUSED))
         {
-            return Err("nobody is found where a listener is".to_owned());
+            return Err("no socket is found where a listener is".to_owned());
         }
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
         let Some(fd) = self.fd(index) else { return Ok(()) };

@@ -153,7 +153,7 @@ impl Source {
 }
 
 /// What became of a socket that is gone, to be compared with its close(2).
-pub(super) struct Farewell {
+pub(super) struct Departure {
     pub(super) stream: u32,
     pub(super) taken: u64,
     /// Whether all that was taken has to be sent.

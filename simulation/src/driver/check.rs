@@ -55,18 +55,18 @@ impl Player {
     /// What was accepted was sent before a graceful close, and FIN ends it.
     fn check_closings(&mut self, has_faults: bool) -> Result<(), Violation> {
         for closing in with(|world| std::mem::take(&mut world.closings)) {
-            let Some(at) = self.farewells.iter().position(|it| it.stream == closing.stream) else {
+            let Some(at) = self.departures.iter().position(|it| it.stream == closing.stream) else {
                 continue;
             };
-            let farewell = self.farewells.swap_remove(at);
-            if !farewell.is_graceful || !closing.is_sound {
+            let departure = self.departures.swap_remove(at);
+            if !departure.is_graceful || !closing.is_sound {
                 continue;
             }
             let Closing { sent, unread, resets, stream, .. } = closing;
-            if sent != farewell.taken {
+            if sent != departure.taken {
                 return Err(format!(
                     "stream {stream} is closed with {sent} of {} bytes sent",
-                    farewell.taken
+                    departure.taken
                 ));
             }
             if !has_faults && (unread > 0 || resets) {

@@ -99,7 +99,7 @@ impl Player {
         adopted.ok()
     }
 
-    /// Where a connect goes: to the peer, to the program, to nobody, into the void, to itself.
+    /// Where a connect goes: to the peer, to the program, to no listener, into the void, to itself.
     fn target(&mut self, kind: usize, number: usize) -> Option<Address> {
         let inet = |host: [u8; 4], port| Address::Inet((host, port).into());
         match kind % 8 {
@@ -109,7 +109,7 @@ impl Player {
                 self.own_addresses.get(number % count).map(|(_, address)| address.clone())
             }
             4 => Some(inet([127, 0, 0, 1], 1)),
-            5 => Some(Address::Unix(b"\0nobody".to_vec())),
+            5 => Some(Address::Unix(b"\0absent".to_vec())),
             6 => Some(inet(World::VOID, 1)),
             _ => {
                 self.next_name += 1;
@@ -140,7 +140,7 @@ impl Player {
         let (got, taken) = (self.sources[index].got, self.sources[index].taken);
         let has_ghost = self.sources[index].has_ghost;
         self.remove_source(index, false);
-        self.farewells.pop();
+        self.departures.pop();
         let adopted = match kind {
             Kind::Listener => self.registry.adopt_listener(fd, 4),
             _ => self.registry.adopt_socket(fd),

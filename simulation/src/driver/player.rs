@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::book::{End, Farewell, Kind, Multiplexer, Source};
+use super::book::{Departure, End, Kind, Multiplexer, Source};
 use super::step::Step;
 use crate::core::{Handle, Registry};
 use crate::kernel::{Address, Errno};
@@ -17,7 +17,7 @@ pub(super) struct Player {
     pub(super) sources: Vec<Source>,
     /// Handles that are gone.
     pub(super) gone: Vec<Handle>,
-    pub(super) farewells: Vec<Farewell>,
+    pub(super) departures: Vec<Departure>,
     pub(super) ends: Vec<End>,
     /// The listeners of the peer, and where they and those of the program listen.
     pub(super) peer_listeners: Vec<(i32, Address)>,
@@ -39,7 +39,7 @@ impl Player {
             multiplexers: Vec::new(),
             sources: Vec::new(),
             gone: Vec::new(),
-            farewells: Vec::new(),
+            departures: Vec::new(),
             ends: Vec::new(),
             peer_listeners: Vec::new(),
             own_addresses: Vec::new(),
@@ -156,7 +156,7 @@ impl Player {
         }
         self.gone.push(source.handle);
         if source.is_socket() {
-            self.farewells.push(Farewell {
+            self.departures.push(Departure {
                 stream: source.stream,
                 taken: source.taken,
                 is_graceful: is_graceful && !source.is_broken,

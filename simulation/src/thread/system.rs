@@ -102,7 +102,7 @@ impl EventFd {
 
 impl Drop for EventFd {
     fn drop(&mut self) {
-        // After a failed check there is no kernel left to tell.
+        // After a failed check there is no kernel left to wake.
         if !std::thread::panicking() {
             let index = usize::try_from(self.0).expect("it is not negative");
             KERNEL.change(|state| state.counters[index] = None);

@@ -1,4 +1,4 @@
-//! What the bytes of a stream are: a function of the stream and the position, so that whoever gets one can check it.
+//! What the bytes of a stream are: a function of the stream and the position, so that a receiver can check each one.
 
 use std::collections::HashMap;
 

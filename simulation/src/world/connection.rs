@@ -95,7 +95,7 @@ impl World {
         match (socket.attempt, &socket.phase) {
             (Attempt::None, Phase::Fresh | Phase::Over) => {}
             (Attempt::GivenUp, _) => return Err(Errno::INVAL),
-            (Attempt::Pending, _) => return self.tell_outcome(file),
+            (Attempt::Pending, _) => return self.return_outcome(file),
             _ => return Err(Errno::ISCONN),
         }
         let Address::Inet(remote) = to else { return Err(errno(libc::EAFNOSUPPORT)) };
@@ -118,9 +118,9 @@ impl World {
         Err(Errno::INPROGRESS)
     }
 
-    /// `__inet_stream_connect` in `net/ipv4/af_inet.c`: a further call of connect(2) tells the outcome of the first,
+    /// `__inet_stream_connect` in `net/ipv4/af_inet.c`: a further call of connect(2) returns the outcome of the first,
     /// truth 48.
-    fn tell_outcome(&mut self, file: FileId) -> Result<(), Errno> {
+    fn return_outcome(&mut self, file: FileId) -> Result<(), Errno> {
         let Some(socket) = self.socket_mut(file) else { return Err(Errno::BADF) };
         match socket.phase {
             Phase::Connecting { .. } => Err(Errno::ALREADY),
@@ -130,7 +130,7 @@ impl World {
                 Err(error.unwrap_or(errno(libc::ECONNABORTED)))
             }
             _ => {
-                socket.attempt = Attempt::Told;
+                socket.attempt = Attempt::Returned;
                 Ok(())
             }
         }
@@ -179,7 +179,7 @@ impl World {
         if let Some(socket) = self.socket_mut(accepted) {
             socket.local = Some(to.clone());
             socket.peer_address = Some(local.unwrap_or(Address::Unix(Vec::new())));
-            (socket.has_chosen_port, socket.attempt) = (true, Attempt::Told);
+            (socket.has_chosen_port, socket.attempt) = (true, Attempt::Returned);
             socket.linger = linger;
         }
         if let Some(Phase::Listening { queue, .. }) =

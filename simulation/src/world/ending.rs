@@ -39,7 +39,8 @@ impl World {
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
         let mut result = Ok(());
         if socket.attempt == Attempt::Pending {
-            socket.attempt = if socket.is_connected() { Attempt::Told } else { Attempt::GivenUp };
+            socket.attempt =
+                if socket.is_connected() { Attempt::Returned } else { Attempt::GivenUp };
         }
         match socket.phase {
             Phase::Fresh | Phase::Over if !socket.is_unix() => result = Err(Errno::NOTCONN),

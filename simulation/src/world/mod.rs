@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// Takes note of an error that a program may be told of.
+    /// Takes note of an error that a program may get.
     fn remember(&mut self, errno: Errno) {
         if !self.happened.contains(&errno) {
             self.happened.push(errno);

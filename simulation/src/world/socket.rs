@@ -25,13 +25,13 @@ pub(crate) enum Phase {
     Over,
 }
 
-/// What the calls of connect(2) of a TCP socket have told: `socket_state` in `include/linux/net.h`.
+/// What the calls of connect(2) of a TCP socket have returned: `socket_state` in `include/linux/net.h`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attempt {
     None,
-    /// The outcome is not told yet.
+    /// The outcome is not returned yet.
     Pending,
-    Told,
+    Returned,
     /// shutdown(2) has come in between.
     GivenUp,
 }
@@ -236,7 +236,7 @@ pub(crate) struct Closing {
     pub(crate) resets: bool,
 }
 
-/// What getsockopt(2) and its like tell.
+/// What getsockopt(2) and its like return.
 impl Socket {
     pub(crate) fn phase(&self) -> &Phase {
         &self.phase

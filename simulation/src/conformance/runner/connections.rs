@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::super::sys::{self, Address, AsFd, AsRawFd, Errno, Family, OwnedFd, Shutdown};
-use super::{Entry, Runner, SOCKETS, skipped, told};
+use super::{Entry, Runner, SOCKETS, outcome, skipped};
 
 impl Runner {
     /// Gives a socket a name that has none.
@@ -31,7 +31,7 @@ impl Runner {
             return skipped();
         }
         let opened = sys::socket(family);
-        let outcome = told(&opened);
+        let outcome = outcome(&opened);
         if let Ok(fd) = opened {
             super::super::prepare(&fd);
             self.name(name, fd, family);
@@ -61,7 +61,7 @@ impl Runner {
         if bound.is_ok() {
             entry.address = sys::local_address(fd.as_fd()).ok();
         }
-        told(&bound)
+        outcome(&bound)
     }
 
     pub(super) fn listen(&mut self, name: usize, backlog: usize) -> String {
@@ -74,7 +74,7 @@ impl Runner {
         if listened.is_ok() {
             entry.backlog = Some(backlog);
         }
-        told(&listened)
+        outcome(&listened)
     }
 
     /// Connects to where another socket is bound.
@@ -92,7 +92,7 @@ impl Runner {
         if matches!(connected, Ok(()) | Err(Errno::INPROGRESS)) {
             self.expect(id, target);
         }
-        told(&connected)
+        outcome(&connected)
     }
 
     /// A connection waits at a listener, or is refused.
@@ -119,7 +119,7 @@ impl Runner {
         }
         let family = listener.family;
         let accepted = sys::accept(fd.as_fd());
-        let outcome = told(&accepted);
+        let outcome = outcome(&accepted);
         if let Ok(accepted) = accepted {
             let client = (!listener.queue.is_empty()).then(|| listener.queue.remove(0));
             let id = self.name(to, accepted, family);
@@ -144,7 +144,7 @@ impl Runner {
         }
         let address = self.free_address(family);
         let made = self.connection(family, &address);
-        let outcome = told(&made);
+        let outcome = outcome(&made);
         if let Ok((client, accepted)) = made {
             let client = self.name(one, client, family);
             let accepted = self.name(other, accepted, family);
@@ -178,7 +178,7 @@ impl Runner {
         let Some((fd, id)) = &self.sockets[name % SOCKETS] else { return skipped() };
         let id = *id;
         let copy = sys::duplicate(fd.as_raw_fd());
-        let outcome = told(&copy);
+        let outcome = outcome(&copy);
         self.sockets[to % SOCKETS] = copy.ok().map(|copy| (copy, id));
         outcome
     }
@@ -191,7 +191,7 @@ impl Runner {
         }
         let ended = sys::shutdown(fd.as_fd(), how);
         entry.shut_read |= ended.is_ok() && how != Shutdown::Write;
-        told(&ended)
+        outcome(&ended)
     }
 
     /// `close(2)`, which can be made to reset the connection.
@@ -202,6 +202,6 @@ impl Runner {
         }
         let set = if resets { sys::discard_on_close(fd.as_fd()) } else { Ok(()) };
         self.sockets[name % SOCKETS] = None;
-        told(&set)
+        outcome(&set)
     }
 }

@@ -45,7 +45,7 @@ struct Runner {
     waited: (Vec<Event>, Vec<Event>),
 }
 
-/// Plays a script, and tells what each step has shown. The kernel gets a pause after each step.
+/// Plays a script, and returns what each step has shown. The kernel gets a pause after each step.
 pub(crate) fn run(script: &Script, pace: Duration) -> Vec<Observation> {
     super::begin();
     let mut runner = Runner {
@@ -187,7 +187,7 @@ fn family(number: usize) -> Family {
 }
 
 /// A result as it is compared.
-fn told<T>(result: &Result<T, Errno>) -> String {
+fn outcome<T>(result: &Result<T, Errno>) -> String {
     match result {
         Ok(_) => "done".to_owned(),
         Err(errno) => format!("error {}", -errno.negated()),

@@ -1,9 +1,9 @@
-//! recv(2), send(2), and what a socket tells of itself.
+//! recv(2), send(2), and what a socket says of itself.
 
 use std::io::IoSlice;
 
 use super::super::sys::{self, Address, AsFd, Errno, Family};
-use super::{Runner, SOCKETS, skipped, told};
+use super::{Runner, SOCKETS, outcome, skipped};
 use crate::world::{fill, mismatch};
 
 /// The bytes that a fill or a drain asks for at once.
@@ -150,7 +150,7 @@ impl Runner {
         let Some((fd, _)) = self.socket(name) else { return skipped() };
         match sys::socket_error(fd.as_fd()) {
             Ok(Some(errno)) => format!("SO_ERROR {}", -errno.negated()),
-            result => told(&result),
+            result => outcome(&result),
         }
     }
 

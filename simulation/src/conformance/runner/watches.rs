@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::sys::{AsRawFd, Epoll, EpollEvent, TimerFd};
-use super::{EPOLLS, Runner, skipped, told};
+use super::{EPOLLS, Runner, outcome, skipped};
 
 impl Runner {
     pub(super) fn set_timer(&mut self, after: Duration) -> String {
@@ -19,7 +19,7 @@ impl Runner {
             return skipped();
         }
         let opened = Epoll::new();
-        let outcome = told(&opened);
+        let outcome = outcome(&opened);
         *place = opened.ok();
         outcome
     }
@@ -29,15 +29,15 @@ impl Runner {
     }
 
     pub(super) fn add(&mut self, epoll: usize, name: usize, interest: u32) -> String {
-        self.control(epoll, name, |epoll, fd| told(&epoll.add(fd, interest, name as u64)))
+        self.control(epoll, name, |epoll, fd| outcome(&epoll.add(fd, interest, name as u64)))
     }
 
     pub(super) fn modify(&mut self, epoll: usize, name: usize, interest: u32) -> String {
-        self.control(epoll, name, |epoll, fd| told(&epoll.modify(fd, interest, name as u64)))
+        self.control(epoll, name, |epoll, fd| outcome(&epoll.modify(fd, interest, name as u64)))
     }
 
     pub(super) fn delete(&mut self, epoll: usize, name: usize) -> String {
-        self.control(epoll, name, |epoll, fd| told(&epoll.delete(fd)))
+        self.control(epoll, name, |epoll, fd| outcome(&epoll.delete(fd)))
     }
 
     fn control(
@@ -60,6 +60,6 @@ impl Runner {
         let mut events: Vec<_> = filled.iter().map(|it| (it.token(), it.flags())).collect();
         events.sort_unstable();
         self.waited = (events, possible);
-        waited.map_or_else(|errno| told::<()>(&Err(errno)), |_| "events".to_owned())
+        waited.map_or_else(|errno| outcome::<()>(&Err(errno)), |_| "events".to_owned())
     }
 }
