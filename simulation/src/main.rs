@@ -98,7 +98,7 @@ fn play(options: &Options) -> ExitCode {
 /// Prints the smallest program that fails as well, and what it does.
 fn report(seed: u64) {
     let program = simulation::shrunk(seed);
-    println!("shrunk to {} steps:\n\n{program}", program.lines().count());
+    println!("shrunk to {} steps:\n\n{program}\n", program.lines().count());
     if let Ok((outcome, trace)) = simulation::replay(&program) {
         println!("{}\n{}", trace.join("\n"), outcome.failure.unwrap_or_default());
     }

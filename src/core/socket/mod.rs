@@ -50,6 +50,8 @@ pub(crate) struct Socket {
     receives_large: bool,
     /// Bytes that were received and given back.
     unread: Option<Box<[u8]>>,
+    /// Whether an entry of the error queue was reported.
+    bare_error_reported: bool,
     /// Whether `SO_LINGER` would make close(2) block.
     pub(super) lingers: bool,
     received: u64,
@@ -76,6 +78,7 @@ impl Socket {
             starved: false,
             receives_large: false,
             unread: None,
+            bare_error_reported: false,
             lingers: false,
             received: 0,
             sent: 0,
@@ -220,7 +223,7 @@ impl Socket {
     /// Merges the flags of an edge-triggered event: finishes a connect, flushes the queue, discards input. Returns
     /// whether work is left for which there will be no edge.
     pub(super) fn merge(&mut self, flags: u32) -> bool {
-        let flags = self.without_bare_error(flags);
+        let flags = self.edge_flags(flags);
         self.readiness.merge(flags);
         if self.state == State::Connecting && self.readiness.can_write() {
             self.finish_connect();

@@ -163,6 +163,14 @@ impl Socket {
         self.without_bare_error(polled) | self.kept_flags()
     }
 
+    /// The flags of an edge. An entry of the error queue is reported once.
+    pub(super) fn edge_flags(&mut self, flags: u32) -> u32 {
+        let without = self.without_bare_error(flags);
+        let is_first = without != flags && self.state == State::Open && !self.bare_error_reported;
+        self.bare_error_reported |= is_first;
+        if is_first { flags } else { without }
+    }
+
     /// The flags without an error that is not the connection's.
     ///
     /// # Notes
