@@ -117,3 +117,19 @@ fn a_duplicate_is_a_descriptor_of_its_own() -> Outcome {
     assert!(sys::duplicate(-1).is_err());
     Ok(())
 }
+
+#[test]
+fn an_adopted_socket_with_linger_does_not_block_its_close() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, _) = rig.pair()?;
+    let linger = [1, 0, 0, 0, 60, 0, 0, 0];
+    rig.registry.set_option(near, libc::SOL_SOCKET, libc::SO_LINGER, &linger)?;
+    let fd = rig.registry.raw_fd(near)?;
+    rig.registry.disown(near)?;
+    let near = rig.registry.adopt_socket(fd)?;
+    let duplicate = sys::duplicate(fd)?;
+    assert_eq!(sys::lingers(duplicate.as_fd()), Ok(true));
+    rig.registry.close(near)?;
+    assert_eq!(sys::lingers(duplicate.as_fd()), Ok(false));
+    Ok(())
+}

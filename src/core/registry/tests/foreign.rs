@@ -38,3 +38,18 @@ fn a_descriptor_is_reported_until_it_is_stale() -> Outcome {
     assert_eq!(rig.reported(0)?, []);
     rig.registry.remove(rig.multiplexer, handle)
 }
+
+#[test]
+fn the_number_of_a_closed_descriptor_is_not_polled_for_its_successor() -> Outcome {
+    let mut rig = Rig::new()?;
+    let target = EventFd::new()?;
+    target.signal(1);
+    let handle = rig.registry.add_descriptor(rig.multiplexer, target.fd(), READ, Mode::Level)?;
+    assert_eq!(rig.reported(1000)?, [(handle, event_bits::READABLE)]);
+    // Whatever descriptor has the number by now, here or in another test, is not registered.
+    drop(target);
+    let successor = EventFd::new()?;
+    successor.signal(1);
+    assert_eq!(rig.reported(0)?, []);
+    rig.registry.remove(rig.multiplexer, handle)
+}

@@ -129,3 +129,66 @@ fn a_socket_that_connects_is_discarded_and_not_reported() -> Outcome {
     assert_eq!(rig.receive(far, 64)?, 0);
     Ok(())
 }
+
+#[test]
+fn a_close_sends_fin_although_bytes_have_come_since_the_last_receive() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    assert_eq!(rig.receive(near, 1), Err(Errno::AGAIN));
+    assert_eq!(rig.send(far, b"late")?, SendStatus::Sent);
+    assert_eq!(rig.send(near, b"answer")?, SendStatus::Sent);
+    assert_eq!(rig.registry.close(near)?, CloseResult::Closed);
+    assert_eq!(rig.receive(far, 64)?, 6);
+    assert_eq!(rig.receive(far, 64)?, 0, "the end, and no reset");
+    Ok(())
+}
+
+#[test]
+fn two_sockets_that_close_with_full_queues_end_both() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    for handle in [near, far] {
+        rig.registry.socket(handle)?.set_queue_limit(32 << 20);
+        while rig.send(handle, &[7; 16384])? == SendStatus::Sent {}
+        assert_eq!(rig.send(handle, &vec![7; 1 << 20])?, SendStatus::Queued);
+        rig.add(handle, READ, Mode::Edge)?;
+    }
+    for handle in [near, far] {
+        assert_eq!(rig.registry.close(handle)?, CloseResult::AfterQueue);
+    }
+    let mut detached = Vec::new();
+    for _ in 0..100 {
+        detached.extend(rig.reported(100)?);
+        if detached.len() == 2 {
+            break;
+        }
+    }
+    detached.sort_by_key(|(handle, _)| handle.raw());
+    assert_eq!(detached, [(near, event_bits::DETACHED), (far, event_bits::DETACHED)]);
+    Ok(())
+}
+
+#[test]
+fn a_level_triggered_socket_is_writable_once_its_corked_bytes_are_sent() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, _) = rig.pair()?;
+    rig.add(near, BOTH, Mode::Level)?;
+    assert_eq!(rig.reported(1000)?, [(near, event_bits::WRITABLE)]);
+    assert_eq!(rig.registry.write(near, b"corked", true)?, 6);
+    assert_eq!(rig.reported(0)?, [], "not while bytes are queued");
+    assert_eq!(rig.registry.flush_corked(), 1);
+    assert_eq!(rig.reported(1000)?, [(near, event_bits::WRITABLE)]);
+    Ok(())
+}
+
+#[test]
+fn a_queue_that_does_not_fit_where_it_is_taken_stays_corked() -> Outcome {
+    let mut rig = Rig::new()?;
+    let (near, far) = rig.pair()?;
+    assert_eq!(rig.registry.write(near, b"corked", true)?, 6);
+    let taken = rig.registry.with_socket(near, |socket| socket.take_queue(&mut [0; 5]));
+    assert_eq!(taken, Err(Errno::INVAL));
+    rig.registry.flush_corked();
+    assert_eq!(rig.receive(far, 64)?, 6);
+    Ok(())
+}
