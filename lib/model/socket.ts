@@ -258,8 +258,8 @@ export class Socket extends ClosableSource {
     if (handle < 0) return true
     const flushed = native.flush(handle)
     if (this.handle < 0) this.#leaveIfClosed(handle)
-    // The connection broke.
-    else if (flushed < 0) this.poller?.reportReady()
+    // The connection broke, or is writable again.
+    else if (flushed !== 0) this.poller?.reportReady()
     return flushed !== 0
   }
 

@@ -48,6 +48,9 @@ impl Token {
     /// The token of a multiplexer's own timer: no slot has this number.
     pub(crate) const TIMER: Self = Self { slot: u32::MAX, generation: u32::MAX };
 
+    /// The token of a registration that no source has.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: 0 };
+
     pub(crate) fn from_raw(raw: u64) -> Self {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
         Self { slot: half(raw), generation: half(raw >> 32) }

@@ -47,6 +47,8 @@ pub(crate) struct Multiplexer {
     pub(super) epoll: Epoll,
     /// Sources that have events to report, or unverified readiness; the next one to report comes first.
     pub(super) ready: VecDeque<Token>,
+    /// Whether a source on the list was only flushed, and a call has emptied its queue.
+    pub(super) has_emptied: bool,
     /// Sources in back-off and when it ends; the first one ends first.
     back_offs: VecDeque<(Token, Instant)>,
     /// Fires when the first back-off ends. epoll reports it, and so it wakes whatever watches the epoll descriptor.
@@ -75,6 +77,7 @@ impl Multiplexer {
         Ok(Self {
             epoll,
             ready: VecDeque::new(),
+            has_emptied: false,
             back_offs: VecDeque::new(),
             timer,
             foreign: BTreeMap::new(),

@@ -55,8 +55,7 @@ impl Source {
         matches!(self.kind, Kind::Foreign(..))
     }
 
-    /// Whether it is a descriptor of the program's that was closed before it was removed, and its number given to
-    /// another source of the same multiplexer.
+    /// Whether it is a descriptor of the program's that is known to have been closed before it was removed.
     pub(super) fn is_stale(&self) -> bool {
         matches!(&self.kind, Kind::Foreign(STALE, _))
     }

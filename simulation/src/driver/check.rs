@@ -39,6 +39,8 @@ impl Player {
                     }
                     Call::Accept | Call::EpollModify => source.backs_off_until = now + BACK_OFF,
                     Call::EpollDelete => source.has_ghost = true,
+                    // It says that the number is another descriptor by now.
+                    Call::EpollAdd => source.is_broken |= source.is_foreign(),
                     Call::Receive
                     | Call::Send
                     | Call::Shutdown

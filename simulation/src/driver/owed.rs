@@ -70,9 +70,14 @@ impl Player {
             for index in 0..self.sources.len() {
                 let is_lack = matches!(fault.errno, Errno::NOBUFS | Errno::NOMEM);
                 let backs_off = is_lack || matches!(fault.call, Call::Accept | Call::EpollModify);
-                if self.fd(index) == Some(fault.fd) && backs_off {
-                    self.sources[index].backs_off_until = now + BACK_OFF;
+                if self.fd(index) != Some(fault.fd) {
+                    continue;
                 }
+                let source = &mut self.sources[index];
+                if backs_off {
+                    source.backs_off_until = now + BACK_OFF;
+                }
+                source.is_broken |= fault.call == Call::EpollAdd && source.is_foreign();
             }
         }
     }
@@ -90,6 +95,7 @@ impl Player {
             Kind::Listener => interest.read && is & flags::IN != 0,
             Kind::Foreign { is_open, .. } => {
                 is_open
+                    && !source.is_broken
                     && (interest.read
                         && is & (flags::IN | flags::RDHUP | flags::HUP | flags::ERR) != 0
                         || interest.write && registration.owes_writable && is & flags::OUT != 0)

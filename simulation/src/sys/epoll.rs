@@ -46,6 +46,10 @@ impl Epoll {
 
     fn control(&self, call: Call, fd: RawFd, flags: u32, token: u64) -> Result<(), Errno> {
         world::with(|world| {
+            // `ep_insert` in `fs/eventpoll.c` comes after the search for a registration, so that EEXIST is never hidden.
+            if call == Call::EpollAdd && world.is_registered(self.0.as_raw_fd(), fd) {
+                return Err(Errno::EXIST);
+            }
             world.enter(call, fd)?;
             world.control(call, (self.0.as_raw_fd(), fd), (flags, token))
         })

@@ -26,9 +26,11 @@ impl World {
             "spin: one call of the program makes {MOST_CALLS} system calls"
         );
         while self.loopback.is_some() && self.deliver_all() {}
-        if self.luck.one_in(8) {
+        let hurries = self.luck.hurries();
+        if hurries || self.luck.one_in(8) {
             let count = self.in_flight();
-            let (index, most) = (self.luck.below(count), 1 + self.luck.below(1000));
+            let most = 1 + self.luck.below(if hurries { 200 } else { 1000 });
+            let index = self.luck.below(count);
             self.deliver_from(index, most);
         }
         match self.faults.take(call, fd) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::file::{FileId, Kind};
-use super::{ALL, World};
+use super::{ALL, Process, World};
 use crate::kernel::{Errno, flags};
 
 /// A registration.
@@ -76,6 +76,14 @@ impl World {
             _ if file == epoll => Err(Errno::INVAL),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a number is a descriptor that is registered.
+    pub(crate) fn is_registered(&self, epoll: i32, fd: i32) -> bool {
+        let files = (self.file(Process::Program, epoll), self.file(Process::Program, fd));
+        let (Ok(epoll), Ok(file)) = files else { return false };
+        self.epoll(epoll)
+            .is_some_and(|epoll| epoll.items.iter().any(|item| item.file == file && item.fd == fd))
     }
 
     /// `EPOLL_CTL_ADD`.

@@ -4,9 +4,10 @@
 use super::Registry;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
+use crate::core::multiplexer::Multiplexer;
 use crate::core::readiness::Readiness;
 use crate::core::source::{Kind, Source};
-use crate::sys::{self, Errno, RawFd};
+use crate::sys::{self, Errno, PollFd, RawFd, flags};
 
 impl Registry {
     /// Registers a descriptor that stays the program's.
@@ -48,41 +49,58 @@ impl Registry {
         }
     }
 
-    /// Finds the descriptors of the program that are to be polled and are closed: poll(2) by such a number would be of
-    /// another descriptor, which need not be registered here.
-    pub(super) fn find_stale(&mut self, multiplexer: Token) {
+    /// Leaves out of what is to be polled the descriptors of the program that are closed: poll(2) by such a number would
+    /// be of another descriptor, which need not be registered here.
+    pub(super) fn leave_out_stale(
+        &mut self,
+        multiplexer: Token,
+        requests: &mut Vec<(Token, PollFd)>,
+    ) {
         let Some(entry) = self.multiplexers.get_mut(multiplexer) else { return };
         if entry.foreign.is_empty() {
             return;
         }
-        for token in &entry.ready {
-            let Some(source) = self.sources.get_mut(*token) else { continue };
-            let (Kind::Foreign(fd, _), Some(registration)) = (&source.kind, &source.registration)
-            else {
-                continue;
-            };
-            let (fd, flags) = (*fd, registration.epoll_flags);
-            if !source.is_stale() && is_closed(entry.epoll.modify(fd, flags, token.raw())) {
+        let sources = &mut self.sources;
+        requests.retain(|(token, _)| {
+            let Some(source) = sources.get_mut(*token) else { return false };
+            let Kind::Foreign(fd, _) = source.kind else { return true };
+            let is_stale = source.is_stale() || !entry.still_watches(fd);
+            if is_stale {
                 source.set_stale();
                 entry.foreign.remove(&fd);
             }
-        }
+            !is_stale
+        });
     }
 
-    /// Whether a multiplexer watches a descriptor as the program's. `EPOLL_CTL_MOD` says whether the number still is
-    /// the descriptor that was registered.
+    /// Whether a multiplexer watches a descriptor as the program's.
     pub(super) fn watches(&mut self, fd: RawFd) -> bool {
         for multiplexer in self.multiplexers.values_mut() {
             let Some(token) = multiplexer.foreign.get(&fd) else { continue };
-            let Some(source) = self.sources.get_mut(*token) else { continue };
-            let epoll_flags = source.registration.as_ref().map_or(0, |it| it.epoll_flags);
-            if !is_closed(multiplexer.epoll.modify(fd, epoll_flags, token.raw())) {
+            if multiplexer.still_watches(fd) {
                 return true;
             }
-            source.set_stale();
+            if let Some(source) = self.sources.get_mut(*token) {
+                source.set_stale();
+            }
             multiplexer.foreign.remove(&fd);
         }
         false
+    }
+}
+
+impl Multiplexer {
+    /// Whether a number still is the descriptor that was registered with it: `EPOLL_CTL_ADD`, which has no effect then.
+    fn still_watches(&self, fd: RawFd) -> bool {
+        match self.epoll.add(fd, flags::ET, Token::NONE.raw()) {
+            Ok(()) => {
+                let _ = self.epoll.delete(fd);
+                false
+            }
+            // EEXIST; it is not known after ENOMEM.
+            Err(Errno::EXIST | Errno::NOMEM) => true,
+            Err(_) => false,
+        }
     }
 }
 

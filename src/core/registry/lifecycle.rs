@@ -146,7 +146,8 @@ impl Registry {
     /// Closes a socket gracefully, a listener at once; a descriptor of the program is only deregistered.
     ///
     /// # Errors
-    /// EBADF for a stale handle. The failure of a socket whose corked bytes were sent by this and lost; it is closed.
+    /// EBADF for a stale handle. The failure of a socket that was met by this, and with which its queue is lost; it is
+    /// closed.
     pub(crate) fn close(&mut self, handle: Handle) -> Result<CloseResult, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;

@@ -7,7 +7,7 @@ use super::Registry;
 use crate::core::handle::Token;
 use crate::core::multiplexer::{Event, event_bits};
 use crate::core::receive_buffer::ReceiveBuffer;
-use crate::core::source::Kind;
+use crate::core::source::{Kind, Source};
 use crate::sys::{self, PollFd, flags};
 
 impl Registry {
@@ -41,31 +41,55 @@ impl Registry {
     /// there is no edge for it. One that was only flushed leaves in the next wait: until then its owner may send more.
     pub(super) fn report_emptied(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
-        if source.should_detach() || source.pending_bits() != 0 || source.is_unverified() {
+        let should_detach = source.should_detach();
+        if should_detach || source.pending_bits() != 0 || source.is_unverified() {
             self.push_ready(token);
+        }
+        let slot = self.sources.get(token).and_then(|it| it.registration.as_ref());
+        if let (true, Some(registration)) = (should_detach, slot)
+            && let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer)
+        {
+            multiplexer.has_emptied = true;
+        }
+    }
+
+    /// Detaches the sources that were only flushed, and whose queues calls have emptied.
+    pub(super) fn detach_emptied(&mut self, token: Token) {
+        let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
+        if !std::mem::take(&mut multiplexer.has_emptied) {
+            return;
+        }
+        let sources = &self.sources;
+        let should_detach =
+            |source: &Source| source.is_registered_with(token.slot) && source.should_detach();
+        let listed = multiplexer.ready.iter().copied();
+        let emptied: Vec<_> =
+            listed.filter(|listed| sources.get(*listed).is_some_and(should_detach)).collect();
+        for listed in emptied {
+            self.detach(token, listed);
         }
     }
 
     /// Verifies the first `limit` sources with unverified readiness by poll(2), and removes those that are not ready.
     pub(super) fn verify_ready(&mut self, token: Token, limit: usize) {
         self.retain_ready(token);
-        self.find_stale(token);
         let Some(multiplexer) = self.multiplexers.get(token) else { return };
         let mut requests = std::mem::take(&mut self.poll_requests);
         requests.extend(
             multiplexer.ready.iter().filter_map(|token| self.poll_request(*token)).take(limit),
         );
         if !requests.is_empty() {
+            self.leave_out_stale(token, &mut requests);
             self.poll_unverified(&mut requests);
             self.retain_ready(token);
         }
         self.poll_requests = requests;
     }
 
-    /// The request for a source on the list; `None` when it has an event to report, and so is ready.
+    /// The request for a source on the list; `None` when it has an event to report, and so is ready, or nothing to verify.
     fn poll_request(&self, token: Token) -> Option<(Token, PollFd)> {
         let source = self.sources.get(token)?;
-        if source.pending_bits() != 0 {
+        if source.pending_bits() != 0 || !source.is_unverified() {
             return None;
         }
         let fd = source.raw_fd()?;
@@ -89,23 +113,19 @@ impl Registry {
         }
     }
 
-    /// Removes sources that have nothing to report and nothing to verify, and the second entry of a source that was
-    /// removed from the multiplexer and added again. Detaches those that have nothing left to do.
+    /// Removes sources that have nothing to report and nothing to verify, and do not leave in the next wait, and the second
+    /// entry of a source that was removed from the multiplexer and added again.
     fn retain_ready(&mut self, token: Token) {
         let Some(multiplexer) = self.multiplexers.get_mut(token) else { return };
-        let sources = &mut self.sources;
-        let mut finished = Vec::new();
+        let (sources, has_emptied) = (&mut self.sources, multiplexer.has_emptied);
         multiplexer.ready.retain(|listed| {
             let Some(source) = sources.get_mut(*listed) else { return false };
-            let stays = source.pending_bits() != 0 || source.is_unverified();
-            let should_detach = !stays && source.should_detach();
+            let stays = source.pending_bits() != 0
+                || source.is_unverified()
+                || has_emptied && source.should_detach();
             match &mut source.registration {
                 Some(registration) if registration.multiplexer == token.slot => {
-                    let was_listed = std::mem::take(&mut registration.listed);
-                    if should_detach && was_listed {
-                        finished.push(*listed);
-                    }
-                    was_listed && stays
+                    std::mem::take(&mut registration.listed) && stays
                 }
                 _ => false,
             }
@@ -116,9 +136,6 @@ impl Registry {
             {
                 registration.listed = true;
             }
-        }
-        for listed in finished {
-            self.detach(token, listed);
         }
     }
 

@@ -140,13 +140,13 @@ impl Registry {
         if is_new {
             match multiplexer.epoll.add(fd, extended, token.raw()) {
                 // A registration of the same socket that could not be deleted.
-                Err(Errno::EXIST) if !is_foreign => {
+                Err(Errno::EXIST) if !is_foreign && !multiplexer.foreign.contains_key(&fd) => {
                     multiplexer.epoll.modify(fd, extended, token.raw())?;
                 }
                 added => added?,
             }
         } else if is_foreign || extended != registration.epoll_flags {
-            // ENOENT and EBADF: the program has closed a descriptor of its own.
+            // The program may have closed a descriptor of its own: see `is_closed`.
             multiplexer.epoll.modify(fd, extended, token.raw())?;
         }
         registration.epoll_flags = extended;
@@ -163,7 +163,7 @@ impl Registry {
         let Some(fd) = source.raw_fd() else { return };
         let Some(registration) = &mut source.registration else { return };
         let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) else { return };
-        // After ENOMEM the old flags stay.
+        // After ENOMEM the old flags stay, and it is tried again after a back-off.
         match multiplexer.epoll.modify(fd, needed, token.raw()) {
             Ok(()) => registration.epoll_flags = needed,
             Err(_) => self.back_off(token),

@@ -37,6 +37,7 @@ impl Registry {
             self.verify_ready(token, limit);
             let epoll_timeout = if timeout == 0 { 0 } else { self.epoll_timeout(token, deadline) };
             self.collect_events(token, epoll_timeout)?;
+            self.detach_emptied(token);
             let detached = self.report_detached(token, limit, &mut report);
             let reported =
                 detached + self.report_ready(token, limit - detached, buffer, &mut report);
@@ -62,6 +63,7 @@ impl Registry {
     ) -> Result<usize, Errno> {
         let token = self.waited_for(handle, limit)?;
         self.collect_events(token, 0)?;
+        self.detach_emptied(token);
         Ok(self.report_detached(token, limit, &mut report))
     }
 
@@ -114,8 +116,8 @@ impl Registry {
         }
     }
 
-    /// Merges the flags of an edge-triggered event. The token of a source that was removed meanwhile finds nothing, or one
-    /// that is registered elsewhere.
+    /// Merges the flags of an edge-triggered event. The token of a source that was removed meanwhile finds nothing; a
+    /// registration that could not be deleted finds a source that is not registered here.
     pub(super) fn merge(&mut self, multiplexer: Token, token: Token, flags: u32) {
         let Some(source) = self.sources.get_mut(token) else {
             if token == Token::TIMER {

@@ -28,11 +28,11 @@ pub(crate) struct Socket {
     pub(super) readiness: Readiness,
     pub(super) queue: SendQueue,
     failure: Option<Failure>,
-    /// Whether the peer's end has been received, or the reading half was shut down here.
+    /// Whether the peer's end or an error has been received, or the reading half was shut down here.
     read_ended: bool,
     /// Whether the reading half was shut down here, or its end was prefetched, and no receive has returned it since.
     end_unreported: bool,
-    /// Whether the reading half was shut down here, so that input is discarded.
+    /// Whether the reading half was shut down here, or the socket closes with a queue, so that input is discarded.
     read_shut: bool,
     /// Whether no more bytes are accepted for sending.
     write_ended: bool,

@@ -4,7 +4,8 @@ use super::{CALLS_PER_TURN, Call, Socket, State};
 use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::sys::{self, Errno, flags};
 
-/// The size of the buffer for discarded input, in bytes.
+/// The sizes of the buffers for discarded input, in bytes: the first one is small, since most often there is none.
+const FIRST_DISCARD_SIZE: usize = 64;
 const DISCARD_SIZE: usize = 16 * 1024;
 
 impl Socket {
@@ -204,23 +205,33 @@ impl Socket {
     }
 
     fn discard_some(&mut self) -> bool {
+        self.discard_into(&mut [0; FIRST_DISCARD_SIZE]) && self.discard_more()
+    }
+
+    #[inline(never)]
+    fn discard_more(&mut self) -> bool {
         let mut buffer = [0; DISCARD_SIZE];
-        for _ in 0..CALLS_PER_TURN {
-            let Ok(fd) = self.fd() else { return false };
-            match sys::receive(fd, &mut buffer) {
-                Ok(0) => {
-                    self.readiness.would_block_reader();
-                    return false;
-                }
-                Ok(count) => self.received += count as u64,
-                Err(errno) => {
-                    // A failure is kept.
-                    let _ = self.nothing_received(errno);
-                    return false;
-                }
+        (0..CALLS_PER_TURN).all(|_| self.discard_into(&mut buffer))
+    }
+
+    /// Receives and discards. Returns whether there was something.
+    fn discard_into(&mut self, buffer: &mut [u8]) -> bool {
+        let Ok(fd) = self.fd() else { return false };
+        match sys::receive(fd, buffer) {
+            Ok(0) => {
+                self.readiness.would_block_reader();
+                false
+            }
+            Ok(count) => {
+                self.received += count as u64;
+                true
+            }
+            Err(errno) => {
+                // A failure is kept.
+                let _ = self.nothing_received(errno);
+                false
             }
         }
-        true
     }
 }
 
