@@ -41,15 +41,16 @@ impl Registry {
     /// there is no edge for it. One that was only flushed leaves in the next wait: until then its owner may send more.
     pub(super) fn report_emptied(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
+        let Some(registration) = &source.registration else { return };
+        if registration.interest.read && !registration.interest.write {
+            return;
+        }
         let should_detach = source.should_detach();
+        if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) {
+            multiplexer.has_emptied |= should_detach;
+        }
         if should_detach || source.pending_bits() != 0 || source.is_unverified() {
             self.push_ready(token);
-        }
-        let slot = self.sources.get(token).and_then(|it| it.registration.as_ref());
-        if let (true, Some(registration)) = (should_detach, slot)
-            && let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer)
-        {
-            multiplexer.has_emptied = true;
         }
     }
 

@@ -166,6 +166,9 @@ impl Socket {
 
     /// The flags of an edge. An entry of the error queue is reported once.
     pub(super) fn edge_flags(&mut self, flags: u32) -> u32 {
+        if flags & flags::ERR == 0 {
+            return flags;
+        }
         let without = self.without_bare_error(flags);
         let is_first = without != flags && self.state == State::Open && !self.bare_error_reported;
         self.bare_error_reported |= is_first;
