@@ -38,6 +38,8 @@ pub(crate) use socket::{
     Family, Shutdown, accept, bind, connect, datagram_socket, former_remote_address, listen,
     local_address, remote_address, shutdown, socket,
 };
+#[cfg(test)]
+pub(crate) use sockopt::LINGER;
 pub(crate) use sockopt::{
     check_stream, discard_on_close, error_of, get_option, is_listening, is_tcp, is_unsafe_to_get,
     is_unsafe_to_set, lingers, makes_close_block, send_after_close, set_option, socket_error,

@@ -146,6 +146,10 @@ pub(crate) fn makes_close_block(level: i32, name: i32, value: &[u8]) -> bool {
         && !zero(value.get(4..8))
 }
 
+/// The level and the number of `SO_LINGER`.
+#[cfg(test)]
+pub(crate) const LINGER: (i32, i32) = (libc::SOL_SOCKET, libc::SO_LINGER);
+
 /// Whether `SO_LINGER` is set so that close(2) blocks.
 pub(crate) fn lingers(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let (level, name, mut value) = (libc::SOL_SOCKET, libc::SO_LINGER, [0; 8]);

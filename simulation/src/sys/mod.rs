@@ -8,6 +8,8 @@ mod poll;
 mod socket;
 mod sockopt;
 
+#[cfg(test)]
+pub(crate) use crate::kernel::LINGER;
 pub(crate) use crate::kernel::{
     Address, Errno, Family, MAX_BYTES, MAX_PIECES, Shutdown, error_of, flags, makes_close_block,
 };

@@ -101,7 +101,7 @@ impl Socket {
         }
         let has_read_to_end = self.read_ended && !self.read_shut;
         if !has_read_to_end {
-            self.discard_input();
+            self.discard_last();
         }
         if let (true, Ok(fd)) = (self.lingers, self.fd()) {
             // An error means that there is no connection left.

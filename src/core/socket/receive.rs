@@ -4,9 +4,11 @@ use super::{CALLS_PER_TURN, Call, Socket, State};
 use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::sys::{self, Errno, flags};
 
-/// The sizes of the buffers for discarded input, in bytes: the first one is small, since most often there is none.
-const FIRST_DISCARD_SIZE: usize = 64;
+/// The size of the buffer for discarded input, in bytes.
 const DISCARD_SIZE: usize = 16 * 1024;
+
+/// As `DISCARD_SIZE`, where there is most often no input.
+const SMALL_DISCARD_SIZE: usize = 64;
 
 impl Socket {
     /// `recv(2)`: returns the number of bytes; 0 is the peer's end, unless `into` is empty.
@@ -207,14 +209,17 @@ impl Socket {
         has_more
     }
 
-    fn discard_some(&mut self) -> bool {
-        self.discard_into(&mut [0; FIRST_DISCARD_SIZE]) && self.discard_more()
-    }
-
     #[inline(never)]
-    fn discard_more(&mut self) -> bool {
+    fn discard_some(&mut self) -> bool {
         let mut buffer = [0; DISCARD_SIZE];
         (0..CALLS_PER_TURN).all(|_| self.discard_into(&mut buffer))
+    }
+
+    /// Discards what has come before close(2). Most often there is nothing, so that the first receive is small.
+    pub(super) fn discard_last(&mut self) {
+        if self.discard_into(&mut [0; SMALL_DISCARD_SIZE]) {
+            self.discard_input();
+        }
     }
 
     /// Receives and discards. Returns whether there was something.

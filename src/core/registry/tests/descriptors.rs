@@ -123,7 +123,8 @@ fn an_adopted_socket_with_linger_does_not_block_its_close() -> Outcome {
     let mut rig = Rig::new()?;
     let (near, _) = rig.pair()?;
     let linger = [1, 0, 0, 0, 60, 0, 0, 0];
-    rig.registry.set_option(near, libc::SOL_SOCKET, libc::SO_LINGER, &linger)?;
+    let (level, name) = sys::LINGER;
+    rig.registry.set_option(near, level, name, &linger)?;
     let fd = rig.registry.raw_fd(near)?;
     rig.registry.disown(near)?;
     let near = rig.registry.adopt_socket(fd)?;
