@@ -4,6 +4,8 @@ export interface Adapter {
   onDrain?(): void
   /** The connection is closed. */
   onClose?(error?: Error): void
+  /** The error for which the adapter closes the socket that was handed over to it; undefined without one. */
+  failure?(): Error | undefined
   /** Ends our half, behind what the adapter has still to send. */
   end?(): void
 }

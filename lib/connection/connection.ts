@@ -284,7 +284,8 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.#finish(error)
   }
 
-  #finish(error?: Error): void {
+  /** The program may terminate it between the error of an adapter's stream and the 'close' of that. */
+  #finish(error = this.#adapter?.failure?.()): void {
     if (this.#closed) return
     this.#closed = true
     this.#idle?.stop()

@@ -72,10 +72,12 @@ function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {
 
 function overConnection<D>(connection: Connection<D>, options: ToDuplexOptions): NetSocket {
   let stream: NetSocket | undefined
-  const socket = connection.handOver(
-    { end: () => void stream?.end(), onClose: () => void stream?.destroy() },
-    'toDuplex',
-  )
+  const adapter = {
+    end: () => void stream?.end(),
+    failure: () => stream?.errored ?? undefined,
+    onClose: () => void stream?.destroy(),
+  }
+  const socket = connection.handOver(adapter, 'toDuplex')
   try {
     stream = streamOver(socket, options)
   } catch (error) {
@@ -86,5 +88,5 @@ function overConnection<D>(connection: Connection<D>, options: ToDuplexOptions):
     throw error
   }
   stream.onClosing(() => socket.keepAddresses())
-  return stream.once('close', () => connection.onSocketClosed(stream.errored ?? undefined))
+  return stream.once('close', () => connection.onSocketClosed())
 }

@@ -64,7 +64,11 @@ function overConnection<D>(connection: Connection<D>, options: SocketConstructor
   if (!connection.socket) throw new SocketClosedError('toNetSocket: the connection is not open')
   checkOpen(connection.socket)
   let own: NodeSocket | undefined
-  const adapter = { end: () => void own?.end(), onClose: () => void own?.destroy() }
+  const adapter = {
+    end: () => void own?.end(),
+    failure: () => own?.errored ?? undefined,
+    onClose: () => void own?.destroy(),
+  }
   const socket = connection.handOver(adapter, 'toNetSocket')
   socket.keepAddresses()
   try {
@@ -74,7 +78,7 @@ function overConnection<D>(connection: Connection<D>, options: SocketConstructor
     connection.onSocketClosed(error as Error)
     throw error
   }
-  return own.once('close', () => connection.onSocketClosed(own.errored ?? undefined))
+  return own.once('close', () => connection.onSocketClosed())
 }
 
 function overStream(source: NetSocket, { allowHalfOpen = source.allowHalfOpen }: ToNetSocketOptions): NodeSocket {
