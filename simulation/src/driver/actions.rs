@@ -75,7 +75,7 @@ impl Player {
         if self.add_descriptor(index, fd, (interest, Mode::Edge))? {
             self.multiplexers[index].wake = Some(file);
         } else {
-            with(|world| world.close(Process::Program, fd)).map_err(|it| format!("{it:?}"))?;
+            with(|world| world.close_own(fd)).map_err(|it| format!("{it:?}"))?;
         }
         Ok(())
     }

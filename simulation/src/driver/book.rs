@@ -93,8 +93,8 @@ pub(super) struct Source {
     /// The failure that it has, and whether it was reported.
     pub(super) first_failure: Option<Errno>,
     pub(super) failure_reported: bool,
-    /// Whether an error was reported that is only in the kernel's error queue.
-    pub(super) bare_error_reported: bool,
+    /// How often an error was reported that is only in the kernel's error queue.
+    pub(super) bare_errors: u32,
     /// Whether a receive has returned 0.
     pub(super) has_ended: bool,
     /// Whether all that is queued is corked.
@@ -125,7 +125,7 @@ impl Source {
             was_corked: false,
             first_failure: None,
             failure_reported: false,
-            bare_error_reported: false,
+            bare_errors: 0,
             has_ended: false,
             is_corked: false,
             ghost_events: 0,

@@ -148,7 +148,7 @@ impl Player {
 
     fn close_all_loose(&mut self) {
         for fd in std::mem::take(&mut self.loose) {
-            let _ = with(|world| world.close(Process::Program, fd));
+            let _ = with(|world| world.close_own(fd));
         }
     }
 }

@@ -105,7 +105,7 @@ impl Player {
             Action::Stamp => {
                 self.at_socket(first, World::stamp);
                 if let Some(index) = self.choose_socket(first) {
-                    self.sources[index].bare_error_reported = false;
+                    self.sources[index].bare_errors = 0;
                 }
             }
             Action::Fail => {

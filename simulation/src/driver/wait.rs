@@ -8,6 +8,9 @@ use crate::kernel::{Errno, flags};
 /// The timeouts of waits, in milliseconds.
 const TIMEOUTS: [i32; 8] = [0, 0, 0, 1, 50, 250, 1000, -1];
 
+/// How often an error that is only in the error queue may be reported.
+const MOST_BARE_ERRORS: u32 = 3;
+
 /// How many batches of its size a wait may need to report a ready source, apart from a constant.
 const FAIR_ROUNDS: usize = 2;
 
@@ -218,14 +221,14 @@ impl Player {
                 return Err(format!("{event:?}: bit {bit} is not true: {is:#x}"));
             }
         }
-        // The kernel's error queue is no error of the connection, truth 30: it may come with an edge, once.
+        // The kernel's error queue is no error of the connection, truth 30: it is reported once, and may come with input.
         let is_bare = is & (flags::ERR | flags::IN | flags::HUP) == flags::ERR;
         let is_error = event.bits & bits::ERROR != 0 && failure.is_none();
         if is_error && source.is_socket() && is_bare && !source.read_shut {
-            if source.bare_error_reported {
+            if source.bare_errors > MOST_BARE_ERRORS {
                 return Err(format!("{event:?}: the error queue is reported again"));
             }
-            self.sources[index].bare_error_reported = true;
+            self.sources[index].bare_errors += 1;
         }
         if event.bits & bits::WRITABLE != 0 && failure.is_none() && self.queued(index) > 0 {
             return Err(format!("{event:?}: writable, and the queue is not empty"));

@@ -86,7 +86,7 @@ impl Player {
             for multiplexer in &mut self.multiplexers {
                 multiplexer.wake = multiplexer.wake.filter(|wake| wake != file);
             }
-            let closed = with(|world| world.close(Process::Program, *fd));
+            let closed = with(|world| world.close_own(*fd));
             closed.map_err(|errno| format!("close of a foreign descriptor: {errno:?}"))?;
         }
         Ok(())
@@ -97,7 +97,7 @@ impl Player {
         loose.sort_unstable();
         let Some(fd) = loose.get(number % loose.len().max(1)).copied() else { return Ok(()) };
         self.loose.remove(&fd);
-        with(|world| world.close(Process::Program, fd)).map_err(|errno| format!("close: {errno:?}"))
+        with(|world| world.close_own(fd)).map_err(|errno| format!("close: {errno:?}"))
     }
 
     /// Signals an eventfd, or writes to a pipe.

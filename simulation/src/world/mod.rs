@@ -218,6 +218,14 @@ impl World {
         Ok(())
     }
 
+    /// `close(2)` by the program itself, which may block.
+    pub(crate) fn close_own(&mut self, fd: i32) -> Result<(), Errno> {
+        if let Ok(socket) = self.socket_of_mut(fd) {
+            socket.set_linger(None);
+        }
+        self.close(Process::Program, fd)
+    }
+
     /// The last descriptor of a file is closed.
     fn release(&mut self, file: FileId) {
         let Some(entry) = &mut self.files[file] else { return };

@@ -78,12 +78,9 @@ impl Socket {
         }
     }
 
-    /// Has close(2) send RST.
-    pub(super) fn discard_on_close(&self) {
-        if let Ok(fd) = self.fd() {
-            // An error means that the connection is reset already.
-            let _ = sys::discard_on_close(fd);
-        }
+    /// Has close(2) send RST. Returns whether it does; otherwise the connection is reset already.
+    pub(super) fn discard_on_close(&self) -> bool {
+        self.fd().is_ok_and(|fd| sys::discard_on_close(fd).is_ok())
     }
 
     /// connect(2): the state of a socket after a failed connect is unspecified, so that it cannot be used again.

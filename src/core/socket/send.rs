@@ -238,8 +238,7 @@ impl Socket {
     /// for the whole by the peer, where the connection itself still stands.
     fn lose_queue(&mut self, errno: Errno) {
         self.break_connection(errno, Call::Write);
-        self.lingers = false;
-        self.discard_on_close();
+        self.lingers &= !self.discard_on_close();
     }
 }
 
