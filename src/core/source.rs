@@ -254,6 +254,11 @@ impl Source {
         bits
     }
 
+    /// Whether it counts among the sources with queued output.
+    pub(super) fn is_referenced(&self) -> bool {
+        self.registration.as_ref().is_some_and(|it| it.referenced)
+    }
+
     pub(super) fn is_backing_off(&self) -> bool {
         self.registration.as_ref().is_some_and(|it| it.backing_off)
     }

@@ -67,7 +67,10 @@ impl Registry {
         let emptied: Vec<_> =
             listed.filter(|listed| sources.get(*listed).is_some_and(should_detach)).collect();
         for listed in emptied {
-            self.detach(token, listed);
+            // A source that was removed and added again is on the list twice.
+            if self.sources.get(listed).is_some_and(|it| it.is_registered_with(token.slot)) {
+                self.detach(token, listed);
+            }
         }
     }
 
@@ -104,9 +107,9 @@ impl Registry {
         for ((token, _), result) in requests.drain(..).zip(&polled) {
             let Some(source) = self.sources.get_mut(token) else { continue };
             source.verify(if is_polled { result.flags() } else { 0 });
-            // The peek of a bare error had no memory.
-            if source.is_starved() {
-                self.back_off(token);
+            // The peek of a bare error had no memory, or met an error, with which the queue is dropped.
+            if source.is_starved() || source.is_referenced() && !source.has_output() {
+                self.update_registration(token);
             }
             if !is_polled {
                 self.narrow_epoll_flags(token);

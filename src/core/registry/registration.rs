@@ -45,10 +45,6 @@ impl Registry {
             referenced: false,
             backing_off: false,
         });
-        // It has left before, and that is not reported yet: it must not be taken for the end of this registration.
-        if let Some(multiplexer) = self.multiplexers.at_mut(slot) {
-            multiplexer.detached.retain(|detached| detached.handle != token.handle());
-        }
         // What is left to send is tried at once: epoll reports what is ready when it is added.
         if let Kind::Socket(socket) = &mut source.kind {
             socket.end_starvation();
@@ -59,8 +55,14 @@ impl Registry {
             }
             return Err(errno);
         }
+        // It has left before, and that is not reported yet: it must not be taken for the end of this registration.
+        if let Some(multiplexer) = self.multiplexers.at_mut(slot) {
+            multiplexer.detached.retain(|detached| detached.handle != token.handle());
+        }
         self.update_registration(token);
-        if self.sources.get(token).is_some_and(Source::has_kept_input) {
+        if let Some(source) = self.sources.get_mut(token).filter(|source| source.has_kept_input()) {
+            // A receive may have found no memory since.
+            source.readiness_mut().invalidate();
             self.push_ready(token);
         }
         Ok(())
