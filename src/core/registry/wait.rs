@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::Registry;
 use crate::core::handle::{Handle, Token};
+use crate::core::interest::{Interest, Mode};
 use crate::core::multiplexer::{Detached, Event, event_bits};
 use crate::core::receive_buffer::ReceiveBuffer;
-use crate::core::source::Kind;
+use crate::core::source::{Kind, Source};
 use crate::sys::{Errno, Instant, flags};
 
 impl Registry {
@@ -162,19 +163,31 @@ impl Registry {
         }
     }
 
+    /// Registers a source again that was only flushed, and has a queue again before it was reported as detached: its
+    /// owner relies on the registration until then. Returns whether it is registered.
+    fn returns(&mut self, multiplexer: Token, token: Token) -> bool {
+        let has_queue = |source: &Source| {
+            let Kind::Socket(socket) = &source.kind else { return false };
+            !socket.queue.is_empty() && source.registration.is_none()
+        };
+        self.sources.get(token).is_some_and(has_queue)
+            && self.register(multiplexer.slot, token, Interest::NONE, Mode::Edge).is_ok()
+    }
+
     fn report_detached(
         &mut self,
         token: Token,
         limit: usize,
         report: &mut impl FnMut(Event),
     ) -> usize {
-        let Some(multiplexer) = self.multiplexers.get_mut(token) else { return 0 };
         let mut count = 0;
         while count < limit
-            && let Some(Detached { handle, is_closed, failure }) = multiplexer.detached.pop_front()
+            && let Some(detached) =
+                self.multiplexers.get_mut(token).and_then(|it| it.detached.pop_front())
         {
-            // A source that only left may have been closed since.
-            if is_closed || self.sources.token(handle).is_some() {
+            let Detached { handle, is_closed, failure } = detached;
+            // A source that only left may have been closed since, or have a queue again.
+            if is_closed || self.sources.token(handle).is_some_and(|it| !self.returns(token, it)) {
                 report(Event { handle, bits: event_bits::DETACHED, received: failure..failure });
                 count += 1;
             }
