@@ -29,8 +29,8 @@ impl Registry {
     pub(super) fn report_end(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
         let Some(registration) = &source.registration else { return };
-        if !source.should_detach() {
-            return self.push_ready(token);
+        if !matches!(&source.kind, Kind::Socket(socket) if socket.is_finished()) {
+            return self.report_or_leave(token);
         }
         if let Some(multiplexer) = self.multiplexers.token_at(registration.multiplexer) {
             self.detach(multiplexer, token);
@@ -38,20 +38,25 @@ impl Registry {
     }
 
     /// Has a socket reported whose queue a call has emptied outside of a wait: it may be writable since before, and then
-    /// there is no edge for it. One that was only flushed leaves in the next wait: until then its owner may send more.
+    /// there is no edge for it.
     pub(super) fn report_emptied(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
         let Some(registration) = &source.registration else { return };
-        if registration.interest.read && !registration.interest.write {
-            return;
+        let is_only_read = registration.interest.read && !registration.interest.write;
+        let may_be_ready = || source.pending_bits() != 0 || source.is_unverified();
+        if !is_only_read && (source.should_detach() || may_be_ready()) {
+            self.report_or_leave(token);
         }
-        let should_detach = source.should_detach();
+    }
+
+    /// Puts a source on the list. One that was only flushed leaves in the next wait: until then its owner may send more.
+    fn report_or_leave(&mut self, token: Token) {
+        let Some(source) = self.sources.get(token) else { return };
+        let Some(registration) = &source.registration else { return };
         if let Some(multiplexer) = self.multiplexers.at_mut(registration.multiplexer) {
-            multiplexer.has_emptied |= should_detach;
+            multiplexer.has_emptied |= source.should_detach();
         }
-        if should_detach || source.pending_bits() != 0 || source.is_unverified() {
-            self.push_ready(token);
-        }
+        self.push_ready(token);
     }
 
     /// Detaches the sources that were only flushed, and whose queues calls have emptied.
