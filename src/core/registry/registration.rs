@@ -61,8 +61,10 @@ impl Registry {
         }
         self.update_registration(token);
         if let Some(source) = self.sources.get_mut(token).filter(|source| source.has_kept_input()) {
-            // A receive may have found no memory since.
-            source.readiness_mut().invalidate();
+            // A receive may have found no memory since. A failed connect has no descriptor that could be polled.
+            if source.raw_fd().is_some() {
+                source.readiness_mut().invalidate();
+            }
             self.push_ready(token);
         }
         Ok(())
