@@ -32,9 +32,10 @@ impl Player {
             if !self.sources[index].is_of(multiplexer) {
                 continue;
             }
-            let Some(fd) = self.fd(index) else { continue };
+            // A failed connect has no descriptor, and a failure to report.
+            let fd = self.fd(index);
             let flags =
-                polled.iter().find(|(other, _)| *other == fd).map_or(0, |(_, flags)| *flags);
+                polled.iter().find(|(other, _)| Some(*other) == fd).map_or(0, |(_, flags)| *flags);
             let handle = self.sources[index].handle;
             // What is reported was not there yet when the wait went to sleep.
             if events.iter().any(|event| event.handle == handle) {
