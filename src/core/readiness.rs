@@ -117,6 +117,11 @@ impl Readiness {
         self.flags &= !flags::PRI;
     }
 
+    /// Takes note that a read had no memory: what there is to read, and the urgent mark in it, stay.
+    pub(crate) fn starve_reader(&mut self) {
+        self.read = State::NotReady;
+    }
+
     /// Takes note that a write returned EAGAIN.
     pub(crate) fn would_block_writer(&mut self) {
         self.write = State::NotReady;

@@ -135,7 +135,7 @@ impl Socket {
             Errno::AGAIN if self.failure.is_some() => {}
             Errno::AGAIN => self.readiness.would_block_reader(),
             Errno::NOBUFS | Errno::NOMEM => {
-                self.readiness.would_block_reader();
+                self.readiness.starve_reader();
                 self.starved = true;
                 return Err(Errno::AGAIN);
             }
