@@ -193,6 +193,24 @@ impl World {
         self.ready_items(epoll).iter().any(|(file, events)| self.flags_of(*file) & events != 0)
     }
 
+    /// Polls the woken items of an epoll file that is polled itself, and forgets those that are not ready:
+    /// `__ep_eventpoll_poll`.
+    pub(super) fn poll_ready(&mut self, epoll: FileId) {
+        let Some(entry) = self.epoll(epoll) else { return };
+        let woken = entry.ready.iter().filter_map(|id| entry.item(*id));
+        let woken: Vec<_> = woken.map(|item| (item.id, item.file, item.events)).collect();
+        for (id, file, events) in woken {
+            if self.polled(file) & events != 0 {
+                continue;
+            }
+            let Some(entry) = self.epoll_mut(epoll) else { return };
+            entry.ready.retain(|ready| *ready != id);
+            if let Some(item) = entry.item_mut(id) {
+                item.is_ready = false;
+            }
+        }
+    }
+
     /// The woken items of an epoll file, and the flags that each is registered for; of another file none.
     pub(super) fn ready_items(&self, epoll: FileId) -> Vec<(FileId, u32)> {
         let Some(entry) = self.epoll(epoll) else { return Vec::new() };

@@ -71,9 +71,7 @@ impl Socket {
 impl World {
     /// The flags that poll(2) returns for a file. A socket that has no room has it reported from then on: `tcp_poll`.
     pub(super) fn polled(&mut self, file: FileId) -> u32 {
-        for (file, _) in self.ready_items(file) {
-            self.polled(file);
-        }
+        self.poll_ready(file);
         let mask = self.flags_of(file);
         if mask & flags::OUT == 0
             && let Some(socket) = self.socket_mut(file).filter(|it| it.is_connected())
