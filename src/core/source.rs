@@ -178,7 +178,8 @@ impl Source {
         let Kind::Socket(socket) = &self.kind else { return false };
         let is_flush_only =
             self.registration.as_ref().is_some_and(|it| it.interest == Interest::NONE);
-        socket.is_finished() || is_flush_only && !socket.awaits_writable() && !socket.discards()
+        let has_work = socket.awaits_writable() || socket.discards() || !socket.queue.is_empty();
+        socket.is_finished() || is_flush_only && !has_work
     }
 
     /// The part of the interest that can be reported now.
