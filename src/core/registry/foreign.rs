@@ -104,8 +104,8 @@ impl Multiplexer {
     }
 }
 
-/// Whether `EPOLL_CTL_MOD` says that a number is not the descriptor that was registered: it is
-/// closed, or another one, the epoll descriptor itself (EINVAL), or a file of a disk (EPERM).
+/// Whether `EPOLL_CTL_MOD` says that a number is not the descriptor that was registered: it is closed, or another one, the
+/// epoll descriptor itself (EINVAL), or a file of a disk (EPERM).
 pub(super) fn is_closed(modified: Result<(), Errno>) -> bool {
     matches!(modified, Err(Errno::NOENT | Errno::BADF | Errno::INVAL | Errno::PERM))
 }

@@ -144,13 +144,17 @@ impl Socket {
         self.failure_or(Err(errno))
     }
 
-    /// The failure of the connection, if it has one.
+    /// The failure of the connection, if it has one; ENOTCONN after a failed connect, as `check_alive`.
     ///
     /// # Notes
     /// The kernel returns an error once, by whichever call comes first (`sock_error` in `include/net/sock.h`). After
     /// that, recv(2) returns 0 or EAGAIN.
     fn failure_or(&self, result: Result<usize, Errno>) -> Result<usize, Errno> {
-        self.failure.map_or(result, |failure| Err(failure.errno))
+        match self.failure {
+            Some(failure) if failure.call == Call::Connect => Err(Errno::NOTCONN),
+            Some(failure) => Err(failure.errno),
+            None => result,
+        }
     }
 
     /// What `receive` would return although poll(2) does not report it, as poll(2)'s flags.
