@@ -1,6 +1,5 @@
 //! `src/core` over a kernel in memory: `crate::sys` is the model here, under the names of `src/sys`.
 
-#![allow(dead_code, reason = "of core and sys only a part is used here")]
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -16,12 +15,12 @@
 #![allow(missing_docs, reason = "most names are those of src/sys")]
 
 mod conformance;
-#[allow(unused_imports, reason = "bindings use them")]
+#[allow(dead_code, unused_imports, reason = "bindings use them")]
 #[path = "../../src/core/mod.rs"]
 mod core;
 mod driver;
 /// The real system calls, that the model is compared with.
-#[allow(unused_imports, reason = "bindings use them")]
+#[allow(dead_code, unused_imports, reason = "bindings use them")]
 #[path = "../../src/sys/mod.rs"]
 mod kernel;
 mod sys;

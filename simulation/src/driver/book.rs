@@ -99,8 +99,6 @@ pub(super) struct Source {
     pub(super) has_ended: bool,
     /// Whether all that is queued is corked.
     pub(super) is_corked: bool,
-    /// How many batches had an event of a descriptor that was closed for good.
-    pub(super) ghost_events: u32,
     /// The multiplexers that it has left by itself, before they reported that.
     pub(super) left: Vec<i32>,
 }
@@ -128,7 +126,6 @@ impl Source {
             bare_errors: 0,
             has_ended: false,
             is_corked: false,
-            ghost_events: 0,
             left: Vec::new(),
         }
     }
