@@ -45,11 +45,19 @@ impl Socket {
         match outcome {
             Ok(peer) if self.is_own_peer(&peer) => self.refuse_own_peer(),
             Ok(_) => self.state = State::Open,
-            Err(Errno::NOTCONN) => self.readiness.clear(),
+            Err(Errno::NOTCONN) => self.forget_flags(),
             Err(errno) => self.fail_connect(errno),
         }
         if self.state == State::Open && self.queue.is_empty() && self.shutdown_pending {
             self.shutdown_now();
+        }
+    }
+
+    /// Forgets the flags of a socket that is not connected, but for an end that was made here and is to be reported.
+    fn forget_flags(&mut self) {
+        self.readiness.clear();
+        if self.end_unreported {
+            self.readiness.merge(flags::RDHUP);
         }
     }
 
