@@ -78,6 +78,7 @@ impl Player {
     pub(super) fn service(&mut self, number: usize, limit: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_multiplexer(number) else { return Ok(()) };
         let (handle, limit) = (self.multiplexers[index].handle, 1 + limit % 8);
+        self.note_output();
         let mut events = Vec::new();
         match self.registry.service(handle, limit, |event| events.push(event)) {
             Ok(count) if count != events.len() || count > limit => {
