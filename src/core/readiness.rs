@@ -62,6 +62,11 @@ impl Readiness {
         self.flags = polled & (flags::RDHUP | ALWAYS_REPORTED) | self.flags & flags::PRI;
     }
 
+    /// The flags that stay once they are set, as far as they are known.
+    pub(crate) fn lasting(&self) -> u32 {
+        self.flags & (flags::RDHUP | ALWAYS_REPORTED)
+    }
+
     pub(crate) fn can_read(&self) -> bool {
         self.read == State::Ready
     }

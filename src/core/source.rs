@@ -154,6 +154,12 @@ impl Source {
         self.readiness_mut().verify(flags);
     }
 
+    /// As `verify`, where poll(2) has failed: what is known to last is ready.
+    pub(super) fn verify_unpolled(&mut self) {
+        let lasting = self.readiness().lasting();
+        self.verify(lasting);
+    }
+
     /// Whether a receive would return something that epoll does not report.
     pub(super) fn has_kept_input(&self) -> bool {
         matches!(&self.kind, Kind::Socket(socket) if socket.kept_flags() != 0)

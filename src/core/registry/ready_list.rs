@@ -111,7 +111,11 @@ impl Registry {
         let is_polled = sys::poll(&mut polled, 0).is_ok();
         for ((token, _), result) in requests.drain(..).zip(&polled) {
             let Some(source) = self.sources.get_mut(token) else { continue };
-            source.verify(if is_polled { result.flags() } else { 0 });
+            if is_polled {
+                source.verify(result.flags());
+            } else {
+                source.verify_unpolled();
+            }
             // The peek of a bare error had no memory, or met an error, with which the queue is dropped.
             if source.is_starved() || source.is_referenced() && !source.has_output() {
                 self.update_registration(token);
