@@ -95,6 +95,10 @@ pub(super) struct Source {
     pub(super) failure_reported: bool,
     /// How often an error was reported that is only in the kernel's error queue.
     pub(super) bare_errors: u32,
+    /// Whether its first failure is that of a send.
+    pub(super) send_failed: bool,
+    /// Whether it could not be had reset at its close.
+    pub(super) cannot_reset: bool,
     /// Whether a receive has returned 0.
     pub(super) has_ended: bool,
     /// Whether all that is queued is corked.
@@ -124,6 +128,8 @@ impl Source {
             first_failure: None,
             failure_reported: false,
             bare_errors: 0,
+            send_failed: false,
+            cannot_reset: false,
             has_ended: false,
             is_corked: false,
             left: Vec::new(),
@@ -155,6 +161,8 @@ pub(super) struct Departure {
     pub(super) taken: u64,
     /// Whether all that was taken has to be sent.
     pub(super) is_graceful: bool,
+    /// Whether a send has failed, so that a part must not be taken for the whole.
+    pub(super) has_lost: bool,
 }
 
 /// A socket of the peer.

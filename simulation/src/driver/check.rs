@@ -32,6 +32,7 @@ impl Player {
                     continue;
                 }
                 let source = &mut self.sources[index];
+                source.cannot_reset |= fault.call == Call::SetOption;
                 let is_lack = matches!(fault.errno, Errno::NOBUFS | Errno::NOMEM);
                 match fault.call {
                     Call::Receive | Call::Send if is_lack => {
@@ -61,10 +62,18 @@ impl Player {
                 continue;
             };
             let departure = self.departures.swap_remove(at);
+            let Closing { sent, unread, resets, stream, .. } = closing;
+            if departure.has_lost && closing.is_sound && closing.has_tcp && !resets {
+                let taken = departure.taken;
+                if sent < taken {
+                    return Err(format!(
+                        "stream {stream} ends by FIN after {sent} of {taken} bytes"
+                    ));
+                }
+            }
             if !departure.is_graceful || !closing.is_sound {
                 continue;
             }
-            let Closing { sent, unread, resets, stream, .. } = closing;
             if sent != departure.taken {
                 return Err(format!(
                     "stream {stream} is closed with {sent} of {} bytes sent",
@@ -120,6 +129,7 @@ impl Player {
             return Ok(());
         }
         let (failure, queued) = (self.failure(index), self.queued(index));
+        self.sources[index].send_failed = self.send_failed(index);
         let source = &mut self.sources[index];
         if source.first_failure.is_some() && failure != source.first_failure {
             return Err(format!("{:?} has become {failure:?}", source.first_failure));

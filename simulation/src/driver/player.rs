@@ -124,6 +124,13 @@ impl Player {
         self.registry.socket(handle).map_or(0, |socket| socket.queue_length())
     }
 
+    /// Whether a send was the call that failed.
+    pub(super) fn send_failed(&mut self, index: usize) -> bool {
+        let handle = self.sources[index].handle;
+        let failure = self.registry.socket(handle).ok().and_then(|socket| socket.failure());
+        failure.is_some_and(|(call, _)| call as i32 == 1)
+    }
+
     pub(super) fn failure(&mut self, index: usize) -> Option<Errno> {
         let handle = self.sources[index].handle;
         self.registry.socket(handle).ok()?.failure().map(|(_, errno)| errno)
@@ -160,6 +167,7 @@ impl Player {
                 stream: source.stream,
                 taken: source.taken,
                 is_graceful: is_graceful && !source.is_broken,
+                has_lost: is_graceful && source.send_failed && !source.cannot_reset,
             });
         }
     }

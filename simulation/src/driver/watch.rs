@@ -50,6 +50,7 @@ impl Player {
         let fd = self.fd(index)?;
         self.sources[index].is_broken = true;
         self.sources[index].is_corked = false;
+        self.sources[index].cannot_reset = true;
         self.has_ghosts = true;
         with(|world| world.duplicate(fd)).ok()
     }

@@ -196,6 +196,7 @@ impl World {
             sent: socket.sent,
             unread: if socket.arrived > step_begin { 0 } else { socket.incoming },
             is_sound: socket.is_connected() && socket.error.is_none() && socket.peer != Some(file),
+            has_tcp: socket.has_tcp(),
             resets: socket.linger == Some(0),
         };
         self.closings.push(closing);
@@ -232,6 +233,7 @@ pub(crate) struct Closing {
     pub(crate) unread: usize,
     /// Whether the connection stands, without an error.
     pub(crate) is_sound: bool,
+    pub(crate) has_tcp: bool,
     /// Whether it ends by RST, as `SO_LINGER` with a time of 0 has it.
     pub(crate) resets: bool,
 }

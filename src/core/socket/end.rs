@@ -103,6 +103,9 @@ impl Socket {
         if !has_read_to_end {
             self.discard_last();
         }
+        if self.has_lost && self.discard_on_close() {
+            return;
+        }
         if let (true, Ok(fd)) = (self.lingers, self.fd()) {
             // An error means that there is no connection left.
             let _ = sys::send_after_close(fd);

@@ -50,6 +50,8 @@ pub(crate) struct Socket {
     receives_large: bool,
     /// Bytes that were received and given back.
     unread: Option<Box<[u8]>>,
+    /// Whether accepted bytes were lost: the connection has to end by RST.
+    has_lost: bool,
     /// Whether an entry of the error queue was reported.
     bare_error_reported: bool,
     /// Whether `SO_LINGER` would make close(2) block.
@@ -78,6 +80,7 @@ impl Socket {
             starved: false,
             receives_large: false,
             unread: None,
+            has_lost: false,
             bare_error_reported: false,
             lingers: false,
             received: 0,

@@ -235,10 +235,12 @@ impl Socket {
     }
 
     /// Takes note that accepted bytes will not be sent. Closing the socket resets it: ended by FIN, a part would be taken
-    /// for the whole by the peer, where the connection itself still stands.
+    /// for the whole by the peer, where the connection itself still stands. It is set at once for a process that ends
+    /// before.
     fn lose_queue(&mut self, errno: Errno) {
         self.break_connection(errno, Call::Write);
-        self.lingers &= !self.discard_on_close();
+        self.has_lost = true;
+        self.discard_on_close();
     }
 }
 
