@@ -63,7 +63,8 @@ impl Player {
             };
             let departure = self.departures.swap_remove(at);
             let Closing { sent, unread, resets, stream, .. } = closing;
-            if departure.has_lost && closing.is_sound && closing.has_tcp && !resets {
+            let has_fin = closing.is_sound && closing.has_tcp && !resets && !has_faults;
+            if departure.has_lost && has_fin {
                 let taken = departure.taken;
                 if sent < taken {
                     return Err(format!(
