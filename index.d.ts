@@ -13,7 +13,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare function accept(handle: number): number
 
 /**
- * r" Registers a socket or listener; -EEXIST when it is registered already, -EINVAL for an unknown interest or mode.
+ * r" Registers a socket or listener: returns 1 when a wait may report it without an edge, else 0; -EEXIST when it is registered already, -EINVAL for an unknown interest or mode.
  * r" Interest bits: 1 read, 2 write, 4 prefetch. Modes: 0 edge, 1 level, 2 oneshot.
  */
 export declare function add(multiplexer: number, handle: number, interest: number, mode: number): number
@@ -25,8 +25,9 @@ export declare function add(multiplexer: number, handle: number, interest: numbe
 export declare function addDescriptor(multiplexer: number, fd: number, interest: number, mode: number): number
 
 /**
- * Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle.
- * After an error the descriptor is unchanged and still the caller's.
+ * Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle. With
+ * a backlog below 0 it has to listen already (-EINVAL), and keeps its backlog. After an error the descriptor is unchanged
+ * and still the caller's.
  */
 export declare function adoptListener(fd: number, backlog: number): number
 
@@ -42,6 +43,15 @@ export declare function adoptSocket(fd: number): number
  */
 export declare function adoptUnconnected(fd: number): number
 
+/** Takes all files of a socket for ready: `flush` then waits for the disk. */
+export declare function allowFileWaits(handle: number): number
+
+/**
+ * Takes a socket that a thread of this process has detached under an id; returns its handle. -ENOENT when there is none:
+ * it has been attached, or that thread has ended.
+ */
+export declare function attach(id: string): number
+
 /** `bind(2)` to a numeric host. */
 export declare function bind(handle: number, host: string, port: number): number
 
@@ -53,6 +63,9 @@ export declare function bindPath(handle: number, path: string): number
  * the runtime refuses.
  */
 export declare function callWithoutContext(callback: () => void): number
+
+/** Sends a file no more: returns the number of bytes that the kernel has taken; -ENOENT when it has ended. */
+export declare function cancelFile(handle: number, id: number): number
 
 /**
  * r" Closes a socket gracefully, or a listener, by `close(2)`: returns 0 closed; 1 the multiplexer flushes the queue
@@ -72,6 +85,14 @@ export declare function connectPath(handle: number, path: string): number
 /** The file descriptor of a socket or listener. */
 export declare function descriptor(handle: number): number
 
+/**
+ * Frees the handle of a socket, and keeps the socket under an id, with its descriptor, what is unread and queued, its
+ * halves and its counters, until `attach` in any thread. It leaves its multiplexer. What is corked is sent. If this
+ * environment ends first, the descriptor is closed. -EEXIST for an id that is in use; -EBUSY for a relayed socket and
+ * for one that sends a file; -ENOTCONN after a failed connect.
+ */
+export declare function detach(handle: number, id: string): number
+
 /** Closes a socket at once, by `close(2)`: discards its queue; the kernel sends what it has taken, and then FIN. */
 export declare function discard(handle: number): number
 
@@ -85,10 +106,31 @@ export declare function disown(handle: number): number
 export declare function duplicate(fd: number): number
 
 /**
+ * r" Writes all of the bytes, also beyond the limit of the queue, and ends the writing half behind them, by
+ * r" `shutdown(2)`: returns the bits of `state`, and 256 times the errno of `shutdown(2)`. -EALREADY when the half has
+ * r" ended before, -EPIPE or -ENOMEM when the bytes cannot be sent.
+ */
+export declare function end(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
+
+/** r" The end of a batch: `flushCorked`, and then the result of `idle`. */
+export declare function endBatch(multiplexer: number, limit: number): number
+
+/** Ends what a relayed socket sends, behind what the other one has received: as if that one had ended. */
+export declare function endRelayed(handle: number): number
+
+/**
  * Why the connection failed: the errno plus 65536 times the call that reported it (0 read, 1 write, 2 connect); -1
  * when it has not failed.
  */
 export declare function failure(handle: number): number
+
+/**
+ * What is to be known of the files of a socket, also of one that is gone. Returns 0 nothing; 1 a part is to be brought
+ * into the page cache, by `loadFile`; the oldest file has ended: 2 sent, 3 it could not be read, 4 the connection failed,
+ * 5 dropped. Writes two float64 for a file that has ended, which is reported once: the number of bytes that the kernel
+ * has taken, and for 3 the errno, for 4 the failure, as `failure` returns it.
+ */
+export declare function fileProgress(handle: number, into: Uint8Array): number
 
 /**
  * r" Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
@@ -111,10 +153,25 @@ export declare function idle(multiplexer: number, limit: number): number
 /** `listen(2)` on a bound socket, which becomes a listener under the same handle. */
 export declare function listen(handle: number, backlog: number): number
 
+/**
+ * Brings what `fileProgress` has returned 1 for into the page cache, on libuv's pool, and goes on sending. The promise is
+ * fulfilled after that, whatever has come of it. -EBADF when there is nothing to bring.
+ */
+export declare function loadFile(handle: number): Promise<void> | number
+
 /** `getsockname(2)`: the address that a socket or listener is bound to; null after an error. */
 export declare function localAddress(handle: number): NativeAddress | null
 
-/** Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here. */
+/**
+ * Memory that the loop's calls of `onReady` and JavaScript share, as an `ArrayBuffer` of int32; null when the runtime
+ * refuses external memory, and for a handle that is not a multiplexer's. Words: 0 whether the loop is calling, which
+ * ends after microtasks; 1 whether the multiplexer is referenced, which takes effect at the end of such a call; 2 what
+ * is asked: 1, set by JavaScript, for being called once more when there are events at the end of the call for which
+ * none would come, and 2 in that call.
+ */
+export declare function loopStatus(multiplexer: number): ArrayBuffer | null
+
+/** r" Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here. */
 export declare function modify(multiplexer: number, handle: number, interest: number, mode: number): number
 
 /** The address that a socket is bound or connected to. */
@@ -138,6 +195,12 @@ export declare function open(family: number): number
  * libuv's loop does not run.
  */
 export declare function openClosingPhase(callback: () => boolean): number
+
+/**
+ * `socket(2)` with `IPPROTO_MPTCP`: as `open`, a socket of Multipath TCP. Returns an errno negated where the kernel has
+ * none: -EPROTONOSUPPORT, -EINVAL, -ENOPROTOOPT.
+ */
+export declare function openMultipath(family: number): number
 
 /**
  * `epoll_create1(2)`: returns the multiplexer's handle, or negated the errno plus 65536 times the call that failed: 0
@@ -171,6 +234,22 @@ export declare function queued(handle: number): number
  */
 export declare function receive(handle: number, into: Uint8Array, offset?: number, length?: number): number
 
+/**
+ * `recvmsg(2)`: as `receive`, with the descriptors that were passed with the bytes. Writes int32: the number of
+ * descriptors; 1 when some were lost (`MSG_CTRUNC`), else 0; and the descriptors, which are the caller's, and
+ * close-on-exec. Where some were lost the others are closed, and are only counted. There has to be room for 255 int32.
+ */
+export declare function receiveDescriptors(handle: number, into: Uint8Array, descriptors: Uint8Array): number
+
+/**
+ * Relays two sockets: from here on each of them sends what the other one receives, what is unread and queued first, by
+ * `recv(2)`, `send(2)` and `splice(2)`, within the waits of the multiplexer and without a call of JavaScript. Its end, by
+ * the ends of both or by a failure of one, is reported by a detached event of each; both are open then, and sockets as
+ * before. -EINVAL for one socket twice, or no sockets; -EEXIST for one that is in a multiplexer. The other functions
+ * return -EBUSY for a relayed socket, but for those that return its state, and those that close or remove it, which end the relay.
+ */
+export declare function relay(multiplexer: number, one: number, other: number): number
+
 /** `getpeername(2)`: the address that a socket is connected to, also after the peer's reset; null until connected. */
 export declare function remoteAddress(handle: number): NativeAddress | null
 
@@ -192,6 +271,22 @@ export declare function reset(handle: number): number
  */
 export declare function send(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
 
+/**
+ * `sendmsg(2)` with `SCM_RIGHTS`: sends bytes, and open descriptors with the first of them, as int32. The bytes that the
+ * kernel does not take with the first ones are queued. Returns 0 sent, 1 a part of the bytes is queued, 3 not sent (there
+ * is no room, or something is queued), 4 closed; with nothing sent -EOPNOTSUPP for anything but a Unix socket, -EINVAL for
+ * no bytes, or more than 253 descriptors, and the errno of sendmsg(2): -EBADF, -ETOOMANYREFS and others.
+ */
+export declare function sendDescriptors(handle: number, pieces: readonly Uint8Array[], descriptors: Uint8Array): number
+
+/**
+ * `sendfile(2)`: sends the part of a file from `start` to before `end`, or to where it ends now, behind what is queued.
+ * Returns the id of the file, or the negated errno: of the descriptor -EBADF (closed, or not open for reading), -EISDIR,
+ * -ESPIPE (a pipe or a socket), -ENODEV (a device, or a file of a pseudo file system), -EMFILE; of the socket -EPIPE,
+ * when nothing can be sent any more, and -ENOTCONN. A wait reports with bit 64 that `fileProgress` has something to say.
+ */
+export declare function sendFile(handle: number, fd: number, start: number, end: number): number
+
 /** `sendmsg(2)`: as `send`, of several pieces. */
 export declare function sendPieces(handle: number, pieces: readonly Uint8Array[]): number
 
@@ -199,13 +294,29 @@ export declare function sendPieces(handle: number, pieces: readonly Uint8Array[]
 export declare function sendQueueLimit(handle: number): number
 
 /**
+ * Has the waits of a multiplexer accept the connections of a listener that is registered with it, by `accept4(2)`, at
+ * most `count` more (up to `Number.MAX_SAFE_INTEGER`), until `modify`. They register the sockets, edge-triggered, with an
+ * interest and a limit of their send queues, and report each by an event.
+ */
+export declare function serve(multiplexer: number, listener: number, interest: number, queueLimit: number, count: number): number
+
+/**
  * Flushes queues and completes graceful closes, without blocking. Reports only sources that were detached; -EINVAL
  * when `events` has no room for one.
  */
 export declare function service(multiplexer: number, events: Uint8Array): number
 
+/** r" As `modify`, and then the result of `idle`. */
+export declare function setInterest(multiplexer: number, handle: number, interest: number, mode: number, limit: number): number
+
 /** `setsockopt(2)`. -EOPNOTSUPP, whatever the handle is, for an option whose value has a pointer. */
 export declare function setOption(handle: number, level: number, name: number, value: Uint8Array): number
+
+/**
+ * Takes note that the descriptor of a socket has been passed: `close` then discards no input, which is another process's to
+ * receive. -EBADF for anything else.
+ */
+export declare function setPassed(handle: number): number
 
 /**
  * r" Sets whether the multiplexer keeps the process alive, as libuv's `uv_ref` and `uv_unref` do. Queued output keeps
@@ -226,8 +337,8 @@ export declare function shutdown(handle: number, how: number): number
 export declare function sleepOn(handle: number, write: boolean, timeout: number): number
 
 /**
- * The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, 8 when writing has, and 16 when
- * work is left that only a multiplexer does.
+ * r" The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, 8 when writing has, and 16
+ * r" when work is left that only a multiplexer does.
  */
 export declare function state(handle: number): number
 
@@ -237,8 +348,14 @@ export declare function state(handle: number): number
  */
 export declare function takeQueue(handle: number, into: Uint8Array): number
 
-/** r" Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send. */
+/**
+ * r" Writes float64: the number of bytes received, the number of bytes that the kernel took to send, and, where there is
+ * r" room for a third, the number of those that it has not taken yet.
+ */
 export declare function totals(handle: number, into: Uint8Array): number
+
+/** r" As `write` without `cork`, of as many bytes as the kernel has room for: nothing is queued. */
+export declare function tryWrite(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
 
 /**
  * Gives received bytes back: the next `receive` returns them first, and a wait reports the socket as readable. -EINVAL
@@ -249,12 +366,18 @@ export declare function unread(handle: number, bytes: Uint8Array): number
 /** The number of bytes that were given back by `unread`: the next `receive` of so many returns them alone. */
 export declare function unreadLength(handle: number): number
 
+/** The number of bytes that the kernel has not taken: of the send queue, and of files. */
+export declare function unsent(handle: number): number
+
 /**
  * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
  * r" events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
  * r" offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
- * r" error, 32 detached, of which the offset is the code of the failure that
- * r" dropped its queue, as of `failure`, 0 for none. The first `used` bytes of `into`, by default none, stay as they are.
+ * r" error, 32 detached, of which the offset is the code of the failure that dropped its queue, as of `failure`, 0 for
+ * r" none; 64 alone: a file of the socket has made progress; 128 accepted by the wait, of which the offset is the handle
+ * r" of the listener and the length the errno for which it could not be registered, 0 for none; 256 of a listener that
+ * r" `accept4(2)` refused, of which the offset is the errno. The first `used` bytes of `into`, by default none, stay as
+ * r" they are.
  */
 export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number): number
 

@@ -716,49 +716,67 @@ if (!nativeBinding) {
   throw new Error(`Failed to load native binding`)
 }
 
-const { accept, add, addDescriptor, adoptListener, adoptSocket, adoptUnconnected, bind, bindPath, callWithoutContext, close, closeMultiplexer, connect, connectPath, descriptor, discard, disown, duplicate, failure, flush, flushCorked, getOption, idle, listen, localAddress, modify, open, openClosingPhase, openMultiplexer, peek, prefetched, probePath, queued, receive, remoteAddress, remove, requestClosingPhase, reset, send, sendPieces, sendQueueLimit, service, setOption, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, takeQueue, totals, unread, unreadLength, wait, write } = nativeBinding
+const { accept, add, addDescriptor, adoptListener, adoptSocket, adoptUnconnected, allowFileWaits, attach, bind, bindPath, callWithoutContext, cancelFile, close, closeMultiplexer, connect, connectPath, descriptor, detach, discard, disown, duplicate, end, endBatch, endRelayed, failure, fileProgress, flush, flushCorked, getOption, idle, listen, loadFile, localAddress, loopStatus, modify, open, openClosingPhase, openMultipath, openMultiplexer, peek, prefetched, probePath, queued, receive, receiveDescriptors, relay, remoteAddress, remove, requestClosingPhase, reset, send, sendDescriptors, sendFile, sendPieces, sendQueueLimit, serve, service, setInterest, setOption, setPassed, setReferenced, setSendQueueLimit, shutdown, sleepOn, state, takeQueue, totals, tryWrite, unread, unreadLength, unsent, wait, write } = nativeBinding
 export { accept }
 export { add }
 export { addDescriptor }
 export { adoptListener }
 export { adoptSocket }
 export { adoptUnconnected }
+export { allowFileWaits }
+export { attach }
 export { bind }
 export { bindPath }
 export { callWithoutContext }
+export { cancelFile }
 export { close }
 export { closeMultiplexer }
 export { connect }
 export { connectPath }
 export { descriptor }
+export { detach }
 export { discard }
 export { disown }
 export { duplicate }
+export { end }
+export { endBatch }
+export { endRelayed }
 export { failure }
+export { fileProgress }
 export { flush }
 export { flushCorked }
 export { getOption }
 export { idle }
 export { listen }
+export { loadFile }
 export { localAddress }
+export { loopStatus }
 export { modify }
 export { open }
 export { openClosingPhase }
+export { openMultipath }
 export { openMultiplexer }
 export { peek }
 export { prefetched }
 export { probePath }
 export { queued }
 export { receive }
+export { receiveDescriptors }
+export { relay }
 export { remoteAddress }
 export { remove }
 export { requestClosingPhase }
 export { reset }
 export { send }
+export { sendDescriptors }
+export { sendFile }
 export { sendPieces }
 export { sendQueueLimit }
+export { serve }
 export { service }
+export { setInterest }
 export { setOption }
+export { setPassed }
 export { setReferenced }
 export { setSendQueueLimit }
 export { shutdown }
@@ -766,8 +784,10 @@ export { sleepOn }
 export { state }
 export { takeQueue }
 export { totals }
+export { tryWrite }
 export { unread }
 export { unreadLength }
+export { unsent }
 export { wait }
 export { write }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -15,6 +15,7 @@ import {
 import * as native from 'm-socket/native'
 
 import { connectionPair } from './support/connection-pair.js'
+import { ForeignSignal } from './support/foreign-signal.js'
 import { addressOf, connectedPair, inetAddressOf, testListener } from './support/pair.js'
 import { testServer } from './support/server.js'
 import { receiveExactly, receiveToEnd, until } from './support/waiting.js'
@@ -160,22 +161,6 @@ test('an_error_of_another_realm_goes_to_the_error_handler', async (t) => {
 })
 
 // Signals
-
-/** An AbortSignal of another implementation, as jsdom has one. */
-class ForeignSignal extends EventTarget {
-  aborted = false
-  reason: unknown = undefined
-
-  abort(reason?: unknown): void {
-    this.aborted = true
-    this.reason = reason
-    this.dispatchEvent(new Event('abort'))
-  }
-
-  get signal(): AbortSignal {
-    return this as unknown as AbortSignal
-  }
-}
 
 test('a_signal_of_another_implementation_aborts_connect', async (t) => {
   const address = addressOf(testListener(t)) as { host: string; port: number }

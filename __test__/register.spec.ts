@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
 import { type Outcome, outcomeOf, start } from './support/child.js'
+import { TYPESCRIPT } from './support/runtime.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const IMPORT = ['--import', 'm-socket/register']
@@ -123,14 +124,13 @@ testWithSyncHooks('an_ES_module_that_is_required_gets_m-socket/net_for_net', asy
 
 test('what_other_hooks_compile_gets_m-socket/net_for_net', async (t) => {
   const files = {
-    'main.mts':
-      "import net from 'net'\nimport own from 'm-socket/net'\nimport './common.cts'\nconsole.log(net === own)",
-    'common.cts': "import net = require('net')\nconsole.log((net as unknown) === require('m-socket/net'))",
+    'main.ts':
+      "import net from 'net'\nimport own from 'm-socket/net'\nimport './common.cjs'\nconsole.log((net as unknown) === own)",
+    'common.cjs': "console.log(require('net') === require('m-socket/net'))",
   }
-  const other = ['--import', new URL('../node_modules/@oxc-node/core/register.mjs', import.meta.url).href]
   for (const args of [
-    [...IMPORT, ...other],
-    [...other, ...IMPORT],
+    [...IMPORT, ...TYPESCRIPT],
+    [...TYPESCRIPT, ...IMPORT],
   ])
     t.is((await run(t, files, args)).stdout, 'true\ntrue\n', args.join(' '))
 })

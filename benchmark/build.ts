@@ -28,7 +28,8 @@ export function build(): void {
   if (status !== 0) throw new Error('the load generator could not be built')
 }
 
-function buildServers(): void {
+/** Compiles the servers. */
+export function buildServers(): void {
   const tsc = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url))
   const project = fileURLToPath(new URL('tsconfig.json', import.meta.url))
   const { status } = spawnSync(process.execPath, [tsc, '-p', project], { stdio: ['ignore', 'inherit', 'inherit'] })

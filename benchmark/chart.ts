@@ -13,7 +13,7 @@ interface Bar {
   readonly rest?: number
 }
 
-interface Chart {
+export interface Chart {
   readonly title: string
   readonly unit: string
   readonly bars: readonly Bar[]
@@ -21,14 +21,14 @@ interface Chart {
   readonly legend?: readonly [string, string]
 }
 
-interface Theme {
+export interface Theme {
   readonly text: string
   readonly faint: string
   readonly ours: string
   readonly others: string
 }
 
-const THEMES: Record<'light' | 'dark', Theme> = {
+export const THEMES: Record<'light' | 'dark', Theme> = {
   light: { text: '#1f2328', faint: '#59636e', ours: '#0969da', others: '#8c959f' },
   dark: { text: '#f0f6fc', faint: '#9198a1', ours: '#4493f8', others: '#656c76' },
 }
@@ -128,14 +128,21 @@ function named(name: string): { label: string; ours: boolean } {
 
 const folder = fileURLToPath(new URL('../docs/charts', import.meta.url))
 
-/** Writes `docs/charts/NAME-light.svg` and `-dark.svg`. */
+/** Writes the charts that the results suffice for. */
 export function write(results: Results): string[] {
+  return save(charts(results))
+}
+
+export function save(made: Record<string, Chart>): string[] {
+  return Object.entries(made).flatMap(([name, chart]) => saveDrawing(name, (theme) => draw(chart, theme)))
+}
+
+/** Writes `docs/charts/NAME-light.svg` and `-dark.svg`. */
+export function saveDrawing(name: string, drawing: (theme: Theme) => string): string[] {
   mkdirSync(folder, { recursive: true })
-  return Object.entries(charts(results)).flatMap(([name, chart]) =>
-    (['light', 'dark'] as const).map((theme) => {
-      const file = `${folder}/${name}-${theme}.svg`
-      writeFileSync(file, draw(chart, THEMES[theme]))
-      return file
-    }),
-  )
+  return (['light', 'dark'] as const).map((theme) => {
+    const file = `${folder}/${name}-${theme}.svg`
+    writeFileSync(file, drawing(THEMES[theme]))
+    return file
+  })
 }

@@ -51,7 +51,8 @@ export async function calls(contender: Contender, workload: Workload): Promise<S
   }
 }
 
-async function traced(
+/** strace(1) counts the calls between the first and the last operation that `go` runs. */
+export async function traced(
   { child }: Server,
   go: () => Promise<Report>,
   units: (report: Report) => number,

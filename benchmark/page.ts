@@ -5,9 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
-import { write } from './chart.js'
+import { save, saveDrawing, write } from './chart.js'
 import { netTable } from './net-page.js'
+import { relayCharts, relayGoals, relayMachine, relayResults, relayTable } from './relay-page.js'
 import type { Reference, Results } from './results.js'
+import { drawOverview, panelsOf } from './overview.js'
 import { WORKLOADS } from './workloads.js'
 
 type Table = readonly (readonly string[])[]
@@ -52,6 +54,7 @@ function joined(one: Results, other: Results): Results {
 
 /** Returns the page with the figures of these results. */
 export function written(page: string, results: Results): string {
+  const relayed = relayResults()
   const parts = {
     machine: machine(results),
     counted: markdown(counted(results)),
@@ -59,6 +62,9 @@ export function written(page: string, results: Results): string {
     nodes: markdown(nodes(read('full'))),
     goals: markdown(goals(results)),
     net: markdown(netTable(read('net'))),
+    'relay machine': relayMachine(relayed),
+    relay: markdown(relayTable(relayed)),
+    'relay goals': markdown(relayGoals(relayed)),
   }
   return Object.entries(parts).reduce((text, [name, part]) => replaced(text, name, part), page)
 }
@@ -207,4 +213,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const page = readFileSync(file, 'utf8')
   writeFileSync(file, written(page, measured()))
   write(measured())
+  save(relayCharts(relayResults()))
+  saveDrawing('overview', (theme) => drawOverview(panelsOf(measured(), relayResults()), theme))
 }

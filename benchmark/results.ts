@@ -75,9 +75,9 @@ export function summary(samples: readonly Sample[], references: Partial<Record<R
 }
 
 /** As JSON with one line for each record. */
-export function serialized(results: Results): string {
+export function serialized(results: object, depths = DEPTHS): string {
   const parts = Object.entries(results).map(([name, part]) => {
-    return `  ${JSON.stringify(name)}: ${nested(part, DEPTHS[name] ?? 0, '  ')}`
+    return `  ${JSON.stringify(name)}: ${nested(part, depths[name] ?? 0, '  ')}`
   })
   return `{\n${parts.join(',\n')}\n}\n`
 }

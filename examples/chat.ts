@@ -1,9 +1,9 @@
 // A chat. The first line is a nick name, each further one is sent to all others; /who and /quit. Try: nc 127.0.0.1 5001
 
-import { type Connection, listen } from 'm-socket'
+import { type Connection, SocketError, listen } from 'm-socket'
 
 import { serve } from './cli.js'
-import { LineSplitter } from './line-splitter.js'
+import { limitedLines } from './limited-lines.js'
 
 /** Bytes per line. */
 const LIMIT = 512
@@ -14,7 +14,6 @@ const PATIENCE = 60_000
 const NICK = /^[\p{L}\p{N}_-]{1,20}$/u
 
 interface User {
-  readonly lines: LineSplitter
   /** '' until it is chosen. */
   nick: string
   /** Lines skipped since the last one that was sent. */
@@ -34,26 +33,31 @@ serve('chat', 5001, (address) =>
     sendQueueLimit: 4 * LAG,
     data: newUser(),
     socket: {
-      open(connection) {
-        connection.data = newUser()
-        connection.timeout(PATIENCE)
-        send(connection, '* Your nick name?')
-      },
-      data(connection, chunk) {
-        for (const line of connection.data.lines.push(chunk)) {
-          // Input after our end is ignored.
-          if (connection.readyState !== 1) return
-          if (line === null) send(connection, `* A line has at most ${LIMIT} bytes`)
-          else handle(connection, printable(line))
-        }
-      },
+      open: welcome,
       close: leave,
     },
   }),
 )
 
 function newUser(): User {
-  return { lines: new LineSplitter(LIMIT), nick: '', skipped: 0 }
+  return { nick: '', skipped: 0 }
+}
+
+async function welcome(connection: Connection<User>): Promise<void> {
+  connection.data = newUser()
+  connection.timeout(PATIENCE)
+  send(connection, '* Your nick name?')
+  try {
+    for await (const line of limitedLines(connection, LIMIT)) {
+      // Input after our end is ignored.
+      if (connection.readyState !== 1) return
+      if (line === null) send(connection, `* A line has at most ${LIMIT} bytes`)
+      else handle(connection, printable(line))
+    }
+  } catch (error) {
+    // The client is gone: `close` has been called.
+    if (!(error instanceof SocketError)) throw error
+  }
 }
 
 /** Without control characters, which would change the terminals of others. */

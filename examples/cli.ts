@@ -15,16 +15,25 @@ export interface HostAndPort {
   readonly port: number | string
 }
 
-/** Starts a server at --host and --port, or HOST and PORT. On Ctrl-C it ends gracefully: the queues are sent first. */
-export function serve<D>(name: string, port: number, open: (address: HostAndPort) => Server<D>): Server<D> {
+/**
+ * Starts a server at --host and --port, or HOST and PORT; `open` gets the other arguments, if there may be any. On Ctrl-C
+ * it ends gracefully: the queues are sent first.
+ */
+export function serve<D>(
+  name: string,
+  port: number,
+  open: (address: HostAndPort, others: string[]) => Server<D>,
+  allowPositionals = false,
+): Server<D> {
   const server = orExit(name, () => {
-    const { values } = parseArgs({ options: { host: { type: 'string' }, port: { type: 'string' } } })
-    return open(addressFrom(values, { host: '0.0.0.0', port }))
+    const options = { host: { type: 'string' }, port: { type: 'string' } } as const
+    const { values, positionals } = parseArgs({ options, allowPositionals })
+    return open(addressFrom(values, { host: '0.0.0.0', port }), positionals)
   })
-  console.log(`Listening on ${server.host} port ${server.port}`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => server.close({ end: true, timeout: GRACE }))
   }
+  console.log(`Listening on ${server.host} port ${server.port}`)
   return server
 }
 

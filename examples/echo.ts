@@ -1,10 +1,10 @@
 // An echo server, the example of the original m-socket: on port 5000, or where HOST and PORT, or --host and --port,
-// say.
+// say; or on what systemd has passed: systemd-socket-activate -l 5000 -l /tmp/echo node … examples/echo.ts
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
-import { Listener, Multiplexer, type ReadyEvent, Socket, SocketError } from 'm-socket'
+import { type Address, Listener, Multiplexer, type ReadyEvent, Socket, SocketError, listenFds } from 'm-socket'
 
 /** How long a graceful end may take, in milliseconds. */
 const GRACE = 900
@@ -13,39 +13,47 @@ const totals = { connections: 0, received: 0, sent: 0 }
 const buffer = Buffer.allocUnsafe(65536)
 const sockets = new Set<Socket>()
 let shown = 0
-const listener = open()
+const listeners = open()
 const multiplexer = new Multiplexer()
-multiplexer.add(listener, 'r')
-
-const { address, port } = listener.address as { address: string; port: number }
-console.log(`Listening on ${address} port ${port}. Try: nc ${address === '0.0.0.0' ? '127.0.0.1' : address} ${port}`)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => multiplexer.close())
+for (const listener of listeners) {
+  multiplexer.add(listener, 'r')
+  console.log(`Listening on ${describe(listener.address!)}`)
+}
 
 /** On a terminal, one line that is updated each second. */
 const meter = process.stdout.isTTY ? setInterval(show, 1000) : undefined
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => multiplexer.close())
 
 for await (const events of multiplexer) {
   for (const event of events) {
-    if (event.target === listener) acceptAll()
+    if (event.target instanceof Listener) acceptAll(event.target)
     else echo(event as ReadyEvent<Socket>)
   }
 }
 await end()
 
-function open(): Listener {
+function open(): Listener[] {
   try {
+    const passed = Object.values(listenFds()).flat()
+    if (passed.length > 0) return passed
     const { values } = parseArgs({ options: { host: { type: 'string' }, port: { type: 'string' } } })
     const host = values.host ?? process.env['HOST'] ?? '0.0.0.0'
     const port = values.port ?? process.env['PORT'] ?? 5000
-    return Listener.bind({ host, port, noDelay: true })
+    return [Listener.bind({ host, port, noDelay: true })]
   } catch (error) {
     console.error(`echo: ${(error as Error).message}`)
     process.exit(1)
   }
 }
 
-function acceptAll(): void {
-  for (let socket = accept(); socket; socket = accept()) {
+function describe(at: Address): string {
+  if ('path' in at) return `${at.path}. Try: nc -U ${at.path}`
+  const { address, port } = at
+  return `${address} port ${port}. Try: nc ${address === '0.0.0.0' ? '127.0.0.1' : address} ${port}`
+}
+
+function acceptAll(listener: Listener): void {
+  for (let socket = accept(listener); socket; socket = accept(listener)) {
     sockets.add(socket)
     totals.connections++
     multiplexer.add(socket, 'r')
@@ -53,7 +61,7 @@ function acceptAll(): void {
 }
 
 /** Without descriptors left, connections stay in the backlog: the multiplexer reports the listener again. */
-function accept(): Socket | null {
+function accept(listener: Listener): Socket | null {
   try {
     return listener.accept()
   } catch (error) {
@@ -87,7 +95,7 @@ function close(socket: Socket): void {
 
 async function end(): Promise<void> {
   clearInterval(meter)
-  listener.close()
+  for (const listener of listeners) listener.close()
   const closing = [...sockets]
   for (const socket of closing) close(socket)
   const deadline = performance.now() + GRACE

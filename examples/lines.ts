@@ -1,20 +1,14 @@
 // A line protocol, one answer per line: TIME, ECHO text, SUM 1 2 3, HELP, QUIT. Try: nc 127.0.0.1 5002
 
-import { type Connection, listen } from 'm-socket'
+import { type Connection, SocketError, listen } from 'm-socket'
 
 import { serve } from './cli.js'
-import { LineSplitter } from './line-splitter.js'
+import { limitedLines } from './limited-lines.js'
 
 /** Bytes per line. */
 const LIMIT = 1024
 /** Milliseconds after which an idle client is closed. */
 const IDLE = 300_000
-
-interface Session {
-  readonly lines: LineSplitter
-  /** Answers that were not accepted yet. */
-  unsent: Buffer
-}
 
 const commands: ReadonlyMap<string, (text: string) => string> = new Map([
   ['TIME', () => new Date().toISOString()],
@@ -24,49 +18,21 @@ const commands: ReadonlyMap<string, (text: string) => string> = new Map([
   ['QUIT', () => 'bye'],
 ])
 
-serve('lines', 5002, (address) =>
-  listen<Session>({
-    ...address,
-    idleTimeout: IDLE,
-    data: newSession(),
-    socket: {
-      open(connection) {
-        connection.data = newSession()
-      },
-      data(connection, chunk) {
-        // Input after QUIT is ignored.
-        if (connection.readyState === 1) handle(connection, chunk)
-      },
-      drain(connection) {
-        if (send(connection, connection.data.unsent)) connection.resume()
-      },
-    },
-  }),
-)
+serve('lines', 5002, (address) => listen({ ...address, idleTimeout: IDLE, socket: { open: answerLines } }))
 
-function newSession(): Session {
-  return { lines: new LineSplitter(LIMIT), unsent: Buffer.alloc(0) }
-}
-
-/** Answers all lines of a chunk with one write. */
-function handle(connection: Connection<Session>, chunk: Buffer): void {
-  let answers = ''
-  for (const line of connection.data.lines.push(chunk)) {
-    answers += `${answer(line)}\n`
-    if (line !== null && isQuit(line)) {
-      connection.end(answers)
-      return
+/** One line after the other: a client that sends and does not read is not read either. */
+async function answerLines(connection: Connection): Promise<void> {
+  try {
+    for await (const line of limitedLines(connection, LIMIT)) {
+      await connection.writeAll(`${answer(line)}\n`)
+      // Input after QUIT is ignored.
+      if (line !== null && isQuit(line)) break
     }
+    connection.end()
+  } catch (error) {
+    // The client is gone.
+    if (!(error instanceof SocketError)) throw error
   }
-  // A client that sends and does not read is paused until it reads: `unsent` is bounded by the answers to one chunk.
-  if (answers !== '' && !send(connection, Buffer.from(answers))) connection.pause()
-}
-
-/** Returns whether all was accepted; the rest is kept for `drain`. */
-function send(connection: Connection<Session>, bytes: Buffer): boolean {
-  const accepted = connection.write(bytes)
-  connection.data.unsent = bytes.subarray(Math.max(0, accepted))
-  return accepted === bytes.length
 }
 
 function answer(line: string | null): string {

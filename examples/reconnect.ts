@@ -5,10 +5,9 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
-import { type Connection, connect } from 'm-socket'
+import { type Connection, SocketError, connect } from 'm-socket'
 
 import { addressFrom, exit, orExit } from './cli.js'
-import { LineSplitter } from './line-splitter.js'
 
 /**
  * Milliseconds: the limit of an attempt; how long a connection must last to count as a success; the limit of a graceful
@@ -17,12 +16,12 @@ import { LineSplitter } from './line-splitter.js'
 const ATTEMPT = 5000
 const STABLE = 5000
 const GRACE = 900
-/** Bytes per line. */
+/** Characters per line. */
 const LIMIT = 65536
 
 const { address, shortest, longest } = orExit('reconnect', settings)
 const stop = new AbortController()
-/** Emits `change` when there is a connection, or room in its queue. */
+/** Emits `change` when there is another connection. */
 const changes = new EventEmitter()
 let connection: Connection | undefined
 
@@ -55,10 +54,10 @@ async function stayConnected(): Promise<void> {
 async function connectOnce(): Promise<Error | undefined> {
   let close!: (from: Connection, error?: Error) => void
   const closed = new Promise<Error | undefined>((resolve) => (close = (_from, error) => resolve(error)))
-  const socket = { data: print, drain: changed, close }
+  const socket = { data: print, close }
   connection = await connect({ ...address, connectTimeout: ATTEMPT, signal: stop.signal, socket })
   console.error(`Connected to ${connection.remoteAddress} port ${connection.remotePort}`)
-  changed()
+  changes.emit('change')
   return closed
 }
 
@@ -76,16 +75,13 @@ function print(from: Connection, chunk: Buffer): void {
   process.stdout.once('drain', () => from.resume())
 }
 
-function changed(): void {
-  changes.emit('change')
-}
-
 /** One line at a time: while it cannot be sent, standard input is not read. */
 async function sendLines(): Promise<void> {
-  const lines = new LineSplitter(LIMIT)
   try {
-    for await (const chunk of process.stdin as AsyncIterable<Buffer>) await sendAll(lines.push(chunk))
-    await sendAll(lines.end())
+    for await (const line of standardInput()) {
+      if (line.length > LIMIT) console.error(`A line has at most ${LIMIT} characters`)
+      else await send(`${line}\n`)
+    }
   } catch (error) {
     // After an interrupt: iterating a destroyed stream throws.
     if (!stop.signal.aborted) throw error
@@ -95,25 +91,30 @@ async function sendLines(): Promise<void> {
   connection?.end()
 }
 
-async function sendAll(lines: Iterable<string | null>): Promise<void> {
-  for (const line of lines) {
-    if (line === null) console.error(`A line has at most ${LIMIT} bytes`)
-    else await send(Buffer.from(`${line}\n`))
+async function* standardInput(): AsyncGenerator<string, void, void> {
+  let rest = ''
+  for await (const text of process.stdin.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = (rest + text).split('\n')
+    // One character more shows that it is too long.
+    rest = lines.pop()!.slice(0, LIMIT + 1)
+    yield* lines
   }
+  if (rest !== '') yield rest
 }
 
 /**
  * Sends a line whole: again on the next connection, if this one breaks within it. What the kernel has taken is lost if
  * the connection breaks before the peer has it; only an answer of the peer could confirm it.
  */
-async function send(line: Buffer): Promise<void> {
-  let to: Connection | undefined
-  for (let sent = 0; ;) {
-    if (to !== connection) sent = 0
-    to = connection
-    sent += Math.max(0, to?.write(line, sent) ?? 0)
-    if (sent === line.length) return
-    await once(changes, 'change', { signal: stop.signal })
+async function send(line: string): Promise<void> {
+  for (;;) {
+    const to = connection
+    try {
+      if (to) return await to.writeAll(line)
+    } catch (error) {
+      if (!(error instanceof SocketError)) throw error
+    }
+    if (to === connection) await once(changes, 'change', { signal: stop.signal })
   }
 }
 

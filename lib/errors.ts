@@ -27,6 +27,12 @@ export class SocketError extends Error {
   declare readonly address?: string
   /** The port that the call was directed to. */
   declare readonly port?: number
+  /** Of a `sendFile` that has failed: how many bytes of the file the kernel had taken. */
+  declare readonly bytesSent?: number
+  /** Of a read of a connection that has failed: how many of its bytes had come. */
+  declare readonly received?: number
+  /** Of a `writeAll` that has failed: how many of its bytes had been accepted. */
+  declare readonly accepted?: number
 
   static {
     nameClass(this, 'SocketError')
@@ -61,6 +67,9 @@ export class SocketQueueError extends SocketError {
   }
 }
 
+/** The names that libuv does not know, and Node therefore neither. */
+const MISSING_NAMES = new Map([[109, 'ETOOMANYREFS']])
+
 /**
  * The error of a failed system call, with the message that Node would give it: `connect ECONNREFUSED 127.0.0.1:1`.
  *
@@ -68,7 +77,7 @@ export class SocketQueueError extends SocketError {
  * @param note what else the reader needs, put after a colon
  */
 export function systemError(errno: number, syscall: string, at?: ErrorAddress, note?: string): SocketError {
-  const code = getSystemErrorName(-errno)
+  const code = MISSING_NAMES.get(errno) ?? getSystemErrorName(-errno)
   const where = at === undefined ? '' : ` ${describeAddress(at)}`
   const details: SocketErrorDetails = { errno: -errno, syscall }
   if (at !== undefined) {
@@ -89,6 +98,11 @@ export function isOutOfMemory(error: unknown): boolean {
 /** Whether memory or descriptors have run out: the call may succeed later. */
 export function isExhausted(error: unknown): boolean {
   return error instanceof SocketError && EXHAUSTED.has(error.code)
+}
+
+/** Whether a relay has the socket: only the call was refused. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof SocketError && error.code === 'EBUSY'
 }
 
 /** ERR_INVALID_ARG_TYPE; `expected` completes "must be": `of type number`, `an instance of Uint8Array`. */
@@ -148,6 +162,47 @@ export function illegalConstructor(name: string, maker: string): TypeError & { c
 /** ERR_INVALID_STATE: the call is not possible now. */
 export function invalidState(message: string): Error & { code: string } {
   return withCode(new Error(`Invalid state: ${message}`), 'ERR_INVALID_STATE')
+}
+
+/** ERR_PROXY_HEADER: bytes that are no header of the PROXY protocol, or not one that is allowed. */
+export function malformedHeader(reason: string): SocketError {
+  return new SocketError(`Malformed PROXY header: ${reason}`, 'ERR_PROXY_HEADER')
+}
+
+/** ERR_UNEXPECTED_END: the peer has ended where more was expected: `the delimiter`, `10 bytes`. */
+export function unexpectedEnd(received: number, expected: string): SocketError {
+  return new SocketError(`The peer ended after ${received} bytes, before ${expected}`, 'ERR_UNEXPECTED_END')
+}
+
+/** ERR_LIMIT_EXCEEDED: what is read does not end within `limit` bytes. */
+export function limitExceeded(limit: number): SocketError {
+  return new SocketError(`What is read has more than ${limit} bytes`, 'ERR_LIMIT_EXCEEDED')
+}
+
+const CODES_OF_READS = new Set(['ERR_UNEXPECTED_END', 'ERR_LIMIT_EXCEEDED'])
+
+/** Whether an error that reading has thrown is one of the connection, and not of that read alone. */
+export function breaksConnection(error: unknown): boolean {
+  return error instanceof SocketError && !CODES_OF_READS.has(error.code)
+}
+
+/** A copy of what ended a connection, for one of the writes that were in progress. */
+export function withAccepted(error: Error, accepted: number): SocketError {
+  const { message } = error
+  const options = { cause: error }
+  if (!(error instanceof SocketError) || error instanceof SocketClosedError)
+    return Object.assign(new SocketClosedError(message, options), { accepted })
+  const { errno, syscall, address, port } = error
+  const details = { ...(errno === undefined ? {} : { errno }), ...(syscall === undefined ? {} : { syscall }) }
+  const place = { ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) }
+  return Object.assign(new SocketError(message, error.code, { ...details, ...place }, options), { accepted })
+}
+
+/** An error as Node's of an operation that an AbortSignal ends: `AbortError`, ABORT_ERR; the reason is its cause. */
+export function abortError<T extends object>(signal: AbortSignal, details: T): SocketError & T {
+  const error = new SocketError('The operation was aborted', 'ABORT_ERR', {}, { cause: signal.reason })
+  error.name = 'AbortError'
+  return Object.assign(error, details)
 }
 
 /** Sets the name on the prototype: V8 writes the stack, which begins with it, while the Error is constructed. */

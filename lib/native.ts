@@ -46,9 +46,42 @@ export const HANGUP = 8
 export const ERROR = 16
 /** Bit of an event: the source has left the multiplexer by itself. */
 export const DETACHED = 32
+/** Bit of an event: the wait has accepted the socket, and has registered it. */
+export const ACCEPTED = 128
+/** Bit of an event: accept4(2) has failed, for a listener whose connections waits accept. */
+export const REFUSED = 256
 
+/** The bits of an event that says only that `fileProgress` has something to say of a socket. */
+export const FILE = 64
+
+/** `fileProgress`: a part is to be brought into the page cache, by `loadFile`. */
+export const FILE_WANTS = 1
+/** `fileProgress`: the oldest file has been sent. */
+export const FILE_SENT = 2
+/** `fileProgress`: the oldest file could not be read. */
+export const FILE_UNREADABLE = 3
+/** `fileProgress`: the connection has failed. */
+export const FILE_BROKEN = 4
+/** `fileProgress`: the program has closed the socket at once. */
+export const FILE_DROPPED = 5
+
+/** How many events one wait reports at most. */
+export const BATCH_SIZE = 1000
 /** How many int32 an event takes in the batch: its handle, its bits, and where its input begins and how long it is. */
 export const EVENT_INTS = 4
+
+/** Word of `loopStatus`: 1 while the loop is calling. */
+export const CALLING = 0
+/** Word of `loopStatus`: whether the multiplexer is referenced. */
+export const REFERENCED = 1
+/** Word of `loopStatus`: what is asked of the loop. */
+export const QUESTION = 2
+/** {@link QUESTION}: whether there are events at the end of the call for which no edge will come. */
+export const QUESTION_ASKED = 1
+/** {@link QUESTION}: there are. */
+export const QUESTION_READY = 2
+/** The size of `loopStatus`. */
+export const LOOP_STATUS_BYTES = 3 * Int32Array.BYTES_PER_ELEMENT
 
 /** What became of the data given to `Socket.send`. */
 export type SendStatus = 'sent' | 'partially-sent' | 'queued' | 'not-sent' | 'closed'
@@ -81,6 +114,9 @@ export const CLOSED_AFTER_QUEUE = 1
 /** `close`: as {@link CLOSED_AFTER_QUEUE}, but the socket is in no multiplexer. */
 export const CLOSED_UNREGISTERED = 2
 
+/** `end` returns state bits, and from this bit on the errno of shutdown(2). */
+export const END_FAILURE_SHIFT = 8
+
 /** Which half `shutdown` ends. */
 export type ShutdownHow = 'read' | 'write' | 'both'
 /** By their native number. */
@@ -110,6 +146,9 @@ export const OPEN_CALLS = [
   'timerfd_create',
 ] as const
 
+/** A backlog for `adoptListener`: the descriptor listens already, and keeps its own. */
+export const OWN_BACKLOG = -1
+
 /** The family of a socket: Unix, IPv4 or IPv6. */
 export type Family = 0 | 4 | 6
 /** The family of Unix sockets. */
@@ -135,6 +174,9 @@ export const SLEEP_SLICE = 250
 
 /** The limit of a send queue in bytes, unless it is set. */
 export const DEFAULT_SEND_QUEUE_LIMIT = 65_536
+
+/** `SCM_MAX_FD`: how many descriptors one message passes at most. */
+export const MAX_DESCRIPTORS = 253
 
 /** How many low bits of a handle are its generation. */
 export const GENERATION_BITS = 9

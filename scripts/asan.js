@@ -34,14 +34,27 @@ copyPackage()
 
 const node = { LD_PRELOAD: runtime, ASAN_OPTIONS: OPTIONS }
 run('Node has the sanitizer, and the addon has been built with it', process.execPath, ['--eval', probe()], node)
-const fixture = (name) => ['--import', '@oxc-node/core/register', '--expose-gc', `__test__/support/fixtures/${name}.ts`]
+const fixture = (name) => [
+  '--import',
+  './scripts/typescript/register.js',
+  '--expose-gc',
+  `__test__/support/fixtures/${name}.ts`,
+]
 for (const name of ['hammer', 'fuzz-native', 'fuzz-api'])
   run(`${name}, ${seconds} s`, process.execPath, [...fixture(name), '--seconds', seconds], node)
 
 function copyPackage() {
   rmSync(PACKAGE, { recursive: true, force: true })
   mkdirSync(PACKAGE, { recursive: true })
-  for (const path of ['package.json', 'tsconfig.json', 'index.js', 'loadable.js', 'dist', '__test__/support'])
+  for (const path of [
+    'package.json',
+    'tsconfig.json',
+    'index.js',
+    'loadable.js',
+    'dist',
+    'scripts/typescript',
+    '__test__/support',
+  ])
     cpSync(path, `${PACKAGE}/${path}`, { recursive: true })
   symlinkSync(`${ROOT}node_modules`, `${PACKAGE}/node_modules`)
   cpSync(`${FOLDER}/${TARGET}/debug/libm_socket.so`, ADDON)

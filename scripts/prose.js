@@ -1,4 +1,5 @@
-// Reads all prose, comments and names for words that the project does not use: scripts/prose/words.js.
+// Reads all prose, comments and names for words that the project does not use: scripts/prose/words.js. In pages and in the
+// comments of lib/ it also finds sentences that are hard to read: scripts/prose/sentences.js.
 // `--count` prints how often each stands in which folder; `--in FOLDER` reads another checkout.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -6,6 +7,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
+import { hard } from './prose/sentences.js'
 import { EXCEPTIONS, WORDS } from './prose/words.js'
 import { ROOT } from './targets.js'
 
@@ -18,7 +20,12 @@ const GENERATED =
   /^(docs\/api|docs\/suite(\.md)?|docs\/faults|docs\/charts|benchmark\/results)$|(^|\/)(node_modules|target|THIRD-PARTY\.md)$/
 
 /** They are about the words. */
-const ABOUT_WORDS = ['scripts/prose.js', 'scripts/prose/words.js', '__test__/project/prose.spec.ts']
+const ABOUT_WORDS = [
+  'scripts/prose.js',
+  'scripts/prose/words.js',
+  'scripts/prose/sentences.js',
+  '__test__/project/prose.spec.ts',
+]
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.slice(2))
 
@@ -38,11 +45,14 @@ export function misused(path, text, words = WORDS, exceptions = EXCEPTIONS) {
   )
 }
 
-/** Every use of a word in a checkout. */
+/** Every use of a word, and every sentence that is hard to read, in a checkout. */
 export function misusedIn(root) {
   return PATHS.split(' ')
     .flatMap((path) => files(root, path))
-    .flatMap((path) => misused(path, readFileSync(join(root, path), 'utf8')))
+    .flatMap((path) => {
+      const text = readFileSync(join(root, path), 'utf8')
+      return [...misused(path, text), ...hard(path, text)]
+    })
 }
 
 function main(args) {
@@ -50,7 +60,11 @@ function main(args) {
   const all = misusedIn(root)
   if (args.includes('--count')) return count(all)
   for (const { path, line, found, use } of all) console.log(`${path}:${line}: "${found.trim()}": use ${use}`)
-  console.log(all.length === 0 ? 'the prose is plain' : `${all.length} words that are not ours`)
+  console.log(
+    all.length === 0
+      ? 'the prose is plain'
+      : `${all.length} words that are not ours, and sentences that are hard to read`,
+  )
   process.exitCode = all.length === 0 ? 0 : 1
 }
 
@@ -63,7 +77,7 @@ function files(root, path) {
 
 function count(all) {
   const folders = [...new Set(all.map(folderOf))]
-  const words = [...new Set(WORDS.map(({ word }) => word))]
+  const words = [...new Set(WORDS.map(({ word }) => word)), 'long', 'riddle']
   const row = (name, found) => [
     name,
     ...folders.map((folder) => found.filter((each) => folderOf(each) === folder).length),

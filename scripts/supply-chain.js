@@ -21,7 +21,7 @@ console.log(`${counts.ok} passed, ${counts.FAILED} failed, ${counts.skipped} ski
 if (counts.FAILED > 0 || (counts.skipped > 0 && process.argv.includes('--require'))) process.exitCode = 1
 
 function audit() {
-  const { status, output } = run('npm', ['audit', '--audit-level=moderate'])
+  const { status, output } = run('npm', ['audit', '--audit-level=moderate', '--loglevel=error'])
   if (/audit endpoint returned an error|ENOTFOUND|ECONNREFUSED|ETIMEDOUT/.test(output))
     say('skipped', 'npm audit: the registry does not support it')
   else report('npm audit', { status, output })

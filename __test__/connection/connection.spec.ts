@@ -738,7 +738,8 @@ for (const verb of ['write', 'tryWrite', 'end'] as const) {
     if (verb !== 'end')
       t.throws(() => connection[verb](undefined as never), {
         code: 'ERR_INVALID_ARG_TYPE',
-        message: /"data" argument must be a string, an ArrayBuffer or a view of one\. Received undefined/,
+        message:
+          /"data" argument must be a string, an ArrayBuffer, a view of one, or an array of these\. Received undefined/,
       })
     t.is(connection.bytesWritten, 0)
     t.is(connection.readyState, 1)

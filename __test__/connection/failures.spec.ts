@@ -63,6 +63,19 @@ test('truth 43: a_reset_that_a_corked_write_meets_calls_error_and_close_once', a
   t.regex((await log.closed()).join(), BROKEN)
 })
 
+for (const verb of ['shutdown', 'end', 'terminate'] as const) {
+  test(`an_error_handler_that_fails_again_is_called_once: ${verb}`, async (t) => {
+    const act = (connection: Connection) => (verb === 'shutdown' ? connection.shutdown('both') : connection[verb]())
+    const { connection: peer, accepted, log } = await loggedPair(t, { error: act })
+    peer.write('xy')
+    await accepted.read(new Uint8Array(1))
+    // The loop does not poll between the reset and the shutdown, and input is left.
+    peer.terminate()
+    accepted.shutdown('both')
+    t.regex((await log.closed()).join(), /^error \w+,close( \w+)?$/)
+  })
+}
+
 const LOOKS: [name: string, look: (socket: Socket) => unknown][] = [
   ['peek', (socket) => socket.peek(new Uint8Array(1))],
   ['receive', (socket) => socket.receive(new Uint8Array(1))],

@@ -19,7 +19,7 @@ import {
 
 import { outcomeOf, runModule, runWithDescriptors, startModule } from '../support/child.js'
 import { openSockets } from '../support/descriptors.js'
-import { closeAtEnd, testListener } from '../support/pair.js'
+import { FAMILIES, closeAtEnd, freeAddress, testListener } from '../support/pair.js'
 import { freePort } from '../support/ports.js'
 import { testWith } from '../support/programs.js'
 import { HandlerLog } from '../support/handler-log.js'
@@ -309,25 +309,28 @@ test('an_exception_in_open_does_not_affect_the_rest_of_the_batch', async (t) => 
   t.is(server.connections, 4)
 })
 
-test('a_server_stopped_in_an_open_handler_accepts_no_more', async (t) => {
-  let opened = 0
-  const server = testServer(t, {
-    path: freePath(t),
-    socket: {
-      open() {
-        opened++
-        server.stop()
+for (const family of FAMILIES) {
+  test(`a_server_stopped_in_an_open_handler_accepts_no_more (${family})`, async (t) => {
+    let opened = 0
+    const server = testServer(t, {
+      ...freeAddress(t, family),
+      socket: {
+        open() {
+          opened++
+          server.stop()
+        },
       },
-    },
+    })
+    const peers = [1, 2, 3].map(() => connectSocket(t, server))
+    for (const peer of peers) peer.send('x')
+    await until(() => opened > 0)
+    await nextTurn()
+    t.is(opened, 1)
+    t.is(server.connections, 1)
+    t.is(peers[0]!.receive(new Uint8Array(1)), null)
+    for (const peer of peers.slice(1)) t.throws(() => peer.receive(new Uint8Array(1)), { code: 'ECONNRESET' })
   })
-  const peers = [1, 2, 3].map(() => connectSocket(t, server))
-  await until(() => opened > 0)
-  await nextTurn()
-  t.is(opened, 1)
-  t.is(server.connections, 1)
-  t.is(peers[0]!.receive(new Uint8Array(1)), null)
-  for (const peer of peers.slice(1)) t.throws(() => peer.receive(new Uint8Array(1)), { code: 'ECONNRESET' })
-})
+}
 
 const FAULTS = ['ECONNABORTED', 'EINTR', 'EPROTO', 'ENETDOWN', 'EPERM']
 
@@ -362,7 +365,8 @@ for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
       `accept4:error=${error}:when=1..3`,
     )
     t.is(code, 0, stderr)
-    t.is(calls.filter((call) => call.startsWith('accept4')).length, 4)
+    // Behind the connection the backlog is empty.
+    t.is(calls.filter((call) => call.startsWith('accept4') && !call.includes('EAGAIN')).length, 4)
     t.true(Number(stdout) > 250, `three back-offs took ${stdout} ms`)
   })
 }
@@ -389,7 +393,7 @@ test('truth 15: out_of_descriptors_a_server_neither_spins_nor_stalls', async (t)
     while (opened < 5) await new Promise((resolve) => setTimeout(resolve, 10))
     console.log(JSON.stringify({ early, held, opened, echoed, cpu: (user + system) / 1000 }))
     process.exit()`
-  const { code, stdout, stderr } = await runWithDescriptors(t, 64, source)
+  const { code, stdout, stderr } = await runWithDescriptors(t, 256, source)
   t.is(code, 0, stderr)
   const { cpu, ...counts } = JSON.parse(stdout) as { cpu: number }
   t.deepEqual(counts, { early: 1, held: 1, opened: 5, echoed: 1 } as object)
@@ -956,7 +960,10 @@ test('a_server_in_a_given_multiplexer_does_not_keep_the_process_alive', async (t
     import { Multiplexer } from 'm-socket'
     const multiplexer = new Multiplexer()
     const server = listen({ host: '127.0.0.1', multiplexer })
-    process.on('exit', () => console.log(server.port > 0))`,
+    process.on('exit', () => {
+      console.log(server.port > 0)
+      multiplexer.close()
+    })`,
     ),
     'true',
   )

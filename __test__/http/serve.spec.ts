@@ -192,6 +192,14 @@ for (const way of ways) {
   }
 }
 
+test('a_port_may_be_a_decimal_string', async (t) => {
+  const server = KINDS.http()
+  closeAllAtEnd(t, server)
+  serve(server, { port: '0', host: '127.0.0.1' })
+  await once(server, 'listening')
+  t.true(server.listening)
+})
+
 test('a_second_serve_is_refused_while_the_host_is_looked_up', async (t) => {
   const server = KINDS.http()
   closeAllAtEnd(t, server)

@@ -94,7 +94,7 @@ for (const [how, wait] of [
   ['waitSync', 'multiplexer.waitSync()'],
 ] as const) {
   test(`truth 15: out_of_descriptors_a_listener_neither_spins_nor_stalls (${how})`, async (t) => {
-    const { code, stdout, stderr } = await runWithDescriptors(t, 64, EXHAUST(wait))
+    const { code, stdout, stderr } = await runWithDescriptors(t, 256, EXHAUST(wait))
     t.is(code, 0, stderr)
     const { accepted, errors, waits, codes } = JSON.parse(stdout) as {
       accepted: number
@@ -167,7 +167,7 @@ test('truth 15: out_of_descriptors_an_iteration_neither_spins_nor_stalls', async
     await done
     console.log(JSON.stringify({ late: during - early, accepted, cpu: (user + system) / 1000 }))
     process.exit()`
-  const { code, stdout, stderr } = await runWithDescriptors(t, 64, source)
+  const { code, stdout, stderr } = await runWithDescriptors(t, 256, source)
   t.is(code, 0, stderr)
   const { late, accepted, cpu } = JSON.parse(stdout) as { late: number; accepted: number; cpu: number }
   t.is(late, 0, 'no connection can be accepted without a descriptor')

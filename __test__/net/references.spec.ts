@@ -28,22 +28,20 @@ const CASES: Record<string, [source: string, output: string]> = {
   ],
   'a reader that is referenced again, until its end': [
     `const client = net.connect(port, '127.0.0.1', () => client.unref().ref().resume())
-     client.on('close', () => log('closed')); setTimeout(() => peer().end(), 50).unref()`,
+     client.on('close', () => log('closed')); server.on('connection', (it) => setTimeout(() => it.end(), 50).unref())`,
     'closed',
   ],
   'a write in progress, until it is sent': [
     `const client = net.connect(port, '127.0.0.1')
      client.pause().write(Buffer.alloc(20_000_000), () => { log('sent') })
-     setTimeout(() => peer().resume(), 50)`,
+     server.on('connection', (it) => setTimeout(() => it.resume(), 50))`,
     'sent',
   ],
 }
 
 const program = (module: string, source: string) => `
   import net from '${module}'
-  const sockets = []
-  const server = net.createServer((socket) => sockets.push(socket.pause().unref()))
-  const peer = () => sockets[0]
+  const server = net.createServer((socket) => socket.pause().unref())
   const said = []
   const log = (text) => said.push(text)
   process.on('exit', () => console.log(said.join(' ')))

@@ -77,7 +77,7 @@ testUnless(lackingInfo, 'info_reads_each_field_at_its_offset_in_linux_tcp_h', as
 test('info_has_exactly_the_listed_fields', async (t) => {
   const { client } = await exchanged(t)
   const info = client.info()
-  t.deepEqual(Object.keys(info), [...TCP_INFO_FIELDS])
+  t.deepEqual(Object.keys(info), [...TCP_INFO_FIELDS, 'mptcp'])
   for (const name of TCP_INFO_FIELDS) {
     t.is(typeof info[name], name === 'state' || name === 'congestionState' ? 'string' : 'number', name)
   }

@@ -5,16 +5,10 @@ import test from 'ava'
 import * as library from 'm-socket'
 
 import { outcomeOf } from '../support/child.js'
-import { ROOT, codeBlocks, expectedOutput, startBlock, textOf } from '../support/code-blocks.js'
+import { ROOT, blocksOf, codeBlocks, expectedOutput, pages, startBlock, textOf } from '../support/code-blocks.js'
 import { lackingCookie, testUnless } from '../support/emulation.js'
 
-const PAGES = [
-  'README.md',
-  'CONTRIBUTING.md',
-  ...readdirSync(join(ROOT, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-]
+const PAGES = pages()
 
 for (const page of PAGES.filter((name) => name !== 'README.md')) {
   for (const [index, code] of codeBlocks(textOf(page), 'ts').entries()) {
@@ -24,6 +18,8 @@ for (const page of PAGES.filter((name) => name !== 'README.md')) {
       async (t) => {
         const { code: status, stdout, stderr } = await outcomeOf(await startBlock(t, code))
         t.is(status, 0, stderr)
+        const shown = outputBelow(page, code)
+        if (shown !== undefined) t.is(stdout, shown)
         const printed = stdout.split('\n')
         for (const line of expectedOutput(code))
           t.true(
@@ -34,6 +30,13 @@ for (const page of PAGES.filter((name) => name !== 'README.md')) {
       test.serial,
     )
   }
+}
+
+/** The block below one, where it says that it is what that prints. */
+function outputBelow(page: string, code: string): string | undefined {
+  const blocks = blocksOf(textOf(page))
+  const below = blocks[blocks.findIndex((block) => block.code === code) + 1]
+  return below?.info === 'printed by the block above' ? below.code : undefined
 }
 
 /** A comment is the printed line, with `…` for text that varies. An explanation may follow after `: ` or `, `. */
@@ -60,16 +63,6 @@ test('links_between_pages_have_a_target', (t) => {
 test('the_page_on_options_lists_each_option_and_each_field_of_tcp_info', (t) => {
   const text = textOf('docs/options.md')
   for (const name of [...library.OPTION_NAMES, ...library.TCP_INFO_FIELDS]) t.true(text.includes(`\`${name}\``), name)
-})
-
-test('the_page_on_errors_explains_each_error_code', (t) => {
-  const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ts'),
-  )
-  const codes = new Set(sources.flatMap((name) => textOf(`lib/${name}`).match(/\bERR_\w+/g) ?? []))
-  const text = textOf('docs/errors.md')
-  for (const code of [...codes, 'SocketError', 'SocketClosedError', 'SocketQueueError'])
-    t.true(text.includes(code), code)
 })
 
 test('the_page_on_net_has_each_program_of_the_consumers', (t) => {

@@ -7,7 +7,6 @@ import test from 'ava'
 import fc from 'fast-check'
 import { Listener, Socket } from 'm-socket'
 
-import { LineSplitter } from '../../examples/line-splitter.js'
 import { CommandParser } from '../../examples/resp.js'
 import { outcomeOf, sendSignal, start } from '../support/child.js'
 import { lackingInfo, testUnless } from '../support/emulation.js'
@@ -154,19 +153,6 @@ test.serial('lines: a_client_that_does_not_read_is_paused_and_gets_all_answers_l
   )
   t.deepEqual(lines.slice(count), ['OK bye', ''])
   await interrupt(t, server)
-})
-
-test('a_line_splitter_gives_the_same_lines_at_any_chunk_boundary', (t) => {
-  const bytes = Buffer.from('one\r\n\ntw\u00f6\n12345678\r\n123456789\nlonger than eight\n\r\r\nrest')
-  const lines = ['one', '', 'tw\u00f6', '12345678', null, null, '\r', 'rest']
-  for (let first = 0; first <= bytes.length; first++) {
-    for (let second = first; second <= bytes.length; second++) {
-      const splitter = new LineSplitter(8)
-      const chunks = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)]
-      const split = chunks.flatMap((chunk) => [...splitter.push(chunk)])
-      t.deepEqual([...split, ...splitter.end()], lines)
-    }
-  }
 })
 
 test.serial('chat: clients_join_talk_and_leave', async (t) => {

@@ -172,10 +172,10 @@ test('the_page_has_a_row_for_errnos_with_the_same_outcomes', (t) => {
       .split('\n')
       .filter((line) => line.startsWith('| `')),
     [
-      '| `sendto` | EINTR | goes on | goes on | goes on |  |',
-      '| `sendto` | EPIPE, ECONNRESET | thrown | error |  |  |',
-      '| `sendto` | ENOMEM, lasting |  |  | later, error |  |',
-      "| `epoll_ctl ADD by Node's loop` | ENOSPC | thrown |  |  |  |",
+      '| `sendto` | EINTR | goes on | goes on | goes on |  |  |',
+      '| `sendto` | EPIPE, ECONNRESET | thrown | error |  |  |  |',
+      '| `sendto` | ENOMEM, lasting |  |  | later, error |  |  |',
+      "| `epoll_ctl ADD by Node's loop` | ENOSPC | thrown |  |  |  |  |",
     ],
   )
   t.true(page([]).includes('No run has been recorded yet.'))

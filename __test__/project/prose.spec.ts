@@ -1,8 +1,11 @@
+import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 import test from 'ava'
 
 import { misused, misusedIn } from '../../scripts/prose.js'
+import { hard } from '../../scripts/prose/sentences.js'
+import { paragraphsOf, sentencesOf } from '../../scripts/prose/text.js'
 import { EXCEPTIONS, WORDS } from '../../scripts/prose/words.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -50,6 +53,49 @@ test('a_word_with_another_meaning_elsewhere_is_looked_for_where_it_has_none', (t
   t.deepEqual(found('src/core/slab.rs', 'pub(crate) struct Slab<T> {'), [])
 })
 
+const words = (count: number): string => Array.from({ length: count }, (_, at) => `word${at}`).join(' ')
+
+test('a_sentence_of_too_many_words_is_found_in_pages_and_comments', (t) => {
+  t.deepEqual(
+    hard('docs/a.md', `Short one.\n\nThe ${words(35)}.\n`).map(({ line, use }) => [line, use]),
+    [[3, 'two sentences: 36 words']],
+  )
+  t.is(hard('docs/a.md', `${words(20)}. The ${words(20)}.\n`).length, 0)
+  t.is(hard('docs/a.md', `* ${words(20)}\n* ${words(20)}\n`).length, 0)
+  t.is(hard('docs/a.md', `\`\`\`text\n${words(50)}\n\`\`\`\n`).length, 0)
+  t.is(hard('lib/a.ts', `/**\n * ${words(20)}\n * ${words(20)}.\n */\nconst a = 1 // ${words(40)}\n`).length, 2)
+  t.is(hard('lib/a.ts', `const ${words(50)}\n`).length, 0)
+})
+
+test('semicolons_separate_entries_of_lists_and_cells_alone', (t) => {
+  const halves = `${words(20)}; ${words(20)}`
+  t.is(hard('docs/a.md', `${halves}.\n`).length, 1)
+  t.is(hard('docs/a.md', `| ${halves} |\n`).length, 0)
+  t.is(hard('docs/a.md', `Throws ${halves}.\n`).length, 0)
+})
+
+test('code_and_links_are_a_word_and_an_abbreviation_ends_no_sentence', (t) => {
+  const [only] = paragraphsOf('docs/a.md', 'See `a.b. C d`, `e f`, `g h` of [the page](x.md), e.g. Node.\n').flatMap(
+    sentencesOf,
+  )
+  t.is(only?.sentence, 'See `code` of the page, e.g. Node.')
+  const [, second] = paragraphsOf('docs/a.md', 'It ends. qemu goes on.\n').flatMap(sentencesOf)
+  t.is(second?.sentence, 'qemu goes on.')
+})
+
+test('a_passive_that_says_nothing_is_a_riddle', (t) => {
+  for (const riddle of ['It is had.', 'What is wanted is given.', 'What was said was done.']) {
+    t.deepEqual(
+      hard('docs/a.md', `${riddle}\n`).map(({ word }) => word),
+      ['riddle'],
+      riddle,
+    )
+  }
+  for (const plain of ['It is closed by the kernel.', 'What is queued is sent first.', 'They are closed.']) {
+    t.deepEqual(hard('docs/a.md', `${plain}\n`), [], plain)
+  }
+})
+
 test('an_exception_is_honoured_in_its_file_for_its_word_on_its_line', (t) => {
   const exceptions = [{ path: 'lib/a.ts', word: 'anew', line: /^old/, reason: 'a test' }]
   const look = (path: string, line: string) => misused(path, line, WORDS, exceptions).length
@@ -67,6 +113,16 @@ test('each_exception_names_a_word_and_a_reason', (t) => {
     )
     t.true(reason.length > 0, path)
   }
+})
+
+test('a_misspelt_word_is_found_in_a_page_and_in_a_comment_and_not_in_code', (t) => {
+  const spell = (name: string, input: string): string => {
+    const program = `${ROOT}/node_modules/cspell/bin.mjs`
+    const args = [program, 'lint', '--no-progress', '--no-summary', '--words-only', `stdin:///${ROOT}/${name}`]
+    return spawnSync(process.execPath, args, { cwd: ROOT, input, encoding: 'utf8' }).stdout.trim()
+  }
+  t.is(spell('docs/a.md', 'A sokcet and a `sokcte`.\n\n```text\nskocet\n```\n'), 'sokcet')
+  t.is(spell('lib/a.ts', 'const sokcte = 1 // A skocet.\n'), 'skocet')
 })
 
 test('the_repository_uses_none_of_the_words', (t) => {

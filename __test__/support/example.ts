@@ -7,7 +7,18 @@ import type { ExecutionContext } from 'ava'
 import { type Outcome, outcomeOf, sendSignal, start } from './child.js'
 import { fileArguments } from './runtime.js'
 
-export type ExampleName = 'chat' | 'echo' | 'lines' | 'reconnect' | 'redis'
+export type ExampleName =
+  | 'chat'
+  | 'echo'
+  | 'least-loaded'
+  | 'lines'
+  | 'metrics'
+  | 'proxy'
+  | 'reconnect'
+  | 'redis'
+  | 'restart'
+  | 'reuse-port'
+  | 'top'
 
 /** The arguments that make a server listen on a free port of the loopback. */
 export const ANYWHERE = ['--host', '127.0.0.1', '--port', '0'] as const
@@ -17,9 +28,6 @@ export interface RunningExample {
   readonly outcome: Promise<Outcome>
 }
 
-/** Node 26 deprecates how the TypeScript loader registers itself; the examples have nothing to do with it. */
-const QUIET = ['--disable-warning=DEP0205']
-
 /** Starts a program of `examples/`. */
 export function runExample(
   t: ExecutionContext,
@@ -27,9 +35,13 @@ export function runExample(
   args: readonly string[],
   env: Record<string, string> = {},
 ): RunningExample {
-  const path = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url))
-  const child = start(t, process.execPath, fileArguments(path, args, QUIET), { env: { ...process.env, ...env } })
+  const child = start(t, process.execPath, exampleArguments(name, args), { env: { ...process.env, ...env } })
   return { child, outcome: outcomeOf(child) }
+}
+
+/** The arguments with which this runtime runs a program of `examples/`. */
+export function exampleArguments(name: ExampleName, args: readonly string[]): string[] {
+  return fileArguments(fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url)), args)
 }
 
 /** Starts a server of `examples/`; resolves with its port when it has printed that it listens. */

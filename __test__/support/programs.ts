@@ -1,21 +1,32 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 import test, { type Implementation } from 'ava'
 
+import { find } from '../consumers/servers/support.js'
+
 /** External programs that tests need. */
 export type Program =
   | 'curl'
+  | 'haproxy'
+  | 'initdb'
   | 'ip'
+  | 'memccat'
   | 'nc'
+  | 'nginx'
+  | 'nginx stream'
   | 'openssl'
   | 'prlimit'
+  | 'psql'
   | 'python3'
   | 'redis-benchmark'
   | 'redis-cli'
+  | 'redis-server'
   | 'socat'
   | 'strace'
+  | 'systemd-analyze'
+  | 'systemd-socket-activate'
   | 'unshare'
   | 'wrk'
 
@@ -36,6 +47,10 @@ function isUsable(program: Program): boolean {
   if (program === 'strace') return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0
   // Only root may create these namespaces.
   if (program === 'unshare') return spawnSync('unshare', ['--net', '--mount', 'true']).status === 0
+  // Debian has the programs of PostgreSQL's server outside of PATH, and daemons in /usr/sbin.
+  if (program === 'initdb' || program === 'haproxy' || program === 'nginx') return find(program) !== undefined
+  // In Debian it is a module of its own.
+  if (program === 'nginx stream') return existsSync('/usr/lib/nginx/modules/ngx_stream_module.so')
   return (process.env['PATH'] ?? '').split(delimiter).some((directory) => isExecutable(join(directory, program)))
 }
 

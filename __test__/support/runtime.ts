@@ -20,6 +20,12 @@ export const AS_NODE_PRINTS =
     ? "import { format } from 'node:util'; console.log = (...values) => void process.stdout.write(format(...values) + '\\n')\n"
     : ''
 
+/** The arguments with which Node, or Bun, runs TypeScript. */
+export const TYPESCRIPT: readonly string[] = [
+  '--import',
+  new URL('../../scripts/typescript/register.js', import.meta.url).href,
+]
+
 /** Sloppy imports: our import paths end in `.js` although the files are TypeScript. */
 const DENO = ['--no-lock', '--unstable-sloppy-imports', '--v8-flags=--expose-gc']
 
@@ -31,7 +37,5 @@ export function sourceArguments(source: string, nodeArguments: readonly string[]
 /** The arguments with which this runtime runs a TypeScript file. */
 export function fileArguments(path: string, args: readonly string[], nodeArguments: readonly string[] = []): string[] {
   if (ON_DENO) return ['run', '--allow-all', ...DENO, path, ...args]
-  // Node 26 deprecates what @oxc-node/core calls.
-  const quiet = ON_BUN ? [] : ['--disable-warning=DEP0205']
-  return [...quiet, '--import', '@oxc-node/core/register', ...nodeArguments, path, ...args]
+  return [...TYPESCRIPT, ...nodeArguments, path, ...args]
 }

@@ -22,6 +22,12 @@ listen({ path: '/tmp/x', mode: 0o660, unlink: 'stale' })
 listen({ unix: '/tmp/x', unlink: true })
 listen({ fd: 3, maxConnections: 5 })
 listen({ listener, noDelay: false })
+listen({ port: 0, mptcp: true })
+listen({ path: '/tmp/x', mptcp: false })
+// @ts-expect-error a path has no Multipath TCP
+listen({ path: '/tmp/x', mptcp: true })
+// @ts-expect-error nor has what is open already
+listen({ listener, mptcp: true })
 // @ts-expect-error a path has no port
 listen({ path: '/tmp/x', port: 1 })
 // @ts-expect-error nor its alias
@@ -115,7 +121,7 @@ listen({ port: 0, socket: { data: () => 5, open: async () => 'text', end: () => 
 export async function lives(connection: Connection): Promise<void> {
   same<typeof connection.state, 'connecting' | 'open' | 'closing' | 'closed'>()
   same<typeof connection.server, typeof none | undefined>()
-  same<Parameters<typeof connection.write>[0], Data>()
+  same<Parameters<typeof connection.write>[0], Data | readonly Data[]>()
   for (const client of none.clients) same<typeof client, Connection<undefined>>()
   await none.close({ timeout: 100, end: true })
   // @ts-expect-error there is no such option

@@ -1,4 +1,5 @@
 import {
+  type DetachedSocket,
   type Event,
   type Interest,
   Listener,
@@ -20,6 +21,9 @@ same<ReturnType<Socket['send']>, SendStatus>()
 same<SendStatus, 'sent' | 'partially-sent' | 'queued' | 'not-sent' | 'closed'>()
 same<ReturnType<Listener['accept']>, Socket | null>()
 same<ReturnType<typeof Listener.bindHost>, Promise<Listener>>()
+same<ReturnType<Socket['detach']>, DetachedSocket>()
+same<ReturnType<typeof Socket.attach>, Socket>()
+same<ReturnType<Listener['detach']>, number>()
 same<Interest, 'r' | 'w' | 'rw'>()
 same<Mode, 'edge' | 'level' | 'oneshot'>()
 

@@ -6,8 +6,12 @@ import type { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { NAME_HINT, type SocketConnectOptions } from '../model/connect-options.js'
 import type { Excluding } from '../model/excluding.js'
+import { type MultipathOption, type WithoutMultipath, checkMultipath } from '../model/multipath.js'
 import type { Socket } from '../model/socket.js'
+import { connectEnds, connectFails, connectStarts } from '../observe/life.js'
 import { type SocketOptions, checkOptionValues } from '../options/index.js'
+import { bytesOfFirst, firstHeader } from '../proxy-protocol/first-header.js'
+import type { ProxyHeader } from '../proxy-protocol/types.js'
 import { abortSignal, checkOptions, milliseconds, numericHost, unixPath, validHost, validPort } from '../validate.js'
 import { Connection } from './connection.js'
 import {
@@ -31,10 +35,16 @@ export interface ClientOptions<D> extends ConnectionOptions<D> {
   readonly connectTimeout?: number | undefined
   /** Aborts the look-up and all attempts. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * A header of the PROXY protocol, which is sent before all else. Its source and destination are by default the
+   * addresses of the connection: ours, and the one that it connects to. **Default:** none.
+   */
+  readonly proxyProtocol?: ProxyHeader | undefined
 }
 
 /** Connecting to an Internet address. */
 export type InetConnectOptions = Excluding<'path' | 'unix'> &
+  MultipathOption &
   HostOption & {
     /** 0 to 65535, also as a decimal string. */
     readonly port: number | string | undefined
@@ -48,23 +58,27 @@ export type InetConnectOptions = Excluding<'path' | 'unix'> &
   }
 
 /** Connecting to a Unix path. */
-export type UnixConnectOptions = Excluding<'host' | 'hostname' | 'port' | 'localAddress' | 'localPort'> & PathOption
+export type UnixConnectOptions = WithoutMultipath &
+  Excluding<'host' | 'hostname' | 'port' | 'localAddress' | 'localPort'> &
+  PathOption
 
 /** Where and how {@link connect} connects: to `host` and `port`, or to a `path`. */
 export type ConnectOptions<D> = ClientOptions<D> & InitialData<D> & (InetConnectOptions | UnixConnectOptions)
 
 /** The options as JavaScript may give them: of any kind, in any combination. */
-type Given = SocketOptions & AddressOptions & { readonly localAddress?: unknown; readonly localPort?: unknown }
+type Given = SocketOptions &
+  MultipathOption &
+  AddressOptions & { readonly localAddress?: unknown; readonly localPort?: unknown }
 
 const ADDRESS_KEYS = ['host', 'hostname', 'port', 'path', 'unix', 'localAddress', 'localPort']
-const KEYS = [...CONNECTION_KEYS, 'connectTimeout', 'signal', 'localAddress', 'localPort']
+const KEYS = [...CONNECTION_KEYS, 'connectTimeout', 'signal', 'localAddress', 'localPort', 'proxyProtocol']
 
 const HINTS = { ...CONNECTION_HINTS, timeout: "'connectTimeout' or 'idleTimeout'" }
 
 /**
  * Connects to a name, an address or a path, and hands the connection to handlers.
  *
- * A name is resolved by node:dns off the thread; its addresses are raced after RFC 8305: families take turns, an
+ * A name is resolved by node:dns off the thread. Its addresses are raced after RFC 8305: families take turns. An
  * attempt begins 250 ms after the one before it or as soon as that has failed, the first to connect wins, and the
  * others are closed. The `open` handler runs before the promise is fulfilled.
  *
@@ -82,26 +96,34 @@ export async function connect<D = undefined>(options: ConnectOptions<D>): Promis
   if (signal !== undefined) abortSignal(signal, 'options.signal')
   checkOptionValues(options)
   const candidates = candidatesOf(options)
+  const header = firstHeader(options.proxyProtocol, pathOption(options).value !== undefined)
   const connection = Connection.of<D>(owner, options.data as D)
+  connectStarts(options)
   let poller: Poller | undefined
   try {
     if (signal?.aborted) throw abortReason(signal)
     poller = sharedPoller()
     poller.ref()
-    attach(connection, await race(candidates, { timeout, signal, poller: owner.poller }))
+    attach(connection, await race(candidates, { timeout, signal, poller: owner.poller }), header)
+    connectEnds(connection)
     return connection
   } catch (error) {
     connection.connectFailed(error as Error)
+    connectFails(options, error)
     throw error
   } finally {
     poller?.unref()
   }
 }
 
-/** A socket that cannot be watched is closed. */
-function attach<D>(connection: Connection<D>, socket: Socket): void {
+/** A socket that cannot be watched is closed. What `open` writes leaves with the header. */
+function attach<D>(connection: Connection<D>, socket: Socket, header: ProxyHeader | undefined): void {
   try {
-    connection.attach(socket)
+    if (!header) return connection.attach(socket)
+    connection.cork(() => {
+      socket.write(bytesOfFirst(header, socket), true)
+      connection.attach(socket)
+    })
   } catch (error) {
     socket.close()
     throw error
@@ -111,7 +133,8 @@ function attach<D>(connection: Connection<D>, socket: Socket): void {
 /** What to try, in which order; of a name only after it has been resolved. */
 function candidatesOf(options: Given): Candidates {
   const [{ value: hostname, name }, path] = [hostOption(options), pathOption(options)]
-  const { port, localAddress, localPort } = options
+  const { port, localAddress, localPort, mptcp } = options
+  checkMultipath(options, path.value === undefined, 'options.')
   if (path.value !== undefined) {
     if ([hostname, port, localAddress, localPort].some((value) => value !== undefined)) {
       throw conflictingOptions('either path, or host and port', options, ADDRESS_KEYS)
@@ -123,6 +146,7 @@ function candidatesOf(options: Given): Candidates {
     noDelay: true,
     ...local(options),
     ...socketOptions(options),
+    mptcp,
     port: validPort(port, 'options.port'),
   }
   const family = localAddress === undefined ? 0 : numericHost(localAddress, 'options.localAddress', NAME_HINT)

@@ -1,18 +1,20 @@
-import { SocketClosedError, illegalConstructor, invalidState } from '../errors.js'
+import { SocketClosedError, illegalConstructor } from '../errors.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
-import { type InterestBits, NONE, type SocketState, WRITE } from '../native.js'
+import { DEFAULT_SEND_QUEUE_LIMIT, type InterestBits, NONE, type SocketState, WRITE } from '../native.js'
 import { milliseconds } from '../validate.js'
-import type { Adapter } from './adapter.js'
+import { Adaptable } from './adaptable.js'
 import type { ReadyState } from './endpoints.js'
 import { type Handlers, callHandler, reportError } from './handlers.js'
 import { IdleTimer } from './idle-timer.js'
-import { Output } from './output.js'
 import type { ConnectionOwner } from './owner.js'
 import type { Server } from './server.js'
 
+/** Those whose `error` handler runs: what fails again in there, such as a shutdown, is not reported. */
+const failing = new Set<unknown>()
+
 /** A socket with handlers: made by `listen` and `connect`. */
-export class Connection<D = undefined> extends Output<D> implements AsyncIterable<Buffer>, Disposable {
+export class Connection<D = undefined> extends Adaptable<D> implements Disposable {
   /** Whatever the program wants to keep with the connection. */
   data: D
   readonly #owner: ConnectionOwner<D>
@@ -20,18 +22,18 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   #idle: IdleTimer | undefined
   #closed = false
   #referenced = false
-  #adapter: Adapter | undefined
 
-  private constructor(owner: ConnectionOwner<D>, data: D) {
+  private constructor(owner: ConnectionOwner<D>, data: D, socket: Socket | undefined) {
     super()
-    if (!owner) throw illegalConstructor('Connection', 'listen or connect')
+    if (!owner) throw illegalConstructor('Connection', 'listen, connect or adopt')
     this.#owner = owner
     this.data = data
+    this.#socket = socket
   }
 
-  /** @internal */
-  static of<D>(owner: ConnectionOwner<D>, data: D): Connection<D> {
-    return new Connection(owner, data)
+  /** @internal With a `socket` that may be connecting: {@link attach} or {@link connectFailed} follows. */
+  static of<D>(owner: ConnectionOwner<D>, data: D, socket?: Socket): Connection<D> {
+    return new Connection(owner, data, socket)
   }
 
   /** @internal */
@@ -44,28 +46,29 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     return this.#closed
   }
 
-  /** @internal The connection is open. */
-  attach(socket: Socket): void {
-    socket.sendQueueLimit = this.#owner.sendQueueLimit
+  /** @internal The connection is open. What a wait has accepted is `watched` already, with that interest. */
+  attach(socket: Socket, watched?: InterestBits): void {
+    const { poller, sendQueueLimit, idleTimeout, initialInterest } = this.#owner
     this.#socket = socket
-    this.#owner.poller.watch(socket, this.#interest(), this)
+    if (watched === undefined) {
+      if (sendQueueLimit !== DEFAULT_SEND_QUEUE_LIMIT) socket.sendQueueLimit = sendQueueLimit
+      poller.takeWatch(socket, this.#interest(), this)
+    } else poller.watchAccepted(socket, this)
+    if (watched !== undefined && watched !== initialInterest) this.updateInterest()
     this.#owner.opened(this)
     this.ref()
-    this.timeout(this.#owner.idleTimeout)
-    this.#call(this.#owner.handlers.open, undefined)
+    this.timeout(idleTimeout)
+    this.#owner.announce(this)
   }
 
-  /** @internal As {@link attach}; a socket that cannot be watched (ENOSPC, ENOMEM) is reset, and `error` is called. */
-  attachOrRefuse(socket: Socket): void {
-    try {
-      this.attach(socket)
-    } catch (error) {
-      socket.reset()
-      this.#closed = true
-      this.#owner.closed(this)
-      reportError(this.#owner, this, error)
-      this.#owner.finished()
-    }
+  /** @internal A socket that was accepted and cannot be watched (ENOSPC, ENOMEM) is reset, and `error` is called. */
+  refuse(socket: Socket, error: Error): void {
+    this.#socket = socket
+    socket.reset()
+    this.#closed = true
+    this.#owner.refused(this, error)
+    reportError(this.#owner, this, error)
+    this.#owner.finished()
   }
 
   override get socket(): Socket | undefined {
@@ -91,13 +94,13 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   /** {@link state} in Bun's numbers. */
   get readyState(): ReadyState {
     if (this.#closed) return 0
-    if (!this.#socket) return 2
-    return this.#socket.writeEnded ? -2 : 1
+    if (this.state === 'connecting') return 2
+    return this.#socket!.writeEnded ? -2 : 1
   }
 
   /** Closes at once, by RST; what is queued is dropped. */
   terminate(): void {
-    this.#keepAddresses()
+    this.#keepAddresses('terminated')
     this.#socket?.resetByWatcher()
     this.#finish()
   }
@@ -149,43 +152,31 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.updateInterest()
   }
 
-  /** @internal `adapter` reads and writes the connection from here on. */
-  adapt(adapter: Adapter, verb: string): Socket {
-    if (!this.#socket || this.#closed) throw new SocketClosedError(`${verb}: the connection is not open`)
-    if (this.#adapter || this.isReadPending) throw invalidState(`${verb}: the connection is being read already`)
-    this.#adapter = adapter
-    this.startReader()
-    return this.#socket
-  }
-
-  /** @internal Gives the socket to an adapter that watches it itself, and calls {@link onSocketClosed} at its end. */
-  handOver(adapter: Adapter, verb: string): Socket {
-    const socket = this.adapt(adapter, verb)
+  /** @internal */
+  protected override leavePoller(socket: Socket): void {
     this.timeout(0).unref()
     this.#owner.poller.unwatch(socket)
-    return socket
   }
 
   /** @internal An adapter has closed the socket that was handed over. */
-  onSocketClosed(error?: Error): void {
+  override onSocketClosed(error?: Error): void {
     this.#finish(error)
   }
 
   /** @internal */
   onEvent(event: ReadyEvent, chunk?: Buffer): void {
     this.onReadable(this.#socket!, event, chunk)
-    if (event.writable && this.wantsDrain && !this.#closed) {
-      this.stopAwaitingDrain()
+    if (event.writable && this.awaitsQueue && !this.#closed && this.onQueueEmpty()) {
       this.#call(this.#owner.handlers.drain, undefined)
-      this.#adapter?.onDrain?.()
+      this.adapter?.onDrain?.()
     }
   }
 
   /** @internal The queue of a closed connection has been sent, or lost. */
-  onDetached(): void {
+  onDetached(isReset = false): void {
     const reason = this.#socket!.lostReason
     if (reason) this.fail(reason)
-    else this.#finish()
+    else this.#finish(undefined, !isReset)
   }
 
   /** @internal The program used the socket itself, and got the error that is the connection's. */
@@ -203,6 +194,7 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   /** @internal Connecting failed. */
   connectFailed(error: Error): void {
     this.#closed = true
+    this.failReader(error)
     this.#call(this.#owner.handlers.connectError, error)
     this.#owner.leaveContext()
   }
@@ -210,16 +202,17 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   /** Closes, unless the handler sets another time or sends something. */
   #onIdle(timer: IdleTimer): void {
     const socket = this.#socket!
-    if (timer.isProgress(socket.bytesSent, socket.queued) || this.hasUndeliveredInput(socket)) return timer.touch()
+    if (timer.isProgress(socket.bytesSent, socket.unsent) || this.hasUndeliveredInput(socket)) return timer.touch()
     if (this.#closed) return
     const { deadline } = timer
     this.#call(this.#owner.handlers.timeout, undefined)
     if (this.#closed || this.#idle !== timer || timer.deadline !== deadline) return
-    this.#keepAddresses()
+    this.#keepAddresses('idle timeout')
     // A queue that made no progress for so long would keep the descriptor.
-    if (socket.queued > 0) socket.resetByWatcher()
-    else socket.closeByWatcher()
-    this.#finish()
+    const isSent = socket.unsent === 0
+    if (isSent) socket.closeByWatcher()
+    else socket.resetByWatcher()
+    this.#finish(undefined, isSent)
   }
 
   /** @internal */
@@ -228,11 +221,10 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
   }
 
   /** @internal */
-  protected override onWrite(socket: Socket, corked: boolean): void {
+  protected override onWrite(socket: Socket, skipsQueue: boolean): void {
     if (!this.#idle) return
     this.#idle.touch()
-    // Corked writes are sent later.
-    const queued = corked ? 0 : socket.queued
+    const queued = skipsQueue ? 0 : socket.unsent
     this.#idle.trackQueue(queued, queued === 0 ? 0 : socket.bytesSent)
   }
 
@@ -247,18 +239,13 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
     this.answerEnd()
   }
 
-  /** @internal */
-  protected override endOutput(): void {
-    if (this.#adapter?.end) this.#adapter.end()
-    else this.shutdown()
-  }
-
   /** @internal The peer has ended its half: ours ends too, unless it may stay open. */
   protected override answerEnd(): void {
-    if (this.#closed) return
+    // It is called again when these have been accepted.
+    if (this.#closed || this.isWritePending) return
     if (this.#owner.allowHalfOpen) return this.closeIfEnded()
-    if (!this.#adapter?.end) return this.#close()
-    this.#adapter.end()
+    if (!this.isEndedByAdapter) return this.#close()
+    this.endOutput()
     this.closeIfEnded()
   }
 
@@ -276,49 +263,48 @@ export class Connection<D = undefined> extends Output<D> implements AsyncIterabl
 
   /** @internal */
   protected override fail(error: Error): void {
-    if (this.#closed) return
+    if (this.#closed || failing.has(this)) return
+    failing.add(this)
     this.failReader(error)
     this.#call(this.#owner.handlers.error, error)
+    failing.delete(this)
     this.#keepAddresses()
     this.#socket?.closeByWatcher()
     this.#finish(error)
   }
 
   /** The program may terminate it between the error of an adapter's stream and the 'close' of that. */
-  #finish(error = this.#adapter?.failure?.()): void {
+  #finish(error = this.adapter?.failure?.(), isSent = false): void {
     if (this.#closed) return
     this.#closed = true
     this.#idle?.stop()
     this.unref()
     this.failReader(error)
-    this.#owner.closed(this)
+    this.finishWrites(error, isSent)
+    this.#owner.closed(this, error)
     // Never inside another handler of this connection: close comes last.
     this.#owner.poller.defer(() => {
       this.#call(this.#owner.handlers.close, error)
-      this.#adapter?.onClose?.(error)
-      this.#owner.finished()
+      this.adapter?.onClose?.(error)
+      this.#owner.finished(this, error)
     })
   }
 
-  /** Two system calls, and so only for a handler that may ask for the addresses. */
-  #keepAddresses(): void {
-    const { close, error } = this.#owner.handlers
-    // An async handler may reject later.
-    if (close || error) this.#socket?.keepAddresses()
+  /** Two system calls, and so only where they may be asked for. The reason is that of a close without an error. */
+  #keepAddresses(reason?: string): void {
+    if (this.#owner.closes(this, reason)) this.#socket?.keepAddresses()
   }
 
   /** @internal */
   protected override updateInterest(): void {
-    // A Duplex, which ends our half by itself, also watches the socket by itself, in the same poller.
-    if (this.#socket && !this.#closed && !this.#adapter?.end)
-      this.#owner.poller.setInterest(this.#socket, this.#interest())
+    if (this.#socket && !this.#closed) this.#owner.poller.setInterest(this.#socket, this.#interest(), this)
   }
 
   /** Never NONE: the poller would detach the socket as soon as its queue is empty. */
   #interest(): InterestBits {
     const read = this.readInterest()
     if (read === NONE) return WRITE
-    return this.wantsDrain ? ((read | WRITE) as InterestBits) : read
+    return this.awaitsQueue ? ((read | WRITE) as InterestBits) : read
   }
 
   #call<A>(handler: ((connection: Connection<D>, argument: A) => unknown) | undefined, argument: A): void {

@@ -1,7 +1,8 @@
-import { type InetAddress, familyNameOf, hostOf, portOf } from '../model/address.js'
+import { type Address, type InetAddress, familyNameOf, hostOf, portOf } from '../model/address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
 import type { Socket } from '../model/socket.js'
 import type { SocketState } from '../native.js'
+import type { ProxyHeader } from '../proxy-protocol/types.js'
 import { integer } from '../validate.js'
 
 /** Milliseconds of the largest TCP_KEEPIDLE, tcp(7). */
@@ -20,6 +21,12 @@ export abstract class Endpoints {
   /** @internal */
   abstract readonly state: SocketState
 
+  /**
+   * What the proxy in front has said of the connection; undefined without `proxyProtocol`, and where it has said nothing.
+   * The addresses in it are those of the connection.
+   */
+  declare readonly proxy: ProxyHeader | undefined
+
   /** Bytes received. */
   get bytesRead(): number {
     return this.socket?.bytesReceived ?? 0
@@ -30,34 +37,40 @@ export abstract class Endpoints {
     return this.socket?.bytesSent ?? 0
   }
 
-  /** Our numeric address, or our path, to the last handler: getsockname(2). Undefined until connected. */
+  /**
+   * Our numeric address, or our path, to the last handler: getsockname(2); or where the client of a {@link proxy} has
+   * connected to. Undefined until connected.
+   */
   get localAddress(): string | undefined {
-    return hostOf(this.socket?.localAddress)
+    return hostOf(localOf(this))
   }
 
   /** The family of our address; undefined on a Unix socket. */
   get localFamily(): InetAddress['family'] | undefined {
-    return familyNameOf(this.socket?.localAddress)
+    return familyNameOf(localOf(this))
   }
 
   /** Our port; undefined on a Unix socket. */
   get localPort(): number | undefined {
-    return portOf(this.socket?.localAddress)
+    return portOf(localOf(this))
   }
 
-  /** The peer's numeric address, or its path, to the last handler: getpeername(2). Undefined until connected. */
+  /**
+   * The peer's numeric address, or its path, to the last handler: getpeername(2); or that of the client of a
+   * {@link proxy}. Undefined until connected.
+   */
   get remoteAddress(): string | undefined {
-    return hostOf(this.socket?.remoteAddress)
+    return hostOf(remoteOf(this))
   }
 
   /** The family of the peer's address; undefined on a Unix socket. */
   get remoteFamily(): InetAddress['family'] | undefined {
-    return familyNameOf(this.socket?.remoteAddress)
+    return familyNameOf(remoteOf(this))
   }
 
   /** The peer's port; undefined on a Unix socket. */
   get remotePort(): number | undefined {
-    return portOf(this.socket?.remoteAddress)
+    return portOf(remoteOf(this))
   }
 
   /**
@@ -91,4 +104,19 @@ export abstract class Endpoints {
     }
     return summarize('Connection', read, how)
   }
+}
+
+// Functions, since private accessors would cost each connection a word of memory: the brand of the class.
+
+function localOf({ proxy, socket }: Endpoints): Address | undefined {
+  return proxy?.destination ?? socket?.localAddress
+}
+
+function remoteOf({ proxy, socket }: Endpoints): Address | undefined {
+  return proxy?.source ?? socket?.remoteAddress
+}
+
+/** @internal The connection has the header of a proxy. Only such a connection has a field for it. */
+export function setProxy(connection: { readonly proxy: ProxyHeader | undefined }, header: ProxyHeader): void {
+  ;(connection as { proxy: ProxyHeader }).proxy = header
 }

@@ -1,13 +1,13 @@
-import { SocketClosedError, invalidArgType, invalidState, outOfRange } from '../errors.js'
-import { CHUNKS_PER_TURN, END, shareOfTurn } from '../loop/receive-buffer.js'
+import { abortError, isBusy } from '../errors.js'
+import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { setImmediate } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { Socket } from '../model/socket.js'
 import { type InterestBits, NONE, PREFETCH, PREFETCH_LIMIT, READ } from '../native.js'
-import { isUint8Array } from '../validate.js'
 import { Endpoints } from './endpoints.js'
 import type { ConnectionOwner } from './owner.js'
-import { Reader } from './reader.js'
+import type { Read } from './reading/read.js'
+import { Reader } from './reading/reader.js'
 
 /** What comes into a connection: for the `data` and `end` handlers, or for a program that reads by promises. */
 export abstract class Input<D> extends Endpoints {
@@ -45,44 +45,16 @@ export abstract class Input<D> extends Endpoints {
   /** @internal Watches for what is wanted now. */
   protected abstract updateInterest(): void
 
-  /**
-   * The next bytes: how many came into `into`, null at the peer's end.
-   *
-   * From the first `read` (or `for await`, or stream) on, `data` and `end` are not called any more. Where there is no
-   * `data` handler, input from before stays in the kernel.
-   *
-   * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one, also one that was detached
-   * meanwhile: the connection goes on, and the next read gets the bytes; Error ERR_INVALID_STATE while another read is
-   * pending; SocketError the reason why the connection broke; SocketClosedError once closed,
-   * unless the peer's end has been received.
-   */
-  async read(into: Uint8Array): Promise<number | null> {
-    if (!isUint8Array(into)) throw invalidArgType('into', 'a Uint8Array', into)
-    if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', 0)
-    return (await this.#read((socket) => socket.receive(into), 0)) || null
-  }
-
-  /**
-   * Chunks as they come, to the peer's end. Leaving the loop leaves the connection open.
-   *
-   * @throws (rejects) as {@link read}.
-   */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
-    for (;;) {
-      const chunk = await this.#read((socket) => this.owner.receiveBuffer.receive(socket), END)
-      if (chunk === END) return
-      if (chunk.length === 0) throw invalidState('The memory of a chunk was transferred before it was read')
-      yield chunk
-    }
-  }
-
-  #read<T>(receive: (socket: Socket) => T | null, end: T): Promise<T> {
+  /** @internal Reads by a promise, until `signal` is aborted. */
+  protected readBy<T>(read: Read<T>, signal?: AbortSignal): Promise<T> {
+    if (signal?.aborted) return Promise.reject(abortError(signal, { received: 0 }))
     const { socket } = this
     const isClosed = this.isClosed || socket === undefined || socket.handle < 0
-    if (isClosed && this.#ended) return Promise.resolve(end)
-    if (isClosed) return Promise.reject(new SocketClosedError('read: the connection is closed'))
-    const result = this.startReader().read(receive)
-    if (this.wantsInput() || this.#ended) this.#receive(socket)
+    if (isClosed) return (this.#reader ?? new Reader()).readClosed(read, this.#ended)
+    const reader = this.startReader()
+    const result = reader.read(read, this.#paused)
+    if (reader.isPending && (this.wantsInput() || this.#ended)) this.#receive(socket)
+    if (signal && reader.isPending) reader.abortBy(signal)
     return result
   }
 
@@ -97,7 +69,13 @@ export abstract class Input<D> extends Endpoints {
   resume(): this {
     this.#paused = false
     this.updateInterest()
+    if (this.#reader?.isPending && this.#reader.buffer.length > 0 && this.socket) this.#receive(this.socket)
     return this
+  }
+
+  /** @internal Whether {@link pause} was called, and not {@link resume} since. */
+  get isPaused(): boolean {
+    return this.#paused
   }
 
   /** @internal Has promises read from here on. */
@@ -110,6 +88,17 @@ export abstract class Input<D> extends Endpoints {
     return this.#reader?.isPending === true
   }
 
+  /** @internal Whether the peer's end has been received. */
+  protected get hasEnded(): boolean {
+    return this.#ended
+  }
+
+  /** @internal Gives what is buffered back to the socket: something else receives from here on. */
+  protected unreadBuffered(socket: Socket): void {
+    const buffer = this.#reader?.buffer
+    if (buffer && buffer.length > 0 && socket.handle >= 0) socket.unread(buffer.drain())
+  }
+
   /** @internal Rejects a pending read. */
   protected failReader(error?: Error): void {
     this.#reader?.fail(error)
@@ -118,6 +107,7 @@ export abstract class Input<D> extends Endpoints {
   /** @internal Nothing more is to be read, although the peer has not ended: a pending read gets the end. */
   protected endInput(socket: Socket): void {
     this.#ended = true
+    this.#reader?.buffer.clear()
     if (this.isReadPending) this.#receive(socket)
   }
 
@@ -162,7 +152,8 @@ export abstract class Input<D> extends Endpoints {
       if (this.#reader) this.#receiveForReader(this.#reader, socket)
       else this.#receiveChunks(socket)
     } catch (error) {
-      this.fail(error as Error)
+      if (isBusy(error)) this.failReader(error as Error)
+      else this.fail(error as Error)
     }
   }
 
@@ -210,7 +201,7 @@ export abstract class Input<D> extends Endpoints {
   /** Unread input stays in the kernel; the peer's end and a reset with no input before them are detected by peeking. */
   #peekForEnd(socket: Socket): void {
     try {
-      const waiting = socket.peek(PROBE)
+      const waiting = this.#reader?.buffer.length || socket.peek(PROBE)
       if (waiting === 0 && !this.#paused && (!this.#reader || socket.writeEnded)) return this.#receiveUnreadEnd(socket)
       if (waiting === null || this.#hasWaitingInput) return
       this.#hasWaitingInput = true

@@ -3,9 +3,12 @@ import { familyOf } from '../model/address.js'
 import type { BacklogOption, ListenerOptions } from '../model/bind.js'
 import type { Excluding } from '../model/excluding.js'
 import { Listener } from '../model/listener.js'
+import { type MultipathOption, type WithoutMultipath, checkMultipath } from '../model/multipath.js'
 import { UNIX_FILE_HINTS, type UnixFileOptions, checkUnixFile } from '../model/unix-file.js'
 import { UNIX } from '../native.js'
+import { serverListens } from '../observe/life.js'
 import { type SocketOptions, changeOptions, checkOptionValues } from '../options/index.js'
+import { type ProxyProtocol, headerPolicy } from '../proxy-protocol/policy.js'
 import { INT_MAX, checkOptions, integer, numericHost, unixPath, validPort } from '../validate.js'
 import {
   type AddressOptions,
@@ -27,10 +30,18 @@ export interface ServerOptions<D> extends ConnectionOptions<D> {
    * At this number of open connections accepting pauses; others wait in the kernel's backlog. **Default:** no limit.
    */
   readonly maxConnections?: number | undefined
+  /**
+   * Reads the header of the PROXY protocol by which a proxy says whose connection it is. The addresses of the connection
+   * are then the client's, and `connection.proxy` is the header. `open` is called when it has come, or when it is clear
+   * that there is none; a connection whose header is wrong, or does not come in time, is reset, and no handler is called.
+   * **Default:** no header is read.
+   */
+  readonly proxyProtocol?: ProxyProtocol | undefined
 }
 
 /** Listening on an Internet address. */
 export type InetListenOptions = BacklogOption &
+  MultipathOption &
   Excluding<'path' | 'unix' | 'fd' | 'listener' | 'mode' | 'unlink'> & {
     /** A numeric address, or `'localhost'` for 127.0.0.1. **Default:** `'::'`, IPv4 and IPv6 together. */
     readonly host?: string | undefined
@@ -43,23 +54,24 @@ export type InetListenOptions = BacklogOption &
 /** Listening on a Unix path. */
 export type UnixListenOptions = BacklogOption &
   UnixFileOptions &
+  WithoutMultipath &
   Excluding<'host' | 'hostname' | 'port' | 'fd' | 'listener'> &
   PathOption
 
 /** Listening on a descriptor that another program opened. */
 export type DescriptorListenOptions = BacklogOption &
+  WithoutMultipath &
   Excluding<'host' | 'hostname' | 'port' | 'path' | 'unix' | 'listener' | 'mode' | 'unlink'> & {
     /** A bound or listening stream socket, as systemd passes them. */
     readonly fd: number
   }
 
 /** Serving an open listener: the way to serve a name, by `Listener.bindHost`. */
-export type ListenerListenOptions = Excluding<
-  'backlog' | 'host' | 'hostname' | 'port' | 'path' | 'unix' | 'fd' | 'mode' | 'unlink'
-> & {
-  /** It belongs to the server from then on. */
-  readonly listener: Listener
-}
+export type ListenerListenOptions = WithoutMultipath &
+  Excluding<'backlog' | 'host' | 'hostname' | 'port' | 'path' | 'unix' | 'fd' | 'mode' | 'unlink'> & {
+    /** It belongs to the server from then on. */
+    readonly listener: Listener
+  }
 
 /** Where and how {@link listen} listens: on `host` and `port`, on a `path`, on an `fd`, or by a `listener`. */
 export type ListenOptions<D> = ServerOptions<D> &
@@ -68,11 +80,11 @@ export type ListenOptions<D> = ServerOptions<D> &
 
 /** The options as JavaScript may give them: of any kind, in any combination. */
 type Given = AddressOptions & {
-  readonly [Name in 'fd' | 'listener' | 'backlog' | 'mode' | 'unlink']?: unknown
+  readonly [Name in 'fd' | 'listener' | 'backlog' | 'mode' | 'unlink' | 'mptcp']?: unknown
 }
 
 const ADDRESS_KEYS = ['listener', 'fd', 'path', 'unix', 'host', 'hostname', 'port', 'backlog']
-const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'mode', 'unlink', 'maxConnections']
+const KEYS = [...CONNECTION_KEYS, 'fd', 'listener', 'backlog', 'mode', 'unlink', 'maxConnections', 'proxyProtocol']
 const HINTS = { ...CONNECTION_HINTS, ...UNIX_FILE_HINTS }
 
 /** What `'localhost'` is bound to, without a look-up. */
@@ -94,9 +106,12 @@ export function listen<D = undefined>(options: ListenOptions<D>): Server<D> {
   const { maxConnections } = options
   const most = maxConnections === undefined ? Infinity : integer(maxConnections, 1, INT_MAX, 'options.maxConnections')
   checkAddress(options)
+  const headers = headerPolicy(options.proxyProtocol)
   const { listener, giveBack } = open(options)
   try {
-    return Server.of(listener, owner, most, options.data as D)
+    const server = Server.of(listener, owner, { maxConnections: most, data: options.data as D, headers })
+    serverListens(server)
+    return server
   } catch (error) {
     giveBack()
     throw error
@@ -142,14 +157,19 @@ function addressOf(options: SocketOptions & Given): Given & SocketOptions {
   const path = pathOption(options).value
   if (path !== undefined) return { path, mode: options.mode, unlink: options.unlink }
   const host = hostOption(options).value
-  const { port, noDelay = true } = options
-  return { host: host === 'localhost' ? LOCALHOST : host, port, noDelay }
+  const { port, noDelay = true, mptcp } = options
+  return { host: host === 'localhost' ? LOCALHOST : host, port, noDelay, mptcp }
 }
 
 /** Refuses by the names of {@link listen} what `Listener.bind` would refuse by its own. */
 function checkAddress(options: Given): void {
   const [host, path] = [hostOption(options), pathOption(options)]
   const { port, fd, listener, backlog } = options
+  checkMultipath(
+    options,
+    [path.value, fd, listener].every((value) => value === undefined),
+    'options.',
+  )
   const places = [path.value, fd, listener, host.value ?? port].filter((value) => value !== undefined)
   if (places.length > 1) {
     throw conflictingOptions('either listener, or fd, or path, or host and port', options, ADDRESS_KEYS)

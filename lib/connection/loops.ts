@@ -32,9 +32,9 @@ export class Loops<D> {
     this.#server = server
   }
 
-  /** Whether accepting has to pause. */
-  get isFull(): boolean {
-    return this.#waiting.length >= BACKLOG
+  /** How many connections may still be accepted: without limit while no loop runs. */
+  get room(): number {
+    return this.#running === 0 ? Infinity : Math.max(0, BACKLOG - this.#waiting.length)
   }
 
   /** A connection has been accepted. */

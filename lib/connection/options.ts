@@ -82,6 +82,7 @@ export const CONNECTION_KEYS = [
   'highWaterMark',
   'receiveInto',
   'multiplexer',
+  'mptcp',
   ...SETTABLE_OPTION_NAMES,
 ]
 
@@ -98,6 +99,16 @@ export const CONNECTION_HINTS = {
   onread: "'receiveInto'",
   open: "'socket: { open }'",
   timeout: "'idleTimeout'",
+}
+
+/** How `Server.close` ends what is open. */
+export interface CloseOptions {
+  /** Milliseconds after which what is still open is terminated. **Default:** no limit. */
+  readonly timeout?: number | undefined
+  /**
+   * Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves.
+   */
+  readonly end?: boolean | undefined
 }
 
 /** @internal Where to listen or to connect to, as JavaScript may give it: in any combination. */

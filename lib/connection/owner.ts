@@ -2,9 +2,11 @@ import { AsyncContext, rootContext } from '../loop/async-context.js'
 import type { Poller } from '../loop/poller.js'
 import type { ReceiveBuffer } from '../loop/receive-buffer.js'
 import { sharedPoller } from '../loop/shared-poller.js'
+import { type InterestBits, PREFETCH, READ } from '../native.js'
+import { closesFor, connectionCloses, connectionOpens, isCloseObserved } from '../observe/life.js'
 import { checkOptions } from '../validate.js'
 import type { Connection } from './connection.js'
-import { type Handlers, checkHandlers } from './handlers.js'
+import { type Handlers, callHandler, checkHandlers } from './handlers.js'
 import type { Server } from './server.js'
 
 /** What all connections of a server, or the one of a client, share. */
@@ -48,10 +50,17 @@ export class ConnectionOwner<D> {
     return (this.#receiveBuffer ??= this.poller.receiveBuffer)
   }
 
+  /** What a new connection is watched for. */
+  get initialInterest(): InterestBits {
+    const prefetches = this.handlers.data !== undefined && this.receiveBuffer.keeps
+    return prefetches ? ((READ | PREFETCH) as InterestBits) : READ
+  }
+
   /** Replaces the handlers of all connections, open ones too. */
   reload(options: { socket: Handlers<D> }): void {
     checkOptions(options, ['socket'])
     this.handlers = checkHandlers<D>(options.socket, 'options.socket')
+    this.server?.onReload()
     for (const connection of this.connections) connection.onReload()
   }
 
@@ -61,22 +70,44 @@ export class ConnectionOwner<D> {
     this.server?.onConnectionOpened(connection)
   }
 
-  /** A connection has ended. */
-  closed(connection: Connection<D>): void {
-    this.#closing++
-    this.connections.delete(connection)
-    this.server?.onConnectionClosed(connection)
+  /** A connection that is open can be used: the `open` handler is called. */
+  announce(connection: Connection<D>): void {
+    connectionOpens(connection, this.context)
+    callHandler(this, this.handlers.open, connection, undefined)
   }
 
-  /** The last handler of a connection that has ended has been called. */
-  finished(): void {
+  /** A connection is closed next. Returns whether its addresses may be asked for then. */
+  closes(connection: Connection<D>, reason?: string): boolean {
+    if (reason !== undefined) closesFor(reason, connection)
+    const { close, error } = this.handlers
+    // An async handler may reject later.
+    return close !== undefined || error !== undefined || isCloseObserved()
+  }
+
+  /** A connection that was open has ended. */
+  closed(connection: Connection<D>, error: Error | undefined): void {
+    this.#closing++
+    this.connections.delete(connection)
+    this.server?.onConnectionClosed(connection, error)
+  }
+
+  /** A connection was accepted, and closed before it was open. {@link finished} follows. */
+  refused(connection: Connection<D>, error: unknown): void {
+    this.#closing++
+    this.connections.delete(connection)
+    this.server?.onConnectionRefused(connection, error)
+  }
+
+  /** The last handler of a connection that has ended has been called: of one that was open, `close`. */
+  finished(connection?: Connection<D>, error?: Error): void {
+    if (connection) connectionCloses(connection, error, this.context)
     this.#closing--
     this.leaveContext()
   }
 
   /** A program that keeps what has been closed does not keep the stores of the call that opened it. */
   leaveContext(): void {
-    const isDone = this.connections.size === 0 && this.#closing === 0 && this.server?.isListening !== true
+    const isDone = this.connections.size === 0 && this.#closing === 0 && this.server?.mayOpen !== true
     if (isDone) this.context = rootContext
   }
 }

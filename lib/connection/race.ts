@@ -1,12 +1,15 @@
 import { constants } from 'node:os'
 
+import { addAbortCallback, removeAbortCallback } from '../abort.js'
 import { type ErrorAddress, SocketClosedError, SocketError, systemError } from '../errors.js'
 import type { Poller } from '../loop/poller.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { clearTimeout, now, setTimeout } from '../loop/timers.js'
 import type { SocketConnectOptions } from '../model/connect-options.js'
+import type { ReadyEvent } from '../model/event.js'
 import { Socket } from '../model/socket.js'
 import { WRITE } from '../native.js'
+import { attemptFails } from '../observe/life.js'
 
 /** RFC 8305's Connection Attempt Delay, in milliseconds. */
 const ATTEMPT_DELAY = 250
@@ -29,7 +32,10 @@ export interface RaceLimits {
   readonly poller: Poller
 }
 
-/** Races attempts after RFC 8305: the first socket to connect wins, and the others are closed. */
+/**
+ * Races attempts after RFC 8305: the first socket to connect wins, and the others are closed. It is still watched, by the
+ * shared poller.
+ */
 export function race(candidates: Candidates, limits: RaceLimits): Promise<Socket> {
   return new Promise((resolve, reject) => {
     new Race(resolve, reject, limits).run(candidates)
@@ -63,7 +69,7 @@ class Race {
     this.#reject = reject
     this.#signal = signal
     this.#poller = poller
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal) addAbortCallback(signal, this.#onAbort)
     poller.onClose.add(this.#onPollerClosed)
     if (timeout !== undefined) this.#timeout = setTimeout(() => this.#expire(timeout), timeout)
   }
@@ -93,7 +99,7 @@ class Race {
     try {
       socket = Socket.connect(to)
       this.#attempts.set(socket, { to, since })
-      sharedPoller().watch(socket, WRITE, { onEvent: () => this.#onOutcome(socket!) })
+      sharedPoller().watch(socket, WRITE, { onEvent: (event) => this.#onOutcome(socket!, event) })
     } catch (error) {
       if (socket) this.#attempts.delete(socket)
       socket?.close()
@@ -103,19 +109,20 @@ class Race {
     if (this.#waiting.length > 0) this.#delay = setTimeout(() => this.#next(), ATTEMPT_DELAY)
   }
 
-  #onOutcome(socket: Socket): void {
+  #onOutcome(socket: Socket, event?: ReadyEvent): void {
     const attempt = this.#attempts.get(socket)
     if (this.#settled || !attempt) return
-    const failure = socket.connectFailure()
-    if (!failure && socket.state !== 'open') return
+    const mayHaveFailed = event === undefined || event.error || event.hangup || socket.state !== 'open'
+    const failure = mayHaveFailed ? socket.connectFailure() : undefined
+    if (mayHaveFailed && !failure && socket.state !== 'open') return
     this.#attempts.delete(socket)
     if (failure) return this.#lose(failure, attempt)
-    sharedPoller().unwatch(socket)
     this.#settle(() => this.#resolve(socket))
   }
 
   #lose(error: SocketError, attempt: Attempt): void {
     this.#errors.push(attemptError(error, attempt))
+    attemptFails(error)
     if (this.#waiting.length > 0) this.#next()
     else if (this.#attempts.size === 0) this.#fail()
   }
@@ -145,7 +152,7 @@ class Race {
     this.#settled = true
     clearTimeout(this.#delay)
     clearTimeout(this.#timeout)
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#signal) removeAbortCallback(this.#signal, this.#onAbort)
     this.#poller.onClose.delete(this.#onPollerClosed)
     for (const socket of this.#attempts.keys()) socket.close()
     outcome()

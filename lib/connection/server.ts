@@ -1,60 +1,74 @@
-import { SocketError, illegalConstructor, isExhausted } from '../errors.js'
+import { illegalConstructor, isExhausted, systemError } from '../errors.js'
 import { clearTimeout, setTimeout } from '../loop/timers.js'
-import { type Address, hostOf, portOf } from '../model/address.js'
+import type { Address } from '../model/address.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from '../model/inspect.js'
-import { ACCEPTS_PER_TURN, Listener } from '../model/listener.js'
-import type { Socket } from '../model/socket.js'
-import { NONE, READ } from '../native.js'
+import { Listener } from '../model/listener.js'
+import { Socket } from '../model/socket.js'
+import { type InterestBits, READ } from '../native.js'
+import { acceptingPauses, connectionRefused, serverStops } from '../observe/life.js'
+import { ServerCounters, type ServerStats } from '../observe/server-counters.js'
+import { type GateOwner, HeaderGate } from '../proxy-protocol/gate.js'
+import type { HeaderPolicy } from '../proxy-protocol/policy.js'
+import type { ProxyHeader } from '../proxy-protocol/types.js'
 import { boolean, checkOptions, milliseconds } from '../validate.js'
+import { Accepting } from './accepting.js'
 import { Connection } from './connection.js'
+import { setProxy } from './endpoints.js'
 import type { Handlers } from './handlers.js'
 import { Loops } from './loops.js'
+import type { CloseOptions } from './options.js'
 import type { ConnectionOwner } from './owner.js'
+import { ServerAddress } from './server-address.js'
 
-/** How {@link Server.close} ends what is open. */
-export interface CloseOptions {
-  /** Milliseconds after which what is still open is terminated. **Default:** no limit. */
-  readonly timeout?: number | undefined
-  /**
-   * Whether our halves end at once, behind what has been written. **Default:** false: connections end by themselves.
-   */
-  readonly end?: boolean | undefined
+/** What a server has besides its listener and its handlers. */
+export interface ServerSettings<D> {
+  readonly maxConnections: number
+  readonly data: D
+  readonly headers: HeaderPolicy | undefined
 }
 
 /** Accepts connections and hands them to handlers: made by `listen`. */
-export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disposable, AsyncDisposable {
+export class Server<D = undefined>
+  extends ServerAddress
+  implements AsyncIterable<Connection<D>>, Disposable, AsyncDisposable
+{
   /** What each connection's `data` is at first. */
   readonly data: D
   readonly #listener: Listener
   readonly #owner: ConnectionOwner<D>
   readonly #maxConnections: number
   readonly #loops: Loops<D>
+  readonly #counters = new ServerCounters()
+  readonly #accepting: Accepting<D>
+  /** Reads the PROXY headers of the connections, where they have any. */
+  readonly #gate: HeaderGate | undefined
   /** Resolves the calls of `close` when the last connection has ended. */
   #onEmpty: (() => void)[] = []
-  #paused = false
   #referenced = false
-  /** Whether a warning of an accept that failed was emitted, and none has succeeded since. */
-  #hasWarned = false
 
-  private constructor(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D) {
+  private constructor(listener: Listener, owner: ConnectionOwner<D>, settings: ServerSettings<D>) {
+    super()
     if (!(listener instanceof Listener)) throw illegalConstructor('Server', 'listen')
+    const { maxConnections, data, headers } = settings
     this.#listener = listener
     this.#owner = owner
     this.#maxConnections = maxConnections
     this.data = data
+    this.#gate = headers && new HeaderGate(headers, this.#keeper())
     this.#loops = new Loops({
       open: owner.connections,
-      isListening: () => this.isListening,
-      onChange: () => this.#updateInterest(),
+      isListening: () => this.mayOpen,
+      onChange: () => this.#accepting.onRoomChanged(),
     })
     owner.poller.watch(listener, READ, this)
+    this.#accepting = new Accepting({ listener, owner, room: () => this.#room })
     owner.server = this
     this.ref()
   }
 
   /** @internal */
-  static of<D>(listener: Listener, owner: ConnectionOwner<D>, maxConnections: number, data: D): Server<D> {
-    return new Server(listener, owner, maxConnections, data)
+  static of<D>(listener: Listener, owner: ConnectionOwner<D>, settings: ServerSettings<D>): Server<D> {
+    return new Server(listener, owner, settings)
   }
 
   /** The listening socket's address; undefined once stopped. */
@@ -62,36 +76,19 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     return this.#listener.address
   }
 
-  /** The port; undefined on a Unix socket and once stopped. */
-  get port(): number | undefined {
-    return portOf(this.address)
-  }
-
-  /** The numeric address listened on; undefined on a Unix socket and once stopped. */
-  get host(): string | undefined {
-    const { address } = this
-    return address && 'path' in address ? undefined : hostOf(address)
-  }
-
-  /** An alias of {@link host}, as Bun has it. */
-  get hostname(): string | undefined {
-    return this.host
-  }
-
-  /** The path listened on; undefined on TCP and once stopped. */
-  get path(): string | undefined {
-    const { address } = this
-    return address && 'path' in address ? address.path : undefined
-  }
-
-  /** An alias of {@link path}, as Bun has it. */
-  get unix(): string | undefined {
-    return this.path
-  }
-
   /** @internal Whether connections are still accepted. */
   get isListening(): boolean {
     return this.#listener.handle >= 0
+  }
+
+  /** @internal Whether a connection may still be opened: accepted, or when its PROXY header comes. */
+  get mayOpen(): boolean {
+    return this.isListening || this.#awaited > 0
+  }
+
+  /** How many accepted sockets await their PROXY headers. */
+  get #awaited(): number {
+    return this.#gate?.size ?? 0
   }
 
   /** How many connections are open. */
@@ -105,19 +102,28 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     return { [Symbol.iterator]: () => connections.values() }
   }
 
+  /** What it has done since it began, and what is open now: a snapshot, for which the open connections are asked. */
+  stats(): ServerStats {
+    return this.#counters.stats(this.#owner.connections)
+  }
+
   /**
-   * Stops accepting, at once; the kernel resets connections that were not accepted. With `closeActive` the open ones
-   * are terminated.
+   * Stops accepting, at once. Connections that no handler was given are reset; on a Unix socket the peer gets an end
+   * instead where it has sent nothing. What awaits its PROXY header is opened when it comes. With `closeActive` the open
+   * ones are terminated, and those.
    */
   stop(closeActive = false): void {
+    serverStops(this)
     this.#listener.close()
     this.onDetached()
+    if (closeActive) this.#gate?.clear()
     if (closeActive) for (const connection of this.#owner.connections) connection.terminate()
   }
 
   /**
    * Stops accepting, and resolves when all connections have ended by themselves. With `end: true` our halves end at
-   * once, behind what has been written; after `timeout` milliseconds what is still open is terminated.
+   * once, behind what has been written; after `timeout` milliseconds what is still open is terminated. In a handler it
+   * stops when all handlers of the batch have run, which opens the connections that have been accepted already.
    *
    * @throws (rejects) TypeError, RangeError for bad options; the server then goes on.
    */
@@ -126,12 +132,26 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     const { timeout, end = false } = options
     const limit = timeout === undefined ? undefined : milliseconds(timeout, 'options.timeout')
     boolean(end, 'options.end')
-    this.stop()
+    const stopped = this.#stopAfterBatch()
+    if (stopped) await stopped
+    if (end) this.#gate?.clear()
     if (end) for (const connection of this.#owner.connections) connection.end()
-    if (this.connections === 0) return
+    if (this.#isEmpty) return
     const timer = limit === undefined ? undefined : setTimeout(() => this.stop(true), limit).unref()
     await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
     clearTimeout(timer)
+  }
+
+  /** Connections that the running batch has accepted would be reset. */
+  #stopAfterBatch(): Promise<void> | undefined {
+    const { poller } = this.#owner
+    if (!poller.inBatch || !this.isListening) return void this.stop()
+    return new Promise((resolve) =>
+      poller.defer(() => {
+        this.stop()
+        resolve()
+      }),
+    )
   }
 
   /**
@@ -192,57 +212,107 @@ export class Server<D = undefined> implements AsyncIterable<Connection<D>>, Disp
     await this.close({ end: true })
   }
 
-  /** @internal A connection is waiting to be accepted. */
-  onEvent(): void {
-    for (let turn = 0; turn < ACCEPTS_PER_TURN && !this.#isFull(); turn++) {
-      const socket = this.#accept()
-      if (!socket) return
-      Connection.of<D>(this.#owner, this.data).attachOrRefuse(socket)
-    }
-    this.#updateInterest()
+  /** @internal A wait has accepted a connection. */
+  onAccepted(handle: number, errno: number): void {
+    this.#accepting.onAccepted()
+    const { interest } = this.#accepting
+    const socket = Socket.of(handle)
+    if (this.#gate && errno === 0) this.#gate.await(socket, interest)
+    else this.#open(socket, interest, errno)
+    this.#accepting.onRoomChanged()
   }
 
-  /** What the kernel does not let be accepted stays in the backlog, and the poller reports the listener again later. */
-  #accept(): Socket | null {
+  #open(socket: Socket, interest: InterestBits | undefined, errno = 0, header?: ProxyHeader): void {
+    const connection = Connection.of<D>(this.#owner, this.data)
+    if (header) setProxy(connection, header)
     try {
-      const socket = this.isListening ? this.#listener.take() : null
-      if (socket) this.#hasWarned = false
-      return socket
+      if (errno !== 0) throw systemError(errno, 'epoll_ctl')
+      connection.attach(socket, interest)
     } catch (error) {
-      if (!(error instanceof SocketError)) throw error
-      if (!isExhausted(error)) this.#warn(error)
-      return null
+      connection.refuse(socket, error as Error)
     }
   }
 
-  /** Once for an error that lasts. */
-  #warn(error: SocketError): void {
-    if (!this.#hasWarned) process.emitWarning(error)
-    this.#hasWarned = true
+  /** What comes of those that await their PROXY headers. */
+  #keeper(): GateOwner {
+    const owner = this.#owner
+    return {
+      get poller() {
+        return owner.poller
+      },
+      admit: (socket, header) => this.#open(socket, this.#accepting.interest, 0, header),
+      refuse: (error) => this.#onHeaderRefused(error),
+    }
   }
+
+  /** A connection was reset, for want of a header that may be believed. No handler gets to know of it. */
+  #onHeaderRefused(error: Error): void {
+    this.#countRefused(error)
+    this.#onGone()
+    if (this.mayOpen) return
+    this.#loops.wake()
+    this.#owner.leaveContext()
+  }
+
+  /** @internal The kernel does not let a connection be accepted. The listener is looked at again later. */
+  onAcceptRefused(errno: number): void {
+    const error = systemError(errno, 'accept4')
+    acceptingPauses(this, error)
+    if (isExhausted(error)) this.#counters.acceptPauses++
+    else this.#accepting.onFailed(error)
+  }
+
+  /** @internal Never called: waits accept what they would report. */
+  onEvent(): void {}
 
   /** @internal */
   onConnectionOpened(connection: Connection<D>): void {
     this.#loops.opened(connection)
+    if (this.connections >= this.#maxConnections) acceptingPauses(this, 'maxConnections')
   }
 
   /** @internal */
-  onConnectionClosed(connection: Connection<D>): void {
+  onConnectionClosed(connection: Connection<D>, error: Error | undefined): void {
+    this.#counters.ended(connection, error)
+    this.#left(connection)
+  }
+
+  /** @internal */
+  onConnectionRefused(connection: Connection<D>, error: unknown): void {
+    this.#countRefused(error)
+    this.#left(connection)
+  }
+
+  #countRefused(error: unknown): void {
+    this.#counters.refused++
+    connectionRefused(this, error)
+  }
+
+  #left(connection: Connection<D>): void {
     this.#loops.closed(connection)
-    this.#updateInterest()
-    if (this.connections > 0) return
+    this.#onGone()
+  }
+
+  get #isEmpty(): boolean {
+    return this.connections === 0 && this.#awaited === 0
+  }
+
+  /** There is a connection less. */
+  #onGone(): void {
+    this.#accepting.onRoomChanged()
+    if (!this.#isEmpty) return
     for (const resolve of this.#onEmpty) this.#owner.poller.defer(resolve)
     this.#onEmpty = []
   }
 
-  #isFull(): boolean {
-    return this.connections >= this.#maxConnections || this.#loops.isFull
+  /** @internal There are other handlers: perhaps one for `data`. */
+  onReload(): void {
+    this.#accepting.onReload()
   }
 
-  #updateInterest(): void {
-    if (this.#paused === this.#isFull() || !this.isListening) return
-    this.#paused = this.#isFull()
-    this.#owner.poller.setInterest(this.#listener, this.#paused ? NONE : READ)
+  /** How many more connections may be open. */
+  get #room(): number {
+    return Math.max(0, Math.min(this.#maxConnections - this.connections - this.#awaited, this.#loops.room))
   }
 
   /** @internal */

@@ -5,15 +5,17 @@ import type { Duplex } from 'node:stream'
 
 import { setImmediate } from '../loop/timers.js'
 import { net } from '../net/linux.js'
+import type { MultipathOption } from '../model/multipath.js'
 import type { SettableOptions } from '../options/index.js'
 import { connectNative } from './connect-native.js'
 
 /** What `http.Agent` takes, and options of the kernel for each connection. */
-export interface HttpAgentOptions extends http.AgentOptions, Partial<Omit<SettableOptions, keyof http.AgentOptions>> {}
+export interface HttpAgentOptions
+  extends http.AgentOptions, Partial<Omit<SettableOptions, keyof http.AgentOptions>>, MultipathOption {}
 
 /** What `https.Agent` takes, and options of the kernel for each connection. */
 export interface HttpsAgentOptions
-  extends https.AgentOptions, Partial<Omit<SettableOptions, keyof https.AgentOptions>> {}
+  extends https.AgentOptions, Partial<Omit<SettableOptions, keyof https.AgentOptions>>, MultipathOption {}
 
 type Created = (error: Error | null, stream: Duplex) => void
 

@@ -3,16 +3,30 @@ import type { ListenOptions, Socket } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 
 import { invalidArgType } from '../errors.js'
+import type { Listener } from '../model/listener.js'
+import type { MultipathOption } from '../model/multipath.js'
 import { alreadyListening } from '../net/errors.js'
 import { net } from '../net/linux.js'
 import { IS_NODE } from '../node-version.js'
 import type { SettableOptions } from '../options/index.js'
+import type { ProxyProtocol } from '../proxy-protocol/policy.js'
 import { toNetSocket } from '../streams/to-net-socket.js'
 import { abortSignal, checkObject } from '../validate.js'
 import { type ServedServer, ServedHandle } from './served-handle.js'
 
 /** What `server.listen` of node:net takes, and the options of the kernel, which accepted connections inherit. */
-export interface ServeOptions extends ListenOptions, Partial<Omit<SettableOptions, keyof ListenOptions>> {}
+export interface ServeOptions
+  extends Omit<ListenOptions, 'port'>, Partial<Omit<SettableOptions, keyof ListenOptions>>, MultipathOption {
+  /** 0 to 65535, also as a decimal string, as Node takes it; 0 lets the kernel pick one. */
+  readonly port?: number | string | undefined
+  /** An open listener, such as one of `listenFds`: it belongs to the server from then on. */
+  readonly listener?: Listener | undefined
+  /**
+   * Reads the header of the PROXY protocol by which a proxy says whose connection it is: `request.socket.remoteAddress`
+   * and the like are then the client's. **Default:** no header is read.
+   */
+  readonly proxyProtocol?: ProxyProtocol | undefined
+}
 
 /** The servers whose host is being looked up, by their `_listeningId`: `close()` increments it, and ends that. */
 const starting = new WeakMap<Server, number>()
@@ -35,7 +49,7 @@ export function serve<S extends Server>(server: S, options: ServeOptions): S {
     throw invalidArgType('server', 'a server of node:http, node:https, node:http2, node:tls or node:net', server)
   }
   checkObject(options, 'options')
-  if (!IS_NODE || isOurs(server)) return server.listen(options)
+  if (!IS_NODE || isOurs(server)) return server.listen(options as ListenOptions)
   const target = server as unknown as ServedServer
   if (target._handle || starting.get(target) === target._listeningId) throw alreadyListening()
   new Feed(target).listen(options)

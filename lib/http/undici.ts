@@ -3,6 +3,7 @@ import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'n
 
 import { clearTimeout, setTimeout } from '../loop/timers.js'
 import { net } from '../net/linux.js'
+import type { MultipathOption } from '../model/multipath.js'
 import type { SettableOptions } from '../options/index.js'
 import { integer, milliseconds } from '../validate.js'
 import { connectNative } from './connect-native.js'
@@ -14,7 +15,7 @@ type TlsOptions = Omit<ConnectionOptions, 'host' | 'path' | 'port' | 'socket' | 
  * kernel.
  */
 export interface UndiciConnectorOptions
-  extends TlsOptions, Partial<Omit<SettableOptions, 'keepAlive' | keyof TlsOptions>> {
+  extends TlsOptions, Partial<Omit<SettableOptions, 'keepAlive' | keyof TlsOptions>>, MultipathOption {
   /** Offers HTTP/2 too. **Default:** false. */
   readonly allowH2?: boolean | null | undefined
   /** How many TLS sessions are kept to be resumed. **Default:** 100. */

@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { SocketError } from '../errors.js'
 import type { Source } from '../model/source.js'
 import * as native from '../native.js'
+import { isUnfinished } from './registration-table.js'
 import { sharedPoller } from './shared-poller.js'
 import { setTimeout } from './timers.js'
 
@@ -60,7 +61,7 @@ function retry(): void {
 /** Returns false at a limit. */
 function tryAgain(source: Source, handle: number): boolean {
   if (source.poller !== undefined || source.queueHandle() !== handle) return true
-  if (source.handle === handle || native.queued(handle) > 0) return tryRegister(source, handle)
+  if (source.handle === handle || isUnfinished(handle)) return tryRegister(source, handle)
   // It is closing, and a flush has sent its queue: no edge would come for it.
   native.close(handle)
   source.leave(handle)

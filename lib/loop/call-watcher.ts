@@ -10,6 +10,15 @@ export function callWatcher(registration: Registration, watcher: Watcher, chunk:
   }
 }
 
+/** As {@link callWatcher}, of the listener of a socket that was accepted. */
+export function callAccepted(watcher: Watcher, handle: number, errno: number): void {
+  try {
+    watcher.onAccepted!(handle, errno)
+  } catch (error) {
+    throwLater(error)
+  }
+}
+
 /** What a watcher throws is an uncaught exception of its own. */
 export function callDetached(watcher: Watcher | undefined): void {
   attempt(() => watcher?.onDetached?.())

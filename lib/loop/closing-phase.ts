@@ -36,3 +36,15 @@ function callNext(): boolean {
   due = undefined
   return false
 }
+
+/** Calls one after the other; what follows one that throws is called in the next closing phase. */
+export function callInTurn([first, ...others]: (() => void)[]): void {
+  if (!first) return
+  try {
+    first()
+  } catch (error) {
+    if (others.length > 0) inClosingPhase(() => callInTurn(others))
+    throw error
+  }
+  callInTurn(others)
+}

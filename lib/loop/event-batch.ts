@@ -4,12 +4,10 @@ import { Buffer } from 'node:buffer'
 import type { Registration, Watcher } from '../model/event.js'
 import * as native from '../native.js'
 import { attempt } from './call-watcher.js'
+import { collectFiles } from './file-transfers.js'
 import { allocatePool } from './pool.js'
 import type { ReceiveBuffer } from './receive-buffer.js'
 import type { RegistrationTable } from './registration-table.js'
-
-/** How many events one wait reports at most. */
-export const BATCH_SIZE = 1000
 
 /** Offsets within an event of the batch. */
 const BITS = 1
@@ -18,7 +16,7 @@ const LENGTH = 3
 
 /** What one native wait wrote: events as int32, and the input that it received for those that prefetch. */
 export class EventBatch {
-  readonly #ints = new Int32Array(native.EVENT_INTS * BATCH_SIZE)
+  readonly #ints = new Int32Array(native.EVENT_INTS * native.BATCH_SIZE)
   readonly #bytes = new Uint8Array(this.#ints.buffer)
   /** The pool that the input of this batch was received into; its length is 0 once a handler has detached it. */
   #pool: Buffer | undefined
@@ -32,6 +30,8 @@ export class EventBatch {
   hasInput = false
   /** Whether watchers are being called for the batch right now. */
   isRunning = false
+  /** Watchers of listeners whose descriptors a handler of this batch has given up, by their handles. */
+  readonly #outgoing = new Map<number, Watcher>()
   /** Callbacks for the end of the batch. */
   readonly #atEnd: (() => void)[] = []
 
@@ -54,6 +54,14 @@ export class EventBatch {
     return native.service(multiplexer, this.#bytes)
   }
 
+  /** Whose event it is; undefined for a source that is gone, and for the progress of files, which is taken note of. */
+  registration(index: number, registrations: RegistrationTable): Registration | undefined {
+    const handle = this.#ints[native.EVENT_INTS * index]!
+    if (this.bits(index) !== native.FILE) return registrations.at(handle)
+    collectFiles(handle)
+    return undefined
+  }
+
   handle(index: number): number {
     return this.#ints[native.EVENT_INTS * index]!
   }
@@ -67,6 +75,27 @@ export class EventBatch {
     return this.#ints[native.EVENT_INTS * index + START]!
   }
 
+  /** Of a socket that was accepted: the handle of its listener. Of a listener: the errno of accept4(2). */
+  source(index: number): number {
+    return this.#ints[native.EVENT_INTS * index + START]!
+  }
+
+  /** The watcher of the listener of a socket that was accepted; undefined when a handler has closed that. */
+  acceptor(index: number, registrations: RegistrationTable): Watcher | undefined {
+    const listener = this.source(index)
+    return registrations.at(listener)?.watcher ?? this.#outgoing.get(listener)
+  }
+
+  /** A listener is given up: what the running batch has accepted of it is its watcher's still. */
+  keepAcceptor({ handle, watcher }: Registration): void {
+    if (this.isRunning && watcher) this.#outgoing.set(handle, watcher)
+  }
+
+  /** Of a socket that was accepted: the errno for which it could not be registered, 0 for none. */
+  unregistered(index: number): number {
+    return this.#ints[native.EVENT_INTS * index + LENGTH]!
+  }
+
   /**
    * Notes at each registration where its input is, so that a handler that acts on another connection, before the event
    * of that one has had its turn, does not overtake its input.
@@ -76,7 +105,7 @@ export class EventBatch {
     for (let index = 0; index < count; index++) {
       const at = native.EVENT_INTS * index
       const length = this.#ints[at + LENGTH]!
-      if (length === 0) continue
+      if (length === 0 || (this.#ints[at + BITS]! & native.ACCEPTED) !== 0) continue
       registrations.at(this.#ints[at]!)!.inputAt = at
       end = this.#ints[at + START]! + length
     }
@@ -118,6 +147,7 @@ export class EventBatch {
     // A callback may add others.
     for (const callback of this.#atEnd) attempt(callback)
     if (this.#atEnd.length > 0) this.#atEnd.length = 0
+    if (this.#outgoing.size > 0) this.#outgoing.clear()
     this.isRunning = false
     this.hasInput = false
   }

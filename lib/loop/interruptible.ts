@@ -5,7 +5,7 @@ export interface Loop {
 }
 
 /**
- * A generator whose `return` and `throw` end its loop, and call `interrupt`: by itself a generator that awaits something
+ * A generator whose `return` and `throw` end its loop, and call `interrupt`. By itself a generator that awaits something
  * goes on until it yields, and what it then yields goes to a `next` that the program may have given up.
  */
 export function interruptible<T>(

@@ -6,10 +6,16 @@ import { allocatePool } from './pool.js'
 
 /**
  * Bytes of a pool, by the length of the last chunk. A chunk is a part of its pool, and keeps it from being collected.
+ *
+ * free(3) returns memory to the kernel when more than its threshold is free, which is then faulted in again. The threshold
+ * is 128 KiB until a block above that has been freed, and from then on twice that block: mallopt(3), M_MMAP_THRESHOLD.
  */
 const SMALL_POOL = 8192
 const LARGE_POOL = 65_536
 const HUGE_POOL = 524_288
+
+/** From chunks of this length on the pool is a huge one: a chunk as long as the one before keeps at most 64 times its length. */
+const HUGE_FROM = HUGE_POOL / 64
 
 /** How many chunks one source receives before the others of its batch get their turn; see {@link shareOfTurn}. */
 export const CHUNKS_PER_TURN = 16
@@ -58,8 +64,7 @@ export class ReceiveBuffer {
   /** The next chunk; {@link END} at the peer's end, null when nothing is there. */
   receive(source: ByteSource): Buffer | null {
     if (this.#borrowed) return this.#receiveBorrowed(source, this.#borrowed)
-    const size = poolFor(this.#last)
-    this.#makeRoom(size / 4, size)
+    this.#makeRoom(roomFor(this.#last), poolFor(this.#last))
     const room = this.#pool.length - this.#used
     const count = source.receiveChunk(this.#pool, this.#used, room)
     this.#filled = count === room
@@ -131,7 +136,12 @@ export class ReceiveBuffer {
 
 function poolFor(length: number): number {
   if (length < PREFETCH_LIMIT) return SMALL_POOL
-  return length < LARGE_POOL ? LARGE_POOL : HUGE_POOL
+  return length < HUGE_FROM ? LARGE_POOL : HUGE_POOL
+}
+
+/** More than `length`, so that a chunk as long as the last one does not fill the pool: that would take another recv(2). */
+function roomFor(length: number): number {
+  return Math.min(Math.max(SMALL_POOL / 4, 2 * length), HUGE_POOL / 4)
 }
 
 function aligned(position: number): number {

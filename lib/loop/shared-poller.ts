@@ -1,4 +1,6 @@
-import type { ReadyEvent } from '../model/event.js'
+import { type ReadyEvent, Registration, type Watcher } from '../model/event.js'
+import type { Source } from '../model/source.js'
+import * as native from '../native.js'
 import { Poller } from './poller.js'
 import { throwLater } from './timers.js'
 
@@ -28,6 +30,17 @@ export class SharedPoller extends Poller {
 
   override unref(): void {
     if (--this.#references === 0) this.referenced = false
+  }
+
+  /** Relays two sockets, which are in no poller. A detached event of each reports that the relay is over. */
+  relay(one: Source, other: Source, watcher: Watcher): void {
+    native.check(native.relay(this.handle, one.handle, other.handle), 'epoll_ctl')
+    for (const socket of [one, other]) {
+      socket.enter(this)
+      this.register(new Registration(socket, socket.handle, watcher))
+    }
+    // What was received before may have ended the relay already.
+    this.reportReady()
   }
 }
 

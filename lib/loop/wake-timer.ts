@@ -28,6 +28,14 @@ export class WakeTimer {
     if (!referenced) this.#timer.unref()
   }
 
+  /** Whether what is set keeps the process alive. */
+  setReferenced(referenced: boolean): void {
+    for (const timer of [this.#timer, this.#immediate]) {
+      if (referenced) timer?.ref()
+      else timer?.unref()
+    }
+  }
+
   clearTimeout(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined

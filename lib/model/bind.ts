@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 import { SocketError, conflictingOptions } from '../errors.js'
 import * as native from '../native.js'
 import {
@@ -19,6 +21,7 @@ import {
   unixSockAddr,
 } from './address.js'
 import type { Excluding } from './excluding.js'
+import { type MultipathOption, type WithoutMultipath, checkMultipath, openSocket } from './multipath.js'
 import {
   UNIX_FILE_HINTS,
   UnixFile,
@@ -32,7 +35,10 @@ import {
 
 /** How many connections may wait to be accepted. */
 export interface BacklogOption {
-  /** How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511. */
+  /**
+   * How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`. **Default:** 511; of a
+   * descriptor that listens already, what it has.
+   */
   readonly backlog?: number | undefined
 }
 
@@ -41,6 +47,7 @@ export interface CommonListenerOptions extends SocketOptions, BacklogOption {}
 
 /** Listening on an Internet address. */
 export type InetListenerOptions = CommonListenerOptions &
+  MultipathOption &
   Excluding<'path' | 'fd' | 'mode' | 'unlink'> & {
     /** A numeric address. **Default:** `'::'` for IPv4 and IPv6 together, `'0.0.0.0'` where there is no IPv6. */
     readonly host?: string | undefined
@@ -51,6 +58,7 @@ export type InetListenerOptions = CommonListenerOptions &
 /** Listening on a Unix path. */
 export type UnixListenerOptions = CommonListenerOptions &
   UnixFileOptions &
+  WithoutMultipath &
   Excluding<'host' | 'port' | 'fd'> & {
     /** The path of a Unix socket; abstract when it begins with `\0`. */
     readonly path: string
@@ -58,6 +66,7 @@ export type UnixListenerOptions = CommonListenerOptions &
 
 /** Listening on a descriptor that another program opened. */
 export type DescriptorListenerOptions = CommonListenerOptions &
+  WithoutMultipath &
   Excluding<'host' | 'port' | 'path' | 'mode' | 'unlink'> & {
     /** A bound or listening stream socket, as systemd passes them. */
     readonly fd: number
@@ -67,10 +76,13 @@ export type DescriptorListenerOptions = CommonListenerOptions &
 export type ListenerOptions = InetListenerOptions | UnixListenerOptions | DescriptorListenerOptions
 
 /** The options as JavaScript may give them: of any kind, in any combination. */
-type Given = CommonListenerOptions & UnixFileOptions & { readonly [K in 'host' | 'port' | 'path' | 'fd']?: unknown }
+type Given = CommonListenerOptions &
+  UnixFileOptions &
+  MultipathOption & { readonly [K in 'host' | 'port' | 'path' | 'fd']?: unknown }
 
 const ADDRESS_KEYS = ['host', 'port', 'path', 'fd']
-const KEYS = [...ADDRESS_KEYS, 'mode', 'unlink', 'backlog', ...SETTABLE_OPTION_NAMES]
+const KEYS = [...ADDRESS_KEYS, 'mode', 'unlink', 'backlog', 'mptcp', ...SETTABLE_OPTION_NAMES]
+const { EINVAL } = constants.errno
 /** The default of `backlog`: Node's. */
 const BACKLOG = 511
 /** What to do with a host's name instead. */
@@ -96,6 +108,7 @@ export function checkNamedListener(options: InetListenerOptions): void {
   }
   validPort(port, 'port')
   backlogOf(options)
+  checkMultipath(options, true)
   checkOptionValues(options)
 }
 
@@ -105,6 +118,7 @@ export function openListener(options: ListenerOptions): OpenListener {
   const given: Given = options
   const backlog = backlogOf(given)
   checkUnixFile(given)
+  checkMultipath(given, given.fd === undefined && given.path === undefined)
   if (given.fd !== undefined) return { handle: adoptListener(given, backlog) }
   if (given.path !== undefined) {
     if (given.host !== undefined || given.port !== undefined) {
@@ -133,7 +147,7 @@ function adoptListener(options: Given, backlog: number): number {
   }
   // Adopting changes flags of the descriptor, which has to stay as it was when an option is wrong.
   checkOptionValues(options)
-  const handle = native.checkOwned(native.adoptListener(fd, backlog), 'listen', fd)
+  const handle = native.checkOwned(adopt(fd, backlog, options), 'listen', fd)
   try {
     changeOptions(handle, familyOf(toAddress(native.localAddress(handle))), options)
     return handle
@@ -141,6 +155,12 @@ function adoptListener(options: Given, backlog: number): number {
     native.disown(handle)
     throw error
   }
+}
+
+/** A descriptor that listens already, such as systemd's, keeps its backlog unless another one is given. */
+function adopt(fd: number, backlog: number, given: BacklogOption): number {
+  const handle = given.backlog === undefined ? native.adoptListener(fd, native.OWN_BACKLOG) : -EINVAL
+  return handle === -EINVAL ? native.adoptListener(fd, backlog) : handle
 }
 
 /** `::` takes IPv4 too, unless the system has no IPv6 at all. */
@@ -164,8 +184,8 @@ function listenOn(to: SockAddr, options: Given, backlog: number): number {
 }
 
 /** A new socket with its options, which is closed if `use` throws. */
-function withSocket<T>(to: SockAddr, options: SocketOptions, use: (handle: number) => T): T {
-  const handle = native.check(native.open(to.family), 'socket')
+function withSocket<T>(to: SockAddr, options: SocketOptions & MultipathOption, use: (handle: number) => T): T {
+  const handle = openSocket(to.family, options)
   try {
     applyOptions(handle, to.family, options)
     return use(handle)

@@ -1,8 +1,9 @@
 import { constants } from 'node:os'
 
-import { systemError } from '../errors.js'
+import { invalidState, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
-import type { Poller } from '../loop/poller.js'
+import { collectFiles, sendsFiles } from '../loop/file-transfers.js'
+import type { Registrar } from '../loop/registrar.js'
 import * as native from '../native.js'
 import type { Watcher } from './event.js'
 import { StreamSource } from './stream-source.js'
@@ -16,33 +17,72 @@ export interface ReleasedSocket {
   readonly queued: Buffer
 }
 
-/** How a socket is closed: after its queue, or at once, by RST or by FIN. */
+/** How a socket is ended and closed: after its queue, or at once, by RST or by FIN. */
 export abstract class ClosableSource extends StreamSource {
+  /**
+   * @internal Sends as much of a part that has been checked as the kernel has room for, behind the queue; nothing is
+   * queued.
+   *
+   * @returns as {@link Socket.write}
+   */
+  tryWrite(bytes: Uint8Array, offset: number, length: number): number {
+    const taken =
+      length === bytes.length
+        ? native.tryWrite(this.handle, bytes)
+        : native.tryWrite(this.handle, bytes, offset, length)
+    if (taken < 0) this.poller?.reportReady()
+    return taken
+  }
+
+  /**
+   * @internal Sends all of a part that has been checked, or queues it beyond the limit, and ends our half behind it.
+   *
+   * @returns as the native `end`
+   */
+  endWith(bytes: Uint8Array, offset: number, length: number): number {
+    this.poller?.unreadInput(this)
+    const result = native.end(this.handle, bytes, offset, length)
+    if (result < 0) this.poller?.reportReady()
+    else if ((result & native.STATE_UNFINISHED) !== 0) flushInBackground(this, this.handle)
+    return result
+  }
+
   /**
    * Closes gracefully, without waiting: what is queued is sent first, and keeps the process alive until it has been.
    * Closing twice is harmless.
    */
   override close(): void {
     const { poller, watcher } = this
-    this.closeByWatcher()
-    if (this.queueHandle() < 0) reportEnd(poller, watcher, false)
+    if (this.closeByWatcher()) reportEnd(poller, watcher, false)
   }
 
-  /** @internal As {@link close}; the watcher knows. */
-  closeByWatcher(): void {
+  /** @internal */
+  override flushLater(handle: number): void {
+    flushInBackground(this, handle)
+  }
+
+  /** @internal As {@link close}; the watcher knows. Returns whether no event follows for the watcher. */
+  closeByWatcher(): boolean {
     const { poller } = this
-    if (this.handle < 0) return
+    if (this.handle < 0) return this.queueHandle() < 0
     const registration = poller?.registrations.of(this)
     const handle = this.surrender()
     const outcome = native.close(handle)
     if (outcome <= native.CLOSED_NOW) {
       if (outcome < 0) this.setLost(-outcome)
+      else this.setSent()
+      collectFiles(handle)
       if (registration) poller?.forget(registration)
-      return
+      return true
     }
     this.setQueueHandle(handle)
     registration?.setBits(0)
-    if (outcome === native.CLOSED_UNREGISTERED) flushInBackground(this, handle)
+    if (outcome === native.CLOSED_AFTER_QUEUE) return false
+    // What is watched and not registered natively was relayed: the relay has ended with that.
+    const wasRelayed = registration?.watcher !== undefined
+    if (wasRelayed) poller!.forget(registration)
+    flushInBackground(this, handle)
+    return wasRelayed
   }
 
   /** Closes at once, by RST on TCP; the queue is discarded: SO_LINGER 0, close(2). Harmless once closed. */
@@ -69,8 +109,10 @@ export abstract class ClosableSource extends StreamSource {
     if (handle < 0) return
     const registration = this.poller?.registrations.at(handle)
     if (this.handle >= 0) this.surrender()
+    else this.keepSent()
     this.setQueueHandle(-1)
     close(handle)
+    collectFiles(handle)
     if (registration) this.poller?.forget(registration)
   }
 
@@ -80,12 +122,13 @@ export abstract class ClosableSource extends StreamSource {
 }
 
 /** The program has closed the socket beneath a connection or stream, which ends with it. */
-function reportEnd(poller: Poller | undefined, watcher: Watcher | undefined, isReset: boolean): void {
+function reportEnd(poller: Registrar | undefined, watcher: Watcher | undefined, isReset: boolean): void {
   if (watcher?.onDetached) poller!.defer(() => watcher.onDetached!(isReset))
 }
 
 /** @internal Takes a socket out of the poller that has it for a watcher, or to send its queue. */
 export function leaveWatcher(socket: StreamSource): void {
+  if (sendsFiles(socket.handle)) throw invalidState('detach: a file is being sent')
   const { poller } = socket
   const registration = poller?.registrations.of(socket)
   if (!poller || !registration) return

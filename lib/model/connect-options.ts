@@ -5,9 +5,11 @@ import { SETTABLE_OPTION_NAMES, type SocketOptions, applyOptions } from '../opti
 import { checkOptions } from '../validate.js'
 import { ADDRESS_HINTS, type SockAddr, bind, connect, inetSockAddr, unixSockAddr } from './address.js'
 import type { Excluding } from './excluding.js'
+import { type MultipathOption, type WithoutMultipath, checkMultipath } from './multipath.js'
 
 /** Connecting to an Internet address. */
 export type InetSocketOptions = SocketOptions &
+  MultipathOption &
   Excluding<'path'> & {
     /** A numeric IPv4 or IPv6 address (`fe80::1%eth0` too). **Default:** `'127.0.0.1'`. */
     readonly host?: string | undefined
@@ -24,6 +26,7 @@ export type InetSocketOptions = SocketOptions &
 
 /** Connecting to a Unix path. */
 export type UnixSocketOptions = SocketOptions &
+  WithoutMultipath &
   Excluding<'host' | 'port' | 'localAddress' | 'localPort'> & {
     /** The path of a Unix socket; abstract when it begins with `\0`. */
     readonly path: string
@@ -38,12 +41,13 @@ export const NAME_HINT = 'resolve names first, as node:dns does'
 const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const
 
 const ADDRESS_KEYS = ['host', 'port', 'path', 'localAddress', 'localPort']
-const KEYS = [...ADDRESS_KEYS, ...SETTABLE_OPTION_NAMES]
+const KEYS = [...ADDRESS_KEYS, 'mptcp', ...SETTABLE_OPTION_NAMES]
 
 /** @internal The checked addresses of a socket that is to be connected. */
 export function socketAddresses(options: SocketConnectOptions): { remote: SockAddr; local: SockAddr | undefined } {
   checkOptions(options, KEYS, { hints: ADDRESS_HINTS })
   const remote = remoteAddress(options)
+  checkMultipath(options, remote.family !== native.UNIX)
   return { remote, local: localAddress(options, remote) }
 }
 

@@ -55,6 +55,13 @@ export interface Watcher {
    */
   onEvent(event: ReadyEvent, chunk?: Buffer): void
   /**
+   * Of a listener that is served: a wait has accepted a connection, and has registered its socket. With an `errno` it
+   * could not be registered.
+   */
+  onAccepted?(handle: number, errno: number): void
+  /** Of a listener that is served: accept4(2) has failed. The connection stays in the backlog. */
+  onAcceptRefused?(errno: number): void
+  /**
    * The target has left the multiplexer by itself: its close is complete, or its connect has failed. With `isReset` the
    * program has reset it, and its queue was dropped.
    */
@@ -75,7 +82,7 @@ export class Registration implements ReadyEvent {
   error = false
   #inputAt = -1
   readonly #handle: number
-  readonly #watcher: Watcher | undefined
+  #watcher: Watcher | undefined
 
   constructor(target: Target, handle: number, watcher: Watcher | undefined) {
     this.target = target
@@ -99,6 +106,10 @@ export class Registration implements ReadyEvent {
 
   get watcher(): Watcher | undefined {
     return this.#watcher
+  }
+
+  set watcher(watcher: Watcher | undefined) {
+    this.#watcher = watcher
   }
 
   /** Sets the flags from native event bits; returns whether any of them is set. */

@@ -1,4 +1,4 @@
-import { debuglog } from 'node:util'
+import { isLogging } from '../observe/log.js'
 
 /** What a collected owner left open, and the stack at which it was opened. */
 class Traced<T> {
@@ -6,9 +6,6 @@ class Traced<T> {
 
   constructor(readonly remains: T) {}
 }
-
-/** Bun's debuglog() does not say whether it is enabled. */
-const isTracing = debuglog('m-socket').enabled ?? /\bm-socket\b/.test(process.env['NODE_DEBUG'] ?? '')
 
 /**
  * Closes what its owner left open when it was collected, and emits a process warning: the last resort, not a way to
@@ -28,7 +25,7 @@ export class LeakGuard<T> {
   }
 
   register(owner: object, remains: T): void {
-    this.#registry.register(owner, isTracing ? new Traced(remains) : remains, owner)
+    this.#registry.register(owner, isLogging ? new Traced(remains) : remains, owner)
   }
 
   unregister(owner: object): void {

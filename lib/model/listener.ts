@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { SocketClosedError, SocketError, isExhausted, systemError } from '../errors.js'
 import { type Loop, interruptible } from '../loop/interruptible.js'
+import type { Registrar } from '../loop/registrar.js'
 import { addressesOf } from '../loop/names.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { nextTurn } from '../loop/timers.js'
@@ -9,6 +10,7 @@ import * as native from '../native.js'
 import { validHost } from '../validate.js'
 import { type Address, toAddress } from './address.js'
 import { type InetListenerOptions, type ListenerOptions, checkNamedListener, openListener } from './bind.js'
+import type { Registration } from './event.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
 import { LeakGuard } from './leak.js'
 import { Socket } from './socket.js'
@@ -58,6 +60,15 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
   static override bind(options: ListenerOptions = {}): Listener {
     const { handle, file } = openListener(options)
     return new Listener(handle, file)
+  }
+
+  /**
+   * @internal As {@link bind} with an `fd`, which has to listen already.
+   *
+   * @throws SocketError EINVAL if it does not.
+   */
+  static adopt(fd: number): Listener {
+    return new Listener(native.checkOwned(native.adoptListener(fd, native.OWN_BACKLOG), 'listen', fd))
   }
 
   /**
@@ -117,31 +128,32 @@ export class Listener extends Source implements AsyncIterable<Socket>, Disposabl
     if (this.handle < 0) return
     // Before the descriptor: a file whose socket is closed is stale, and any process may replace it.
     this.#file?.remove()
-    this.#leave(native.close)
+    this.#leave(native.close, (poller, registration) => {
+      poller.forget(registration)
+      registration.watcher?.onDetached?.()
+    })
   }
 
   /**
    * Closes the listener, but not its descriptor, which is the caller's from here on. It still listens, without blocking,
-   * and is close-on-exec; the file of a Unix socket stays, also with `unlink: true`.
+   * and is close-on-exec; the file of a Unix socket stays, also with `unlink: true`. It leaves its multiplexer. A server
+   * that has it stops, as by `stop()`: its connections go on, and those that have been accepted are opened.
    *
    * @returns the number of the descriptor
    * @throws SocketClosedError once closed.
    */
   detach(): number {
     const fd = native.descriptor(this.openHandle('detach'))
-    this.#leave(native.disown)
+    this.#leave(native.disown, (poller, registration) => poller.giveUp(registration))
     return fd
   }
 
   /** The listener leaves its multiplexer, and a pending iteration ends. */
-  #leave(giveUp: (handle: number) => number): void {
+  #leave(giveUp: (handle: number) => number, forget: (poller: Registrar, registration: Registration) => void): void {
     const { poller } = this
     const registration = poller?.registrations.of(this)
     giveUp(this.surrender())
-    if (registration) {
-      poller?.forget(registration)
-      registration.watcher?.onDetached?.()
-    }
+    if (registration) forget(poller!, registration)
     this.#onReadable?.()
   }
 

@@ -5,6 +5,7 @@ import { flushInBackground, takeOver } from '../loop/background-flush.js'
 import { Poller } from '../loop/poller.js'
 import { isUnfinished } from '../loop/registration-table.js'
 import * as native from '../native.js'
+import type { MultiplexerStats } from '../observe/wait-counters.js'
 import { INT_MAX, duration, integer, oneOf, validTimeout } from '../validate.js'
 import type { Descriptor, Interest, ReadyEvent, Registration, Target } from './event.js'
 import { CUSTOM_INSPECT, type Inspect, summarize } from './inspect.js'
@@ -161,6 +162,11 @@ export class Multiplexer implements AsyncIterable<ReadyEvent[]>, Disposable {
   /** The events that are there now: `waitSync(0)`. */
   poll(): ReadyEvent[] {
     return this.waitSync(0)
+  }
+
+  /** What it has done since it was made, and how many targets it has now: a snapshot. */
+  stats(): MultiplexerStats {
+    return this.#poller.stats()
   }
 
   /** Ends the pending wait, or else the next one; many calls before it are one. Harmless once closed. */

@@ -1,16 +1,20 @@
 import { constants } from 'node:os'
 
-import { type SocketError, invalidArgType, outOfRange, systemError } from '../errors.js'
+import { type SocketError, invalidArgType, invalidState, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
+import { flush } from '../loop/file-transfers.js'
+import { isUnfinished } from '../loop/registration-table.js'
 import * as native from '../native.js'
 import { checkOptionValues } from '../options/index.js'
 import { INT_MAX, integer, isUint8Array, oneOf, partLength } from '../validate.js'
-import { type SockAddr, familyOf, toAddress } from './address.js'
+import { type Address, type SockAddr, familyOf, toAddress } from './address.js'
 import { type SocketConnectOptions, connectHandle, socketAddresses } from './connect-options.js'
-import { ClosableSource, type ReleasedSocket, leaveWatcher } from './closable-source.js'
+import { type DetachedSocket, idOf, targetOf, toTarget } from './detached-socket.js'
 import { LeakGuard } from './leak.js'
+import { openSocket } from './multipath.js'
+import { PassingSource } from './passing-source.js'
 
-const EAGAIN = constants.errno.EAGAIN
+const { EAGAIN, EBUSY, ENOENT } = constants.errno
 
 const EMPTY = new Uint8Array(0)
 const PROBE = new Uint8Array(1)
@@ -18,11 +22,11 @@ const PROBE = new Uint8Array(1)
 const guard = new LeakGuard<number>('Socket', native.close)
 
 /** A non-blocking TCP or Unix stream socket: socket(2), connect(2), recv(2), send(2). */
-export class Socket extends ClosableSource {
+export class Socket extends PassingSource {
   /** Where it connects to, for the error of a connect that fails. */
-  readonly #remote: SockAddr | undefined
+  readonly #remote: Address | SockAddr | undefined
 
-  private constructor(handle: number, remote?: SockAddr) {
+  private constructor(handle: number, remote?: Address | SockAddr) {
     super(handle)
     this.#remote = remote
   }
@@ -37,6 +41,11 @@ export class Socket extends ClosableSource {
     return guard
   }
 
+  /** @internal */
+  protected override get target(): Address | undefined {
+    return toTarget(this.#remote)
+  }
+
   /**
    * Starts to connect, and never waits: socket(2), bind(2) where a local address is given, connect(2).
    *
@@ -48,7 +57,7 @@ export class Socket extends ClosableSource {
    */
   static connect(options: SocketConnectOptions): Socket {
     const { remote, local } = socketAddresses(options)
-    const handle = native.check(native.open(remote.family), 'socket')
+    const handle = openSocket(remote.family, options)
     try {
       connectHandle(handle, remote.family, remote, local, options)
     } catch (error) {
@@ -89,6 +98,22 @@ export class Socket extends ClosableSource {
   static adopt(fd: number): Socket {
     const handle = native.adoptSocket(integer(fd, 0, INT_MAX, 'fd'))
     return new Socket(native.checkOwned(handle, 'adopt', fd)).guarded()
+  }
+
+  /**
+   * Takes over a socket that has been detached, in this thread or another one of the process, once. It is as it was, with
+   * what was unread and queued; an end that was received before is reported again.
+   *
+   * @throws Error ERR_INVALID_STATE when it has been attached already, when the thread that detached it has ended, and for
+   * an object of another process; TypeError for anything but a {@link DetachedSocket} or a copy of one; SocketError ENFILE.
+   */
+  static attach(detached: DetachedSocket): Socket {
+    const handle = native.attach(idOf(detached))
+    if (handle === -ENOENT) throw invalidState('attach: the socket is gone: it was attached, or its thread has ended')
+    native.check(handle, 'attach')
+    const socket = new Socket(handle, targetOf(detached)).guarded()
+    if (isUnfinished(handle)) flushInBackground(socket, handle)
+    return socket
   }
 
   /**
@@ -158,7 +183,7 @@ export class Socket extends ClosableSource {
     if (count === native.NOT_BYTES) throw invalidArgType('into', 'a Uint8Array', into)
     this.openHandle(verb)
     if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', into.byteLength)
-    if (count < 0) throw this.#fail(-count)
+    if (count < 0) throw count === -EBUSY ? systemError(EBUSY, 'read') : this.#fail(-count)
     return 0
   }
 
@@ -197,7 +222,7 @@ export class Socket extends ClosableSource {
       throw invalidArgType('data', 'a Uint8Array, a string or an array of Uint8Arrays', data)
     }
     if (this.handle < 0) return 'closed'
-    throw this.#reasonFor(-status, 'write')
+    throw this.reasonFor(-status, 'write')
   }
 
   #send(data: Uint8Array | string | readonly Uint8Array[]): number {
@@ -223,7 +248,7 @@ export class Socket extends ClosableSource {
     offset?: number,
     length?: number,
   ): native.SendStatus {
-    while (native.flush(this.handle) === 0) this.#sleep(true)
+    while (flush(this.handle, true) === 0) this.#sleep(true)
     return this.send(data, offset, length)
   }
 
@@ -256,7 +281,7 @@ export class Socket extends ClosableSource {
   flush(): boolean {
     const handle = this.queueHandle()
     if (handle < 0) return true
-    const flushed = native.flush(handle)
+    const flushed = flush(handle)
     if (this.handle < 0) this.#leaveIfClosed(handle)
     // The connection broke, or is writable again.
     else if (flushed !== 0) this.poller?.reportReady()
@@ -284,37 +309,16 @@ export class Socket extends ClosableSource {
     oneOf(how, native.HALVES, 'how')
     this.poller?.unreadInput(this)
     const result = native.shutdown(this.openHandle('shutdown'), native.HALVES.indexOf(how))
-    if (result < 0) throw this.#reasonFor(-result, 'shutdown')
+    if (result < 0) throw this.reasonFor(-result, 'shutdown')
     // A queue that goes first, and input that is dropped as it comes, need a poller.
-    const needsPoller = how !== 'write' || this.queued > 0 || this.state === 'connecting'
+    const needsPoller = how !== 'write' || this.unsent > 0 || this.state === 'connecting'
     if (needsPoller) flushInBackground(this, this.handle)
     if (how !== 'write') this.poller?.reportReady()
   }
 
-  /**
-   * @internal Gives the descriptor up, open, with all that is unread and unsent; from here on the socket is closed. It
-   * leaves the poller in which a watcher or its queue has it. The descriptor does not block and is close-on-exec, and may
-   * be connecting. A shutdown that waits for the queue is left to the caller: see `writeEnded` before.
-   *
-   * @throws SocketError why the connection broke, and the socket is then closed; EEXIST when it is in a Multiplexer.
-   * @throws SocketClosedError once closed.
-   */
-  giveUp(): ReleasedSocket {
-    const handle = this.openHandle('detach')
-    if (this.hasFailed) throw this.#fail(constants.errno.ENOTCONN)
-    leaveWatcher(this)
-    const unread = Buffer.alloc(native.unreadLength(handle))
-    const queued = Buffer.alloc(native.queued(handle))
-    if (unread.length > 0) native.receive(handle, unread)
-    native.takeQueue(handle, queued)
-    const fd = native.descriptor(handle)
-    native.disown(this.surrender())
-    return { fd, unread, queued }
-  }
-
-  /** Why a call failed: the connection is dead, or only the call was refused. */
-  #reasonFor(errno: number, syscall: string): Error {
-    return this.hasFailed ? this.#fail(errno) : systemError(errno, syscall)
+  /** @internal Why a call failed: the connection is dead, which closes the socket, or only it was refused, as EBUSY. */
+  override reasonFor(errno: number, syscall: string): Error {
+    return this.hasFailed && errno !== EBUSY ? this.#fail(errno) : systemError(errno, syscall)
   }
 
   /** The connection is dead: closes what is left of it, and returns the reason, which its watcher gets too. */

@@ -1,5 +1,5 @@
 import { SocketClosedError, illegalConstructor } from '../errors.js'
-import type { Poller } from '../loop/poller.js'
+import type { Registrar } from '../loop/registrar.js'
 import * as native from '../native.js'
 import {
   type OptionName,
@@ -16,7 +16,7 @@ import type { LeakGuard } from './leak.js'
 export abstract class Source {
   /** @internal The native handle; -1 once closed. */
   handle: number
-  #poller: Poller | undefined = undefined
+  #poller: Registrar | undefined = undefined
   #guarded = false
 
   /** @internal */
@@ -25,16 +25,21 @@ export abstract class Source {
     this.handle = handle
   }
 
+  /** @internal Whether a constructor here has made it: no Proxy of one, and nothing that only inherits from the class. */
+  static has(value: unknown): value is Source {
+    return typeof value === 'object' && value !== null && #poller in value
+  }
+
   /** @internal Closes the handle if the object is collected while open. */
   protected abstract get guard(): LeakGuard<number>
 
   /** @internal The poller that it is registered with, which refers to it: it needs no guard there. */
-  get poller(): Poller | undefined {
+  get poller(): Registrar | undefined {
     return this.#poller
   }
 
   /** @internal */
-  enter(poller: Poller): void {
+  enter(poller: Registrar): void {
     this.#poller = poller
     if (this.#guarded) this.guard.unregister(this)
     this.#guarded = false
@@ -84,6 +89,9 @@ export abstract class Source {
     this.#poller = undefined
     if (this.handle >= 0) this.guarded()
   }
+
+  /** @internal Has the queue behind `handle` sent although no multiplexer has it. */
+  flushLater(_handle: number): void {}
 
   /** @internal The handle by which a queue can be reached, also after `close`; -1 once it has been sent. */
   queueHandle(): number {

@@ -1,6 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
 
 import type { SocketError } from '../errors.js'
+import { collectFiles } from '../loop/file-transfers.js'
 import * as native from '../native.js'
 import { getsockopt, setsockopt } from '../options/index.js'
 import { type TcpInfo, info, infoInto } from '../options/tcp-info.js'
@@ -14,15 +15,17 @@ interface Remains {
   /** The native handle while the queue is being sent, then -1. */
   handle: number
   readonly received: number
-  readonly sent: number
+  sent: number
+  /** What the kernel had not taken when the socket was closed, and may take later. */
+  unsent: number
   readonly local: Address | undefined
   readonly remote: Address | undefined
   /** Why the queue was not sent, in the form of the native `failure`; 0 when it was. */
   failure: number
 }
 
-/** What the native side counts: bytes received and sent. */
-const TOTALS = new Float64Array(2)
+/** What the native side counts: bytes received, sent, and not taken by the kernel yet. */
+const TOTALS = new Float64Array(3)
 const TOTALS_BYTES = new Uint8Array(TOTALS.buffer)
 
 let warnedOfBlocking = false
@@ -42,6 +45,12 @@ export abstract class StreamSource extends Source {
     const handle = this.queueHandle()
     // EBADF: the queue has been sent, and the event that says so has not been handled.
     return handle < 0 ? 0 : Math.max(0, native.queued(handle))
+  }
+
+  /** @internal Bytes that the kernel has not taken: of the send queue, and of files. */
+  get unsent(): number {
+    const handle = this.queueHandle()
+    return handle < 0 ? 0 : Math.max(0, native.unsent(handle))
   }
 
   /**
@@ -125,12 +134,11 @@ export abstract class StreamSource extends Source {
     return TOTALS[0]!
   }
 
-  /**
-   * Bytes that the kernel has taken, over the socket's life; what the queue sends after {@link close} is not counted.
-   */
+  /** Bytes that the kernel has taken, over the socket's life, and after {@link close} while the queue is sent. */
   get bytesSent(): number {
-    if (this.handle < 0) return this.#remains?.sent ?? 0
-    native.totals(this.handle, TOTALS_BYTES)
+    const handle = this.queueHandle()
+    // EBADF: as in `queued`.
+    if (handle < 0 || native.totals(handle, TOTALS_BYTES) < 0) return this.#remains?.sent ?? 0
     return TOTALS[1]!
   }
 
@@ -184,7 +192,7 @@ export abstract class StreamSource extends Source {
   keepAddresses(): void {
     if (this.handle < 0) return
     const { localAddress: local, remoteAddress: remote } = this
-    this.#remains = { handle: -1, received: 0, sent: 0, local, remote, failure: 0 }
+    this.#remains = { handle: -1, received: 0, sent: 0, unsent: 0, local, remote, failure: 0 }
   }
 
   /** @internal Keeps the counters. */
@@ -195,6 +203,7 @@ export abstract class StreamSource extends Source {
       handle: -1,
       received: TOTALS[0]!,
       sent: TOTALS[1]!,
+      unsent: TOTALS[2]!,
       local: kept?.local,
       remote: kept?.remote,
       failure: 0,
@@ -233,9 +242,22 @@ export abstract class StreamSource extends Source {
   /** @internal A queue that is not empty is sent from elsewhere. */
   override leave(handle: number, failure = 0): void {
     super.leave(handle)
-    if (this.#remains?.handle !== handle || native.queued(handle) > 0) return
+    collectFiles(handle)
+    if (this.#remains?.handle !== handle || native.unsent(handle) > 0) return
     this.#remains.handle = -1
     this.#remains.failure = failure
+    if (failure === 0) this.setSent()
+  }
+
+  /** @internal What was queued when the socket was closed has been sent. */
+  protected setSent(): void {
+    this.#remains!.sent += this.#remains!.unsent
+    this.#remains!.unsent = 0
+  }
+
+  /** @internal What is queued still is dropped. */
+  protected keepSent(): void {
+    this.#remains!.sent = this.bytesSent
   }
 
   /** @internal */

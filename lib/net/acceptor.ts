@@ -1,12 +1,20 @@
 import { channel } from 'node:diagnostics_channel'
 import { isIP } from 'node:net'
 
-import type { InetAddress } from '../model/address.js'
+import { AsyncContext } from '../loop/async-context.js'
+import { sharedPoller } from '../loop/shared-poller.js'
+import { throwLater } from '../loop/timers.js'
+import type { Address, InetAddress } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
 import type { Source } from '../model/source.js'
+import { type GateOwner, HeaderGate } from '../proxy-protocol/gate.js'
+import type { ProxyHeader } from '../proxy-protocol/types.js'
+import { HEADERS } from './fields.js'
 import { SocketHandle } from './handle.js'
+import { ACCEPTED_INTEREST } from './input-handle.js'
 import type { ListenerHandle, ListenerOwner } from './listener-handle.js'
 import { NODE_MAJOR } from '../node-version.js'
+import { setProxy } from './proxied.js'
 import { type AcceptedSocket, type ServerState } from './server-state.js'
 import { DEFAULT_SETTINGS, SETTINGS, type Settings, hasKeepAlive, setKeepAlive, setNoDelay } from './settings.js'
 import { Socket } from './socket.js'
@@ -28,10 +36,15 @@ export class Acceptor implements ListenerOwner {
   readonly #server: ServerState
   /** Shared by the streams, for as long as the server asks for the same. */
   #settings: Settings
+  readonly #gate: HeaderGate | undefined
+  /** What has accepted the sockets that await their headers. */
+  #handle: ListenerHandle | undefined
 
   constructor(server: ServerState) {
     this.#server = server
     this.#settings = settingsOf(server)
+    const headers = server[HEADERS]
+    this.#gate = headers && new HeaderGate(headers, this.#keeper())
   }
 
   /** Has the sockets that a listening one accepts get the options of the server without a call for each. */
@@ -45,12 +58,63 @@ export class Acceptor implements ListenerOwner {
     this.#server.emit('error', error)
   }
 
-  onAccepted(socket: ModelSocket, isUnix: boolean, handle?: ListenerHandle): void {
+  onAccepted(socket: ModelSocket, isUnix: boolean, handle?: ListenerHandle, isWatched = false): void {
     const server = this.#server
     if (isFull(server)) return drop(server, socket, isUnix)
-    if (server.blockList && !isUnix && isBlocked(server.blockList, socket)) return socket.close()
+    if (server.blockList && !isUnix && isBlocked(server.blockList, socket.remoteAddress)) return socket.close()
+    if (this.#gate) this.#await(this.#gate, socket, handle, isWatched)
+    else this.#begin(socket, isUnix, handle, isWatched)
+  }
+
+  /** It counts as a connection meanwhile. */
+  #await(gate: HeaderGate, socket: ModelSocket, handle: ListenerHandle | undefined, isWatched: boolean): void {
+    this.#handle = handle
+    this.#server._connections++
+    gate.await(socket, ACCEPTED_INTEREST, isWatched)
+  }
+
+  /** What comes of the sockets that await their PROXY headers. */
+  #keeper(): GateOwner {
+    const context = new AsyncContext()
+    return {
+      poller: sharedPoller(),
+      admit: (socket, header, isWatched) => {
+        this.#server._connections--
+        try {
+          context.run(this.#admit, this, socket, { header, isWatched })
+        } catch (error) {
+          throwLater(error, context)
+        }
+      },
+      refuse: () => {
+        this.#server._connections--
+        this.#server._emitCloseIfDrained()
+      },
+    }
+  }
+
+  #admit(socket: ModelSocket, { header, isWatched }: { header: ProxyHeader | undefined; isWatched: boolean }): void {
+    const { blockList } = this.#server
+    if (blockList && header && isBlocked(blockList, header.source)) {
+      socket.resetByWatcher()
+      return this.#server._emitCloseIfDrained()
+    }
+    const isUnix = 'path' in (socket.localAddress ?? {})
+    this.#begin(socket, isUnix, this.#handle, isWatched, header)
+  }
+
+  #begin(
+    socket: ModelSocket,
+    isUnix: boolean,
+    handle: ListenerHandle | undefined,
+    isWatched: boolean,
+    header?: ProxyHeader,
+  ): void {
+    const server = this.#server
+    const socketHandle = new SocketHandle(isUnix, socket)
+    if (isWatched) socketHandle.watchAccepted()
     const stream = new (Socket as unknown as new (options: object) => AcceptedSocket)({
-      handle: new SocketHandle(isUnix, socket),
+      handle: socketHandle,
       allowHalfOpen: server.allowHalfOpen,
       pauseOnCreate: server.pauseOnConnect,
       readable: true,
@@ -59,12 +123,14 @@ export class Acceptor implements ListenerOwner {
       writableHighWaterMark: server.highWaterMark,
     })
     if (!isUnix && (server.noDelay || server.keepAlive)) this.#setOptions(stream, socket, handle)
+    if (header) setProxy(stream, header)
     stream.server = server
     // A stream that no poller can watch is destroyed by now, and does not count.
     if (!stream.destroyed) {
       server._connections++
       stream._server = server
     }
+    socketHandle.finishAccept()
     server.emit('connection', stream)
     if (socketChannel.hasSubscribers) socketChannel.publish({ socket: stream })
   }
@@ -103,8 +169,9 @@ function describe(socket: ModelSocket): Dropped {
   }) as Dropped
 }
 
-function isBlocked(list: NonNullable<ServerState['blockList']>, socket: ModelSocket): boolean {
-  const { address } = socket.remoteAddress as InetAddress
+function isBlocked(list: NonNullable<ServerState['blockList']>, remote: Address | undefined): boolean {
+  if (!remote || 'path' in remote) return false
+  const { address } = remote
   const family = isIP(address)
   return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
 }

@@ -5,13 +5,13 @@ import { isIP } from 'node:net'
 import type { SocketError } from '../errors.js'
 import type { SocketConnectOptions } from '../model/connect-options.js'
 import { Socket as ModelSocket } from '../model/socket.js'
-import type { SocketOptions } from '../options/index.js'
 import type { SocketBase } from './base.js'
 import { type ErrnoException, exceptionWithHostPort } from './errors.js'
 import { HANDLE } from './fields.js'
 import type { SocketHandle } from './handle.js'
 import type { Lookup, ResolvedAddress } from './lookup.js'
 import { checkConnectPermission, connectDenied, isDenial } from './permission.js'
+import type { KernelOptions } from './socket-options.js'
 import { UnconnectedHandle } from './unconnected-handle.js'
 
 /** What `connect()` is given, as far as it says where to connect to. */
@@ -41,7 +41,7 @@ export interface Dial {
   readonly handle: SocketHandle
   readonly target: ConnectTarget
   /** What is set of the kernel's options before connect(2). */
-  readonly options: SocketOptions | undefined
+  readonly options: KernelOptions | undefined
   readonly host: string
   readonly port: number
   /** Milliseconds after which the next address is tried, too; undefined where only one is tried. */
@@ -62,7 +62,7 @@ export function isBlocked({ blockList }: DialingStream, address: string, family:
 /** A socket that is connecting: socket(2), bind(2), connect(2). */
 export function openSocket({ handle, target, port, options }: Dial, address: string, family: number): ModelSocket {
   checkConnectPermission()
-  if (family === 0) return begin(handle, { ...options, path: address })
+  if (family === 0) return begin(handle, { ...options, path: address } as SocketConnectOptions)
   const { localAddress, localPort } = target
   const local: { localAddress?: string; localPort?: number; reuseAddress?: boolean } = {}
   if (localAddress) Object.assign(local, { localAddress })

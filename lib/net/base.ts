@@ -2,6 +2,7 @@ import nodeNet from 'node:net'
 
 import type { Address } from '../model/address.js'
 import type { Socket as ModelSocket } from '../model/socket.js'
+import type { ProxyHeader } from '../proxy-protocol/types.js'
 import { type BufferedWrite, lengthOfWrite, lengthOfWrites } from './buffered-writes.js'
 import { handleForChild, isChildProcessAsking, leaveToChild } from './child-process.js'
 import { ContextDuplex } from './context.js'
@@ -30,6 +31,7 @@ export abstract class SocketBase extends ContextDuplex {
   declare _sockname: SocketAddressInfo | null
   declare _pendingData: PendingData
   declare _pendingEncoding: string
+  declare proxy: ProxyHeader | undefined
   declare blockList: nodeNet.BlockList | undefined
   declare autoSelectFamilyAttemptedAddresses: string[] | undefined
 
@@ -129,7 +131,7 @@ export abstract class SocketBase extends ContextDuplex {
 if (IS_NODE) Object.setPrototypeOf(ContextDuplex.prototype, nodeNet.Socket.prototype)
 
 /** Unix sockets have no such address. */
-function toInfo(address: Address | undefined): SocketAddressInfo {
+export function toInfo(address: Address | undefined): SocketAddressInfo {
   return address && 'port' in address ? address : {}
 }
 

@@ -34,7 +34,7 @@ export function dialPath(stream: DialingStream, handle: SocketHandle, target: Co
     stream,
     handle,
     target,
-    options: kernelOptions(target),
+    options: kernelOptions(target, 'path'),
     host: path,
     port: 0,
     attemptTimeout: undefined,
@@ -44,7 +44,7 @@ export function dialPath(stream: DialingStream, handle: SocketHandle, target: Co
 
 /** Connects to an address, or to those of a name. */
 export function dialHost(stream: DialingStream, handle: SocketHandle, target: ConnectTarget): void {
-  const dial = { stream, handle, target, options: kernelOptions(target), ...checkTarget(target) }
+  const dial = { stream, handle, target, options: kernelOptions(target, 'host'), ...checkTarget(target) }
   const family = isIP(dial.host)
   if (family === 0) return lookUp(dial, (addresses) => dialAll(dial, addresses))
   nextTick(() => {

@@ -3,15 +3,15 @@ import { constants } from 'node:os'
 import { SocketClosedError, SocketError, isOutOfMemory } from '../errors.js'
 import { AsyncContext } from '../loop/async-context.js'
 import { takeOver } from '../loop/background-flush.js'
-import { inClosingPhase } from '../loop/closing-phase.js'
+import { callInTurn, inClosingPhase } from '../loop/closing-phase.js'
 import { nextTick } from '../loop/timers.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import type { ReadyEvent } from '../model/event.js'
 import type { ReleasedSocket } from '../model/closable-source.js'
 import type { Socket } from '../model/socket.js'
-import { type InterestBits, type SendStatus, WRITE } from '../native.js'
+import { END_FAILURE_SHIFT, type InterestBits, type SendStatus, WRITE } from '../native.js'
 import { errnoException, toNodeError } from './errors.js'
-import { FREE_BIT_OF_INPUT, InputHandle } from './input-handle.js'
+import { ACCEPTED_INTEREST, FREE_BIT_OF_INPUT, InputHandle } from './input-handle.js'
 import { NODE_MAJOR } from '../node-version.js'
 import { PendingWrite, type Pieces, fitsOneCall } from './pending-write.js'
 
@@ -24,20 +24,10 @@ const WATCHED = FREE_BIT_OF_INPUT << 1
 const CONNECTING = FREE_BIT_OF_INPUT << 2
 const UNIX = FREE_BIT_OF_INPUT << 3
 const RESETS = FREE_BIT_OF_INPUT << 4
-
-/** Calls one after the other; what follows one that throws is called in the next closing phase. */
-function callInTurn([first, ...others]: (() => void)[]): void {
-  if (!first) return
-  try {
-    first()
-  } catch (error) {
-    if (others.length > 0) inClosingPhase(() => callInTurn(others))
-    throw error
-  }
-  callInTurn(others)
-}
+const ACCEPTED = FREE_BIT_OF_INPUT << 5
 
 const NOT_CONNECTED = new Set(['ENOTCONN', 'EPIPE'])
+const NOTHING = new Uint8Array(0)
 
 /** Called with the reason if the connect failed. */
 export type OnConnected = (error?: SocketError) => void
@@ -45,7 +35,7 @@ export type OnConnected = (error?: SocketError) => void
 export type Done = (error?: Error | null) => void
 
 /**
- * What a handle of libuv is to a stream of Node: a socket of the shared poller, which is read while `readStart` holds,
+ * What a handle of libuv is to a stream of Node: a socket of the shared poller. It is read while `readStart` holds,
  * sends one write at a time, and keeps the process alive while it does either of them or connects.
  */
 export class SocketHandle extends InputHandle {
@@ -88,6 +78,22 @@ export class SocketHandle extends InputHandle {
     takeOver(this.socket!, () => sharedPoller().watch(this.socket!, this.#interest(), this))
     this.bits |= WATCHED
     this.updateReference()
+  }
+
+  /** A wait has accepted the socket, and watches it for {@link ACCEPTED_INTEREST}. */
+  watchAccepted(): void {
+    sharedPoller().watchAccepted(this.socket!, this)
+    this.bits |= WATCHED | ACCEPTED
+  }
+
+  /** Whether it is watched as it was accepted. */
+  get isAccepted(): boolean {
+    return (this.bits & ACCEPTED) !== 0
+  }
+
+  /** A stream that has not begun to read is not watched for input. */
+  finishAccept(): void {
+    if (this.isAccepted) this.updateInterest()
   }
 
   get isConnecting(): boolean {
@@ -172,13 +178,14 @@ export class SocketHandle extends InputHandle {
 
   /** Returns why it failed. */
   #shutDown(): Error | null {
-    try {
-      if (!this.socket!.writeEnded) this.socket!.shutdown('write')
-    } catch (error) {
-      // The peer has reset it: the reader gets that, behind what came before.
-      if (!NOT_CONNECTED.has((error as SocketError).code)) return toNodeError(error, 'shutdown')
-    }
-    return null
+    const socket = this.socket!
+    if (socket.handle < 0) return null
+    const result = socket.endWith(NOTHING, 0, 0)
+    const errno = result < 0 ? -result : result >> END_FAILURE_SHIFT
+    if (errno === 0 || errno === constants.errno.EALREADY) return null
+    const error = socket.reasonFor(errno, 'shutdown')
+    // The peer has reset it: the reader gets that, behind what came before.
+    return NOT_CONNECTED.has((error as SocketError).code) ? null : toNodeError(error, 'shutdown')
   }
 
   /**
@@ -230,7 +237,10 @@ export class SocketHandle extends InputHandle {
   protected override updateInterest(): void {
     if (this.isClosed) return
     if ((this.bits & WATCHED) === 0) return this.watch()
-    sharedPoller().setInterest(this.socket!, this.#interest())
+    const interest = this.#interest()
+    const isSet = this.isAccepted && interest === ACCEPTED_INTEREST
+    this.bits &= ~ACCEPTED
+    if (!isSet) sharedPoller().setInterest(this.socket!, interest)
     this.updateReference()
   }
 

@@ -15,6 +15,9 @@ const ENDED = FREE_BIT << 1
 /** The first bit that a subclass can use. */
 export const FREE_BIT_OF_INPUT = FREE_BIT << 2
 
+/** What a wait watches the sockets for that it accepts: as of a stream that reads at once. */
+export const ACCEPTED_INTEREST = (READ | PREFETCH) as InterestBits
+
 /** Where a handle delivers what happens: a stream. */
 export interface HandleOwner {
   /** Input came. */
@@ -73,7 +76,7 @@ export abstract class InputHandle extends LoopReference {
   /** Never NONE: the poller would detach the socket as soon as its queue is empty. */
   protected readInterest(): InterestBits {
     if (!this.reading) return WRITE
-    return (this.userBuffer ? READ : READ | PREFETCH) as InterestBits
+    return this.userBuffer ? READ : ACCEPTED_INTEREST
   }
 
   protected onReadable(event: ReadyEvent, chunk: Buffer | undefined): void {

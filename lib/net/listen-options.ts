@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 
+import { type MultipathOption, checkMultipath } from '../model/multipath.js'
 import { checkUnixFile } from '../model/unix-file.js'
 import { SETTABLE_OPTION_NAMES, type SocketOptions, checkOptionValues } from '../options/index.js'
 
@@ -10,6 +11,7 @@ export interface ListenOptions {
   path?: string
   fd?: unknown
   handle?: object
+  listener?: unknown
   _handle?: object
   backlog?: number
   exclusive?: boolean
@@ -20,10 +22,15 @@ export interface ListenOptions {
   signal?: AbortSignal
   mode?: unknown
   unlink?: unknown
+  proxyProtocol?: unknown
+  mptcp?: unknown
 }
 
-/** What `listen` takes besides what node:net does: options of the kernel, and those of the file of a Unix socket. */
-export interface Extras extends SocketOptions {
+/**
+ * What `listen` takes besides what node:net does: options of the kernel, Multipath TCP, and those of the file of a Unix
+ * socket.
+ */
+export interface Extras extends SocketOptions, MultipathOption {
   mode?: number | undefined
   unlink?: boolean | 'stale' | undefined
 }
@@ -65,7 +72,11 @@ export function extrasOf(options: ListenOptions): Extras | undefined {
     extras ??= {}
     extras[name] = value
   }
-  const { path, mode, unlink } = options
+  const { path, fd, mode, unlink, mptcp } = options
+  if (mptcp !== undefined) {
+    checkMultipath(options, path === undefined && fd === undefined, 'options.')
+    extras = { ...extras, mptcp }
+  }
   if (mode !== undefined || unlink !== undefined) {
     checkUnixFile({ path, mode, unlink }, 'options.')
     extras = { ...extras, mode, unlink }

@@ -8,6 +8,7 @@ import { invalidArgType, systemError } from '../errors.js'
 import { currentLookup } from '../loop/names.js'
 import { nextTick } from '../loop/timers.js'
 import { Listener } from '../model/listener.js'
+import { headerPolicy } from '../proxy-protocol/policy.js'
 import { isPath, normalizeArguments, portNumber } from './arguments.js'
 import { listenInCluster } from './cluster.js'
 import { alreadyListening, errnoException } from './errors.js'
@@ -23,7 +24,7 @@ import {
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle, ownerOf } from './native-handle.js'
 import { NODE_MAJOR } from '../node-version.js'
-import { HANDLE } from './fields.js'
+import { CREATED_HEADERS, HANDLE, HEADERS } from './fields.js'
 import { type ServerState } from './server-state.js'
 
 const startChannel = channel('tracing:net.server.listen:asyncStart')
@@ -32,6 +33,8 @@ const startChannel = channel('tracing:net.server.listen:asyncStart')
 export function listen<S extends ServerState>(this: S, ...args: unknown[]): S {
   const [given, callback] = normalizeArguments(args)
   if (this[HANDLE]) throw alreadyListening()
+  const headers = headerPolicy(given.proxyProtocol) ?? this[CREATED_HEADERS]
+  if (headers || this[HEADERS]) this[HEADERS] = headers
   if (startChannel.hasSubscribers) startChannel.publish({ server: this, options: given })
   if (callback) this.once('listening', callback)
   const backlog = backlogOf(args)
@@ -51,8 +54,8 @@ export function listen<S extends ServerState>(this: S, ...args: unknown[]): S {
 function sourceOf(given: ListenOptions): ListenOptions {
   // They have handles of their own.
   if (HANDLE in given || given instanceof Listener) return given
-  const { _handle, handle } = given
-  return _handle || handle || given
+  const { _handle, handle, listener } = given
+  return _handle || handle || (listener instanceof Listener ? listener : given)
 }
 
 /**

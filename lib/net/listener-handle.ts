@@ -1,15 +1,16 @@
 import { unlinkSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-import { SocketError, isExhausted } from '../errors.js'
+import { isExhausted, systemError } from '../errors.js'
 import { AsyncContext } from '../loop/async-context.js'
 import { sharedPoller } from '../loop/shared-poller.js'
 import { throwLater } from '../loop/timers.js'
 import type { Address } from '../model/address.js'
-import { ACCEPTS_PER_TURN, type Listener } from '../model/listener.js'
-import type { Socket } from '../model/socket.js'
-import { READ } from '../native.js'
+import type { Listener } from '../model/listener.js'
+import { Socket } from '../model/socket.js'
+import { DEFAULT_SEND_QUEUE_LIMIT, READ } from '../native.js'
 import { errnoException } from './errors.js'
+import { ACCEPTED_INTEREST } from './input-handle.js'
 import { LoopReference } from './loop-reference.js'
 import { type NativeHandle, expose, nativeHandleOver } from './native-handle.js'
 import { IS_NODE } from '../node-version.js'
@@ -17,8 +18,11 @@ import { DEFAULT_SETTINGS, type Settings } from './settings.js'
 
 /** To whom a handle gives what it accepts. */
 export interface ListenerOwner {
-  /** `handle` is undefined for a connection that another process has accepted. */
-  onAccepted(socket: Socket, isUnix: boolean, handle?: ListenerHandle): void
+  /**
+   * `handle` is undefined for a connection that another process has accepted. With `isWatched` the shared poller watches
+   * the socket already.
+   */
+  onAccepted(socket: Socket, isUnix: boolean, handle?: ListenerHandle, isWatched?: boolean): void
   onAcceptError(error: Error): void
 }
 
@@ -60,6 +64,7 @@ export class ListenerHandle extends LoopReference {
     this.#owner = owner
     this.#context = new AsyncContext()
     if (!this.listener.poller) sharedPoller().watch(this.listener, READ, this)
+    sharedPoller().serve(this.listener, ACCEPTED_INTEREST, DEFAULT_SEND_QUEUE_LIMIT, Infinity)
     this.updateReference()
   }
 
@@ -96,28 +101,22 @@ export class ListenerHandle extends LoopReference {
     return this.#owner !== undefined && this.isOpen
   }
 
-  /** @internal A connection is waiting to be accepted. */
-  onEvent(): void {
-    for (let turn = 0; turn < ACCEPTS_PER_TURN && this.isOpen; turn++) {
-      const socket = this.#accept()
-      if (!socket) return
-      this.#deliver(accepted, socket)
-    }
+  /** @internal A wait has accepted a connection. Of a socket that could not be watched its stream tries it once more. */
+  onAccepted(handle: number, errno: number): void {
+    const socket = Socket.of(handle)
+    this.#deliver(errno === 0 ? accepted : acceptedUnwatched, socket)
   }
 
   /**
-   * What the kernel does not let be accepted stays in the backlog, and the poller reports the listener again later:
-   * silently where descriptors or memory have run out.
+   * @internal What the kernel does not let be accepted stays in the backlog, and is tried again later: silently where
+   * descriptors or memory have run out.
    */
-  #accept(): Socket | null {
-    try {
-      return this.listener.take()
-    } catch (error) {
-      if (!(error instanceof SocketError)) throw error
-      if (!isExhausted(error)) this.#deliver(failed, errnoException(error.errno!, 'accept'))
-      return null
-    }
+  onAcceptRefused(errno: number): void {
+    if (!isExhausted(systemError(errno, 'accept4'))) this.#deliver(failed, errnoException(-errno, 'accept'))
   }
+
+  /** @internal Never called: waits accept what they would report. */
+  onEvent(): void {}
 
   /** What a listener of the program throws ends nothing but its own call. */
   #deliver<T>(act: (this: ListenerOwner, value: T, handle: ListenerHandle) => void, value: T): void {
@@ -138,6 +137,10 @@ export class ListenerHandle extends LoopReference {
 }
 
 function accepted(this: ListenerOwner, socket: Socket, handle: ListenerHandle): void {
+  this.onAccepted(socket, handle.isUnix, handle, true)
+}
+
+function acceptedUnwatched(this: ListenerOwner, socket: Socket, handle: ListenerHandle): void {
   this.onAccepted(socket, handle.isUnix, handle)
 }
 

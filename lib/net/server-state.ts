@@ -1,7 +1,8 @@
 import type { EventEmitter } from 'node:events'
 import type { BlockList, Socket } from 'node:net'
 
-import type { HANDLE } from './fields.js'
+import type { HeaderPolicy } from '../proxy-protocol/policy.js'
+import type { CREATED_HEADERS, HANDLE, HEADERS } from './fields.js'
 import type { Extras } from './listen-options.js'
 import type { ListenerHandle } from './listener-handle.js'
 import type { NativeHandle } from './native-handle.js'
@@ -34,6 +35,8 @@ export interface ServerFields {
 /** A server of `m-socket/net`. */
 export interface ServerState extends EventEmitter, ServerFields {
   [HANDLE]: ListenerHandle | NativeHandle | null
+  [HEADERS]?: HeaderPolicy | undefined
+  [CREATED_HEADERS]?: HeaderPolicy
   _handle: NativeHandle | null
   _usingWorkers: boolean
   _workers: SocketList[]

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 
 import { invalidArgType } from '../errors.js'
 import { nextTick } from '../loop/timers.js'
+import { type ProxyProtocol, headerPolicy } from '../proxy-protocol/policy.js'
 import { Acceptor } from './acceptor.js'
 import { blockListOption, numberOption } from './arguments.js'
 import { acceptFromPrimary } from './cluster.js'
@@ -16,7 +17,7 @@ import type { Extras } from './listen-options.js'
 import { ListenerHandle } from './listener-handle.js'
 import { type NativeHandle, isNativeHandle, setOwner } from './native-handle.js'
 import { type Where, listenError, listenerOver, openListener } from './open-listener.js'
-import { HANDLE } from './fields.js'
+import { CREATED_HEADERS, HANDLE } from './fields.js'
 import { type AcceptedSocket, type ServerState } from './server-state.js'
 
 const endChannel = channel('tracing:net.server.listen:asyncEnd')
@@ -31,6 +32,7 @@ interface ServerOptions {
   keepAliveInitialDelay?: number
   highWaterMark?: number
   blockList?: nodeNet.BlockList
+  proxyProtocol?: ProxyProtocol
 }
 
 type ConnectionListener = (socket: nodeNet.Socket) => void
@@ -90,6 +92,8 @@ function assignOptions(server: ServerState, options: ServerOptions): void {
   server.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
   const blockList = blockListOption(options.blockList)
   if (blockList) server.blockList = blockList
+  const headers = headerPolicy(options.proxyProtocol)
+  if (headers) server[CREATED_HEADERS] = headers
 }
 
 /** `_listen2`, by its old name: what wraps it is called for each way to listen. */

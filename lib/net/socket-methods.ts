@@ -4,10 +4,13 @@ import { Duplex } from 'node:stream'
 import { SocketError, SocketQueueError } from '../errors.js'
 import { exitDomainOf } from '../loop/async-context.js'
 import { nextTick, throwLater } from '../loop/timers.js'
+import { firstHeader } from '../proxy-protocol/first-header.js'
+import type { ProxyHeader } from '../proxy-protocol/types.js'
 import { contextOf, enterContext } from './context.js'
 import { normalizeArguments } from './arguments.js'
 import { type BufferedWrite, bytesOf, lengthOfWrites, piecesOf } from './buffered-writes.js'
-import { HANDLE, TOTALS } from './fields.js'
+import { FIRST_HEADER, HANDLE, TOTALS } from './fields.js'
+import { holdHeader } from './first-header.js'
 import type { ConnectTarget } from './attempt.js'
 import { dialHost, dialPath } from './dial.js'
 import { closedBeforeConnection, endedByPeer, invalidHandleType, missingArguments, socketClosed } from './errors.js'
@@ -26,7 +29,8 @@ export const WRITE_LIMIT = Symbol('write limit')
 
 /** The methods of a stream. They are those of a class of their own, since the constructor is called without `new`, too. */
 export abstract class SocketMethods extends SocketSettings {
-  declare [WRITE_LIMIT]: number | undefined
+  declare [WRITE_LIMIT]: number | undefined;
+  declare [FIRST_HEADER]: ProxyHeader | undefined
 
   connect(...args: unknown[]): this {
     const [options, callback] = normalizeArguments(args)
@@ -34,6 +38,8 @@ export abstract class SocketMethods extends SocketSettings {
     if (callback !== null) this.once('connect', callback)
     if (this._parent?.connecting) return this
     if (options.port === undefined && options.path == null) throw missingArguments('options', 'port', 'path')
+    const header = firstHeader(options.proxyProtocol as ProxyHeader | undefined, Boolean(options.path))
+    if (header || this[FIRST_HEADER]) this[FIRST_HEADER] = header
     // It was replaced at the end of an earlier connection.
     if (this[WRITE_LIMIT] !== undefined) this.write = limitedWrite as typeof this.write
     else if (Object.hasOwn(this, 'write')) delete (this as { write?: unknown }).write
@@ -52,9 +58,24 @@ export abstract class SocketMethods extends SocketSettings {
     this._sockname = null
     this._unrefTimer()
     applySettings(this)
+    if (this[FIRST_HEADER]) this.emitConnectBehind(this[FIRST_HEADER])
+    else this.emitConnect()
+    if (!this.destroyed && !this.isPaused()) this.read(0)
+  }
+
+  private emitConnect(): void {
     this.emit('connect')
     this.emit('ready')
-    if (!this.destroyed && !this.isPaused()) this.read(0)
+  }
+
+  /** What is written meanwhile leaves with the header. */
+  private emitConnectBehind(header: ProxyHeader): void {
+    const send = holdHeader(this, header)
+    try {
+      this.emitConnect()
+    } finally {
+      send()
+    }
   }
 
   /** @internal The socket of the handle is connecting already. */
@@ -98,7 +119,10 @@ export abstract class SocketMethods extends SocketSettings {
 
   /** @internal Calls back just before the socket beneath is closed. */
   onClosing(callback: () => void): void {
-    this[HANDLE]!.onClosing = () => {
+    const handle = this[HANDLE]
+    // An error may have destroyed the stream already.
+    if (!handle) return
+    handle.onClosing = () => {
       callback()
       return undefined
     }
@@ -183,12 +207,13 @@ export abstract class SocketMethods extends SocketSettings {
     this.connecting = false
     stopTimers(this)
     if (handle) {
-      this[TOTALS] = { read: this.bytesRead, written: handle.bytesWritten }
       this[HANDLE] = null
       this._sockname = null
       // In node:net the write that is in progress does not fail; one that went beyond a limit does.
       const reason = error instanceof SocketQueueError ? error : undefined
       handle.close(() => this.emit('close', error !== null), reason)
+      // The close has counted them.
+      this[TOTALS] = { read: handle.socket?.bytesReceived ?? 0, written: handle.bytesWritten }
       done(error)
     } else {
       done(error)

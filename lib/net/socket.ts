@@ -130,7 +130,7 @@ function initialize(socket: SocketMethods, options: SocketConstructorOptions): v
 /** The socket is there already: it is read, or awaited. */
 function begin(socket: SocketMethods, handle: SocketHandle, options: SocketConstructorOptions): void {
   if (!handle.socket) return
-  if (handle.socket.state === 'connecting') return socket.awaitConnect(handle)
+  if (!handle.isAccepted && handle.socket.state === 'connecting') return socket.awaitConnect(handle)
   if (options.readable === false) return
   if (options.pauseOnCreate) (socket as { readableFlowing: boolean | null }).readableFlowing = false
   else if (!options.manualStart) socket.read(0)

@@ -1,4 +1,4 @@
-// The values of asm-generic/socket.h, linux/in.h, linux/in6.h and linux/tcp.h, which x86-64 and arm64 share.
+// The values of asm-generic/socket.h, linux/in.h, linux/in6.h, linux/tcp.h and linux/mptcp.h, which x86-64 and arm64 share.
 
 /** socket(7): the level of the options that every socket has. */
 export const SOL_SOCKET = 1
@@ -8,6 +8,10 @@ export const IPPROTO_IP = 0
 export const IPPROTO_TCP = 6
 /** ipv6(7): the level of the IPv6 options. */
 export const IPPROTO_IPV6 = 41
+/** linux/in.h: the protocol of a socket of Multipath TCP. */
+export const IPPROTO_MPTCP = 262
+/** linux/socket.h: the level of the options of Multipath TCP. */
+export const SOL_MPTCP = 284
 
 /** socket(7): bind to an address that is still in TIME_WAIT. */
 export const SO_REUSEADDR = 2
@@ -96,6 +100,9 @@ export const TCP_SAVE_SYN = 27
 export const TCP_SAVED_SYN = 28
 /** tcp(7): connect(2) returns at once and the first data goes out in the SYN. */
 export const TCP_FASTOPEN_CONNECT = 30
+
+/** linux/mptcp.h: what the kernel knows of a connection of Multipath TCP. Read-only. */
+export const MPTCP_INFO = 1
 
 /** ip(7): the type of service of each packet. */
 export const IP_TOS = 1

@@ -3,6 +3,7 @@ import { type Codec, credentials, flag, integer, linger, milliseconds, rate, sec
 import { keepAlive, originalDestination, typeOfService } from './compound.js'
 import * as kernel from './constants.js'
 import { type EntryDetails, type ReadableOption, type SettableOption, entry } from './entry.js'
+import { mptcp } from './multipath.js'
 import { read } from './raw.js'
 import type { OptionValue, ReadonlyOptions, SettableOptionName, SettableOptions } from './types.js'
 
@@ -69,5 +70,6 @@ const PEER = { level: kernel.SOL_SOCKET, constant: kernel.SO_PEERCRED }
 /** The options that can only be read. */
 export const READONLY: ReadonlyTable = {
   peerCredentials: { get: (handle, _family, label) => read(handle, PEER, credentials, label) },
+  mptcp,
   originalDestination,
 }

@@ -3,6 +3,7 @@ import { types } from 'node:util'
 import { invalidArgType } from '../errors.js'
 import * as native from '../native.js'
 import { IPPROTO_TCP, TCP_INFO } from './constants.js'
+import { isMultipath } from './multipath.js'
 import { optionError } from './raw.js'
 
 /** By their numbers in net/tcp_states.h, from 1 on. */
@@ -164,10 +165,17 @@ export interface TcpInfo {
   readonly totalRtoRecoveries: number
   /** Time spent in such recoveries, milliseconds. Linux 6.7. */
   readonly totalRtoTime: number
+  /**
+   * Whether it is Multipath TCP, of whose first path the numbers are: `getOption('mptcp')`. `infoInto` does not write it.
+   */
+  readonly mptcp: boolean
 }
 
+/** The name of a number of {@link TcpInfo}. */
+type FieldName = Exclude<keyof TcpInfo, 'mptcp'>
+
 /** Name, offset and bytes of a field, and of a bit field its shift and mask. */
-type Field = readonly [name: keyof TcpInfo, offset: number, size: 1 | 2 | 4 | 8, shift?: number, mask?: number]
+type Field = readonly [name: FieldName, offset: number, size: 1 | 2 | 4 | 8, shift?: number, mask?: number]
 
 const FIELDS: readonly Field[] = [
   ['state', 0, 1],
@@ -232,7 +240,7 @@ const FIELDS: readonly Field[] = [
 ]
 
 /** The names of the fields in the order in which `Socket.infoInto` writes them. */
-export const TCP_INFO_FIELDS: readonly (keyof TcpInfo)[] = FIELDS.map(([name]) => name)
+export const TCP_INFO_FIELDS: readonly Exclude<keyof TcpInfo, 'mptcp'>[] = FIELDS.map(([name]) => name)
 
 const bytes = new Uint8Array(248)
 const view = new DataView(bytes.buffer)
@@ -245,10 +253,11 @@ const numbers = new Float64Array(FIELDS.length)
  */
 export function info(handle: number): TcpInfo {
   infoInto(handle, numbers)
-  const found: Record<string, number | string | undefined> = {}
+  const found: Record<string, number | string | boolean | undefined> = {}
   for (const [index, name] of TCP_INFO_FIELDS.entries()) found[name] = numbers[index]
   found.state = TCP_STATES[Number(found.state) - 1]
   found.congestionState = CONGESTION_STATES[Number(found.congestionState)]
+  found.mptcp = isMultipath(handle, 'MPTCP_INFO')
   return found as unknown as TcpInfo
 }
 

@@ -77,7 +77,7 @@ export interface SettableOptions {
    */
   priority: number
   /**
-   * What close(2) does with unsent data: false sends it in the background; 0 drops it and sends RST; other
+   * What close(2) does with unsent data: false sends it in the background; 0 drops it and sends RST. Other
    * milliseconds, rounded up to seconds, block the thread in close(2) until it is sent or the time is over, also with a
    * non-blocking socket, socket(7). `close()` of this library never blocks: it sets such a time back first. Default:
    * false. `SO_LINGER`
@@ -170,6 +170,11 @@ export interface SettableOptions {
 export interface ReadonlyOptions {
   /** The process at the other end of a Unix socket; null on other sockets. `SO_PEERCRED` */
   peerCredentials: PeerCredentials | null
+  /**
+   * Whether the socket is one of Multipath TCP. A connection is known to be one, or to have fallen back to TCP, once it is
+   * open. false before Linux 5.16, which does not say. `MPTCP_INFO`
+   */
+  mptcp: boolean
   /** Where netfilter redirected the connection from; ENOENT if it did not. `SO_ORIGINAL_DST`, `IP6T_SO_ORIGINAL_DST` */
   originalDestination: OriginalDestination
 }

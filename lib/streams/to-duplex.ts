@@ -4,6 +4,7 @@ import { Connection } from '../connection/connection.js'
 import { SocketClosedError, invalidArgType, invalidArgValue } from '../errors.js'
 import { Socket } from '../model/socket.js'
 import { SocketHandle } from '../net/handle.js'
+import { setProxy } from '../net/proxied.js'
 import { Socket as NetSocket, type SocketConstructorOptions } from '../net/socket.js'
 import type { Socket as NetSocketType } from '../net/types.js'
 import { checkObject, integer } from '../validate.js'
@@ -87,6 +88,7 @@ function overConnection<D>(connection: Connection<D>, options: ToDuplexOptions):
     connection.onSocketClosed(error as Error)
     throw error
   }
+  if (connection.proxy) setProxy(stream, connection.proxy)
   stream.onClosing(() => socket.keepAddresses())
   return stream.once('close', () => connection.onSocketClosed())
 }

@@ -7,6 +7,7 @@ import type { ReleasedSocket } from '../model/closable-source.js'
 import { Socket } from '../model/socket.js'
 import { HANDLE } from '../net/fields.js'
 import { SocketHandle } from '../net/handle.js'
+import { setProxyOfNative } from '../net/proxied.js'
 import type { SocketState } from '../native.js'
 import { Socket as NetSocket } from '../net/socket.js'
 import { checkObject } from '../validate.js'
@@ -78,6 +79,7 @@ function overConnection<D>(connection: Connection<D>, options: SocketConstructor
     connection.onSocketClosed(error as Error)
     throw error
   }
+  if (connection.proxy) setProxyOfNative(own, connection.proxy)
   return own.once('close', () => connection.onSocketClosed())
 }
 
@@ -101,6 +103,7 @@ function overStream(source: NetSocket, { allowHalfOpen = source.allowHalfOpen }:
   // It counts as the one connection of its server that it has been.
   source._server = null
   Object.assign(own, { server, _server })
+  if (source.proxy) setProxyOfNative(own, source.proxy)
   if (!handle.hasRef) own.unref()
   source.destroy()
   return own

@@ -33,8 +33,21 @@ export const CALLS = {
     ['EINTR', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOMEM', ...ABSURD],
     ['ECONNRESET', 'ENOMEM', 'EIO'],
   ),
+  recvmsg: faults(
+    ['EINTR', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOMEM', ...ABSURD],
+    ['ECONNRESET', 'ENOMEM', 'EIO'],
+  ),
   sendto: faults(sends(), ['EPIPE', ...EXHAUSTED, 'EPERM']),
-  sendmsg: faults(sends(), ['ENOBUFS', 'EPERM']),
+  sendmsg: faults([...sends(), 'EBADF', 'ETOOMANYREFS'], ['ENOBUFS', 'EPERM']),
+  sendfile: faults(
+    ['EINTR', 'EPIPE', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'EOVERFLOW', ...EXHAUSTED, ...ABSURD],
+    ['ENOMEM', 'EIO', 'EPERM'],
+  ),
+  splice: faults(
+    ['EINTR', 'EPIPE', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOSYS', ...EXHAUSTED, ...ABSURD],
+    ['ENOSYS', 'ENOMEM', 'EPERM'],
+  ),
+  pipe2: faults([...DESCRIPTORS, 'ENOMEM', ...ABSURD], ['EMFILE', 'EPERM']),
   shutdown: faults(['ENOBUFS', ...ABSURD], ['EPERM']),
   close: faults(['EINTR', 'EIO', 'ENOSPC'], ['EIO']),
   epoll_create1: faults([...DESCRIPTORS, 'ENOMEM', ...ABSURD], ['EMFILE']),
@@ -49,7 +62,7 @@ export const CALLS = {
   eventfd2: faults([...DESCRIPTORS, 'ENODEV', 'ENOMEM', ...ABSURD], ['EMFILE']),
   timerfd_create: faults([...DESCRIPTORS, 'ENODEV', 'ENOMEM', ...ABSURD], ['EMFILE']),
   timerfd_settime: faults(['ECANCELED', ...ABSURD], ['EPERM']),
-  fcntl: faults(['EBADF', 'EACCES', ...ABSURD], ['EPERM']),
+  fcntl: faults(['EBADF', 'EACCES', 'EBUSY', ...ABSURD], ['EPERM']),
 }
 
 /** The names of the calls, for strace(1). */

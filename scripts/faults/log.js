@@ -61,7 +61,8 @@ export class Side {
 
   /** An error, and the way on which it came: 'throw', 'reject', 'error'. */
   error(way, error) {
-    this.note('error')
+    // Promises are settled in microtasks, which may run behind the handlers of a batch.
+    if (way !== 'reject') this.note('error')
     this.errors.push({ way, ...describe(error, this.#log) })
     this.lastError = error
     if (this.opened === 0) this.#log.settled(this)

@@ -25,10 +25,15 @@ export function places() {
  * @returns {Fault[]}
  */
 export function faultsOf(place, cold, warm) {
-  const once = Object.entries(positions(cold)).flatMap(([call, all]) =>
+  const { usesNode } = SCENARIOS[place.scenario]
+  // Node registers sockets of its own there, and ends the process if it cannot.
+  const called = Object.entries(positions(cold)).filter(([call]) => !(usesNode && call.endsWith('(Node)')))
+  const once = called.flatMap(([call, all]) =>
     CALLS[call].once.flatMap((errno) => some(all).map((position) => fault(place, call, errno, position, false))),
   )
-  const lasting = Object.entries(byName(positions(warm))).flatMap(([call, all]) =>
+  // A lasting fault of epoll_ctl(2) would concern what Node registers, too.
+  const named = Object.entries(byName(positions(warm))).filter(([call]) => !(usesNode && call === 'epoll_ctl'))
+  const lasting = named.flatMap(([call, all]) =>
     (CALLS[call]?.lasting ?? []).flatMap((errno) =>
       some(all)
         .filter(({ which }) => which === 'first' || which === 'middle')

@@ -25,7 +25,8 @@ const native = await import('m-socket/native')
 const scenario = SCENARIOS[name]
 const log = new Log(library, ['streams', 'net'].includes(scenario.level))
 
-const prepared = options.warm ? await warmUp() : undefined
+const warmed = options.warm ? await warmUp() : undefined
+const prepared = warmed ?? (await scenario.prepare?.())
 const before = openObjects()
 gate(true)
 process.on('uncaughtException', (error) => log.uncaught(error))

@@ -8,7 +8,7 @@ import { commitHere } from '../suite/records.js'
 import { CALLS, nameOf } from './calls.js'
 
 const FOLDER = new URL('../../docs/faults/', import.meta.url)
-const LEVELS = ['model', 'handlers', 'streams', 'net']
+const LEVELS = ['model', 'handlers', 'streams', 'net', 'relay']
 
 /**
  * Writes the record of a complete run.
@@ -82,8 +82,9 @@ export function page(all) {
   return `# When the kernel fails
 
 Each system call of the library is made to fail by strace(1), with the errnos of its manual page and with a few absurd
-ones, at each level: the model (\`Socket\`, \`Listener\`, \`Multiplexer\`), handlers (\`listen\`, \`connect\`), streams
-(\`toDuplex\`, \`toWeb\`), net (\`m-socket/net\`, \`toNetSocket\`); in servers and clients, on TCP and Unix sockets; a single call, or all from one on.
+ones. It is done at each level: the model (\`Socket\`, \`Listener\`, \`Multiplexer\`), handlers (\`listen\`, \`connect\`), streams
+(\`toDuplex\`, \`toWeb\`), net (\`m-socket/net\`, \`toNetSocket\`), \`relay\`. It is done in servers and clients, on TCP and Unix sockets; a single call, or
+all from one on.
 \`npm run test:faults\` tries each errno of each call once at each level, with \`-- --all\` in each program and at several
 calls. With \`--record\` it writes docs/faults, from which \`npm run faults:table\` makes this page.
 
@@ -115,8 +116,8 @@ ${faults} faults, ${failed} failed; commit ${commit}, ${date}.
 | uncaught | an uncaughtException: the call belongs to no connection |
 | later | nothing happens while the fault lasts, and the exchange is completed after it |
 
-| call | errno | model | handlers | streams | net |
-| --- | --- | --- | --- | --- | --- |
+| call | errno | model | handlers | streams | net | relay |
+| --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 `
 }

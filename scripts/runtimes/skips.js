@@ -128,10 +128,28 @@ const TESTS = [
   },
   { on: ['bun'], spec: /programs/, title: /over_node_https/, reason: 'the TLS server of Bun does not accept a Duplex' },
   {
+    on: ['bun'],
+    spec: /guide/,
+    title: /^secure and secure-client/,
+    reason: 'a TLS client of Bun does not begin its handshake over a stream that is connected already',
+  },
+  {
     on: ['deno'],
     spec: /programs/,
     title: /over_node_https?_/,
     reason: 'node:http in Deno destroys a Duplex after one response, whatever the headers are',
+  },
+  {
+    on: BOTH,
+    spec: /recipes\/production/,
+    title: /^http-behind-haproxy/,
+    reason: 'servers of node:http listen by themselves there, and read no header of the PROXY protocol',
+  },
+  {
+    on: ['bun'],
+    spec: /recipes\/production/,
+    title: /^tls: server_and_client/,
+    reason: 'the handshake of a client of node:tls over a socket that it is given does not end in Bun',
   },
   {
     on: ['deno'],

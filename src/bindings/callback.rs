@@ -45,6 +45,11 @@ impl Callback {
         Ok(callback)
     }
 
+    /// The environment of the function.
+    pub(super) fn env(&self) -> Env {
+        Env::from_raw(self.env)
+    }
+
     /// `napi_make_callback`: `process.nextTick()` callbacks and microtasks run after the function. An error that it
     /// throws becomes an uncaught exception.
     pub(super) fn call(&self) -> Outcome {

@@ -26,13 +26,15 @@ pub fn adopt_unconnected(env: &Env, fd: f64) -> i32 {
     number(Environment::of(env).registry().adopt_unconnected(to_descriptor(fd)).map(Handle::raw))
 }
 
-/// Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle.
-/// After an error the descriptor is unchanged and still the caller's.
+/// Adopts the descriptor of a bound or listening stream socket and calls `listen(2)`; returns the listener's handle. With
+/// a backlog below 0 it has to listen already (-EINVAL), and keeps its backlog. After an error the descriptor is unchanged
+/// and still the caller's.
 #[napi]
 pub fn adopt_listener(env: &Env, fd: f64, backlog: f64) -> i32 {
     let mut registry = Environment::of(env).registry();
-    let adopted =
-        to_int(backlog).and_then(|backlog| registry.adopt_listener(to_descriptor(fd), backlog));
+    let adopted = to_int(backlog).and_then(|backlog| {
+        registry.adopt_listener(to_descriptor(fd), (backlog >= 0).then_some(backlog))
+    });
     number(adopted.map(Handle::raw))
 }
 

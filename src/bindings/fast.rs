@@ -19,14 +19,20 @@ use super::{listener, multiplexer, socket, state, transfer};
 const MAX_ARGUMENTS: usize = 5;
 
 /// By the names that they have in JavaScript.
-const FUNCTIONS: [(&CStr, sys::napi_callback); 12] = [
+const FUNCTIONS: [(&CStr, sys::napi_callback); 18] = [
     (c"accept", Some(listener::accept::callback)),
     (c"add", Some(multiplexer::add::callback)),
     (c"receive", Some(transfer::receive::callback)),
     (c"send", Some(transfer::send::callback)),
     (c"write", Some(transfer::write::callback)),
+    (c"tryWrite", Some(transfer::try_write::callback)),
+    (c"end", Some(transfer::end::callback)),
+    (c"endBatch", Some(transfer::end_batch::callback)),
     (c"flush", Some(transfer::flush::callback)),
     (c"flushCorked", Some(transfer::flush_corked::callback)),
+    (c"modify", Some(multiplexer::modify::callback)),
+    (c"state", Some(state::state::callback)),
+    (c"setInterest", Some(multiplexer::set_interest::callback)),
     (c"wait", Some(multiplexer::wait::callback)),
     (c"idle", Some(multiplexer::idle::callback)),
     (c"setReferenced", Some(multiplexer::set_referenced::callback)),

@@ -11,6 +11,7 @@
 )]
 
 mod address;
+mod ancillary;
 mod bytes;
 mod callback;
 mod closing_phase;
@@ -18,10 +19,14 @@ mod context;
 mod descriptor;
 mod environment;
 mod fast;
+mod file;
+mod in_transit;
 mod listener;
+mod loop_status;
 mod loop_watch;
 mod multiplexer;
 mod numbers;
+mod relay;
 mod socket;
 mod sockopt;
 mod state;
@@ -30,6 +35,7 @@ mod transfer;
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::rc::Rc;
 
 use napi::bindgen_prelude::{Env, JsValue, Object};
 use napi::check_status;
@@ -65,8 +71,8 @@ fn byte_count(result: Result<usize, Errno>) -> i64 {
 /// Makes the state of an environment that loads the addon.
 #[napi(module_exports)]
 pub fn init(exports: Object<'_>, env: Env) -> napi::Result<()> {
-    let environment = Box::into_raw(Box::new(Environment::new(&env)));
-    // SAFETY: the environment owns the box from here on; Node-API calls `free` with it once, as the last thing.
+    let environment = Rc::into_raw(Environment::new(&env)).cast_mut();
+    // SAFETY: the environment owns the reference from here on; Node-API calls `free` with it once, as the last thing.
     check_status!(unsafe {
         sys::napi_set_instance_data(env.raw(), environment.cast(), Some(free), null_mut())
     })?;
@@ -88,6 +94,6 @@ extern "C" fn end(data: *mut c_void) {
 
 /// The finalizer of the instance data.
 extern "C" fn free(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: the pointer is the box of `init`, and Node-API runs a finalizer once.
-    drop(unsafe { Box::from_raw(data.cast::<Environment>()) });
+    // SAFETY: the pointer is the one of `init`, and Node-API runs a finalizer once.
+    drop(unsafe { Rc::from_raw(data.cast::<Environment>()) });
 }

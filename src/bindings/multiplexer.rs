@@ -12,6 +12,7 @@ use super::numbers::{to_descriptor, to_handle, to_int, to_size, to_unsigned};
 use super::{count, number, status};
 use crate::core::{
     Event, FAILURE_CALL_SHIFT, Handle, Interest, Mode, OpenCall, OpenFailure, ReceiveBuffer,
+    Serving,
 };
 use crate::sys::Errno;
 
@@ -61,7 +62,7 @@ pub fn close_multiplexer(env: &Env, multiplexer: f64) -> i32 {
 }
 
 fast! {
-    /// Registers a socket or listener; -EEXIST when it is registered already, -EINVAL for an unknown interest or mode.
+    /// Registers a socket or listener: returns 1 when a wait may report it without an edge, else 0; -EEXIST when it is registered already, -EINVAL for an unknown interest or mode.
     /// Interest bits: 1 read, 2 write, 4 prefetch. Modes: 0 edge, 1 level, 2 oneshot.
     #[napi]
     pub fn add(
@@ -71,12 +72,14 @@ fast! {
         interest: f64,
         mode: f64,
     ) -> i32 {
-        let added = watching(interest, mode).and_then(|(interest, mode)| {
-            let (multiplexer, handle) = (to_handle(multiplexer), to_handle(handle));
-            environment.registry().add(multiplexer, handle, interest, mode)
+        let (multiplexer, handle) = (to_handle(multiplexer), to_handle(handle));
+        let listed = watching(interest, mode).and_then(|(interest, mode)| {
+            let mut registry = environment.registry();
+            registry.add(multiplexer, handle, interest, mode)?;
+            Ok(registry.is_listed(handle))
         });
         environment.update_references();
-        status(added)
+        number(listed)
     }
 }
 
@@ -91,13 +94,68 @@ pub fn add_descriptor(env: &Env, multiplexer: f64, fd: f64, interest: f64, mode:
     number(added.map(Handle::raw))
 }
 
-/// Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here.
+fast! {
+    /// Changes interest and mode, and enables a oneshot registration again; -ENOENT when it is not registered here.
+    #[napi]
+    pub fn modify(
+        environment: &Environment,
+        multiplexer: f64,
+        handle: f64,
+        interest: f64,
+        mode: f64,
+    ) -> i32 {
+        status(watching(interest, mode).and_then(|(interest, mode)| {
+            let (multiplexer, handle) = (to_handle(multiplexer), to_handle(handle));
+            environment.registry().modify(multiplexer, handle, interest, mode)
+        }))
+    }
+}
+
+fast! {
+    /// As `modify`, and then the result of `idle`.
+    #[napi]
+    pub fn set_interest(
+        environment: &Environment,
+        multiplexer: f64,
+        handle: f64,
+        interest: f64,
+        mode: f64,
+        limit: f64,
+    ) -> i32 {
+        let multiplexer = to_handle(multiplexer);
+        let idle = watching(interest, mode).and_then(|(interest, mode)| {
+            let limit = to_size(limit).filter(|limit| *limit > 0).ok_or(Errno::INVAL)?;
+            let mut registry = environment.registry();
+            registry.modify(multiplexer, to_handle(handle), interest, mode)?;
+            registry.is_idle(multiplexer, limit)
+        });
+        environment.update_references();
+        number(idle)
+    }
+}
+
+/// Has the waits of a multiplexer accept the connections of a listener that is registered with it, by `accept4(2)`, at
+/// most `count` more (up to `Number.MAX_SAFE_INTEGER`), until `modify`. They register the sockets, edge-triggered, with an
+/// interest and a limit of their send queues, and report each by an event.
 #[napi]
-pub fn modify(env: &Env, multiplexer: f64, handle: f64, interest: f64, mode: f64) -> i32 {
-    status(watching(interest, mode).and_then(|(interest, mode)| {
-        let (multiplexer, handle) = (to_handle(multiplexer), to_handle(handle));
-        Environment::of(env).registry().modify(multiplexer, handle, interest, mode)
-    }))
+pub fn serve(
+    env: &Env,
+    multiplexer: f64,
+    listener: f64,
+    interest: f64,
+    queue_limit: f64,
+    count: f64,
+) -> i32 {
+    let environment = Environment::of(env);
+    let serving = watching(interest, 0.0).and_then(|(interest, _)| {
+        let queue_limit = to_size(queue_limit).ok_or(Errno::INVAL)?;
+        let room = to_size(count).ok_or(Errno::INVAL)?;
+        Ok(Serving { interest, queue_limit, room })
+    });
+    let served = serving.and_then(|serving| {
+        environment.registry().serve(to_handle(multiplexer), to_handle(listener), serving)
+    });
+    status(served)
 }
 
 /// Deregisters a source; -ENOENT when it is not registered here.
@@ -113,8 +171,11 @@ fast! {
     /// `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
     /// events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
     /// offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
-    /// error, 32 detached, of which the offset is the code of the failure that
-    /// dropped its queue, as of `failure`, 0 for none. The first `used` bytes of `into`, by default none, stay as they are.
+    /// error, 32 detached, of which the offset is the code of the failure that dropped its queue, as of `failure`, 0 for
+    /// none; 64 alone: a file of the socket has made progress; 128 accepted by the wait, of which the offset is the handle
+    /// of the listener and the length the errno for which it could not be registered, 0 for none; 256 of a listener that
+    /// `accept4(2)` refused, of which the offset is the errno. The first `used` bytes of `into`, by default none, stay as
+    /// they are.
     #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number")]
     pub fn wait(
         environment: &Environment,

@@ -18,6 +18,15 @@ pub fn open(env: &Env, family: f64) -> i32 {
     number(family.and_then(|it| Environment::of(env).registry().open(it)).map(Handle::raw))
 }
 
+/// `socket(2)` with `IPPROTO_MPTCP`: as `open`, a socket of Multipath TCP. Returns an errno negated where the kernel has
+/// none: -EPROTONOSUPPORT, -EINVAL, -ENOPROTOOPT.
+#[napi]
+pub fn open_multipath(env: &Env, family: f64) -> i32 {
+    let family = to_unsigned(family).and_then(|it| Family::from_number(it).ok_or(Errno::INVAL));
+    let mut registry = Environment::of(env).registry();
+    number(family.and_then(|it| registry.open_multipath(it)).map(Handle::raw))
+}
+
 /// `bind(2)` to a numeric host.
 #[napi]
 pub fn bind(env: &Env, handle: f64, host: String, port: f64) -> i32 {

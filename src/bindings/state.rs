@@ -12,20 +12,21 @@ use super::{byte_count, number, status};
 use crate::core::FAILURE_CALL_SHIFT;
 use crate::sys::Errno;
 
-/// The size of what `totals` writes, in bytes.
+/// The size of what `totals` writes at least, in bytes.
 const TOTALS_SIZE: usize = 2 * size_of::<f64>();
 
 /// What `failure` returns for a socket that has not failed.
 const NO_FAILURE: i32 = -1;
 
-/// The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, 8 when writing has, and 16 when
-/// work is left that only a multiplexer does.
-#[napi]
-pub fn state(env: &Env, handle: f64) -> i32 {
-    let environment = Environment::of(env);
-    let bits = environment.registry().state_bits(to_handle(handle));
-    environment.update_references();
-    number(bits)
+fast! {
+    /// The state, 0 connecting, 1 open, 2 closing or 3 closed; plus 4 when reading has ended, 8 when writing has, and 16
+    /// when work is left that only a multiplexer does.
+    #[napi]
+    pub fn state(environment: &Environment, handle: f64) -> i32 {
+        let bits = environment.registry().state_bits(to_handle(handle));
+        environment.update_references();
+        number(bits)
+    }
 }
 
 /// Why the connection failed: the errno plus 65536 times the call that reported it (0 read, 1 write, 2 connect); -1
@@ -33,7 +34,7 @@ pub fn state(env: &Env, handle: f64) -> i32 {
 #[napi]
 pub fn failure(env: &Env, handle: f64) -> i32 {
     let mut registry = Environment::of(env).registry();
-    let failure = registry.socket(to_handle(handle)).map(|socket| socket.failure());
+    let failure = registry.any_socket(to_handle(handle)).map(|socket| socket.failure());
     number(failure.map(|failure| {
         failure.map_or(NO_FAILURE, |(call, errno)| {
             ((call as i32) << FAILURE_CALL_SHIFT) - errno.negated()
@@ -45,14 +46,14 @@ pub fn failure(env: &Env, handle: f64) -> i32 {
 #[napi]
 pub fn queued(env: &Env, handle: f64) -> i64 {
     let mut registry = Environment::of(env).registry();
-    byte_count(registry.socket(to_handle(handle)).map(|socket| socket.queue_length()))
+    byte_count(registry.any_socket(to_handle(handle)).map(|socket| socket.queue_length()))
 }
 
 /// The limit of the send queue in bytes.
 #[napi]
 pub fn send_queue_limit(env: &Env, handle: f64) -> i64 {
     let mut registry = Environment::of(env).registry();
-    byte_count(registry.socket(to_handle(handle)).map(|socket| socket.queue_limit()))
+    byte_count(registry.any_socket(to_handle(handle)).map(|socket| socket.queue_limit()))
 }
 
 /// Sets the limit of the send queue in bytes, up to `Number.MAX_SAFE_INTEGER`.
@@ -64,7 +65,8 @@ pub fn set_send_queue_limit(env: &Env, handle: f64, limit: f64) -> i32 {
 }
 
 fast! {
-    /// Writes two float64: the number of bytes received, and the number of bytes that the kernel took to send.
+    /// Writes float64: the number of bytes received, the number of bytes that the kernel took to send, and, where there is
+    /// room for a third, the number of those that it has not taken yet.
     #[napi(ts_args_type = "handle: number, into: Uint8Array")]
     pub fn totals(environment: &Environment, handle: f64, into: Bytes) -> i32 {
         let mut into = into;
@@ -72,9 +74,12 @@ fast! {
             return NOT_BYTES;
         };
         let mut registry = environment.registry();
-        let totals = registry.socket(to_handle(handle)).map(|socket| socket.totals());
-        status(totals.map(|(received, sent)| {
-            for (bytes, total) in into.chunks_exact_mut(size_of::<f64>()).zip([received, sent]) {
+        let totals = registry.any_socket(to_handle(handle)).map(|socket| {
+            let (received, sent) = socket.totals();
+            [received, sent, socket.unsent_length()]
+        });
+        status(totals.map(|totals| {
+            for (bytes, total) in into.chunks_exact_mut(size_of::<f64>()).zip(totals) {
                 bytes.copy_from_slice(&float(total).to_ne_bytes());
             }
         }))
@@ -99,7 +104,7 @@ pub fn local_address(env: &Env, handle: f64) -> Option<JsAddress> {
 #[napi]
 pub fn remote_address(env: &Env, handle: f64) -> Option<JsAddress> {
     let mut registry = Environment::of(env).registry();
-    let socket = registry.socket(to_handle(handle)).ok()?;
+    let socket = registry.any_socket(to_handle(handle)).ok()?;
     socket.remote_address().ok().map(Into::into)
 }
 

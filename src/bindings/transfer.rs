@@ -8,9 +8,13 @@ use napi_derive::napi;
 use super::bytes::{Bytes, NOT_BYTES, Part, Pieces};
 use super::environment::Environment;
 use super::fast::fast;
-use super::numbers::{to_handle, to_int};
+use super::numbers::{to_handle, to_int, to_size};
 use super::{byte_count, count, number, status};
 use crate::core::SendStatus;
+use crate::sys::Errno;
+
+/// `end` returns the errno of shutdown(2) from this bit on.
+const END_FAILURE_SHIFT: u32 = 8;
 
 fast! {
     /// `recv(2)` into the array or a part of it: returns the number of bytes, 0 at the peer's end, or -EAGAIN when
@@ -114,6 +118,46 @@ fast! {
 }
 
 fast! {
+    /// As `write` without `cork`, of as many bytes as the kernel has room for: nothing is queued.
+    #[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
+    pub fn try_write(
+        environment: &Environment,
+        handle: f64,
+        bytes: Bytes,
+        offset: Option<f64>,
+        length: Option<f64>,
+    ) -> i64 {
+        let Some(bytes) = bytes.part(Part { offset, length }) else { return NOT_BYTES.into() };
+        let handle = to_handle(handle);
+        let written = environment.registry().with_socket(handle, |socket| socket.try_write(bytes));
+        environment.update_references();
+        byte_count(written)
+    }
+}
+
+fast! {
+    /// Writes all of the bytes, also beyond the limit of the queue, and ends the writing half behind them, by
+    /// `shutdown(2)`: returns the bits of `state`, and 256 times the errno of `shutdown(2)`. -EALREADY when the half has
+    /// ended before, -EPIPE or -ENOMEM when the bytes cannot be sent.
+    #[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
+    pub fn end(
+        environment: &Environment,
+        handle: f64,
+        bytes: Bytes,
+        offset: Option<f64>,
+        length: Option<f64>,
+    ) -> i32 {
+        let Some(bytes) = bytes.part(Part { offset, length }) else { return NOT_BYTES };
+        let ended = environment.registry().end(to_handle(handle), bytes);
+        environment.update_references();
+        ended.map_or_else(Errno::negated, |(bits, shutdown)| {
+            let failure = shutdown.map_or_else(|errno| -errno.negated(), |()| 0);
+            bits | failure << END_FAILURE_SHIFT
+        })
+    }
+}
+
+fast! {
     /// Sends queued bytes until the queue is empty or the kernel's buffer is full: returns 1 when the queue is empty,
     /// else 0; the negated errno of a connection that failed, whose queue was dropped.
     #[napi]
@@ -143,6 +187,20 @@ fast! {
         let flushed = environment.registry().flush_corked();
         environment.update_references();
         count(Ok(flushed))
+    }
+}
+
+fast! {
+    /// The end of a batch: `flushCorked`, and then the result of `idle`.
+    #[napi]
+    pub fn end_batch(environment: &Environment, multiplexer: f64, limit: f64) -> i32 {
+        let limit = to_size(limit).ok_or(Errno::INVAL);
+        environment.registry().flush_corked();
+        let mut registry = environment.registry();
+        let idle = limit.and_then(|limit| registry.is_idle(to_handle(multiplexer), limit));
+        drop(registry);
+        environment.update_references();
+        number(idle)
     }
 }
 

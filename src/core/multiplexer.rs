@@ -22,6 +22,12 @@ pub(crate) mod event_bits {
     pub(crate) const ERROR: u32 = 16;
     /// The source was deregistered without a call of `remove`.
     pub(crate) const DETACHED: u32 = 32;
+    /// The files of a socket have made progress that JavaScript has to know. It is an event of its own.
+    pub(crate) const FILE: u32 = 64;
+    /// The wait has accepted the socket, and has registered it.
+    pub(crate) const ACCEPTED: u32 = 128;
+    /// `accept4(2)` has failed, and the connection stays in the backlog of the listener.
+    pub(crate) const REFUSED: u32 = 256;
 }
 
 /// An event of a batch.
@@ -30,7 +36,9 @@ pub(crate) struct Event {
     pub(crate) handle: Handle,
     pub(crate) bits: u32,
     /// The prefetched bytes, as a range of the receive buffer. Of a detached source it is empty, and begins at the code
-    /// of the failure that dropped its queue, 0 for none.
+    /// of the failure that dropped its queue, 0 for none. Of an accepted socket it begins at the handle of the listener, and
+    /// is as long as the errno for which the socket could not be registered, 0 for none. Of a listener that accept4(2)
+    /// refused it is empty, and begins at the errno.
     pub(crate) received: Range<usize>,
 }
 
@@ -39,8 +47,17 @@ pub(super) struct Detached {
     pub(super) handle: Handle,
     /// Whether it was closed with that, so that nothing else is known of it.
     pub(super) is_closed: bool,
+    /// Whether its relay has ended, with which it left whatever it has queued.
+    pub(super) was_relayed: bool,
     /// Why the queue of a closed socket was not sent: as JavaScript reads it, 0 when it was.
     pub(super) failure: usize,
+}
+
+impl Detached {
+    /// Of a socket whose relay has ended.
+    pub(super) fn of_relay(handle: Handle) -> Self {
+        Self { handle, is_closed: false, was_relayed: true, failure: 0 }
+    }
 }
 
 pub(crate) struct Multiplexer {
@@ -57,10 +74,14 @@ pub(crate) struct Multiplexer {
     pub(super) foreign: BTreeMap<RawFd, Token>,
     /// Sources that were detached and are not reported yet.
     pub(super) detached: VecDeque<Detached>,
+    /// Sockets whose files have made progress that is not reported yet.
+    pub(super) file_progress: VecDeque<Handle>,
     /// What the last wait prefetched.
     pub(super) prefetched: Prefetched,
     /// The number of sources with queued output.
     pub(super) references: u32,
+    /// The number of relayed sockets.
+    pub(super) relayed: u32,
 }
 
 impl Multiplexer {
@@ -82,8 +103,10 @@ impl Multiplexer {
             timer,
             foreign: BTreeMap::new(),
             detached: VecDeque::new(),
+            file_progress: VecDeque::new(),
             prefetched: Prefetched::default(),
             references: 0,
+            relayed: 0,
         })
     }
 

@@ -67,6 +67,16 @@ impl Readiness {
         self.flags & (flags::RDHUP | ALWAYS_REPORTED)
     }
 
+    /// Whether a read may return something: what is unverified may.
+    pub(crate) fn may_read(&self) -> bool {
+        self.read != State::NotReady
+    }
+
+    /// As `may_read`, of a write.
+    pub(crate) fn may_write(&self) -> bool {
+        self.write != State::NotReady
+    }
+
     pub(crate) fn can_read(&self) -> bool {
         self.read == State::Ready
     }

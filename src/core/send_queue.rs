@@ -34,6 +34,8 @@ impl SendQueue {
     const KEPT: usize = 256;
     /// From this capacity on, in bytes, memory is freed before the queue is empty.
     const LARGE: usize = 1 << 20;
+    /// A queue with this limit takes whatever it is given.
+    pub(crate) const UNLIMITED: usize = usize::MAX;
     /// The limit that stands for none: JavaScript's `Number.MAX_SAFE_INTEGER`.
     const NO_LIMIT: u64 = (1 << 53) - 1;
 
@@ -97,10 +99,14 @@ impl SendQueue {
         Ok(())
     }
 
-    /// The queued bytes in order: the two pieces of the ring buffer.
-    pub(crate) fn pieces(&self) -> [IoSlice<'_>; 2] {
+    /// The first `count` queued bytes in order, in the two pieces of the ring buffer.
+    pub(crate) fn first(&self, count: usize) -> [IoSlice<'_>; 2] {
         let (front, back) = self.bytes.as_slices();
-        [IoSlice::new(front), IoSlice::new(back)]
+        let rest = count.saturating_sub(front.len());
+        [
+            IoSlice::new(front.get(..count).unwrap_or(front)),
+            IoSlice::new(back.get(..rest).unwrap_or(back)),
+        ]
     }
 
     /// Removes the first `count` bytes, which have been sent.
@@ -153,7 +159,7 @@ mod tests {
     use std::io::IoSlice;
 
     fn contents(queue: &SendQueue) -> Vec<u8> {
-        let [front, back] = queue.pieces();
+        let [front, back] = queue.first(usize::MAX);
         [&*front, &*back].concat()
     }
 
@@ -194,6 +200,20 @@ mod tests {
         assert_eq!(&into, b"\0\0wraps around\x09\x09\x09\x09\x09\x09");
         assert!(queue.is_empty());
         assert_eq!(queue.take(&mut []), Ok(0));
+    }
+
+    #[test]
+    fn the_first_bytes_of_a_wrapped_ring_are_taken_across_its_pieces() {
+        let mut queue = SendQueue::new();
+        assert_eq!(queue.push(&[IoSlice::new(&[0; 60])], 0), Ok(()));
+        queue.advance(58);
+        assert_eq!(queue.push(&[IoSlice::new(b"wraps around")], 0), Ok(()));
+        for count in 0..=20 {
+            let [front, back] = queue.first(count);
+            let expected = contents(&queue);
+            let cut = expected.len().min(count);
+            assert_eq!([&*front, &*back].concat(), expected.get(..cut).unwrap_or_default());
+        }
     }
 
     #[test]

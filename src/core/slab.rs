@@ -36,6 +36,11 @@ impl<T> Slab<T> {
         Some(Token { slot, generation: 0 })
     }
 
+    /// Whether `insert` has a slot for another value.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.free.is_empty() || self.entries.len() < MAX_SLOTS
+    }
+
     pub(crate) fn remove(&mut self, token: Token) -> Option<T> {
         let entry = self.entries.get_mut(token.slot as usize)?;
         if entry.generation != token.generation {
@@ -72,6 +77,15 @@ impl<T> Slab<T> {
     pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         let entry = self.entries.get_mut(token.slot as usize)?;
         if entry.generation == token.generation { entry.value.as_mut() } else { None }
+    }
+
+    /// Two different values.
+    pub(crate) fn pair_mut(&mut self, tokens: [Token; 2]) -> Option<[&mut T; 2]> {
+        let slots = tokens.map(|token| token.slot as usize);
+        let [first, second] = self.entries.get_disjoint_mut(slots).ok()?;
+        let is_current =
+            tokens[0].generation == first.generation && tokens[1].generation == second.generation;
+        Some([first.value.as_mut()?, second.value.as_mut()?]).filter(|_| is_current)
     }
 
     pub(crate) fn by_handle(&self, handle: Handle) -> Option<&T> {

@@ -1,14 +1,17 @@
 //! A source: anything that a multiplexer can report events of, and its registration.
 
 use super::interest::{Interest, Mode};
-use super::listener::Listener;
+use super::listener::{Listener, Serving};
 use super::multiplexer::event_bits;
 use super::readiness::Readiness;
+use super::relay::Direction;
 use super::socket::Socket;
 use crate::sys::{AsRawFd, BorrowedFd, Errno, RawFd, flags};
 
 pub(crate) enum Kind {
     Socket(Socket),
+    /// A socket of a relay: what it receives is sent by another one.
+    Relayed(Socket, Box<Direction>),
     Listener(Listener),
     /// A descriptor of the program: registered, and never read, written or closed here. A negative one is stale.
     Foreign(RawFd, Readiness),
@@ -51,6 +54,23 @@ impl Source {
         self.registration.as_ref().is_some_and(|it| it.multiplexer == multiplexer)
     }
 
+    pub(super) fn is_relayed(&self) -> bool {
+        matches!(self.kind, Kind::Relayed(..))
+    }
+
+    /// Why an action on a socket is refused.
+    pub(super) fn not_a_socket(&self) -> Errno {
+        if self.is_relayed() { Errno::BUSY } else { Errno::BADF }
+    }
+
+    /// The socket, also of a relay.
+    pub(super) fn any_socket(&mut self) -> Option<&mut Socket> {
+        match &mut self.kind {
+            Kind::Socket(socket) | Kind::Relayed(socket, _) => Some(socket),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.kind, Kind::Foreign(..))
     }
@@ -70,7 +90,7 @@ impl Source {
 
     pub(super) fn raw_fd(&self) -> Option<RawFd> {
         match &self.kind {
-            Kind::Socket(socket) => socket.raw_fd(),
+            Kind::Socket(socket) | Kind::Relayed(socket, _) => socket.raw_fd(),
             Kind::Listener(listener) => Some(listener.fd().as_raw_fd()),
             Kind::Foreign(fd, _) => Some(*fd),
         }
@@ -80,15 +100,20 @@ impl Source {
     /// EBADF for a descriptor of the program, and after a failed connect.
     pub(super) fn own_fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         match &self.kind {
-            Kind::Socket(socket) => socket.fd(),
+            Kind::Socket(socket) | Kind::Relayed(socket, _) => socket.fd(),
             Kind::Listener(listener) => Ok(listener.fd()),
             Kind::Foreign(..) => Err(Errno::BADF),
         }
     }
 
+    /// The kind, for another one to be put into its place.
+    pub(super) fn take_kind(&mut self) -> Kind {
+        std::mem::replace(&mut self.kind, Kind::Foreign(STALE, Readiness::UNVERIFIED))
+    }
+
     fn readiness(&self) -> &Readiness {
         match &self.kind {
-            Kind::Socket(socket) => &socket.readiness,
+            Kind::Socket(socket) | Kind::Relayed(socket, _) => &socket.readiness,
             Kind::Listener(listener) => &listener.readiness,
             Kind::Foreign(_, readiness) => readiness,
         }
@@ -96,7 +121,7 @@ impl Source {
 
     pub(super) fn readiness_mut(&mut self) -> &mut Readiness {
         match &mut self.kind {
-            Kind::Socket(socket) => &mut socket.readiness,
+            Kind::Socket(socket) | Kind::Relayed(socket, _) => &mut socket.readiness,
             Kind::Listener(listener) => &mut listener.readiness,
             Kind::Foreign(_, readiness) => readiness,
         }
@@ -105,7 +130,7 @@ impl Source {
     /// Merges the flags of an edge-triggered event. Returns whether work is left for which there will be no edge.
     pub(super) fn merge(&mut self, flags: u32) -> bool {
         match &mut self.kind {
-            Kind::Socket(socket) => socket.merge(flags),
+            Kind::Socket(socket) | Kind::Relayed(socket, _) => socket.merge(flags),
             Kind::Listener(listener) => {
                 listener.readiness.merge(flags);
                 false
@@ -132,9 +157,17 @@ impl Source {
         Some(previous)
     }
 
+    /// Sets whether and how waits accept the connections of a listener; returns what was set.
+    pub(super) fn set_serving(&mut self, serving: Option<Serving>) -> Option<Serving> {
+        match &mut self.kind {
+            Kind::Listener(listener) => std::mem::replace(&mut listener.serving, serving),
+            _ => None,
+        }
+    }
+
     /// Ends a back-off: what is left to do is tried again, or reported when poll(2) has verified it.
     pub(super) fn end_back_off(&mut self) {
-        if let Kind::Socket(socket) = &mut self.kind {
+        if let Kind::Socket(socket) | Kind::Relayed(socket, _) = &mut self.kind {
             socket.end_starvation();
         }
         self.readiness_mut().invalidate();
@@ -142,7 +175,7 @@ impl Source {
 
     /// Whether sends and receives have to wait for memory.
     pub(super) fn is_starved(&self) -> bool {
-        matches!(&self.kind, Kind::Socket(socket) if socket.is_starved())
+        matches!(&self.kind, Kind::Socket(socket) | Kind::Relayed(socket, _) if socket.is_starved())
     }
 
     /// Replaces unverified readiness by the flags that poll(2) returned.
@@ -184,7 +217,7 @@ impl Source {
         let Kind::Socket(socket) = &self.kind else { return false };
         let is_flush_only =
             self.registration.as_ref().is_some_and(|it| it.interest == Interest::NONE);
-        let has_work = socket.awaits_writable() || socket.discards() || !socket.queue.is_empty();
+        let has_work = socket.awaits_writable() || socket.discards() || socket.has_unsent();
         socket.is_finished() || is_flush_only && !has_work
     }
 
@@ -201,7 +234,8 @@ impl Source {
                 let write = write && socket.reports_writable();
                 Interest { read, write, ..registration.interest }
             }
-            Kind::Listener(_) => Interest { read, ..Interest::NONE },
+            Kind::Relayed(..) => Interest::NONE,
+            Kind::Listener(it) => Interest { read: read && !it.is_full(), ..Interest::NONE },
             Kind::Foreign(..) => registration.interest,
         }
     }
@@ -219,7 +253,9 @@ impl Source {
                 interest.read && socket.reports_readable() || socket.discards(),
                 interest.write || socket.awaits_writable(),
             ),
-            _ => (interest.read, interest.write),
+            Kind::Relayed(..) => (true, true),
+            Kind::Listener(listener) => (interest.read && !listener.is_full(), interest.write),
+            Kind::Foreign(..) => (interest.read, interest.write),
         };
         let mut needed = flags::ET;
         if read {

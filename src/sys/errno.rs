@@ -10,12 +10,14 @@ impl Errno {
     pub(crate) const AGAIN: Self = Self(libc::EAGAIN);
     pub(crate) const ALREADY: Self = Self(libc::EALREADY);
     pub(crate) const BADF: Self = Self(libc::EBADF);
+    pub(crate) const BUSY: Self = Self(libc::EBUSY);
     pub(crate) const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
     pub(crate) const EXIST: Self = Self(libc::EEXIST);
     pub(crate) const INPROGRESS: Self = Self(libc::EINPROGRESS);
     pub(crate) const INTR: Self = Self(libc::EINTR);
     pub(crate) const INVAL: Self = Self(libc::EINVAL);
     pub(crate) const ISCONN: Self = Self(libc::EISCONN);
+    pub(crate) const ISDIR: Self = Self(libc::EISDIR);
     pub(crate) const NAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     pub(crate) const NFILE: Self = Self(libc::ENFILE);
     pub(crate) const NOBUFS: Self = Self(libc::ENOBUFS);
@@ -28,6 +30,7 @@ impl Errno {
     pub(crate) const PERM: Self = Self(libc::EPERM);
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const PROTOTYPE: Self = Self(libc::EPROTOTYPE);
+    pub(crate) const SPIPE: Self = Self(libc::ESPIPE);
 
     /// The `errno` of the calling thread.
     pub(crate) fn last() -> Self {
@@ -42,6 +45,28 @@ impl Errno {
     /// The negated number, as functions return it to JavaScript.
     pub(crate) fn negated(self) -> i32 {
         -self.0
+    }
+
+    /// Whether an error of a call that sends is the connection's. Any other one is of what was to be sent, and the connection
+    /// stands.
+    pub(crate) fn is_of_connection(self) -> bool {
+        matches!(
+            self.0,
+            libc::EPIPE
+                | libc::ECONNRESET
+                | libc::ECONNABORTED
+                | libc::ECONNREFUSED
+                | libc::ENOTCONN
+                | libc::ETIMEDOUT
+                | libc::EHOSTUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENETUNREACH
+                | libc::ENETDOWN
+                | libc::ENETRESET
+                | libc::ENONET
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+        )
     }
 
     /// Whether an error of accept4(2) concerns one connection and not the listener.

@@ -38,12 +38,16 @@ impl Shutdown {
 /// # Errors
 /// EMFILE, ENFILE, ENOBUFS, ENOMEM; EAFNOSUPPORT when the kernel lacks the family.
 pub(crate) fn socket(family: Family) -> Result<OwnedFd, Errno> {
-    let domain = match family {
-        Family::Unix => libc::AF_UNIX,
-        Family::Ipv4 => libc::AF_INET,
-        Family::Ipv6 => libc::AF_INET6,
-    };
-    new_socket(domain, libc::SOCK_STREAM)
+    new_socket(family, libc::SOCK_STREAM, 0)
+}
+
+/// `socket(2)` with `IPPROTO_MPTCP`: a stream socket of Multipath TCP, RFC 8684.
+///
+/// # Errors
+/// EPROTONOSUPPORT when the kernel is built without it, or for Unix sockets; EINVAL before Linux 5.6; ENOPROTOOPT where
+/// `net.mptcp.enabled` is 0; otherwise as [`socket`].
+pub(crate) fn multipath_socket(family: Family) -> Result<OwnedFd, Errno> {
+    new_socket(family, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)
 }
 
 /// `socket(2)`: a Unix datagram socket.
@@ -51,12 +55,17 @@ pub(crate) fn socket(family: Family) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
 pub(crate) fn datagram_socket() -> Result<OwnedFd, Errno> {
-    new_socket(libc::AF_UNIX, libc::SOCK_DGRAM)
+    new_socket(Family::Unix, libc::SOCK_DGRAM, 0)
 }
 
-fn new_socket(domain: libc::c_int, kind: libc::c_int) -> Result<OwnedFd, Errno> {
+fn new_socket(family: Family, kind: libc::c_int, protocol: libc::c_int) -> Result<OwnedFd, Errno> {
+    let domain = match family {
+        Family::Unix => libc::AF_UNIX,
+        Family::Ipv4 => libc::AF_INET,
+        Family::Ipv6 => libc::AF_INET6,
+    };
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    let fd = syscall!(socket(domain, kind | flags, 0))?;
+    let fd = syscall!(socket(domain, kind | flags, protocol))?;
     // SAFETY: the kernel has just returned this descriptor: it is open and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -121,6 +121,11 @@ pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(get_int(fd.as_raw_fd(), libc::SO_PROTOCOL)? == libc::IPPROTO_TCP)
 }
 
+/// Whether `SO_DOMAIN` is that of Unix sockets.
+pub(crate) fn is_unix(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get_int(fd.as_raw_fd(), libc::SO_DOMAIN)? == libc::AF_UNIX)
+}
+
 /// `SO_ACCEPTCONN`: whether listen(2) has been called.
 pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(get_int(fd.as_raw_fd(), libc::SO_ACCEPTCONN)? != 0)

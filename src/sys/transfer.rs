@@ -85,7 +85,7 @@ pub(crate) fn send_pieces(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> Result<
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     // std guarantees that an `IoSlice` has the layout of `struct iovec`. sendmsg(2) does not write to it.
     message.msg_iov = pieces.as_ptr().cast_mut().cast();
-    message.msg_iovlen = iovlen(pieces.len().min(MAX_PIECES));
+    message.msg_iovlen = length_field(pieces.len().min(MAX_PIECES));
     loop {
         let sent = syscall!(sendmsg(fd.as_raw_fd(), &raw const message, SEND_FLAGS));
         match sent {
@@ -100,8 +100,8 @@ fn count(bytes: libc::c_long) -> usize {
     usize::try_from(bytes).unwrap_or(0)
 }
 
-/// `msg_iovlen` is a `size_t` in glibc and an `int` in musl.
-fn iovlen<T: TryFrom<usize> + Default>(count: usize) -> T {
+/// A length of a `msghdr`: a `size_t` in glibc, an `int` or a `socklen_t` in musl.
+pub(super) fn length_field<T: TryFrom<usize> + Default>(count: usize) -> T {
     T::try_from(count).unwrap_or_default()
 }
 

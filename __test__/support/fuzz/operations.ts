@@ -48,6 +48,8 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
     'receive',
     'peek',
     'send',
+    'sendDescriptors',
+    'receiveDescriptors',
     'flush',
     'shutdown',
     'close',
@@ -99,6 +101,15 @@ function optionsOf(objects: Objects, which: number, args: readonly unknown[]): u
   return options
 }
 
+/** A socket that is refused, for wrong options, is as it was: it is adopted without any. */
+function adopt(socket: library.Socket, which: number, args: readonly unknown[]): unknown {
+  try {
+    return library.adopt(socket, wrong(which % 2 === 0 ? {} : args[0]))
+  } catch {
+    return library.adopt(socket, {})
+  }
+}
+
 function portOf(objects: Objects, which: number): unknown {
   return (objects.pick('Server', which) as unknown as library.Server | undefined)?.port
 }
@@ -113,6 +124,16 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     const listener = objects.pick('Listener', which) as unknown as library.Listener | undefined
     return listener && library.Listener.bind({ fd: listener.detach() })
   },
+  'socket.detach': (objects, which) => {
+    const socket = objects.pick('Socket', which) as unknown as library.Socket | undefined
+    return socket && library.Socket.attach(socket.detach())
+  },
+  'connection.detach': (objects, which, args) => {
+    const connection = objects.pick('Connection', which) as unknown as library.Connection | undefined
+    return connection && adopt(library.Socket.attach(connection.detach()), which, args)
+  },
+  'Socket.attach': (_, which, args) => library.Socket.attach(wrong(which % 2 === 0 ? args[0] : { id: args[0] })),
+  adopt: (objects, which, args) => library.adopt(wrong(which % 3 === 0 ? args[0] : objects.any(which)), wrong(args[1])),
   listen: (objects, which, args) => library.listen(wrong(optionsOf(objects, which, args))),
   connect: (objects, which, args) => library.connect(wrong(optionsOf(objects, which, args))),
   'new Multiplexer': (objects, which, args) =>

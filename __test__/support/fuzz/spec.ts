@@ -32,6 +32,6 @@ export function fuzzTest(title: string, fixture: string): void {
     t.is(code, 0, `${stdout}${stderr}`)
     const { runs } = JSON.parse(stdout) as { runs: number }
     t.log(`${runs} sequences of calls`)
-    t.true(runs > 10)
+    t.true(runs > 0)
   })
 }

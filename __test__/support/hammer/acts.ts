@@ -1,6 +1,8 @@
 import { inspect } from 'node:util'
 
-import type { Side } from './side.js'
+import { Socket, adopt } from 'm-socket'
+
+import { type Side, handlersOf } from './side.js'
 
 /** The largest write. */
 const MOST = 2 ** 20
@@ -26,6 +28,7 @@ const WEIGHTS = {
   shutdownBoth: 1,
   terminate: 2,
   dispose: 1,
+  move: 3,
 }
 
 /** Does something at random. A stream has its connection for itself: only what is harmless is done. */
@@ -88,11 +91,11 @@ const ACTS: Readonly<Record<keyof typeof WEIGHTS, Act>> = {
     if (taken >= 0 && taken < bytes.length) side.problem(`end() took ${taken} of ${bytes.length} bytes`)
   },
   shutdownRead: (side, connection) => {
-    side.isCareless = true
+    side.shutInput()
     connection.shutdown(side.random.pick(['read', true]))
   },
   shutdownBoth: (side, connection) => {
-    side.isCareless = true
+    side.shutInput()
     side.hasEnded = true
     connection.shutdown('both')
   },
@@ -103,6 +106,20 @@ const ACTS: Readonly<Record<keyof typeof WEIGHTS, Act>> = {
   dispose: (side, connection) => {
     side.hasEnded = true
     connection[Symbol.dispose]()
+  },
+  /** Gives the socket to another connection. */
+  move: (side, connection) => {
+    if (side.reading !== 'handler' || connection.state !== 'open') return
+    side.moves++
+    const socket = Socket.attach(connection.detach())
+    const handlers = handlersOf(
+      () => side,
+      () => {},
+      write,
+    )
+    const allowHalfOpen = side.random.chance(0.5)
+    const moved = adopt<Side>(socket, { data: side, socket: handlers, allowHalfOpen })
+    if (side.isPaused) moved.pause()
   },
 }
 

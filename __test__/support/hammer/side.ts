@@ -28,6 +28,9 @@ export class Side {
   /** Whether it did what may cost bytes of either direction: a reset, discarding input, a timeout. */
   isCareless = false
   isPaused = false
+  /** How often its socket has been given to another connection. */
+  moves = 0
+  #hasShutInput = false
   error: Error | undefined
   /** Ends what a reader is doing, when the connection is closed. */
   onClose: (() => void) | undefined
@@ -65,6 +68,8 @@ export class Side {
   }
 
   end(): void {
+    // An end that was reported, or made here, is reported to the handlers of another connection.
+    if (this.moves > 0 && (this.ended || this.#hasShutInput)) return
     if (this.ended) this.problem('two ends')
     this.ended = true
     this.#checkLength()
@@ -94,6 +99,12 @@ export class Side {
   throwExpected(): never {
     this.#expected = new Error('thrown by a handler')
     throw this.#expected
+  }
+
+  /** What comes is discarded from here on. */
+  shutInput(): void {
+    this.isCareless = true
+    this.#hasShutInput = true
   }
 
   /** A reset, or whatever else drops bytes. */
@@ -153,6 +164,7 @@ export function handlersOf(
     open(connection) {
       const side = sideOf(connection)
       side.connection = connection
+      if (side.moves > 0) return
       if (side.opened++ > 0) side.problem('opened twice')
       onOpen(side)
     },
@@ -169,6 +181,11 @@ export function handlersOf(
     end: (connection) => sideOf(connection).call('end', () => sideOf(connection).end()),
     timeout: (connection) => sideOf(connection).call('timeout', () => sideOf(connection).cut()),
     error: (connection, error) => sideOf(connection).onError(error),
-    close: (connection, error) => sideOf(connection).onClosed(error),
+    close(connection, error) {
+      const side = sideOf(connection)
+      // Its socket has been given to another one.
+      if (connection !== side.connection && !error) return
+      side.onClosed(error)
+    },
   }
 }

@@ -1,8 +1,9 @@
-//! The modules of the load generator and of the bare epoll server.
+//! The modules of the load generator and of the bare epoll servers.
 
 pub mod bulk;
 pub mod churn;
 pub mod connection;
+pub mod direction;
 pub mod echo;
 pub mod fetch;
 pub mod idle;

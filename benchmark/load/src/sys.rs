@@ -130,6 +130,39 @@ pub fn shutdown(fd: RawFd) -> Result<()> {
     check(unsafe { libc::shutdown(fd, libc::SHUT_WR) } as isize).map(drop)
 }
 
+/// SO_LINGER of 0 s, socket(7): close(2) sends RST.
+pub fn reset_at_close(fd: RawFd) -> Result<()> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = size_of::<libc::linger>() as u32;
+    // SAFETY: the kernel reads one linger, which outlives the call.
+    let result = unsafe {
+        let value = (&raw const linger).cast();
+        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, value, length)
+    };
+    check(result as isize).map(drop)
+}
+
+/// pipe2(2): the ends to read from and to write to. F_SETPIPE_SZ, fcntl(2), makes room for `size` bytes.
+pub fn pipe(size: usize) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: the kernel writes two ints; the descriptors have no other owner.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) } as isize)?;
+    let pipe = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    // SAFETY: F_SETPIPE_SZ takes an int.
+    check(unsafe { libc::fcntl(ends[0], libc::F_SETPIPE_SZ, size as i32) } as isize)?;
+    Ok(pipe)
+}
+
+/// splice(2): the number of bytes that were moved, 0 at the end of `from`, `None` when it would block.
+#[inline]
+pub fn splice(from: RawFd, to: RawFd, length: usize) -> Result<Option<usize>> {
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    // SAFETY: splice(2) allows null for the offsets of sockets and pipes.
+    attempt(unsafe {
+        libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), length, flags)
+    })
+}
+
 /// SO_ERROR: the pending error of a connection.
 pub fn socket_error(fd: RawFd) -> Result<()> {
     let (mut code, mut length) = (0_i32, size_of::<i32>() as u32);

@@ -5,6 +5,11 @@ import { CONNECTIONS, UP } from '../pattern.js'
 const SMALL = { sendBufferSize: 16_384 }
 /** Milliseconds between two attempts of what failed for lack of memory or descriptors. */
 const PAUSE = 50
+/**
+ * The bytes with which descriptors are passed. The peers are node:net's, and libuv takes a short read, as there is one
+ * after each of them, for the end once both halves have ended (`uv__stream_io` in src/unix/stream.c).
+ */
+const MOST_PASSED = UP / 3
 
 /** A multiplexer's targets and the sides of its sockets. */
 class Loop {
@@ -14,11 +19,14 @@ class Loop {
   #sockets = []
   #listener
   #expected
+  #passes
 
-  constructor(log, multiplexer, expected) {
+  /** @param passes whether descriptors are sent with the bytes, and received with them */
+  constructor(log, multiplexer, expected, passes = false) {
     this.#log = log
     this.#multiplexer = multiplexer
     this.#expected = expected
+    this.#passes = passes
     log.cleanups.push(() => multiplexer.close())
   }
 
@@ -93,7 +101,8 @@ class Loop {
       const pieces = [side.rest.subarray(0, 500), side.rest.subarray(500, 9000)]
       const isFirst = side.accepted === 0
       const data = isFirst ? side.rest.subarray(0, 400) : pieces
-      const status = socket.send(data)
+      const passes = this.#passes && side.accepted < MOST_PASSED
+      const status = passes ? socket.sendDescriptors([0, 1], data) : socket.send(data)
       // The reason is thrown by receive.
       if (status === 'closed') return this.#receive(socket, side)
       if (status === 'not-sent') return
@@ -106,7 +115,7 @@ class Loop {
   #receive(socket, side) {
     const into = Buffer.alloc(8192)
     for (;;) {
-      const count = socket.receive(into)
+      const count = this.#passes ? (socket.receiveDescriptors(into)?.length ?? null) : socket.receive(into)
       if (count === null) return
       if (count === 0) return side.end()
       side.data(into.subarray(0, count))
@@ -164,10 +173,10 @@ async function warm({ library }) {
   return multiplexer
 }
 
-async function serve({ library, log, options, say, prepared }) {
+async function serve({ library, log, options, say, prepared }, passes = false) {
   const multiplexer = prepared ?? log.attempt('new Multiplexer', () => new library.Multiplexer())
   if (!multiplexer) return
-  const loop = new Loop(log, multiplexer, CONNECTIONS)
+  const loop = new Loop(log, multiplexer, CONNECTIONS, passes)
   const listener = log.attempt('bind', () => library.Listener.bind({ ...options.listening, ...SMALL, keepAlive: true }))
   if (!listener) return
   log.cleanups.push(() => listener.close())
@@ -181,10 +190,10 @@ async function serve({ library, log, options, say, prepared }) {
   await turns(log, multiplexer, loop, false)
 }
 
-async function dial({ library, log, options, prepared }, isSynchronous) {
+async function dial({ library, log, options, prepared }, isSynchronous, passes = false) {
   const multiplexer = prepared ?? log.attempt('new Multiplexer', () => new library.Multiplexer())
   if (!multiplexer) return
-  const loop = new Loop(log, multiplexer, CONNECTIONS)
+  const loop = new Loop(log, multiplexer, CONNECTIONS, passes)
   for (let count = 0; count < CONNECTIONS; count++) {
     const side = log.side()
     const local = options.transport === 'unix' ? {} : { localAddress: '127.0.0.1' }
@@ -261,6 +270,7 @@ async function live({ library, native, log }) {
 
 const BOTH = ['tcp', 'unix']
 const TCP = ['tcp']
+const UNIX = ['unix']
 const client = { level: 'model', role: 'client', transports: TCP }
 
 /** See `SCENARIOS`. */
@@ -268,6 +278,14 @@ export const MODEL = {
   'Listener in a Multiplexer': { level: 'model', role: 'server', transports: BOTH, warm, run: serve },
   'Sockets in a Multiplexer': { ...client, transports: BOTH, warm, run: (context) => dial(context, false) },
   'Sockets by waitSync': { ...client, warm, run: (context) => dial(context, true) },
+  'a Listener whose Sockets pass descriptors': {
+    level: 'model',
+    role: 'server',
+    transports: UNIX,
+    warm,
+    run: (context) => serve(context, true),
+  },
+  'Sockets that pass descriptors': { ...client, transports: UNIX, warm, run: (context) => dial(context, false, true) },
   'an adopted Socket': { ...client, inherits: 'socket', warm, run: adopt },
   'close with a queue': { ...client, transports: BOTH, isSilent: true, run: closeWithQueue },
   'life of a Multiplexer': { level: 'model', role: 'none', transports: TCP, run: live },

@@ -48,5 +48,5 @@ const BOTH = ['tcp', 'unix']
 export const NET = {
   'net.createServer': { level: 'net', role: 'server', transports: BOTH, run: serve },
   'net.connect': { level: 'net', role: 'client', transports: BOTH, run: dial },
-  'toNetSocket of connections': { level: 'net', role: 'client', transports: ['tcp'], run: handOver },
+  'toNetSocket of connections': { level: 'net', role: 'client', transports: ['tcp'], usesNode: true, run: handOver },
 }

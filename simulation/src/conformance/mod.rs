@@ -13,8 +13,12 @@ use trace::difference;
 
 /// The pauses after each step: the first run has none. Loopback may be late under load, so that only what differs in
 /// each of these runs is a difference.
-const PACES: [Duration; 3] =
-    [Duration::ZERO, Duration::from_micros(200), Duration::from_millis(10)];
+const PACES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_micros(200),
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+];
 
 /// Plays the scripts of seeds on the model and on the kernel.
 ///

@@ -1,5 +1,6 @@
 //! The runner on the model.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::sys;
@@ -17,6 +18,7 @@ fn begin() {
     world::with(|world| {
         world.reset();
         world.buffer_limits = BUFFERS;
+        world.learns_origins = true;
     });
 }
 
@@ -56,15 +58,16 @@ fn send_urgent(socket: &sys::OwnedFd, byte: u8) -> Result<usize, sys::Errno> {
     })
 }
 
-/// Sends bytes and a descriptor.
-fn pass(socket: &sys::OwnedFd, bytes: &[u8]) -> Result<usize, sys::Errno> {
-    let fd = sys::AsRawFd::as_raw_fd(socket);
-    world::with(|world| {
-        let count = world.send(fd, &[bytes])?;
-        let file = world.file(world::Process::Program, fd)?;
-        world.pass_descriptors(file);
-        Ok(count)
-    })
+/// A file with the bytes of a stream from a position on, behind other ones.
+fn regular_file(bytes: &[u8], part: Range<u64>, next: (u32, u64)) -> Option<sys::File> {
+    let fd = world::with(|world| {
+        let (fd, transfer) = world.begin_transfer((bytes.len() as u64, false), part, next);
+        world.allow_wait(transfer);
+        fd
+    });
+    let file = sys::File::duplicate(fd).ok();
+    world::with(|world| world.close(world::Process::Program, fd)).ok()?;
+    file.map(|(file, _)| file)
 }
 
 /// A name that no other socket has.
@@ -82,10 +85,11 @@ fn possible(epoll: i32) -> Vec<super::trace::Event> {
     })
 }
 
-/// The flags of which there may be another edge: those of a socket that has sent FIN, and of the epoll descriptors that
-/// watch one.
+/// The flags of which there may be another edge: those of a socket that has sent FIN, of the writing end of a pipe, and of
+/// the epoll descriptors that watch one.
 fn repeated(world: &world::World, file: world::FileId) -> u32 {
-    if world.socket(file).is_some_and(world::Socket::has_ended) {
+    // How many slots the bytes of a pipe take, and so when one is free again, is left open: truth 62.
+    if world.is_writing_end(file) || world.socket(file).is_some_and(world::Socket::has_ended) {
         return world.flags_of(file);
     }
     let mut items = world.registrations(file).into_iter();

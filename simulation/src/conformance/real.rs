@@ -1,5 +1,6 @@
 //! The runner on the kernel of this machine.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::kernel as sys;
@@ -28,7 +29,7 @@ fn pass_time() {
     std::thread::sleep(Duration::from_micros(200));
 }
 
-/// The model keeps urgent bytes in the stream.
+/// The model keeps urgent bytes in the stream, and no bytes back until others are acknowledged.
 fn prepare(socket: &sys::OwnedFd) {
     let fd = sys::AsFd::as_fd(socket);
     for (name, value) in
@@ -36,6 +37,7 @@ fn prepare(socket: &sys::OwnedFd) {
     {
         let _ = sys::set_option(fd, libc::SOL_SOCKET, name, &value.to_ne_bytes());
     }
+    let _ = sys::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1_i32.to_ne_bytes());
 }
 
 /// Sends an acknowledgement that is delayed, which frees a part of the sender's buffer: `TCP_QUICKACK` of tcp(7).
@@ -54,16 +56,16 @@ fn send_urgent(socket: &sys::OwnedFd, byte: u8) -> Result<usize, sys::Errno> {
     number(socket2::SockRef::from(socket).send_out_of_band(&[byte]))
 }
 
-/// Sends bytes and a descriptor: cmsg(3), `SCM_RIGHTS` of unix(7).
-fn pass(socket: &sys::OwnedFd, bytes: &[u8]) -> Result<usize, sys::Errno> {
-    let passed = sys::EventFd::new()?;
-    let mut control = (size_of::<libc::cmsghdr>() + size_of::<i32>()).to_ne_bytes().to_vec();
-    for number in [libc::SOL_SOCKET, libc::SCM_RIGHTS, passed.fd(), 0] {
-        control.extend(number.to_ne_bytes());
-    }
-    let pieces = [std::io::IoSlice::new(bytes)];
-    let message = socket2::MsgHdr::new().with_buffers(&pieces).with_control(&control);
-    number(socket2::SockRef::from(socket).sendmsg(&message, libc::MSG_NOSIGNAL))
+/// A file with these bytes, which has no name any more.
+fn regular_file(bytes: &[u8], _part: Range<u64>, _next: (u32, u64)) -> Option<sys::File> {
+    let thread = std::thread::current().id();
+    let name = format!("conformance-{}-{thread:?}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, bytes).ok()?;
+    let file = std::fs::File::open(&path);
+    std::fs::remove_file(&path).ok()?;
+    let file = sys::File::duplicate(sys::AsRawFd::as_raw_fd(&file.ok()?)).ok()?;
+    Some(file.0)
 }
 
 fn number(result: std::io::Result<usize>) -> Result<usize, sys::Errno> {

@@ -5,12 +5,15 @@ use std::fmt;
 use crate::kernel::flags;
 use crate::world::Luck;
 
-/// Names of descriptors: sockets, epoll descriptors, an eventfd and a timer.
+/// Names of descriptors: sockets, epoll descriptors, an eventfd, a timer and a pipe.
 pub(crate) const SOCKETS: usize = 6;
 pub(crate) const EPOLLS: usize = 2;
 pub(crate) const EVENT: usize = SOCKETS + EPOLLS;
 pub(crate) const TIMER: usize = EVENT + 1;
-pub(crate) const NAMES: usize = TIMER + 1;
+/// The ends of a pipe.
+pub(crate) const READER: usize = TIMER + 1;
+pub(crate) const WRITER: usize = READER + 1;
+pub(crate) const NAMES: usize = WRITER + 1;
 
 /// What a step does. The numbers of the step name descriptors first, and what is left is a size or a set of flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +28,10 @@ pub(crate) enum Operation {
     Duplicate,
     Send,
     SendPieces,
+    SendFile,
     SendUrgent,
     Pass,
+    ReceivePassed,
     Receive,
     Peek,
     Fill,
@@ -41,6 +46,13 @@ pub(crate) enum Operation {
     Clear,
     Fire,
     Disarm,
+    OpenPipe,
+    ResizePipe,
+    CloseReader,
+    CloseWriter,
+    SpliceIn,
+    SpliceOut,
+    Pump,
     OpenEpoll,
     CloseEpoll,
     Add,
@@ -52,7 +64,7 @@ pub(crate) enum Operation {
 use Operation as Op;
 
 /// Each operation as often as it is to come.
-const OPERATIONS: [(Operation, u8); 32] = [
+const OPERATIONS: [(Operation, u8); 41] = [
     (Op::Open, 4),
     (Op::Bind, 4),
     (Op::Listen, 4),
@@ -63,8 +75,10 @@ const OPERATIONS: [(Operation, u8); 32] = [
     (Op::Duplicate, 2),
     (Op::Send, 10),
     (Op::SendPieces, 2),
+    (Op::SendFile, 6),
     (Op::SendUrgent, 2),
-    (Op::Pass, 2),
+    (Op::Pass, 3),
+    (Op::ReceivePassed, 3),
     (Op::Receive, 10),
     (Op::Peek, 3),
     (Op::Fill, 2),
@@ -79,6 +93,13 @@ const OPERATIONS: [(Operation, u8); 32] = [
     (Op::Clear, 1),
     (Op::Fire, 1),
     (Op::Disarm, 1),
+    (Op::OpenPipe, 4),
+    (Op::ResizePipe, 1),
+    (Op::CloseReader, 1),
+    (Op::CloseWriter, 1),
+    (Op::SpliceIn, 8),
+    (Op::SpliceOut, 8),
+    (Op::Pump, 3),
     (Op::OpenEpoll, 4),
     (Op::CloseEpoll, 1),
     (Op::Add, 12),
@@ -152,7 +173,7 @@ impl Script {
 /// Mostly the first steps make connections, so that the others find some.
 fn prologue(luck: &mut Luck) -> Vec<Step> {
     let family = luck.below(2);
-    let operations: &[(Operation, usize, usize)] = match luck.below(6) {
+    let operations: &[(Operation, usize, usize)] = match luck.below(9) {
         0 => &[],
         1 => &[(Op::Pair, 0, 1)],
         2 => &[(Op::Pair, 0, 1), (Op::OpenEpoll, 0, 0), (Op::Add, 0, 0), (Op::Add, 0, 1)],
@@ -163,7 +184,18 @@ fn prologue(luck: &mut Luck) -> Vec<Step> {
             (Op::Fill, 0, 0),
             (Op::Wait, 0, 0),
         ],
-        4 => &[
+        4 => &[(Op::Pair, 0, 1), (Op::OpenPipe, 0, 0), (Op::SpliceIn, 0, 0)],
+        5 => &[
+            (Op::Pair, 0, 1),
+            (Op::Pair, 2, 3),
+            (Op::OpenPipe, 0, 0),
+            (Op::OpenEpoll, 0, 0),
+            (Op::Add, 0, 0),
+            (Op::Add, 0, READER),
+            (Op::Add, 0, WRITER),
+        ],
+        6 => &[(Op::Pair, 0, 1), (Op::Pair, 2, 3), (Op::Fill, 0, 0), (Op::OpenPipe, 0, 0)],
+        7 => &[
             (Op::Open, 0, 0),
             (Op::Bind, 0, 0),
             (Op::Listen, 0, 0),
@@ -189,6 +221,7 @@ fn prologue(luck: &mut Luck) -> Vec<Step> {
             Op::Add => luck.below(64),
             // The shortest backlog.
             Op::Listen => 0,
+            Op::Pair if *one > 0 => luck.below(2),
             _ => family,
         };
         steps.push(Step { operation: *operation, numbers: [*one, *two, third] });

@@ -18,12 +18,17 @@ impl Player {
             Action::CloseMultiplexer => self.close_multiplexer(first),
             Action::Listen => self.listen(first, second),
             Action::Accept => self.accept(first),
+            Action::Serve => self.serve(first, second, third),
             Action::Connect => self.connect(first, second, third),
             Action::Receive => self.receive(first, second, false),
             Action::Peek => self.receive(first, second, true),
             Action::Send => self.send(first, second, 1),
             Action::SendPieces => self.send(first, second, third),
+            Action::SendDescriptors => self.send_descriptors(first, second, third),
+            Action::ReceiveDescriptors => self.receive_descriptors(first, second),
             Action::Write => self.write(first, second, third),
+            Action::TryWrite => self.try_write(first, second),
+            Action::End => self.end_half(first, second),
             Action::Flush => self.flush(first),
             Action::FlushCorked => self.flush_corked(),
             Action::Unread => self.unread(first, second),
@@ -40,6 +45,7 @@ impl Player {
             Action::Reset => self.reset(first),
             Action::Discard => self.discard(first),
             Action::Adopt => self.adopt(first),
+            Action::Travel => self.travel(first),
             Action::State => self.state(first),
             Action::Ask => self.ask(first, second),
             Action::GetError => self.get_error(first),
@@ -50,6 +56,19 @@ impl Player {
             Action::StirForeign => self.stir_foreign(first),
             Action::Stale => self.use_stale(first),
             Action::Settle => self.settle(),
+            Action::Relay => self.relay(first, second, third),
+            Action::ServeRelays => self.serve_relays(first),
+            Action::EndRelayed => self.end_relayed(first),
+            Action::StopRelay => self.stop_relay(first, second),
+            Action::TouchRelayed => self.touch_relayed(first),
+            Action::SendFile => self.send_file(first, second, third),
+            Action::LoadFile => self.load_file(first, second),
+            Action::CancelFile => self.cancel_file(first),
+            Action::ResizeFile => {
+                self.resize_file(first, second);
+                Ok(())
+            }
+            Action::FlushWaiting => self.flush_waiting(first),
             other => {
                 self.act_outside(other, numbers);
                 Ok(())
@@ -83,12 +102,15 @@ impl Player {
     fn close_multiplexer(&mut self, number: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_multiplexer(number) else { return Ok(()) };
         let Multiplexer { handle, .. } = self.multiplexers.swap_remove(index);
+        self.stop_relays_of(handle.raw());
         self.registry.close_multiplexer(handle).map_err(|it| format!("close: {it:?}"))?;
+        self.forget_relays_of(handle.raw());
         for index in (0..self.sources.len()).rev() {
             if !self.sources[index].is_of(handle.raw()) {
                 continue;
             }
             self.sources[index].registration = None;
+            self.collect_files(self.sources[index].handle)?;
             // A close that was completed is not reported any more.
             let is_gone = self.registry.raw_fd(self.sources[index].handle) == Err(Errno::BADF);
             if self.sources[index].closing && is_gone {
@@ -104,7 +126,7 @@ impl Player {
     }
 
     fn state(&mut self, number: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose_socket(number) else { return Ok(()) };
+        let Some(index) = self.choose_any_socket(number) else { return Ok(()) };
         let handle = self.sources[index].handle;
         self.registry.state_bits(handle).map(drop).map_err(|it| format!("state: {it:?}"))
     }
@@ -142,7 +164,8 @@ impl Player {
     }
 
     fn set_linger(&mut self, number: usize, seconds: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose(number, |it| !it.is_foreign() && !it.closing) else {
+        let Some(index) = self.choose(number, |it| it.is_free() || it.kind == Kind::Listener)
+        else {
             return Ok(());
         };
         let mut value = [1, 0, 0, 0, 0, 0, 0, 0];

@@ -1,6 +1,6 @@
 //! What the program knows of its sources, apart from what `core` does.
 
-use crate::core::{Handle, Interest, Mode};
+use crate::core::{Handle, Interest, Mode, Serving};
 use crate::kernel::Errno;
 use crate::world::FileId;
 
@@ -12,6 +12,9 @@ pub(super) mod event_bits {
     pub(crate) const HANGUP: u32 = 8;
     pub(crate) const ERROR: u32 = 16;
     pub(crate) const DETACHED: u32 = 32;
+    pub(crate) const FILE: u32 = 64;
+    pub(crate) const ACCEPTED: u32 = 128;
+    pub(crate) const REFUSED: u32 = 256;
 }
 
 /// A multiplexer.
@@ -37,6 +40,8 @@ pub(super) struct Registration {
     pub(super) had_output: bool,
     /// The waits since it was ready, that have not reported it.
     pub(super) passed_over: u32,
+    /// How waits accept the connections of a listener.
+    pub(super) serving: Option<Serving>,
 }
 
 impl Registration {
@@ -49,6 +54,7 @@ impl Registration {
             owes_writable: true,
             had_output: false,
             passed_over: 0,
+            serving: None,
         }
     }
 }
@@ -105,6 +111,14 @@ pub(super) struct Source {
     pub(super) is_corked: bool,
     /// The multiplexers that it has left by itself, before they reported that.
     pub(super) left: Vec<i32>,
+    /// The multiplexer of its relay.
+    pub(super) relayed: Option<i32>,
+    /// Whether its relay has passed on the end of what it receives.
+    pub(super) has_passed_end: bool,
+    /// Whether a shutdown(2) of it has failed.
+    pub(super) cannot_end: bool,
+    /// Whether it may be connected with itself.
+    pub(super) may_meet_itself: bool,
 }
 
 impl Source {
@@ -133,6 +147,10 @@ impl Source {
             has_ended: false,
             is_corked: false,
             left: Vec::new(),
+            relayed: None,
+            has_passed_end: false,
+            cannot_end: false,
+            may_meet_itself: false,
         }
     }
 
@@ -151,8 +169,30 @@ impl Source {
     }
 
     pub(super) fn is_of(&self, multiplexer: i32) -> bool {
-        self.registration.as_ref().is_some_and(|it| it.multiplexer == multiplexer)
+        self.relayed == Some(multiplexer)
+            || self.registration.as_ref().is_some_and(|it| it.multiplexer == multiplexer)
     }
+
+    /// Whether it is a socket that the program can use.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_socket() && !self.closing && self.relayed.is_none()
+    }
+}
+
+/// A relay that has not been reported to be over.
+pub(super) struct Relay {
+    pub(super) multiplexer: i32,
+    /// The handles of both sockets.
+    pub(super) sides: [i32; 2],
+    /// How many bytes each one had received and was to send, as it began.
+    pub(super) begun: [(u64, u64); 2],
+    /// What each one had queued.
+    pub(super) queued: [usize; 2],
+    /// What each direction had moved at the last wait, and how many waits could have moved something and did not.
+    pub(super) moved: [u64; 2],
+    pub(super) passed_over: [u32; 2],
+    /// Whether it was a failure that ended it, once it is over.
+    pub(super) has_failed: Option<bool>,
 }
 
 /// What became of a socket that is gone, to be compared with its close(2).

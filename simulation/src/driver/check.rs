@@ -2,7 +2,7 @@
 
 use super::book::Source;
 use super::player::{Player, Violation, with};
-use crate::kernel::Errno;
+use crate::kernel::{Errno, is_of_file};
 use crate::world::{Call, Closing, Process};
 
 /// How long a source in back-off is left alone, in nanoseconds, with the rounding of a wait.
@@ -11,11 +11,14 @@ pub(super) const BACK_OFF: u64 = 101_000_000;
 impl Player {
     pub(super) fn check(&mut self) -> Result<(), Violation> {
         let has_faults = with(|world| !world.faults.injected().is_empty());
+        self.note_faults_of_wait();
         self.note_faults();
         self.check_closings(has_faults)?;
         self.check_descriptors()?;
         self.check_references()?;
         self.check_lists()?;
+        self.check_relays()?;
+        self.check_files()?;
         for index in 0..self.sources.len() {
             self.check_socket(index)?;
         }
@@ -33,17 +36,32 @@ impl Player {
                 }
                 let source = &mut self.sources[index];
                 source.cannot_reset |= fault.call == Call::SetOption;
+                source.cannot_end |= fault.call == Call::Shutdown;
                 let is_lack = matches!(fault.errno, Errno::NOBUFS | Errno::NOMEM);
                 match fault.call {
-                    Call::Receive | Call::Send if is_lack => {
+                    Call::Receive
+                    | Call::Send
+                    | Call::SendDescriptors
+                    | Call::ReceiveDescriptors
+                    | Call::SendFile
+                    | Call::Splice
+                        if is_lack =>
+                    {
                         source.backs_off_until = now + BACK_OFF;
                     }
+                    // The error is of the descriptors, or of the file.
+                    Call::SendDescriptors if !fault.errno.is_of_connection() => {}
+                    Call::SendFile if is_of_file(fault.errno) => {}
                     Call::Accept | Call::EpollModify => source.backs_off_until = now + BACK_OFF,
                     Call::EpollDelete => source.has_ghost = true,
                     // It says that the number is another descriptor by now.
                     Call::EpollAdd => source.is_broken |= source.is_foreign(),
                     Call::Receive
                     | Call::Send
+                    | Call::SendFile
+                    | Call::SendDescriptors
+                    | Call::ReceiveDescriptors
+                    | Call::Splice
                     | Call::Shutdown
                     | Call::GetOption
                     | Call::LocalAddress
@@ -95,7 +113,9 @@ impl Player {
         let open = with(|world| world.open_descriptors(Process::Program).len());
         let known = (0..self.sources.len()).filter(|index| self.fd(*index).is_some()).count();
         // The epoll descriptor of a multiplexer, and its timer.
-        let expected = known + 2 * self.multiplexers.len() + self.loose.len();
+        let pipes = with(|world| world.own_pipes(Process::Program).len());
+        let files = with(|world| world.descriptors_of_transfers());
+        let expected = known + 2 * self.multiplexers.len() + self.loose.len() + 2 * pipes + files;
         if open == expected {
             Ok(())
         } else {
@@ -105,13 +125,14 @@ impl Player {
 
     /// Queued output keeps the process alive, and nothing else.
     fn check_references(&mut self) -> Result<(), Violation> {
-        if self.sources.iter().any(|source| source.was_corked || source.may_have_left()) {
+        let is_unclear = |source: &Source| source.was_corked || source.may_have_left();
+        if self.has_empty_file(None) || self.sources.iter().any(is_unclear) {
             return Ok(());
         }
         for index in 0..self.multiplexers.len() {
             let handle = self.multiplexers[index].handle;
-            let has_output = (0..self.sources.len())
-                .any(|source| self.sources[source].is_of(handle.raw()) && self.queued(source) > 0);
+            let has_output =
+                (0..self.sources.len()).any(|source| self.counts_output(source, handle.raw()));
             if self.registry.is_referenced(handle) != has_output {
                 return Err(format!(
                     "output is queued: {has_output}, and the multiplexer says otherwise"
@@ -124,12 +145,20 @@ impl Player {
         Ok(())
     }
 
+    /// Whether a source keeps a multiplexer referenced: a relay does that for as long as it is one.
+    fn counts_output(&mut self, index: usize, multiplexer: i32) -> bool {
+        let source = &self.sources[index];
+        source.relayed.is_none() && source.is_of(multiplexer) && self.unsent(index) > 0
+    }
+
     /// FIN comes after the queue, and the first failure of a socket is the one that is kept.
     fn check_socket(&mut self, index: usize) -> Result<(), Violation> {
-        if !self.sources[index].is_socket() {
+        let source = &self.sources[index];
+        // A close that was completed, and is not reported yet.
+        if !source.is_socket() || self.registry.any_socket(source.handle).is_err() {
             return Ok(());
         }
-        let (failure, queued) = (self.failure(index), self.queued(index));
+        let (failure, queued) = (self.failure(index), self.unsent(index));
         self.sources[index].send_failed = self.send_failed(index);
         let source = &mut self.sources[index];
         if source.first_failure.is_some() && failure != source.first_failure {
@@ -160,7 +189,8 @@ impl Player {
                 .filter(|it| self.sources[*it].is_of(handle) && self.fd(*it).is_some());
             let expected = registered.count() + 1;
             // A source that has left by itself is not reported yet.
-            let may_have_left = self.sources.iter().any(Source::may_have_left);
+            let relay_is_over = (0..self.sources.len()).any(|it| self.is_over_unreported(it));
+            let may_have_left = relay_is_over || self.sources.iter().any(Source::may_have_left);
             if watched != Ok(expected) && !may_have_left {
                 return Err(format!(
                     "epoll watches {watched:?} descriptors, and {expected} are registered"

@@ -1,13 +1,63 @@
-//! How sources end.
+//! How halves and sources end.
 
 use super::book::Kind;
 use super::player::{Player, Violation, with};
-use crate::kernel::Shutdown;
+use super::transfer::MOST_BYTES;
+use crate::kernel::{Errno, Shutdown};
 use crate::world::Process;
 
 const HOWS: [Shutdown; 3] = [Shutdown::Write, Shutdown::Read, Shutdown::Both];
 
 impl Player {
+    /// Writes without queueing.
+    pub(super) fn try_write(&mut self, number: usize, size: usize) -> Result<(), Violation> {
+        let Some(index) = self.choose_socket(number) else { return Ok(()) };
+        let bytes = self.bytes_to_send(index, 0, size % MOST_BYTES);
+        let (limit, before) = (self.limit(index), self.queued(index));
+        let handle = self.sources[index].handle;
+        let result = self.registry.with_socket(handle, |socket| socket.try_write(&bytes));
+        with(|world| world.note(|| format!("  try-write of {} = {result:?}", bytes.len())));
+        let count = result.unwrap_or(0);
+        let source = &mut self.sources[index];
+        source.taken += count as u64;
+        source.is_corked = false;
+        let after = self.queued(index);
+        if after > before || count > 0 && after > 0 {
+            return Err(format!("a write without a queue has {after} queued, of {before}"));
+        }
+        if self.limit(index) != limit {
+            return Err("a write without a queue changes its limit".to_owned());
+        }
+        self.check_totals(index)
+    }
+
+    /// Sends or queues all bytes, and ends the writing half.
+    pub(super) fn end_half(&mut self, number: usize, size: usize) -> Result<(), Violation> {
+        let Some(index) = self.choose_socket(number) else { return Ok(()) };
+        let bytes = self.bytes_to_send(index, 0, size % MOST_BYTES);
+        let limit = self.limit(index);
+        let handle = self.sources[index].handle;
+        let result = self.registry.end(handle, &bytes);
+        with(|world| world.note(|| format!("  end of {} = {result:?}", bytes.len())));
+        let failed = self.failure(index).is_some();
+        let source = &mut self.sources[index];
+        source.is_corked = false;
+        match result {
+            Ok((_, shutdown)) => {
+                source.taken += bytes.len() as u64;
+                source.write_shut |= shutdown.is_ok();
+                source.is_broken |= failed || shutdown.is_err();
+            }
+            Err(Errno::ALREADY) if source.write_shut || source.is_broken || failed => {}
+            Err(Errno::ALREADY) => return Err("a half that is open has ended before".to_owned()),
+            Err(_) => source.is_broken = true,
+        }
+        if self.limit(index) != limit {
+            return Err("an end changes the limit of the queue".to_owned());
+        }
+        self.check_totals(index)
+    }
+
     pub(super) fn shutdown(&mut self, number: usize, how: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
         let how = HOWS[how % HOWS.len()];
@@ -26,7 +76,9 @@ impl Player {
     }
 
     pub(super) fn close(&mut self, number: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose(number, |it| !it.closing) else { return Ok(()) };
+        let Some(index) = self.choose(number, |it| !it.closing && it.relayed.is_none()) else {
+            return Ok(());
+        };
         self.close_source(index)
     }
 
@@ -50,10 +102,9 @@ impl Player {
             Ok(how) => {
                 self.sources[index].closing = true;
                 self.sources[index].was_corked = false;
-                let source = &mut self.sources[index];
-                if how == 2 && may_have_left {
-                    source.left.extend(source.registration.take().map(|it| it.multiplexer));
-                } else if (how == 1) != was_registered {
+                // What has left, and was not reported, is registered again by the next wait if it has a queue.
+                let returns = how == 2 && may_have_left;
+                if !returns && (how == 1) != was_registered {
                     return Err("a close is wrong about the registration".to_owned());
                 }
             }
@@ -66,14 +117,22 @@ impl Player {
     }
 
     pub(super) fn reset(&mut self, number: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose_socket(number) else { return Ok(()) };
-        let handle = self.sources[index].handle;
+        self.choose_socket(number).map_or(Ok(()), |index| self.reset_source(index))
+    }
+
+    pub(super) fn reset_source(&mut self, index: usize) -> Result<(), Violation> {
+        let (handle, stream) = (self.sources[index].handle, self.sources[index].stream);
+        // A connect that has failed, as SO_ERROR could not be read, made no connection for the program.
+        let was_open = self.fd(index).is_some() && self.failure(index).is_none();
         self.remove_source(index, false);
         self.registry.reset(handle).map_err(|errno| format!("reset: {errno:?}"))?;
         let has_faults = with(|world| !world.faults.injected().is_empty());
-        match with(|world| world.closings.last().map(|closing| closing.resets || !closing.is_sound))
-        {
-            Some(false) if !has_faults => Err("a reset is no reset".to_owned()),
+        let closed = with(|world| {
+            let closing = world.closings.iter().rfind(|it| it.stream == stream);
+            closing.map(|closing| closing.resets || !closing.is_sound)
+        });
+        match closed {
+            Some(false) if was_open && !has_faults => Err("a reset is no reset".to_owned()),
             _ => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::book::End;
 use super::player::{Player, Violation, with};
-use crate::core::{Interest, Mode};
+use crate::core::Registry;
 use crate::world::Process;
 
 /// The most rounds in which peers read all, and all is delivered.
@@ -19,7 +19,9 @@ impl Player {
         }
         self.settle_with_peers()?;
         self.check_all_sent()?;
+        self.check_files_sent()?;
         self.check_ends()?;
+        self.end_relays()?;
         self.close_all_loose();
         for index in (0..self.sources.len()).rev() {
             if !self.sources[index].closing {
@@ -38,6 +40,7 @@ impl Player {
         if let Some(source) = self.sources.first() {
             return Err(format!("a close does not end: {source:?}"));
         }
+        self.check_no_files()?;
         self.close_all()
     }
 
@@ -46,16 +49,16 @@ impl Player {
         if self.multiplexers.is_empty() {
             self.open_multiplexer()?;
         }
-        for index in 0..self.sources.len() {
+        for index in (0..self.sources.len()).rev() {
             if self.sources[index].closing && self.sources[index].registration.is_none() {
-                self.add_to(0, index, (Interest::NONE, Mode::Edge))?;
+                self.add_closing(0, index)?;
             }
         }
         Ok(())
     }
 
     /// Settles, with peers that read all and backs-off that end.
-    fn settle_with_peers(&mut self) -> Result<(), Violation> {
+    pub(super) fn settle_with_peers(&mut self) -> Result<(), Violation> {
         for _ in 0..MOST_ROUNDS {
             with(|world| world.calls_of_step = 0);
             self.settle()?;
@@ -94,7 +97,7 @@ impl Player {
     /// No registered socket with a reading peer has anything queued.
     fn check_all_sent(&mut self) -> Result<(), Violation> {
         for index in 0..self.sources.len() {
-            let (handle, queued) = (self.sources[index].handle, self.queued(index));
+            let (handle, queued) = (self.sources[index].handle, self.unsent(index));
             let source = &self.sources[index];
             if !source.is_socket() || source.registration.is_none() || queued == 0 {
                 continue;
@@ -111,7 +114,7 @@ impl Player {
     /// FIN was sent where the program has ended its half, and no socket is connected with itself.
     fn check_ends(&mut self) -> Result<(), Violation> {
         for index in 0..self.sources.len() {
-            let (queued, handle) = (self.queued(index), self.sources[index].handle);
+            let (queued, handle) = (self.unsent(index), self.sources[index].handle);
             let failed = self.failure(index).is_some();
             let source = &self.sources[index];
             let Some(fd) = self.fd(index).filter(|_| source.is_socket() && !source.closing) else {
@@ -142,6 +145,7 @@ impl Player {
             closed.map_err(|errno| format!("close: {errno:?}"))?;
         }
         self.close_all_loose();
+        self.registry = Registry::new();
         let left = with(|world| world.open_descriptors(Process::Program));
         if left.is_empty() { Ok(()) } else { Err(format!("descriptors are left open: {left:?}")) }
     }

@@ -75,6 +75,9 @@ impl Player {
         }
         self.registry.connect(handle, &address).map_err(|errno| format!("connect: {errno:?}"))?;
         self.add_source(handle, Kind::Socket)?;
+        if let Some(source) = self.sources.last_mut() {
+            source.may_meet_itself = kind % 8 == 7;
+        }
         if ends % 16 == 15 {
             let result = self.registry.shutdown(handle, Shutdown::Write);
             if let Some(source) = self.sources.last_mut() {
@@ -121,13 +124,15 @@ impl Player {
 
     /// Gives a descriptor up, and adopts it again.
     pub(super) fn adopt(&mut self, number: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose(number, |it| !it.is_foreign() && !it.closing) else {
+        let Some(index) = self.choose(number, |it| it.is_free() || it.kind == Kind::Listener)
+        else {
             return Ok(());
         };
         let (handle, kind) = (self.sources[index].handle, self.sources[index].kind);
         let Ok(fd) = self.registry.raw_fd(handle) else { return Ok(()) };
         // What is queued and what was given back would be lost with the handle.
-        let is_lost = self.queued(index) > 0
+        let is_lost = self.unsent(index) > 0
+            || self.files.iter().any(|file| file.handle == handle && !file.is_settled)
             || self.unread_length(index) > 0
             || self.failure(index).is_some();
         let source = &self.sources[index];
@@ -142,7 +147,7 @@ impl Player {
         self.remove_source(index, false);
         self.departures.pop();
         let adopted = match kind {
-            Kind::Listener => self.registry.adopt_listener(fd, 4),
+            Kind::Listener => self.registry.adopt_listener(fd, Some(4)),
             _ => self.registry.adopt_socket(fd),
         };
         let Ok(adopted) = adopted else {

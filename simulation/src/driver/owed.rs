@@ -28,8 +28,10 @@ impl Player {
     ) -> Result<(), Violation> {
         let Some(polled) = with(|world| world.asleep.take()) else { return Ok(()) };
         self.note_faults_of_wait();
+        self.check_sleep_of_relays(multiplexer, &polled, events)?;
+        self.check_sleep_of_files(multiplexer, events)?;
         for index in 0..self.sources.len() {
-            if !self.sources[index].is_of(multiplexer) {
+            if !self.sources[index].is_of(multiplexer) || self.sources[index].relayed.is_some() {
                 continue;
             }
             // A failed connect has no descriptor, and a failure to report.
@@ -63,7 +65,7 @@ impl Player {
         Ok(())
     }
 
-    fn note_faults_of_wait(&mut self) {
+    pub(super) fn note_faults_of_wait(&mut self) {
         // They stay for the check at the end of the step.
         let injected = with(|world| world.faults.injected().to_vec());
         let now = with(|world| world.now());
@@ -79,6 +81,7 @@ impl Player {
                     source.backs_off_until = now + BACK_OFF;
                 }
                 source.is_broken |= fault.call == Call::EpollAdd && source.is_foreign();
+                source.cannot_end |= fault.call == Call::Shutdown;
             }
         }
     }
@@ -93,7 +96,10 @@ impl Player {
         }
         let interest = registration.interest;
         match source.kind {
-            Kind::Listener => interest.read && is & flags::IN != 0,
+            Kind::Listener => {
+                let is_full = registration.serving.is_some_and(|serving| serving.room == 0);
+                interest.read && !is_full && is & flags::IN != 0
+            }
             Kind::Foreign { is_open, .. } => {
                 is_open
                     && !source.is_broken
@@ -107,7 +113,7 @@ impl Player {
 
     fn socket_is_owed(&mut self, index: usize, is: u32) -> bool {
         let (failure, unread, queued) =
-            (self.failure(index), self.unread_length(index), self.queued(index));
+            (self.failure(index), self.unread_length(index), self.unsent(index));
         let source = &self.sources[index];
         let Some(registration) = source.registration else { return false };
         let has_input = failure.is_some() || unread > 0 || source.read_shut || is & flags::IN != 0;
@@ -126,12 +132,19 @@ impl Player {
 
     /// Whether a registration for a queue is left when the queue is sent.
     fn stays_for_nothing(&mut self, index: usize) -> bool {
-        let queued = self.queued(index);
+        let queued = self.unsent(index);
         let source = &self.sources[index];
         let Some(registration) = source.registration else { return false };
         let is_flush_only = registration.interest == Interest::NONE && registration.had_output;
         let is_left = is_flush_only && queued == 0 && !source.read_shut && !source.closing;
         is_left && self.is_begun(index)
+    }
+
+    /// Whether a source has left its multiplexer with something to send, and could have stayed.
+    pub(super) fn leaves_queue(&mut self, index: usize) -> bool {
+        let had_place =
+            with(|world| world.faults.injected().iter().all(|fault| fault.call != Call::EpollAdd));
+        had_place && !self.sources[index].was_corked && self.unsent(index) > 0
     }
 
     /// Whether a connection stands, or stood.
@@ -143,9 +156,10 @@ impl Player {
     /// Whether a registered socket could send what is queued.
     fn is_stuck(&mut self, index: usize, is: u32) -> bool {
         let now = with(|world| world.now());
-        let queued = self.queued(index);
+        let queued = self.unsent(index);
+        let waits_for_disk = self.awaits_disk(index);
         let source = &self.sources[index];
-        let waits = now < source.backs_off_until || source.was_corked;
+        let waits = now < source.backs_off_until || source.was_corked || waits_for_disk;
         source.is_socket() && queued > 0 && !waits && is & flags::OUT != 0 && self.is_begun(index)
     }
 }

@@ -72,6 +72,19 @@ const FAULTS: &[(Call, &[i32])] = &[
             libc::EIO,
         ],
     ),
+    (
+        Call::SendDescriptors,
+        &[
+            libc::EPIPE,
+            libc::ECONNRESET,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EBADF,
+            libc::ETOOMANYREFS,
+            libc::EPERM,
+        ],
+    ),
+    (Call::ReceiveDescriptors, &[libc::ECONNRESET, libc::ENOMEM, libc::ENOBUFS, libc::EIO]),
     (Call::Shutdown, &[libc::ENOBUFS, libc::EIO, libc::EINVAL]),
     (Call::EpollCreate, &[libc::EMFILE, libc::ENFILE, libc::ENOMEM]),
     (Call::EpollAdd, &[libc::ENOSPC, libc::ENOMEM, libc::EPERM]),
@@ -81,6 +94,35 @@ const FAULTS: &[(Call, &[i32])] = &[
     (Call::Poll, &[libc::EINTR, libc::ENOMEM, libc::EIO]),
     (Call::TimerCreate, &[libc::EMFILE, libc::ENFILE]),
     (Call::Fcntl, &[libc::EBADF, libc::EIO]),
+    (Call::Pipe, &[libc::EMFILE, libc::ENFILE, libc::ENOMEM]),
+    (Call::SetPipeSize, &[libc::EPERM, libc::EBUSY, libc::ENOMEM]),
+    (
+        Call::Splice,
+        &[
+            libc::EPIPE,
+            libc::ECONNRESET,
+            libc::ETIMEDOUT,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EINVAL,
+            libc::EIO,
+        ],
+    ),
+    (
+        Call::SendFile,
+        &[
+            libc::EINTR,
+            libc::ENOMEM,
+            libc::ENOBUFS,
+            libc::EIO,
+            libc::EOVERFLOW,
+            libc::EPIPE,
+            libc::ECONNRESET,
+            libc::ETIMEDOUT,
+            libc::EINVAL,
+            libc::EPERM,
+        ],
+    ),
 ];
 
 impl Player {
@@ -95,6 +137,16 @@ impl Player {
             Action::PeerReceive => self.at_end(first, |world, file| {
                 let _ = world.receive_some(file, 1 + second % 6000, false);
             }),
+            Action::PeerFlood => self.at_end(first, |world, file| {
+                let most = world.flood_of(file);
+                let _ = world.send_some(file, most.min((1 + second % 400) << 10));
+            }),
+            Action::PeerDrain => self.at_end(first, |world, file| {
+                while matches!(world.receive_some(file, 1 << 20, false), Ok(1..)) {}
+            }),
+            Action::LargeBuffers => with(|world| {
+                world.buffer_limits = ((1 + first % 640) << 10, (1 + second % 640) << 10);
+            }),
             Action::PeerShutdown => self.shut_end(first),
             Action::PeerClose => self.close_end(first, None),
             Action::PeerReset => self.close_end(first, Some(0)),
@@ -104,7 +156,7 @@ impl Player {
             }),
             Action::Stamp => {
                 self.at_socket(first, World::stamp);
-                if let Some(index) = self.choose_socket(first) {
+                if let Some(index) = self.choose_any_socket(first) {
                     self.sources[index].bare_errors = 0;
                 }
             }
@@ -205,7 +257,7 @@ impl Player {
 
     /// Does something to a connected socket of the program, in the kernel.
     fn at_socket(&mut self, number: usize, action: impl FnOnce(&mut World, FileId)) {
-        let Some(index) = self.choose_socket(number) else { return };
+        let Some(index) = self.choose_any_socket(number) else { return };
         let Some(fd) = self.fd(index) else { return };
         with(|world| {
             if let Ok(file) = world.file(Process::Program, fd)

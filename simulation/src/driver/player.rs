@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::book::{Departure, End, Kind, Multiplexer, Source};
+use super::book::{Departure, End, Kind, Multiplexer, Relay, Source};
+use super::file::{Load, SentFile};
 use super::step::Step;
 use crate::core::{Handle, Registry};
 use crate::kernel::{Address, Errno};
@@ -19,6 +20,12 @@ pub(super) struct Player {
     pub(super) gone: Vec<Handle>,
     pub(super) departures: Vec<Departure>,
     pub(super) ends: Vec<End>,
+    pub(super) relays: Vec<Relay>,
+    /// The files that were sent, in order, and what the pool loads.
+    pub(super) files: Vec<SentFile>,
+    pub(super) loads: Vec<Load>,
+    /// Sockets of relays that were closed before they were reported to have left.
+    pub(super) relayed_before: Vec<i32>,
     /// The listeners of the peer, and where they and those of the program listen.
     pub(super) peer_listeners: Vec<(i32, Address)>,
     pub(super) own_addresses: Vec<(Handle, Address)>,
@@ -41,6 +48,10 @@ impl Player {
             gone: Vec::new(),
             departures: Vec::new(),
             ends: Vec::new(),
+            relays: Vec::new(),
+            files: Vec::new(),
+            loads: Vec::new(),
+            relayed_before: Vec::new(),
             peer_listeners: Vec::new(),
             own_addresses: Vec::new(),
             peak: 0,
@@ -91,6 +102,11 @@ impl Player {
 
     /// A socket of the program that it has not closed.
     pub(super) fn choose_socket(&self, number: usize) -> Option<usize> {
+        self.choose(number, Source::is_free)
+    }
+
+    /// As `choose_socket`, also one that is relayed.
+    pub(super) fn choose_any_socket(&self, number: usize) -> Option<usize> {
         self.choose(number, |source| source.is_socket() && !source.closing)
     }
 
@@ -121,19 +137,19 @@ impl Player {
 
     pub(super) fn queued(&mut self, index: usize) -> usize {
         let handle = self.sources[index].handle;
-        self.registry.socket(handle).map_or(0, |socket| socket.queue_length())
+        self.registry.any_socket(handle).map_or(0, |socket| socket.queue_length())
     }
 
     /// Whether a send was the call that failed.
     pub(super) fn send_failed(&mut self, index: usize) -> bool {
         let handle = self.sources[index].handle;
-        let failure = self.registry.socket(handle).ok().and_then(|socket| socket.failure());
+        let failure = self.registry.any_socket(handle).ok().and_then(|socket| socket.failure());
         failure.is_some_and(|(call, _)| call as i32 == 1)
     }
 
     pub(super) fn failure(&mut self, index: usize) -> Option<Errno> {
         let handle = self.sources[index].handle;
-        self.registry.socket(handle).ok()?.failure().map(|(_, errno)| errno)
+        self.registry.any_socket(handle).ok()?.failure().map(|(_, errno)| errno)
     }
 
     /// The program has a new source.
@@ -162,6 +178,9 @@ impl Player {
             }
         }
         self.gone.push(source.handle);
+        if !is_graceful {
+            self.note_dropped(source.handle);
+        }
         if source.is_socket() {
             self.departures.push(Departure {
                 stream: source.stream,

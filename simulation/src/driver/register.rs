@@ -13,13 +13,27 @@ impl Player {
         how: usize,
     ) -> Result<(), Violation> {
         let Some(multiplexer) = self.choose_multiplexer(number) else { return Ok(()) };
-        let is_free = |it: &Source| !it.closing || it.registration.is_none();
+        let is_free =
+            |it: &Source| it.relayed.is_none() && (!it.closing || it.registration.is_none());
         let Some(index) = self.choose(source, |it| !it.is_foreign() && is_free(it)) else {
             return Ok(());
         };
-        let watching =
-            if self.sources[index].closing { (Interest::NONE, Mode::Edge) } else { watching(how) };
-        self.add_to(multiplexer, index, watching)
+        if self.sources[index].closing {
+            return self.add_closing(multiplexer, index);
+        }
+        self.add_to(multiplexer, index, watching(how))
+    }
+
+    /// Registers what is closing, and in no multiplexer. What has nothing left to send is closed, as the library does it.
+    pub(super) fn add_closing(
+        &mut self,
+        multiplexer: usize,
+        index: usize,
+    ) -> Result<(), Violation> {
+        if self.unsent(index) == 0 && !self.has_empty_file(Some(index)) {
+            return self.close_source(index);
+        }
+        self.add_to(multiplexer, index, (Interest::NONE, Mode::Edge))
     }
 
     pub(super) fn add_to(
@@ -93,7 +107,8 @@ impl Player {
             }
             Err(errno) => return Err(format!("remove: {errno:?}")),
         }
-        if let Kind::Foreign { fd, is_open, .. } = source.kind {
+        self.collect_files(self.sources[index].handle)?;
+        if let Kind::Foreign { fd, is_open, .. } = self.sources[index].kind {
             self.remove_source(index, false);
             self.loose.extend(is_open.then_some(fd));
         }
@@ -104,6 +119,8 @@ impl Player {
 /// An interest and a mode, by a number.
 pub(super) fn watching(number: usize) -> (Interest, Mode) {
     let bits = [1, 3, 5, 7, 2, 3, 5, 0][number % 8];
-    let mode = Mode::from_number([0, 0, 1, 2][number / 8 % 4]);
-    (Interest::from_bits(bits).unwrap_or(Interest::NONE), mode.unwrap_or(Mode::Edge))
+    // What is only flushed is edge-triggered: the library registers it so, and the core when it returns.
+    let mode = if bits == 0 { 0 } else { [0, 0, 1, 2][number / 8 % 4] };
+    let mode = Mode::from_number(mode).unwrap_or(Mode::Edge);
+    (Interest::from_bits(bits).unwrap_or(Interest::NONE), mode)
 }

@@ -16,7 +16,7 @@ impl Player {
         with(|world| world.luck = Luck::NONE);
         for _ in 0..MOST_ROUNDS {
             let moves = with(|world| world.moves);
-            let mut has_changed = with(World::deliver_all);
+            let mut has_changed = with(World::deliver_all) | self.load_all()?;
             for index in 0..self.multiplexers.len() {
                 has_changed |= self.drain(index)?;
             }
@@ -78,7 +78,7 @@ impl Player {
 
     /// Does what an event asks for. Returns whether there was something to do.
     fn handle(&mut self, event: &Event) -> Result<bool, Violation> {
-        if event.bits & bits::DETACHED != 0 {
+        if event.bits & (bits::DETACHED | bits::ACCEPTED) != 0 {
             return Ok(true);
         }
         let mut is_useful = !event.received.is_empty();
@@ -94,7 +94,8 @@ impl Player {
                     index = found;
                 }
             }
-            Kind::Foreign { file, .. } => is_useful |= self.drain_foreign(file),
+            Kind::Foreign { file, is_open: true, .. } => is_useful |= self.drain_foreign(file),
+            Kind::Foreign { .. } => {}
             Kind::Socket => {
                 let was_done = self.sources[index].read_done;
                 // Some sockets are read once an event: what is left has to be reported again.

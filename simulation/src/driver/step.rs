@@ -33,6 +33,8 @@ actions! {
     Listen "listen" 2,
     /// Listener.
     Accept "accept" 8,
+    /// Listener, what is reported of its sockets, how many.
+    Serve "serve" 6,
     /// Where to, which listener, whether a shutdown follows at once.
     Connect "connect" 8,
     /// Socket, size of the buffer.
@@ -43,8 +45,16 @@ actions! {
     Send "send" 20,
     /// Socket, bytes of a piece, pieces.
     SendPieces "send-pieces" 6,
+    /// Socket, bytes, descriptors.
+    SendDescriptors "send-descriptors" 6,
+    /// Socket, size of the buffer.
+    ReceiveDescriptors "receive-descriptors" 6,
     /// Socket, bytes, whether corked.
     Write "write" 14,
+    /// Socket, bytes.
+    TryWrite "try-write" 4,
+    /// Socket, bytes: the last ones.
+    End "end" 3,
     /// Socket.
     Flush "flush" 6,
     FlushCorked "flush-corked" 6,
@@ -76,6 +86,8 @@ actions! {
     Discard "discard" 2,
     /// Socket: it is given up, and adopted again.
     Adopt "adopt" 1,
+    /// Socket: it leaves the registry with all that it has, and comes back.
+    Travel "travel" 2,
     /// Socket.
     State "state" 4,
     /// Socket, address: who is there?
@@ -126,6 +138,32 @@ actions! {
     Repair "repair" 2,
     /// The program handles all events, until there are none.
     Settle "settle" 2,
+    /// Multiplexer, socket, socket.
+    Relay "relay" 4,
+    /// Multiplexer: a turn of the event loop.
+    ServeRelays "serve-relays" 6,
+    /// Relayed socket: what it sends is ended.
+    EndRelayed "end-relayed" 1,
+    /// Relay, how.
+    StopRelay "stop-relay" 1,
+    /// Relayed socket.
+    TouchRelayed "touch-relayed" 1,
+    /// End, kilobytes.
+    PeerFlood "peer-flood" 4,
+    /// End: it receives all that there is.
+    PeerDrain "peer-drain" 4,
+    /// As `Buffers`, in kilobytes.
+    LargeBuffers "large-buffers" 2,
+    /// Socket, size, which part.
+    SendFile "send-file" 6,
+    /// What the pool loads, whether it can be read.
+    LoadFile "load-file" 10,
+    /// File.
+    CancelFile "cancel-file" 1,
+    /// File, how.
+    ResizeFile "resize-file" 1,
+    /// Socket: what it sends may wait for the disk.
+    FlushWaiting "flush-waiting" 1,
 }
 
 /// One move of the program, of its peers, of the network, or of time.

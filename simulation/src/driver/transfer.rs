@@ -5,10 +5,9 @@ use std::io::IoSlice;
 use super::player::{Player, Violation, with};
 use crate::core::SendStatus;
 use crate::kernel::Errno;
-use crate::world::{fill, mismatch};
 
 /// The most bytes of one step.
-const MOST_BYTES: usize = 6000;
+pub(super) const MOST_BYTES: usize = 6000;
 
 impl Player {
     pub(super) fn receive(
@@ -40,8 +39,19 @@ impl Player {
                 format!("  {} of {size} = {result:?}", if peeks { "peek" } else { "receive" })
             });
         });
+        self.note_received(index, result, &buffer, peeks)
+    }
+
+    /// Takes note of what a receive has returned. Returns the number of bytes, `None` when there is nothing.
+    pub(super) fn note_received(
+        &mut self,
+        index: usize,
+        result: Result<usize, Errno>,
+        buffer: &[u8],
+        peeks: bool,
+    ) -> Result<Option<usize>, Violation> {
         match result {
-            Ok(0) if size == 0 => Ok(None),
+            Ok(0) if buffer.is_empty() => Ok(None),
             Ok(0) => {
                 self.end_of_input(index, peeks)?;
                 Ok(None)
@@ -90,7 +100,8 @@ impl Player {
     /// Checks that received bytes are those that come next.
     pub(super) fn check_bytes(&self, index: usize, bytes: &[u8]) -> Result<(), Violation> {
         let source = &self.sources[index];
-        match mismatch(bytes, source.origin, source.got) {
+        let at = with(|world| world.origins.mismatch(bytes, source.origin, source.got));
+        match at {
             None => Ok(()),
             Some(at) => Err(format!(
                 "{} bytes received from position {} of stream {}: the one at {at} is another",
@@ -164,6 +175,8 @@ impl Player {
         self.sources[index].was_corked |= cork;
         let after = self.queued(index);
         let is_begun = self.is_begun(index) && with(|world| world.faults.injected().is_empty());
+        // Behind a file bytes are queued; an empty one adds nothing to the queue's length.
+        let is_begun = is_begun && self.unsent(index) == after && !self.is_sending(handle);
         let source = &mut self.sources[index];
         let is_small = bytes.len() <= 4096.min(limit.saturating_sub(before));
         source.is_corked =
@@ -174,33 +187,38 @@ impl Player {
         self.check_totals(index)
     }
 
-    fn limit(&mut self, index: usize) -> usize {
+    pub(super) fn limit(&mut self, index: usize) -> usize {
         let handle = self.sources[index].handle;
         self.registry.socket(handle).map_or(0, |socket| socket.queue_limit())
     }
 
-    fn bytes_to_send(&self, index: usize, offset: usize, size: usize) -> Vec<u8> {
+    pub(super) fn bytes_to_send(&self, index: usize, offset: usize, size: usize) -> Vec<u8> {
         let source = &self.sources[index];
         let mut bytes = vec![0; size];
-        fill(&mut bytes, source.stream, source.taken + offset as u64);
+        let position = self.next_position(index) + offset as u64;
+        with(|world| world.origins.fill(&mut bytes, source.stream, position));
         bytes
     }
 
     /// What was accepted is what the kernel has and what is queued; the counters say so.
     pub(super) fn check_totals(&mut self, index: usize) -> Result<(), Violation> {
         let Some(fd) = self.fd(index) else { return Ok(()) };
+        if self.sources[index].relayed.is_some() {
+            return Ok(());
+        }
         if self.failure(index).is_some() {
             self.sources[index].is_broken = true;
             return Ok(());
         }
         let handle = self.sources[index].handle;
         let Ok(socket) = self.registry.socket(handle) else { return Ok(()) };
-        let ((received, counted), queued) = (socket.totals(), socket.queue_length() as u64);
+        let ((received, counted), unsent) = (socket.totals(), socket.unsent_length());
         let sent = with(|world| world.socket_of(fd).map_or(0, |socket| socket.sent));
         let source = &self.sources[index];
-        if source.taken != sent + queued {
+        let left_out = with(|world| world.left_out_of(source.stream));
+        if source.taken != sent + unsent + left_out {
             return Err(format!(
-                "{} bytes accepted, {sent} sent and {queued} queued",
+                "{} bytes accepted, {sent} sent, {unsent} unsent and {left_out} left out",
                 source.taken
             ));
         }
@@ -214,12 +232,17 @@ impl Player {
     }
 
     pub(super) fn flush(&mut self, number: usize) -> Result<(), Violation> {
-        let Some(index) = self.choose_socket(number) else { return Ok(()) };
+        self.choose_socket(number).map_or(Ok(()), |index| self.flush_of(index))
+    }
+
+    pub(super) fn flush_of(&mut self, index: usize) -> Result<(), Violation> {
         let handle = self.sources[index].handle;
         self.sources[index].is_corked = false;
         let result = self.registry.flush(handle);
+        let may_be_left = self.has_empty_file(Some(index));
+        self.collect_files(handle)?;
         match result {
-            Ok(is_empty) if is_empty != (self.queued(index) == 0) => {
+            Ok(is_empty) if is_empty != (self.unsent(index) == 0) && !may_be_left => {
                 Err("a flush is wrong about the queue".to_owned())
             }
             _ => self.check_totals(index),
@@ -247,7 +270,7 @@ impl Player {
         }
         let (handle, position) = (source.handle, source.got - size);
         let mut bytes = vec![0; size as usize];
-        fill(&mut bytes, source.origin, position);
+        with(|world| world.origins.fill(&mut bytes, source.origin, position));
         self.registry.unread(handle, &bytes).map_err(|errno| format!("unread: {errno:?}"))?;
         if self.unread_length(index) > 0 {
             self.sources[index].got = position;
@@ -257,12 +280,13 @@ impl Player {
 
     pub(super) fn unread_length(&mut self, index: usize) -> usize {
         let handle = self.sources[index].handle;
-        self.registry.socket(handle).map_or(0, |socket| socket.unread_length())
+        self.registry.any_socket(handle).map_or(0, |socket| socket.unread_length())
     }
 
     pub(super) fn take_queue(&mut self, number: usize, room: usize) -> Result<(), Violation> {
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
         let (handle, queued) = (self.sources[index].handle, self.queued(index));
+        let has_files = self.unsent(index) > queued || self.has_empty_file(Some(index));
         let mut into = vec![0; room % 20_000];
         match self.registry.with_socket(handle, |socket| socket.take_queue(&mut into)) {
             Ok(count) => {
@@ -270,13 +294,22 @@ impl Player {
                 source.taken -= count as u64;
                 // A shutdown that waits for the queue is the program's to make now.
                 source.is_broken |= source.write_shut;
-                match mismatch(&into[..count], source.stream, source.taken) {
+                source.cannot_end |= source.write_shut;
+                let (taken, stream) = (&into[..count], source.stream);
+                let position = self.next_position(index);
+                let mismatch = with(|world| {
+                    let mismatch = world.origins.mismatch(taken, stream, position);
+                    // What comes next is the socket's own, also where a relay has queued what was taken.
+                    world.origins.add(stream, position, (stream, position));
+                    mismatch
+                });
+                match mismatch {
                     Some(at) => Err(format!("byte {at} of the queue is another")),
                     None if count != queued => Err("a part of the queue was taken".to_owned()),
                     None => Ok(()),
                 }
             }
-            Err(_) if queued > into.len() => Ok(()),
+            Err(_) if queued > into.len() || has_files => Ok(()),
             Err(errno) => Err(format!("take_queue: {errno:?}")),
         }
     }

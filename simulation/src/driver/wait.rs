@@ -2,6 +2,7 @@
 
 use super::book::{Kind, event_bits as bits};
 use super::player::{Player, Violation, with};
+use super::serve::reported_by;
 use crate::core::{Event, Mode, ReceiveBuffer};
 use crate::kernel::{Errno, flags};
 
@@ -43,6 +44,7 @@ impl Player {
         self.learn_origins();
         self.note_output();
         let owed = self.owed_by(handle.raw());
+        let ready = self.ready_relays(handle.raw());
         with(|world| {
             world.asleep = None;
             world.rescue = if timeout < 0 { wake } else { None };
@@ -66,12 +68,17 @@ impl Player {
             return Err(format!("{} events at a limit of {limit}", events.len()));
         }
         self.check_sleep(handle.raw(), &events)?;
-        let reported: Vec<i32> = events.iter().map(|event| event.handle.raw()).collect();
+        // Those that the wait has closed or accepted had slots at the same time.
+        let accepted = events.iter().filter(|event| event.bits & bits::ACCEPTED != 0).count();
+        self.peak = self.peak.max(self.sources.len() + accepted);
+        let is_ready = |event: &&Event| event.bits != bits::FILE;
+        let reported: Vec<i32> = events.iter().filter(is_ready).map(reported_by).collect();
         for event in &events {
             self.check_event(handle.raw(), event, &buffer)?;
         }
         self.check_copy(multiplexer, &events, &buffer)?;
         self.count_passed_over(handle.raw(), &owed, &reported, limit)?;
+        self.count_idle_relays(handle.raw(), &ready)?;
         Ok(events)
     }
 
@@ -88,7 +95,7 @@ impl Player {
             Err(errno) => self.expect_fault("service", errno)?,
         }
         for event in &events {
-            if event.bits != bits::DETACHED {
+            if event.bits != bits::DETACHED && event.bits != bits::FILE {
                 return Err(format!("service reports {event:?}"));
             }
             self.check_event(handle.raw(), event, &[])?;
@@ -112,8 +119,10 @@ impl Player {
         let mut copy = vec![0; buffer.len()];
         let handle = self.multiplexers[multiplexer].handle;
         let copied = self.registry.copy_prefetched(handle, &mut copy);
-        let mut parts =
-            events.iter().map(|event| event.received.clone()).filter(|it| !it.is_empty());
+        let mut parts = events
+            .iter()
+            .filter(|event| event.bits & bits::ACCEPTED == 0 && !event.received.is_empty())
+            .map(|event| event.received.clone());
         if parts.any(|part| copied != Ok(true) || copy[part.clone()] != buffer[part]) {
             return Err(format!("the copy of what was prefetched is another one: {copied:?}"));
         }
@@ -132,9 +141,9 @@ impl Player {
     }
 
     /// Takes note of what is queued before a wait, and that a wait may send it.
-    fn note_output(&mut self) {
+    pub(super) fn note_output(&mut self) {
         for index in 0..self.sources.len() {
-            let queued = self.queued(index);
+            let queued = self.unsent(index);
             let source = &mut self.sources[index];
             source.is_corked = false;
             if let Some(registration) = &mut source.registration {
@@ -158,8 +167,21 @@ impl Player {
         buffer: &[u8],
     ) -> Result<(), Violation> {
         let wrong = |what: &str| Err(format!("{event:?}: {what}"));
+        if event.bits & (bits::ACCEPTED | bits::REFUSED) != 0 {
+            return self.check_accepted(multiplexer, event);
+        }
+        if event.bits == bits::FILE {
+            return self.check_progress(event);
+        }
         let Some(index) = self.find(event.handle.raw()) else {
-            return wrong("of a handle that is gone");
+            let before = self.relayed_before.iter().position(|it| *it == event.handle.raw());
+            return match before.filter(|_| event.bits == bits::DETACHED) {
+                Some(at) => {
+                    self.relayed_before.swap_remove(at);
+                    Ok(())
+                }
+                None => wrong("of a handle that is gone"),
+            };
         };
         if event.bits == bits::DETACHED && self.sources[index].left.contains(&multiplexer) {
             self.sources[index].left.retain(|left| *left != multiplexer);
@@ -167,6 +189,9 @@ impl Player {
         }
         if !self.sources[index].is_of(multiplexer) {
             return wrong("of a source that is not registered here");
+        }
+        if event.bits == bits::DETACHED && self.sources[index].relayed.is_some() {
+            return self.end_of_relay(index);
         }
         if event.bits & bits::DETACHED != 0 {
             return self.check_detached(index, event);
@@ -231,7 +256,7 @@ impl Player {
             }
             self.sources[index].bare_errors += 1;
         }
-        if event.bits & bits::WRITABLE != 0 && failure.is_none() && self.queued(index) > 0 {
+        if event.bits & bits::WRITABLE != 0 && failure.is_none() && self.unsent(index) > 0 {
             return Err(format!("{event:?}: writable, and the queue is not empty"));
         }
         Ok(())
@@ -252,12 +277,13 @@ impl Player {
             self.remove_source(index, true);
             return Ok(());
         }
+        self.collect_files(event.handle)?;
         let is_flushed = registration.interest == crate::core::Interest::NONE;
         if !is_flushed && failure.is_none() {
             return Err(format!("{event:?}: detached for no reason"));
         }
         // Its owner has relied on the registration until now.
-        if failure.is_none() && !self.sources[index].was_corked && self.queued(index) > 0 {
+        if failure.is_none() && self.leaves_queue(index) {
             return Err(format!("{event:?}: detached, and bytes are queued"));
         }
         self.sources[index].is_broken |= failure.is_some();
@@ -292,12 +318,19 @@ impl Player {
         Ok(())
     }
 
+    /// Whether the program has ended what a socket sends, or that is not known.
+    pub(super) fn has_ended(&self, index: usize) -> bool {
+        self.sources[index].write_shut || self.sources[index].is_broken
+    }
+
     /// # Errors
     /// An errno that neither the kernel nor a fault has given this socket.
     pub(super) fn check_reason(&mut self, index: usize, errno: Errno) -> Result<(), Violation> {
         // A failed connect is ENOTCONN for every call: its own error is in `failure`.
         let is_known = match self.failure(index) {
             Some(_) if errno == Errno::NOTCONN => true,
+            // `core` refuses what a relay is to send after the end.
+            Some(Errno::PIPE) if errno == Errno::PIPE && self.has_ended(index) => true,
             _ => with(|world| world.has_happened(errno)),
         };
         if is_known { Ok(()) } else { Err(format!("{errno:?} of source {index}, for no reason")) }

@@ -22,6 +22,11 @@ pub(crate) fn socket(family: Family) -> Result<OwnedFd, Errno> {
     call(Call::Socket, None, |world| Ok(OwnedFd::new(world.socket_call(Process::Program, family))))
 }
 
+/// No kernel of the simulation has Multipath TCP, which no program asks for.
+pub(crate) fn multipath_socket(_: Family) -> Result<OwnedFd, Errno> {
+    Err(Errno::OPNOTSUPP)
+}
+
 pub(crate) fn datagram_socket() -> Result<OwnedFd, Errno> {
     call(Call::Socket, None, |world| Ok(OwnedFd::new(world.datagram_socket())))
 }

@@ -83,6 +83,10 @@ pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     with_option(Call::GetOption, fd, |world| Ok(world.socket_of(fd.as_raw_fd())?.has_tcp()))
 }
 
+pub(crate) fn is_unix(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    with_option(Call::GetOption, fd, |world| Ok(!world.socket_of(fd.as_raw_fd())?.has_tcp()))
+}
+
 pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     with_option(Call::GetOption, fd, |world| {
         Ok(matches!(world.socket_of(fd.as_raw_fd())?.phase(), Phase::Listening { .. }))

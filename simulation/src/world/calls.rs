@@ -1,6 +1,7 @@
 //! System calls by descriptor, of either process. A call of the program may meet a fault, and the network may come in
 //! between.
 
+use super::disk::Disk;
 use super::fault::Call;
 use super::file::{FileId, Kind};
 use super::timer::Timer;
@@ -36,7 +37,7 @@ impl World {
         match self.faults.take(call, fd) {
             Some(errno) => {
                 self.remember(errno);
-                self.note(|| format!("    {call:?} fails: {errno:?}"));
+                self.note(|| format!("    {call:?} of {fd} fails: {errno:?}"));
                 Err(errno)
             }
             None => Ok(()),
@@ -103,6 +104,20 @@ impl World {
             let length: usize = pieces.iter().map(|piece| piece.len()).sum();
             format!("    send({fd}, {length}) = {result:?}")
         });
+        result
+    }
+
+    pub(crate) fn splice(&mut self, from: i32, to: i32, count: usize) -> Result<usize, Errno> {
+        let files = self.program(from).and_then(|from| Ok((from, self.program(to)?)));
+        let result = files.and_then(|(from, to)| self.splice_between(from, to, count));
+        result.inspect_err(|errno| self.remember(*errno)).ok();
+        self.note(|| format!("    splice({from}, {to}, {count}) = {result:?}"));
+        result
+    }
+
+    pub(crate) fn set_pipe_size(&mut self, fd: i32, bytes: usize) -> Result<usize, Errno> {
+        let result = self.program(fd).and_then(|file| self.resize_pipe(file, bytes));
+        self.note(|| format!("    fcntl({fd}, F_SETPIPE_SZ, {bytes}) = {result:?}"));
         result
     }
 
@@ -185,6 +200,7 @@ impl World {
     }
 
     pub(crate) fn timer_set(&mut self, fd: i32, after: u64) {
+        self.note(|| format!("    timerfd_settime({fd}, {after})"));
         if let Ok(file) = self.program(fd) {
             self.set_timer(file, after);
         }
@@ -197,7 +213,7 @@ impl World {
     }
 
     pub(crate) fn regular_file(&mut self) -> i32 {
-        let file = self.insert(Kind::Regular);
+        let file = self.insert(Kind::Regular(Disk::default()));
         self.describe(Process::Program, file)
     }
 

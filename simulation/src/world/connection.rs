@@ -201,6 +201,8 @@ impl World {
                 socket.phase = Phase::Connected;
                 socket.peer = Some(peer);
                 socket.source = source;
+                let receiver = socket.stream;
+                self.origins.connected(receiver, source);
             }
         }
     }
@@ -213,6 +215,10 @@ impl World {
             socket.peer = Some(file);
             socket.source = socket.stream;
             socket.peer_address = socket.local.clone();
+            let stream = socket.stream;
+            self.origins.connected(stream, stream);
+        }
+        if let Some(socket) = self.socket_mut(file) {
             // `tcp_rcv_state_process`, in the state SYN-RECV: a shutdown before the connect.
             if socket.shut_write {
                 socket.fin_leaves = true;

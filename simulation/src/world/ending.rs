@@ -149,7 +149,9 @@ impl World {
             }
             self.wake(peer, ALL);
         }
+        let pieces = self.socket_mut(file).map(|it| std::mem::take(&mut it.pieces));
         self.free(file);
+        self.drop_passed(pieces.into_iter().flatten().flat_map(|piece| piece.files).collect());
     }
 
     /// Ends a connection by RST. Of a Unix socket: as one that is closed before it was accepted.

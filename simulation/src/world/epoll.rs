@@ -72,7 +72,7 @@ impl World {
     /// What every call of `epoll_ctl(2)` checks first.
     pub(super) fn check_watchable(&mut self, epoll: FileId, file: FileId) -> Result<(), Errno> {
         match self.kind_mut(file) {
-            Some(Kind::Regular) => Err(Errno::from_raw(libc::EPERM).unwrap_or(Errno::INVAL)),
+            Some(Kind::Regular(_)) => Err(Errno::from_raw(libc::EPERM).unwrap_or(Errno::INVAL)),
             _ if file == epoll => Err(Errno::INVAL),
             _ => Ok(()),
         }
@@ -107,6 +107,7 @@ impl World {
         if let Some(file) = &mut self.files[file] {
             file.watches.push((epoll, id));
         }
+        self.moves += 1;
         self.check_item(epoll, id);
         Ok(())
     }

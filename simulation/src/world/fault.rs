@@ -16,6 +16,9 @@ pub(crate) enum Call {
     RemoteAddress,
     Receive,
     Send,
+    SendFile,
+    SendDescriptors,
+    ReceiveDescriptors,
     Shutdown,
     EpollCreate,
     EpollAdd,
@@ -25,6 +28,9 @@ pub(crate) enum Call {
     Poll,
     TimerCreate,
     Fcntl,
+    Pipe,
+    SetPipeSize,
+    Splice,
 }
 
 /// An errno that the next calls of a kind return.

@@ -1,5 +1,6 @@
 //! Open files, and the tables of descriptors that name them.
 
+use super::disk::Disk;
 use super::epoll::Epoll;
 use super::pipe::PipeEnd;
 use super::socket::Socket;
@@ -25,7 +26,7 @@ pub(crate) enum Kind {
     Counter(u64),
     Pipe(PipeEnd),
     /// A file of a disk, which epoll does not support.
-    Regular,
+    Regular(Disk),
 }
 
 impl File {

@@ -6,25 +6,31 @@
 mod bytes;
 mod calls;
 mod connection;
+mod disk;
 mod ending;
 mod epoll;
 mod fault;
 mod file;
 mod luck;
 mod network;
+mod passing;
 mod pipe;
 mod readiness;
 mod sleep;
 mod socket;
+mod splice;
 mod timer;
 mod transfer;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::kernel::{Address, Errno};
 use bytes::Contents;
-pub(crate) use bytes::{fill, mismatch};
+pub(crate) use bytes::Origins;
+pub(crate) use bytes::fill;
+use disk::Transfer;
 pub(crate) use fault::{Call, Faults};
 use file::File;
 pub(crate) use file::{FileId, Kind};
@@ -63,19 +69,31 @@ pub(crate) struct World {
     moving: Vec<FileId>,
     /// Core's own tests expect loopback: all arrives before the next call, and its bytes are those that were sent.
     loopback: Option<Contents>,
+    /// Whose bytes a stream has, and whether what is spliced says so.
+    pub(crate) origins: Origins,
+    pub(crate) learns_origins: bool,
+    /// The files that were sent, in order, and how many bytes of them are left out of each stream.
+    pub(crate) transfers: Vec<Transfer>,
+    left_out: HashMap<u32, u64>,
     timers: Vec<FileId>,
     /// The limits of the buffers of the sockets to come: to receive, and to send.
     pub(crate) buffer_limits: (usize, usize),
+    /// The largest limit of a socket so far.
+    largest_buffer: usize,
     /// Where a wait without limit is ended, once nothing else will: an eventfd.
     pub(crate) rescue: Option<FileId>,
     waits_without_limit: u32,
     /// What poll(2) would have said of the program's descriptors as it last went to sleep until a time.
     pub(crate) asleep: Option<Vec<(i32, u32)>>,
+    /// The transfers that the program had to take note of, as it last went to sleep.
+    pub(crate) transfers_asleep: Vec<usize>,
     /// The calls of the program, and those since the driver has set it to 0.
     pub(crate) calls: u64,
     pub(crate) calls_of_step: u32,
-    /// How often bytes have moved.
+    /// How often bytes have moved, or something was registered: more may follow from both.
     pub(crate) moves: u64,
+    /// How many descriptors were passed.
+    pub(crate) passed: u64,
     /// The sockets of the program that were closed.
     pub(crate) closings: Vec<Closing>,
     /// The errors that calls of the program have met.
@@ -116,14 +134,21 @@ impl World {
             items: 0,
             moving: Vec::new(),
             loopback: cfg!(test).then(Contents::default),
+            origins: Origins::default(),
+            learns_origins: false,
+            transfers: Vec::new(),
+            left_out: HashMap::new(),
             timers: Vec::new(),
             buffer_limits: (4096, 4096),
+            largest_buffer: 0,
             rescue: None,
             waits_without_limit: 0,
             asleep: None,
+            transfers_asleep: Vec::new(),
             calls: 0,
             calls_of_step: 0,
             moves: 0,
+            passed: 0,
             closings: Vec::new(),
             happened: Vec::new(),
             violation: None,
@@ -234,9 +259,8 @@ impl World {
         }
         match &self.files[file].as_ref().map(|entry| &entry.kind) {
             Some(Kind::Socket(_)) => self.close_socket(file),
-            Some(Kind::Pipe(end)) => {
-                let end = *end;
-                self.close_pipe(end);
+            Some(Kind::Pipe(_)) => {
+                self.close_pipe(file);
                 self.free(file);
             }
             Some(Kind::Epoll(_)) => {

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::file::{FileId, Kind};
+use super::pipe::when;
 use super::socket::{Phase, Socket};
 use crate::kernel::flags;
 
@@ -83,7 +84,6 @@ impl World {
 
     /// What is true of a file, in the flags of poll(2).
     pub(crate) fn flags_of(&self, file: FileId) -> u32 {
-        let when = |flags: u32, is_so: bool| if is_so { flags } else { 0 };
         match self.files.get(file).and_then(Option::as_ref).map(|file| &file.kind) {
             Some(Kind::Socket(socket)) if socket.is_unix() => {
                 socket.unix_flags(self.unread_by_peer(file))
@@ -91,8 +91,8 @@ impl World {
             Some(Kind::Socket(socket)) => socket.tcp_flags(),
             Some(Kind::Timer(timer)) => when(flags::IN, timer.fired),
             Some(Kind::Counter(count)) => flags::OUT | when(flags::IN, *count > 0),
-            Some(Kind::Regular) => flags::IN | flags::OUT,
-            Some(Kind::Pipe(end)) => self.pipe_flags(*end),
+            Some(Kind::Regular(_)) => flags::IN | flags::OUT,
+            Some(Kind::Pipe(_)) => self.pipe_flags(file),
             Some(Kind::Epoll(_)) => when(flags::IN, self.has_events(file)),
             None => 0,
         }

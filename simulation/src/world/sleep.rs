@@ -55,6 +55,7 @@ impl World {
             return Ok(());
         }
         self.asleep = Some(self.flags_of_all());
+        self.transfers_asleep = self.transfers_to_note();
         match (self.next_timer(), deadline) {
             (Some(timer), Some(deadline)) => self.advance_to(timer.min(deadline)),
             (Some(time), None) | (None, Some(time)) => self.advance_to(time),

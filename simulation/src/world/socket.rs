@@ -8,6 +8,9 @@ use super::connection::unspecified;
 use super::file::{FileId, Kind};
 use crate::kernel::{Address, Errno, Family};
 
+/// The most input that `core` discards at a close, in bytes.
+const MOST_DISCARDED: usize = 256 << 10;
+
 /// What connect(2), listen(2) and the peer have made of a socket: the states of tcp(7) as far as a program sees them.
 pub(crate) enum Phase {
     Fresh,
@@ -40,8 +43,15 @@ pub(super) enum Attempt {
 pub(super) struct Piece {
     pub(super) size: usize,
     pub(super) left: usize,
-    /// Whether descriptors came with it.
+    /// Whether descriptors came with it, and which.
     pub(super) passes: bool,
+    pub(super) files: Vec<FileId>,
+}
+
+impl Piece {
+    pub(super) fn new(size: usize) -> Self {
+        Self { size, left: size, passes: false, files: Vec::new() }
+    }
 }
 
 /// Bytes are counted and not stored: `stream` and the position of a byte say what it is, see `bytes.rs`.
@@ -163,19 +173,24 @@ impl Socket {
     }
 
     /// Takes bytes out of those that were sent at once. Returns whether memory of the sender is free again: that of all
-    /// bytes of one send, `unix_stream_read_generic` in `net/unix/af_unix.c`.
-    pub(super) fn consume_pieces(&mut self, mut count: usize) -> bool {
+    /// bytes of one send, `unix_stream_read_generic` in `net/unix/af_unix.c`. And the descriptors that came with them.
+    pub(super) fn consume_pieces(&mut self, mut count: usize) -> (bool, Vec<FileId>) {
         let before = self.pieces.len();
+        let mut files = Vec::new();
         while let Some(piece) = self.pieces.front_mut() {
             if piece.left > count {
-                piece.left -= count;
-                piece.passes &= count == 0;
+                if count > 0 {
+                    piece.left -= count;
+                    piece.passes = false;
+                    files.append(&mut piece.files);
+                }
                 break;
             }
             count -= piece.left;
+            files.append(&mut piece.files);
             self.pieces.pop_front();
         }
-        self.pieces.len() < before
+        (self.pieces.len() < before, files)
     }
 
     /// Takes bytes out of the receive buffer.
@@ -189,12 +204,14 @@ impl Socket {
 
 impl World {
     pub(super) fn note_closing(&mut self, file: FileId) {
+        // `core` does not read all of it.
+        let has_large = self.largest_buffer > MOST_DISCARDED;
         let step_begin = self.calls - u64::from(self.calls_of_step);
         let Some(socket) = self.socket(file) else { return };
         let closing = Closing {
             stream: socket.stream,
-            sent: socket.sent,
-            unread: if socket.arrived > step_begin { 0 } else { socket.incoming },
+            sent: socket.sent + self.left_out_of(socket.stream),
+            unread: if socket.arrived > step_begin || has_large { 0 } else { socket.incoming },
             is_sound: socket.is_connected() && socket.error.is_none() && socket.peer != Some(file),
             has_tcp: socket.has_tcp(),
             resets: socket.linger == Some(0),
@@ -206,6 +223,7 @@ impl World {
     pub(crate) fn open_socket(&mut self, family: Family) -> FileId {
         self.streams += 1;
         let limits = self.buffer_limits;
+        self.largest_buffer = self.largest_buffer.max(limits.0).max(limits.1);
         self.insert(Kind::Socket(Box::new(Socket::new(family, self.streams, limits))))
     }
 
@@ -227,7 +245,7 @@ impl World {
 /// A socket of the program at its close(2).
 pub(crate) struct Closing {
     pub(crate) stream: u32,
-    /// The bytes that the kernel took from it.
+    /// The bytes that the kernel took from it, and those that were left out.
     pub(crate) sent: u64,
     /// The bytes that the program has left unread, and could have read: with any, the peer gets RST for FIN.
     pub(crate) unread: usize,
@@ -255,6 +273,20 @@ impl Socket {
     /// Whether its program has ended its half of a connection that stands.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_connected() && self.shut_write
+    }
+
+    /// Whether its input has ended, by FIN or by an end of the peer that has no error.
+    pub(crate) fn input_ended(&self) -> bool {
+        if self.is_unix() { self.shut_read && self.error.is_none() } else { self.fin_came }
+    }
+
+    pub(crate) fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Whether its output has ended.
+    pub(crate) fn output_ended(&self) -> bool {
+        self.shut_write
     }
 
     /// Whether it is connected with itself.

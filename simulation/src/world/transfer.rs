@@ -2,14 +2,18 @@
 
 use super::file::FileId;
 use super::socket::{Phase, Piece};
-use super::{Process, World, fill, mismatch};
+use super::{Process, World};
 use crate::kernel::{Errno, flags};
 
 impl World {
+    /// The other end of a connection of the program.
+    pub(crate) fn peer_of(&self, fd: i32) -> Option<FileId> {
+        self.socket_of(fd).ok().filter(|it| it.is_connected())?.peer
+    }
+
     /// Whether a process has the other end of a connection of the program.
     pub(crate) fn is_read_by(&self, fd: i32, process: Process) -> bool {
-        let peer = self.socket_of(fd).ok().filter(|it| it.is_connected()).and_then(|it| it.peer);
-        peer.is_some_and(|peer| self.tables[process as usize].contains(&Some(peer)))
+        self.peer_of(fd).is_some_and(|peer| self.tables[process as usize].contains(&Some(peer)))
     }
 
     /// Receives into a buffer: `tcp_recvmsg_locked` in `net/ipv4/tcp.c`, `unix_stream_read_generic`.
@@ -22,10 +26,7 @@ impl World {
         let socket = self.socket(file).ok_or(Errno::BADF)?;
         let (source, position) = (socket.source, socket.received);
         let count = self.receive_some(file, into.len(), peeks)?;
-        match &self.loopback {
-            Some(contents) => contents.read(&mut into[..count], source, position),
-            None => fill(&mut into[..count], source, position),
-        }
+        self.read_stream(&mut into[..count], source, position);
         Ok(count)
     }
 
@@ -36,28 +37,40 @@ impl World {
         length: usize,
         peeks: bool,
     ) -> Result<usize, Errno> {
+        let (count, files) = self.receive_passed(file, length, peeks)?;
+        self.drop_passed(files);
+        Ok(count)
+    }
+
+    /// As `receive_some`, with the descriptors that came with the bytes.
+    pub(super) fn receive_passed(
+        &mut self,
+        file: FileId,
+        length: usize,
+        peeks: bool,
+    ) -> Result<(usize, Vec<FileId>), Errno> {
         let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
         if matches!(socket.phase, Phase::Listening { .. }) {
             return Err(if socket.is_unix() { Errno::INVAL } else { Errno::NOTCONN });
         }
         if socket.incoming == 0 {
-            return Self::nothing_to_receive(socket);
+            return Self::nothing_to_receive(socket).map(|count| (count, Vec::new()));
         }
         let count = socket.readable().min(length);
         if peeks {
-            return Ok(count);
+            return Ok((count, Vec::new()));
         }
         socket.consume(count);
-        let frees = socket.consume_pieces(count);
+        let (frees, files) = socket.consume_pieces(count);
         let (is_unix, peer) = (socket.is_unix(), socket.peer);
         self.moves += 1;
-        let Some(peer) = peer else { return Ok(count) };
+        let Some(peer) = peer else { return Ok((count, files)) };
         if !is_unix {
             // The window is open again.
             if self.socket(peer).is_some_and(|it| it.outgoing > 0) {
                 self.begin_moving(peer);
             }
-            return Ok(count);
+            return Ok((count, files));
         }
         if let Some(sender) = self.socket_mut(peer).filter(|_| frees) {
             sender.is_pressed = false;
@@ -65,10 +78,10 @@ impl World {
         if frees && self.flags_of(peer) & flags::OUT != 0 {
             self.wake(peer, flags::OUT);
         }
-        Ok(count)
+        Ok((count, files))
     }
 
-    fn nothing_to_receive(socket: &mut super::socket::Socket) -> Result<usize, Errno> {
+    pub(super) fn nothing_to_receive(socket: &mut super::socket::Socket) -> Result<usize, Errno> {
         match socket.phase {
             Phase::Fresh if socket.is_unix() => return Err(Errno::INVAL),
             _ if socket.fin_came => return Ok(0),
@@ -91,12 +104,7 @@ impl World {
         let mut left = count;
         for piece in pieces {
             let taken = &piece[..piece.len().min(left)];
-            if let Some(contents) = &mut self.loopback {
-                contents.add(stream, taken);
-            } else if let Some(index) = mismatch(taken, stream, position) {
-                let at = position + index as u64;
-                self.violate(|| format!("byte {at} of stream {stream} is sent in a wrong place"));
-            }
+            self.write_stream(taken, (stream, position), None);
             position += taken.len() as u64;
             left -= taken.len();
         }
@@ -130,7 +138,7 @@ impl World {
         } else if let Some(peer) = peer {
             if let Some(peer) = self.socket_mut(peer) {
                 peer.incoming += count;
-                peer.pieces.push_back(Piece { size: count, left: count, passes: false });
+                peer.pieces.push_back(Piece::new(count));
             }
             self.wake(peer, flags::IN);
         }
@@ -138,7 +146,7 @@ impl World {
     }
 
     /// The room in a send buffer: `tcp_sendmsg_locked`, `unix_stream_sendmsg`.
-    fn room(&mut self, file: FileId) -> Result<usize, Errno> {
+    pub(super) fn room(&mut self, file: FileId) -> Result<usize, Errno> {
         let unread = self.unread_by_peer(file);
         let socket = self.socket_mut(file).ok_or(Errno::BADF)?;
         if socket.is_unix() {
@@ -173,6 +181,13 @@ impl World {
         socket.out_limit.saturating_sub(used)
     }
 
+    /// How much a sender may have under way so that its receiver, window by window, gets it with few calls.
+    pub(crate) fn flood_of(&self, file: FileId) -> usize {
+        let peer = self.socket(file).and_then(|it| it.peer).and_then(|peer| self.socket(peer));
+        let under_way = self.socket(file).map_or(0, |it| it.outgoing);
+        peer.map_or(0, |peer| (peer.in_limit << 9).saturating_sub(under_way))
+    }
+
     /// `send(2)` of one byte with `MSG_OOB`, as the peer does it: tcp(7).
     pub(crate) fn send_urgent(&mut self, file: FileId) {
         let Some(socket) = self.socket_mut(file) else { return };
@@ -180,14 +195,5 @@ impl World {
             return;
         }
         socket.urgent_leaves = Some(socket.outgoing - 1);
-    }
-
-    /// `SCM_RIGHTS` with the last bytes that were sent. `unix_stream_read_generic`: a receive stops after them, truth 57.
-    pub(crate) fn pass_descriptors(&mut self, file: FileId) {
-        let peer = self.socket(file).filter(|it| it.is_unix()).and_then(|it| it.peer);
-        let peer = peer.and_then(|peer| self.socket_mut(peer));
-        if let Some(piece) = peer.and_then(|peer| peer.pieces.back_mut()) {
-            piece.passes = true;
-        }
     }
 }

@@ -43,6 +43,9 @@ impl Registry {
         let Some(registration) = &mut source.registration else { return };
         registration.backing_off = false;
         source.end_back_off();
+        if source.is_relayed() {
+            return self.merge_relayed(multiplexer, token, flags::IN | flags::OUT);
+        }
         let discards = matches!(&source.kind, Kind::Socket(socket) if socket.discards());
         if source.has_output() || source.should_detach() || discards {
             // As the edge that does not come: the queue is flushed, input is discarded. The program may have flushed

@@ -39,6 +39,7 @@ impl Registry {
         let is_registered_here = |source: &Source| source.is_registered_with(token.slot);
         self.sources.remove_all(|source| is_registered_here(source) && source.is_foreign());
         for source in self.sources.values_mut().filter(|source| is_registered_here(source)) {
+            source.leave_relay();
             source.registration = None;
         }
         self.multiplexers.remove(token);
@@ -52,6 +53,15 @@ impl Registry {
     pub(crate) fn open(&mut self, family: Family) -> Result<Handle, Errno> {
         let fd = Descriptor::new(sys::socket(family)?);
         self.insert(Kind::Socket(Socket::new(fd, family != Family::Unix)))
+    }
+
+    /// `socket(2)`: as [`Self::open`], a socket of Multipath TCP.
+    ///
+    /// # Errors
+    /// As `sys::multipath_socket`.
+    pub(crate) fn open_multipath(&mut self, family: Family) -> Result<Handle, Errno> {
+        let fd = Descriptor::new(sys::multipath_socket(family)?);
+        self.insert(Kind::Socket(Socket::new(fd, false)))
     }
 
     /// Takes ownership of a connected or connecting descriptor.
@@ -74,11 +84,15 @@ impl Registry {
         self.insert(Kind::Socket(socket))
     }
 
-    /// Takes ownership of a bound or listening descriptor.
+    /// Takes ownership of a bound or listening descriptor; without a backlog, of a listening one.
     ///
     /// # Errors
     /// EEXIST for a descriptor that is owned or watched already; the errors of `Listener::adopt`.
-    pub(crate) fn adopt_listener(&mut self, fd: RawFd, backlog: i32) -> Result<Handle, Errno> {
+    pub(crate) fn adopt_listener(
+        &mut self,
+        fd: RawFd,
+        backlog: Option<i32>,
+    ) -> Result<Handle, Errno> {
         self.check_unknown(fd)?;
         let listener = Listener::adopt(fd, backlog)?;
         self.insert(Kind::Listener(listener))
@@ -150,6 +164,7 @@ impl Registry {
     /// closed.
     pub(crate) fn close(&mut self, handle: Handle) -> Result<CloseResult, Errno> {
         let token = self.token(handle)?;
+        self.leave_relay(token);
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
         let mut lost = None;
         if let Kind::Socket(socket) = &mut source.kind {
@@ -176,6 +191,7 @@ impl Registry {
     /// EBADF for a handle that is not a socket's.
     pub(crate) fn reset(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
+        self.leave_relay(token);
         self.socket(handle)?.reset();
         self.remove_source(token);
         Ok(())
@@ -187,6 +203,7 @@ impl Registry {
     /// EBADF for a handle that is not a socket's.
     pub(crate) fn discard(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
+        self.leave_relay(token);
         let socket = self.socket(handle)?;
         socket.discard();
         socket.prepare_close();
@@ -201,6 +218,7 @@ impl Registry {
     pub(crate) fn disown(&mut self, handle: Handle) -> Result<(), Errno> {
         let token = self.token(handle)?;
         self.fd(handle)?;
+        self.leave_relay(token);
         self.deregister(token);
         match self.sources.remove(token).map(|it| it.kind) {
             Some(Kind::Socket(mut socket)) => socket.disown(),
@@ -213,6 +231,7 @@ impl Registry {
     /// Deregisters a source, closes its descriptor and frees its slot.
     fn remove_source(&mut self, token: Token) {
         self.deregister(token);
+        self.keep_file_ends(token);
         self.sources.remove(token);
     }
 }

@@ -1,20 +1,25 @@
 //! All sources and multiplexers of one environment: the main thread of a process, or a worker.
 
+mod accept;
 mod back_off;
+mod file;
 mod foreign;
 mod keep_alive;
 mod lifecycle;
 mod ready_list;
 mod registration;
+mod relay;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod wait;
 
 use super::handle::{Handle, Token};
 use super::multiplexer::Multiplexer;
+use super::relay::RelayMemory;
 use super::slab::Slab;
-use super::socket::Socket;
+use super::socket::{FileEnd, Socket};
 use super::source::{Kind, Source};
 use crate::sys::{AsRawFd, BorrowedFd, EpollEvent, Errno, PollFd, RawFd};
 
@@ -32,6 +37,11 @@ pub(crate) struct Registry {
     poll_requests: Vec<(Token, PollFd)>,
     /// Sockets with corked writes.
     corked: Vec<Token>,
+    relay_memory: RelayMemory,
+    /// Ends of files whose sockets are gone, for JavaScript.
+    file_ends: Vec<(Handle, FileEnd)>,
+    /// The id of the next file.
+    next_file: u32,
 }
 
 /// The result of `close`, by its number in JavaScript.
@@ -53,13 +63,16 @@ impl Registry {
             events: vec![EpollEvent::EMPTY; EVENTS_PER_WAIT],
             poll_requests: Vec::new(),
             corked: Vec::new(),
+            relay_memory: RelayMemory::new(),
+            file_ends: Vec::new(),
+            next_file: 0,
         }
     }
 
     /// Runs `action` on a socket, and updates its registration.
     ///
     /// # Errors
-    /// EBADF for a handle that is not a socket's; the error of `action`.
+    /// EBADF for a handle that is not a socket's; EBUSY for a relayed one; the error of `action`.
     pub(crate) fn with_socket<T>(
         &mut self,
         handle: Handle,
@@ -67,13 +80,17 @@ impl Registry {
     ) -> Result<T, Errno> {
         let token = self.token(handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
-        let Kind::Socket(socket) = &mut source.kind else { return Err(Errno::BADF) };
-        let (had_output, had_queue) = (socket.has_output(), !socket.queue.is_empty());
+        let Kind::Socket(socket) = &mut source.kind else { return Err(source.not_a_socket()) };
+        let (had_output, had_unsent) = (socket.has_output(), socket.has_unsent());
         let result = action(socket);
         let is_over = socket.has_alarm() || socket.is_finished();
-        let is_emptied = had_queue && socket.queue.is_empty();
+        let is_emptied = had_unsent && !socket.has_unsent();
+        let goes_on = socket.take_goes_on();
         if had_output || socket.has_output() || socket.is_starved() || socket.is_closed() {
             self.update_registration(token);
+        }
+        if goes_on {
+            self.narrow_epoll_flags(token);
         }
         if is_over {
             self.report_end(token);
@@ -86,12 +103,21 @@ impl Registry {
     /// A socket, for an action after which its registration stays as it is.
     ///
     /// # Errors
-    /// EBADF for a handle that is not a socket's.
+    /// As `with_socket`.
     pub(crate) fn socket(&mut self, handle: Handle) -> Result<&mut Socket, Errno> {
-        match &mut self.source_mut(handle)?.kind {
-            Kind::Socket(socket) => Ok(socket),
-            _ => Err(Errno::BADF),
+        let source = self.source_mut(handle)?;
+        if source.is_relayed() {
+            return Err(Errno::BUSY);
         }
+        source.any_socket().ok_or(Errno::BADF)
+    }
+
+    /// A socket, also a relayed one, to ask for its state.
+    ///
+    /// # Errors
+    /// EBADF for a handle that is not a socket's.
+    pub(crate) fn any_socket(&mut self, handle: Handle) -> Result<&mut Socket, Errno> {
+        self.source_mut(handle)?.any_socket().ok_or(Errno::BADF)
     }
 
     /// The descriptor of a socket or listener.

@@ -168,6 +168,10 @@ impl Registry {
             }
             let Some(multiplexer) = self.multiplexers.get_mut(token) else { break };
             let Some(first) = multiplexer.ready.pop_front() else { break };
+            if let Some(accepted) = self.accept_pending(token, first, limit - reported, report) {
+                reported += accepted;
+                continue;
+            }
             if let Some(event) = self.take_event(token, first, buffer) {
                 report(event);
                 reported += 1;

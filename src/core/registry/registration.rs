@@ -4,6 +4,7 @@ use super::Registry;
 use super::foreign::is_closed;
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
+use crate::core::listener::Serving;
 use crate::core::source::{Kind, Registration, Source};
 use crate::sys::Errno;
 
@@ -22,6 +23,12 @@ impl Registry {
         let slot = self.multiplexers.token(multiplexer).ok_or(Errno::BADF)?.slot;
         let token = self.token(handle)?;
         self.register(slot, token, interest, mode)
+    }
+
+    /// Whether a source is on the ready list of its multiplexer.
+    pub(crate) fn is_listed(&self, handle: Handle) -> bool {
+        let source = self.sources.by_handle(handle);
+        source.and_then(|it| it.registration.as_ref()).is_some_and(|it| it.listed)
     }
 
     pub(super) fn register(
@@ -45,9 +52,11 @@ impl Registry {
             referenced: false,
             backing_off: false,
         });
+        source.set_serving(None);
         // What is left to send is tried at once: epoll reports what is ready when it is added.
-        if let Kind::Socket(socket) = &mut source.kind {
+        if let Some(socket) = source.any_socket() {
             socket.end_starvation();
+            socket.set_progress_reported(false);
         }
         if let Err(errno) = self.extend_epoll_flags(token) {
             if let Some(source) = self.sources.get_mut(token) {
@@ -82,15 +91,34 @@ impl Registry {
         interest: Interest,
         mode: Mode,
     ) -> Result<(), Errno> {
+        self.watch_for(multiplexer, handle, (interest, mode), None)
+    }
+
+    /// As `modify`, and sets whether and how waits accept the connections of a listener.
+    ///
+    /// # Errors
+    /// As `modify`.
+    pub(super) fn watch_for(
+        &mut self,
+        multiplexer: Handle,
+        handle: Handle,
+        (interest, mode): (Interest, Mode),
+        serving: Option<Serving>,
+    ) -> Result<(), Errno> {
         let token = self.member(multiplexer, handle)?;
         let source = self.sources.get_mut(token).ok_or(Errno::BADF)?;
         if source.is_stale() {
             return Err(Errno::BADF);
         }
+        if source.is_relayed() {
+            return Err(Errno::BUSY);
+        }
         let previous = source.set_interest((interest, mode, false));
+        let served = source.set_serving(serving);
         let extended = self.extend_epoll_flags(token);
         if let (Err(errno), Some(source)) = (extended, self.sources.get_mut(token)) {
             previous.and_then(|previous| source.set_interest(previous));
+            source.set_serving(served);
             return Err(if source.is_foreign() && is_closed(extended) {
                 Errno::BADF
             } else {
@@ -113,12 +141,23 @@ impl Registry {
     /// # Errors
     /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle.
     pub(crate) fn remove(&mut self, multiplexer: Handle, handle: Handle) -> Result<(), Errno> {
-        let token = self.member(multiplexer, handle)?;
+        let token = self
+            .member(multiplexer, handle)
+            .inspect_err(|_| self.forget_detached(multiplexer, handle))?;
+        self.leave_relay(token);
         self.deregister(token);
         if self.sources.get(token).is_some_and(Source::is_foreign) {
             self.sources.remove(token);
         }
         Ok(())
+    }
+
+    /// That a source has left is not reported any more: its owner has removed it.
+    fn forget_detached(&mut self, multiplexer: Handle, handle: Handle) {
+        let token = self.multiplexers.token(multiplexer);
+        if let Some(entry) = token.and_then(|token| self.multiplexers.get_mut(token)) {
+            entry.detached.retain(|detached| detached.is_closed || detached.handle != handle);
+        }
     }
 
     fn member(&self, multiplexer: Handle, handle: Handle) -> Result<Token, Errno> {
@@ -205,7 +244,8 @@ impl Registry {
         if let Kind::Socket(socket) = &source.kind
             && socket.is_closed()
         {
-            return self.discard_failed_connect(token);
+            self.discard_failed_connect(token);
+            return self.report_files(token);
         }
         let (has_output, is_starved) = (source.has_output(), source.is_starved());
         let Some(registration) = &mut source.registration else { return };
@@ -218,6 +258,7 @@ impl Registry {
         if is_starved || has_output && self.extend_epoll_flags(token).is_err() {
             self.back_off(token);
         }
+        self.report_files(token);
     }
 
     /// Closes the descriptor of a failed connect. The failure is still reported.

@@ -78,6 +78,21 @@ impl Registry {
         Ok(())
     }
 
+    /// Writes all of the bytes, and ends the writing half behind them. Returns the bits of the state, and the result of the
+    /// shutdown.
+    ///
+    /// # Errors
+    /// As `Socket::end`; EBADF for a handle that is not a socket's.
+    pub(crate) fn end(
+        &mut self,
+        handle: Handle,
+        bytes: &[u8],
+    ) -> Result<(i32, Result<(), Errno>), Errno> {
+        let ended = self.with_socket(handle, |socket| socket.end(bytes))?;
+        self.push_ready(self.token(handle)?);
+        Ok(ended)
+    }
+
     /// `poll(2)`: blocks the thread until the socket is readable or writable, for at most `timeout` milliseconds. No
     /// other call blocks on a socket. A starved socket is ready, and so is waited for as long as a back-off lasts; then
     /// its call may be tried again.
@@ -119,7 +134,7 @@ impl Registry {
     /// # Errors
     /// EBADF for a handle that is not a socket's.
     pub(crate) fn state_bits(&mut self, handle: Handle) -> Result<i32, Errno> {
-        let bits = self.socket(handle)?.state_bits();
+        let bits = self.any_socket(handle)?.state_bits();
         let token = self.token(handle)?;
         self.update_registration(token);
         Ok(bits)
@@ -140,10 +155,13 @@ impl Registry {
         let count = sys::get_option(self.fd(handle)?, level, name, into)?;
         if let Some(errno) = sys::error_of(level, name, into) {
             // EBADF for a listener: accept4(2) returns its errors.
-            let _ = self.with_socket(handle, |socket| {
+            let kept = self.with_socket(handle, |socket| {
                 socket.take_error(errno);
                 Ok(())
             });
+            if kept == Err(Errno::BUSY) {
+                self.fail_relayed(handle, errno)?;
+            }
         }
         Ok(count)
     }
@@ -162,7 +180,7 @@ impl Registry {
         sys::set_option(self.fd(handle)?, level, name, value)?;
         if sys::makes_close_block(level, name, value) {
             match &mut self.source_mut(handle)?.kind {
-                Kind::Socket(socket) => socket.lingers = true,
+                Kind::Socket(socket) | Kind::Relayed(socket, _) => socket.lingers = true,
                 Kind::Listener(listener) => listener.lingers = true,
                 Kind::Foreign(..) => {}
             }

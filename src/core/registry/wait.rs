@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::Registry;
+use super::relay::EVENTS_WITH_RELAYS;
+use super::{EVENTS_PER_WAIT, Registry};
 use crate::core::handle::{Handle, Token};
 use crate::core::interest::{Interest, Mode};
 use crate::core::multiplexer::{Detached, Event, event_bits};
@@ -37,6 +38,7 @@ impl Registry {
         loop {
             self.verify_ready(token, limit);
             let epoll_timeout = if timeout == 0 { 0 } else { self.epoll_timeout(token, deadline) };
+            self.begin_relay_turn();
             self.collect_events(token, epoll_timeout)?;
             self.detach_emptied(token);
             let detached = self.report_detached(token, limit, &mut report);
@@ -52,7 +54,7 @@ impl Registry {
     }
 
     /// Collects events without blocking: flushes queues, completes closes, ends back-offs, and fills the ready list.
-    /// Reports only detached sources.
+    /// Reports only detached sources, and progress of files.
     ///
     /// # Errors
     /// EBADF for a handle that is not a multiplexer's; EINVAL for a limit of 0.
@@ -63,6 +65,7 @@ impl Registry {
         mut report: impl FnMut(Event),
     ) -> Result<usize, Errno> {
         let token = self.waited_for(handle, limit)?;
+        self.begin_relay_turn();
         self.collect_events(token, 0)?;
         self.detach_emptied(token);
         Ok(self.report_detached(token, limit, &mut report))
@@ -78,8 +81,10 @@ impl Registry {
         Ok(self.has_no_events(token))
     }
 
-    fn has_no_events(&self, token: Token) -> bool {
-        self.multiplexers.get(token).is_some_and(|it| it.ready.is_empty() && it.detached.is_empty())
+    pub(super) fn has_no_events(&self, token: Token) -> bool {
+        self.multiplexers.get(token).is_some_and(|it| {
+            it.ready.is_empty() && it.detached.is_empty() && it.file_progress.is_empty()
+        })
     }
 
     fn waited_for(&self, handle: Handle, limit: usize) -> Result<Token, Errno> {
@@ -100,11 +105,15 @@ impl Registry {
         if self.has_no_events(token) { deadline.map_or(-1, milliseconds_until) } else { 0 }
     }
 
-    /// Calls `epoll_wait(2)` once and merges its events.
-    fn collect_events(&mut self, token: Token, timeout: i32) -> Result<(), Errno> {
+    /// Calls `epoll_wait(2)` once and merges its events. Returns their number.
+    pub(super) fn collect_events(&mut self, token: Token, timeout: i32) -> Result<usize, Errno> {
         let mut events = std::mem::take(&mut self.events);
         let waited = match self.multiplexers.get(token) {
-            Some(multiplexer) => multiplexer.epoll.wait(&mut events, timeout),
+            Some(multiplexer) => {
+                let most =
+                    if multiplexer.relayed > 0 { EVENTS_WITH_RELAYS } else { EVENTS_PER_WAIT };
+                multiplexer.epoll.wait(events.split_at_mut(most).0, timeout)
+            }
             None => Err(Errno::BADF),
         };
         for event in events.iter().take(waited.unwrap_or(0)) {
@@ -112,8 +121,8 @@ impl Registry {
         }
         self.events = events;
         match waited {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno),
+            Err(Errno::INTR) => Ok(0),
+            waited => waited,
         }
     }
 
@@ -128,6 +137,9 @@ impl Registry {
         };
         if !source.is_registered_with(multiplexer.slot) {
             return;
+        }
+        if source.is_relayed() {
+            return self.merge_relayed_within_turn(multiplexer, token, flags);
         }
         let has_more = source.merge(flags);
         if source.should_detach() {
@@ -155,11 +167,18 @@ impl Registry {
         {
             failure = socket.failure_code();
             socket.prepare_close();
+            self.keep_file_ends(token);
             self.sources.remove(token);
             is_closed = true;
         }
         if let Some(multiplexer) = self.multiplexers.get_mut(multiplexer) {
-            multiplexer.detached.push_back(Detached { handle: token.handle(), is_closed, failure });
+            let handle = token.handle();
+            multiplexer.detached.push_back(Detached {
+                handle,
+                is_closed,
+                was_relayed: false,
+                failure,
+            });
         }
     }
 
@@ -168,10 +187,32 @@ impl Registry {
     fn returns(&mut self, multiplexer: Token, token: Token) -> bool {
         let has_queue = |source: &Source| {
             let Kind::Socket(socket) = &source.kind else { return false };
-            !socket.queue.is_empty() && source.registration.is_none()
+            socket.has_unsent() && source.registration.is_none()
         };
         self.sources.get(token).is_some_and(has_queue)
             && self.register(multiplexer.slot, token, Interest::NONE, Mode::Edge).is_ok()
+    }
+
+    /// Whether a source that has left is still there, and does not return.
+    fn leaves(&mut self, multiplexer: Token, handle: Handle, was_relayed: bool) -> bool {
+        let Some(token) = self.sources.token(handle) else { return false };
+        if was_relayed {
+            return true;
+        }
+        if self.returns(multiplexer, token) {
+            return false;
+        }
+        self.finish_close(token, handle);
+        true
+    }
+
+    /// Closes a socket whose owner has closed it, and whose queue has been sent since: no edge comes for it any more.
+    fn finish_close(&mut self, token: Token, handle: Handle) {
+        let is_closing =
+            |source: &Source| matches!(&source.kind, Kind::Socket(it) if it.is_closing());
+        if self.sources.get(token).is_some_and(is_closing) {
+            let _already_reported_as_closed = self.close(handle);
+        }
     }
 
     fn report_detached(
@@ -180,14 +221,14 @@ impl Registry {
         limit: usize,
         report: &mut impl FnMut(Event),
     ) -> usize {
-        let mut count = 0;
+        let mut count = self.report_file_progress(token, limit, report);
         while count < limit
             && let Some(detached) =
                 self.multiplexers.get_mut(token).and_then(|it| it.detached.pop_front())
         {
-            let Detached { handle, is_closed, failure } = detached;
+            let Detached { handle, is_closed, was_relayed, failure } = detached;
             // A source that only left may have been closed since, or have a queue again.
-            if is_closed || self.sources.token(handle).is_some_and(|it| !self.returns(token, it)) {
+            if is_closed || self.leaves(token, handle, was_relayed) {
                 report(Event { handle, bits: event_bits::DETACHED, received: failure..failure });
                 count += 1;
             }

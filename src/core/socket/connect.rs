@@ -48,7 +48,7 @@ impl Socket {
             Err(Errno::NOTCONN) => self.forget_flags(),
             Err(errno) => self.fail_connect(errno),
         }
-        if self.state == State::Open && self.queue.is_empty() && self.shutdown_pending {
+        if self.state == State::Open && !self.has_unsent() && self.shutdown_pending {
             self.shutdown_now();
         }
     }

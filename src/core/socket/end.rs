@@ -1,6 +1,6 @@
 //! The end of one half of a connection, and of both.
 
-use super::{Call, Socket, State};
+use super::{Call, FileOutcome, Socket, State};
 use crate::sys::{self, Errno, Shutdown};
 
 impl Socket {
@@ -21,13 +21,31 @@ impl Socket {
             return Ok(());
         }
         self.write_ended = true;
-        if self.awaits_writable() {
+        if self.must_queue() {
             self.shutdown_pending = true;
             return Ok(());
         }
         let result = sys::shutdown(self.fd()?, Shutdown::Write);
         self.write_ended = matches!(result, Ok(()) | Err(Errno::NOTCONN));
         result
+    }
+
+    /// Writes all of the bytes, beyond the limit of the queue too, and ends the writing half behind them. Returns the
+    /// bits of the state, and the result of the shutdown.
+    ///
+    /// # Errors
+    /// EALREADY when the half has ended before; EPIPE and ENOMEM when the bytes cannot be sent, and the half does not end
+    /// by this; ENOTCONN when the socket is not connected.
+    pub(crate) fn end(&mut self, bytes: &[u8]) -> Result<(i32, Result<(), Errno>), Errno> {
+        self.check_alive()?;
+        if self.write_ended {
+            return Err(Errno::ALREADY);
+        }
+        if !bytes.is_empty() {
+            self.write_whole(bytes)?;
+        }
+        let shutdown = self.shutdown(Shutdown::Write);
+        Ok((self.state_bits(), shutdown))
     }
 
     /// # Notes
@@ -62,31 +80,37 @@ impl Socket {
         self.send_corked();
         self.closing = true;
         self.write_ended = true;
-        if self.queue.is_empty() {
+        if !self.has_unsent() {
             return false;
+        }
+        if self.passed {
+            return true;
         }
         self.read_shut = true;
         if self.state == State::Open {
             self.discard_input();
         }
         // The input may have ended by an error, with which the queue was dropped.
-        !self.queue.is_empty()
+        self.has_unsent()
     }
 
-    /// Discards the queue, and has close(2) send RST.
+    /// Discards the queue and the files, and has close(2) send RST.
     pub(crate) fn reset(&mut self) {
         self.queue.clear();
+        self.drop_files(FileOutcome::Dropped);
         self.discard_on_close();
         self.state = State::Closed;
     }
 
-    /// Discards the queue. What is corked waits for no room in the kernel, and is sent first.
+    /// Discards the queue and the files. What is corked waits for no room in the kernel, and is sent first.
     pub(crate) fn discard(&mut self) {
         self.send_corked();
         self.queue.clear();
+        self.drop_files(FileOutcome::Dropped);
     }
 
-    /// Makes close(2) send FIN and not block.
+    /// Makes close(2) send FIN and not block. Of a socket that has been passed nothing is changed but that: the open file is
+    /// that of others, too, who go on with it.
     ///
     /// # Notes
     /// With unread input, close(2) of a TCP socket sends RST instead of FIN (RFC 2525 section 2.17), and the peer could
@@ -96,11 +120,11 @@ impl Socket {
         if self.state == State::Closed {
             return;
         }
-        if self.state == State::Connecting {
+        if self.state == State::Connecting && !self.passed {
             self.abandon_connect();
         }
         let has_read_to_end = self.read_ended && !self.read_shut;
-        if !has_read_to_end {
+        if !has_read_to_end && !self.passed {
             self.discard_last();
         }
         if self.has_lost && self.discard_on_close() {

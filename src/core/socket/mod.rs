@@ -1,16 +1,23 @@
 //! A stream socket: its state, its two halves and its send queue.
 
 mod connect;
+mod descriptors;
 mod end;
+mod file;
+mod pending_file;
 mod receive;
 mod send;
+mod splice;
 mod state;
+mod travel;
 
 use super::descriptor::Descriptor;
 use super::listener::Listener;
 use super::readiness::Readiness;
 use super::send_queue::SendQueue;
 use crate::sys::{self, AsFd, AsRawFd, BorrowedFd, Errno, RawFd};
+use pending_file::Files;
+pub(crate) use pending_file::{FileEnd, FileOutcome, FilePart, FileProgress};
 use send::Flushed;
 use state::Failure;
 pub(crate) use state::{Call, FAILURE_CALL_SHIFT, State};
@@ -27,6 +34,8 @@ pub(crate) struct Socket {
     closing: bool,
     pub(super) readiness: Readiness,
     pub(super) queue: SendQueue,
+    /// Files that are sent, or have ended.
+    files: Option<Box<Files>>,
     failure: Option<Failure>,
     /// Whether the peer's end or an error has been received, or the reading half was shut down here.
     read_ended: bool,
@@ -46,19 +55,26 @@ pub(crate) struct Socket {
     /// Whether the last send, or a receive since, failed with ENOBUFS or ENOMEM: no edge follows, so that the multiplexer
     /// has to try again.
     starved: bool,
+    /// Whether a call has stopped at the bound of a turn, and something can still be sent.
+    goes_on: bool,
     /// Whether the last receive returned at least `PREFETCH_LIMIT` bytes.
     receives_large: bool,
     /// Bytes that were received and given back.
-    unread: Option<Box<[u8]>>,
+    unread: Option<Box<Unread>>,
     /// Whether accepted bytes were lost: the connection has to end by RST.
     has_lost: bool,
     /// Whether an entry of the error queue was reported.
     bare_error_reported: bool,
     /// Whether `SO_LINGER` would make close(2) block.
     pub(super) lingers: bool,
+    /// Whether the descriptor has been passed, so that others receive from the open file.
+    passed: bool,
     received: u64,
     sent: u64,
 }
+
+/// Bytes that were given back. Few sockets have any, which a pointer of one word serves.
+struct Unread(Box<[u8]>);
 
 impl Socket {
     /// A socket that is connected, or on which `connect` is called next.
@@ -69,6 +85,7 @@ impl Socket {
             closing: false,
             readiness: Readiness::UNVERIFIED,
             queue: SendQueue::new(),
+            files: None,
             failure: None,
             read_ended: false,
             end_unreported: false,
@@ -78,11 +95,13 @@ impl Socket {
             short_read_means_empty: is_tcp,
             corked: false,
             starved: false,
+            goes_on: false,
             receives_large: false,
             unread: None,
             has_lost: false,
             bare_error_reported: false,
             lingers: false,
+            passed: false,
             received: 0,
             sent: 0,
         }
@@ -154,8 +173,11 @@ impl Socket {
     /// Moves the queued bytes into `into`, in order, if they fit.
     ///
     /// # Errors
-    /// EINVAL when they do not.
+    /// EINVAL when they do not, and when files are to be sent as well.
     pub(crate) fn take_queue(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
+        if self.has_files() {
+            return Err(Errno::INVAL);
+        }
         let count = self.queue.take(into)?;
         self.corked = false;
         Ok(count)
@@ -182,7 +204,7 @@ impl Socket {
     /// Whether a multiplexer may report the socket as writable.
     pub(super) fn reports_writable(&self) -> bool {
         match self.state {
-            State::Open => !self.write_ended && self.queue.is_empty() && !self.starved,
+            State::Open => !self.write_ended && !self.has_unsent() && !self.starved,
             State::Closed => self.failure.is_some(),
             State::Connecting => false,
         }
@@ -198,9 +220,14 @@ impl Socket {
         self.read_shut
     }
 
-    /// Whether queued bytes wait for room in the kernel.
+    /// Whether something waits for room in the kernel, or for the disk.
     pub(super) fn has_output(&self) -> bool {
-        !self.queue.is_empty() && !self.corked
+        self.has_unsent() && !self.corked
+    }
+
+    /// Whether what is sent now has to be queued.
+    pub(in crate::core) fn must_queue(&self) -> bool {
+        self.state == State::Connecting || self.has_output()
     }
 
     /// Whether sends and receives have to wait for memory.
@@ -220,7 +247,7 @@ impl Socket {
 
     /// Whether EPOLLOUT is needed, whatever the interest is.
     pub(super) fn awaits_writable(&self) -> bool {
-        self.state == State::Connecting || self.has_output()
+        self.state == State::Connecting || self.has_output() && !self.awaits_disk()
     }
 
     /// Merges the flags of an edge-triggered event: finishes a connect, flushes the queue, discards input. Returns
@@ -232,7 +259,7 @@ impl Socket {
             self.finish_connect();
         }
         let mut has_more = false;
-        if !self.queue.is_empty() && self.readiness.can_write() && self.state != State::Connecting {
+        if self.has_unsent() && self.readiness.can_write() && self.state != State::Connecting {
             has_more |= self.flush_some() == Flushed::More;
         }
         if self.read_shut && self.readiness.can_read() {

@@ -1,6 +1,6 @@
 //! Receiving.
 
-use super::{CALLS_PER_TURN, Call, Socket, State};
+use super::{CALLS_PER_TURN, Call, Socket, State, Unread};
 use crate::core::receive_buffer::PREFETCH_LIMIT;
 use crate::sys::{self, Errno, flags};
 
@@ -36,15 +36,18 @@ impl Socket {
                 self.readiness.took(is_short && self.short_read_means_empty);
                 Ok(count)
             }
-            Err(errno) => {
-                let result = self.nothing_received(errno);
-                if result != Err(Errno::AGAIN) {
-                    // The kernel returns an error after the last byte.
-                    self.end_reading();
-                }
-                result
-            }
+            Err(errno) => self.receive_failed(errno),
         }
+    }
+
+    /// As `nothing_received`, of a call that takes what it receives.
+    pub(super) fn receive_failed(&mut self, errno: Errno) -> Result<usize, Errno> {
+        let result = self.nothing_received(errno);
+        if result != Err(Errno::AGAIN) {
+            // The kernel returns an error after the last byte.
+            self.end_reading();
+        }
+        result
     }
 
     /// As `receive`, for an owner to whom it is still to be reported: an end or a failure can be received again.
@@ -69,7 +72,7 @@ impl Socket {
             return self.failure_or(Ok(0));
         }
         if let Some(unread) = &self.unread {
-            return Ok(copy(unread, into));
+            return Ok(copy(&unread.0, into));
         }
         self.check_alive()?;
         match sys::peek(self.fd()?, into) {
@@ -89,23 +92,27 @@ impl Socket {
             return Ok(());
         }
         self.received = received;
-        let rest = self.unread.take().unwrap_or_default();
-        self.unread = Some([bytes, &rest].concat().into());
+        let rest = self.take_unread();
+        self.unread = Some(Box::new(Unread([bytes, &rest].concat().into())));
         self.readiness.merge(flags::IN);
         Ok(())
     }
 
     /// The number of bytes that were given back: the next receive of so many returns them alone.
     pub(crate) fn unread_length(&self) -> usize {
-        self.unread.as_ref().map_or(0, |bytes| bytes.len())
+        self.unread.as_ref().map_or(0, |unread| unread.0.len())
+    }
+
+    fn take_unread(&mut self) -> Box<[u8]> {
+        self.unread.take().map(|unread| unread.0).unwrap_or_default()
     }
 
     /// Receives bytes that were given back.
     fn receive_unread(&mut self, into: &mut [u8]) -> usize {
-        let unread = self.unread.take().unwrap_or_default();
+        let unread = self.take_unread();
         let count = copy(&unread, into);
         let rest = unread.get(count..).unwrap_or_default();
-        self.unread = (!rest.is_empty()).then(|| rest.into());
+        self.unread = (!rest.is_empty()).then(|| Box::new(Unread(rest.into())));
         self.received += count as u64;
         self.readiness.took(false);
         count
@@ -113,7 +120,7 @@ impl Socket {
 
     /// Takes note of the end. If a call failed before, its error is returned instead: the connection did not end
     /// regularly.
-    fn end_of_stream(&mut self) -> Result<usize, Errno> {
+    pub(super) fn end_of_stream(&mut self) -> Result<usize, Errno> {
         self.end_reading();
         self.failure_or(Ok(0))
     }

@@ -2,9 +2,10 @@
 
 use std::io::IoSlice;
 
+use super::file::Next;
 use super::{CALLS_PER_TURN, Call, Socket, State};
-use crate::core::send_queue::SendStatus;
-use crate::sys::{self, Errno};
+use crate::core::send_queue::{SendQueue, SendStatus};
+use crate::sys::{self, Errno, File, Instant};
 
 /// The largest write that is corked, in bytes.
 const CORK_LIMIT: usize = 4 * 1024;
@@ -31,12 +32,10 @@ impl Socket {
         if self.write_ended {
             return Ok(SendStatus::Closed);
         }
-        if self.awaits_writable() {
+        if self.must_queue() {
             return self.enqueue(pieces);
         }
-        if total >= LARGE {
-            self.queue.reserve(total).inspect_err(|_| self.starved = true)?;
-        }
+        self.reserve_rest(total)?;
         let sent = self.send_now(pieces);
         let result = match sent {
             Ok(count) if count == total => Ok(SendStatus::Sent),
@@ -45,11 +44,26 @@ impl Socket {
             Err(errno @ (Errno::NOBUFS | Errno::NOMEM)) => Err(errno),
             Err(_) => Ok(SendStatus::Closed),
         };
+        self.free_reserved();
+        result
+    }
+
+    /// Reserves memory for what the kernel will not take of a large send.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn reserve_rest(&mut self, total: usize) -> Result<(), Errno> {
+        if total < LARGE {
+            return Ok(());
+        }
+        self.queue.reserve(total).inspect_err(|_| self.starved = true)
+    }
+
+    /// Frees what was reserved, and is not needed.
+    pub(super) fn free_reserved(&mut self) {
         if self.queue.is_empty() {
-            // Frees what was reserved.
             self.queue.clear();
         }
-        result
     }
 
     /// Queues all bytes or none.
@@ -68,7 +82,11 @@ impl Socket {
     ///
     /// # Errors
     /// ENOMEM: the socket has failed.
-    fn enqueue_rest(&mut self, pieces: &[IoSlice<'_>], sent: usize) -> Result<SendStatus, Errno> {
+    pub(super) fn enqueue_rest(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        sent: usize,
+    ) -> Result<SendStatus, Errno> {
         self.queue.push(pieces, sent).inspect_err(|_| self.fail_without_memory())?;
         self.send_on(sent);
         Ok(SendStatus::PartiallySent)
@@ -87,7 +105,7 @@ impl Socket {
         if self.write_ended {
             return Err(Errno::PIPE);
         }
-        let waits = self.awaits_writable();
+        let waits = self.must_queue();
         if waits || cork && bytes.len() <= CORK_LIMIT && bytes.len() <= self.queue.room() {
             self.corked = !waits;
             return self.enqueue_some(bytes);
@@ -107,6 +125,31 @@ impl Socket {
         let queued = self.enqueue_some(bytes.get(taken..).unwrap_or_default())?;
         self.send_on(taken);
         Ok(taken + queued)
+    }
+
+    /// As `write`, but nothing is queued.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.write_within(0, bytes)
+    }
+
+    /// As `write`, of all bytes.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub(super) fn write_whole(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.write_within(SendQueue::UNLIMITED, bytes)
+    }
+
+    /// Writes under another limit of the queue, which is then what it was.
+    fn write_within(&mut self, limit: usize, bytes: &[u8]) -> Result<usize, Errno> {
+        let usual = self.queue.limit();
+        self.queue.set_limit(limit);
+        let written = self.write(bytes, false);
+        self.queue.set_limit(usual);
+        written
     }
 
     /// Sends from the queue where the last send stopped at the limit of one call, and not because the kernel's buffer is
@@ -143,30 +186,52 @@ impl Socket {
         }
     }
 
-    /// Sends until the queue is empty, the kernel's buffer is full or it has no memory. Returns whether the queue is
-    /// empty.
+    /// Sends until nothing is left, the kernel's buffer is full or it has no memory; of files no more than in one turn.
+    /// Returns whether nothing is left.
     pub(crate) fn flush(&mut self) -> bool {
         self.progress_connect();
         // epoll(7): an edge follows only after EAGAIN.
-        while self.state != State::Connecting && self.flush_some() == Flushed::More {}
-        self.queue.is_empty()
-    }
-
-    /// Sends until the queue is empty, the kernel's buffer is full, it has no memory, or `CALLS_PER_TURN` calls were
-    /// made.
-    pub(super) fn flush_some(&mut self) -> Flushed {
-        self.corked = false;
-        for _ in 0..CALLS_PER_TURN {
-            if self.queue.is_empty() {
+        while self.state != State::Connecting && self.flush_some() == Flushed::More {
+            if self.has_files() {
+                self.goes_on = true;
                 break;
             }
-            let Ok(fd) = self.fd() else { return Flushed::Empty };
-            let sent = sys::send_pieces(fd, &self.queue.pieces());
+        }
+        !self.has_unsent()
+    }
+
+    /// As `flush`, in one turn: the registry has it go on after that.
+    pub(super) fn flush_turn(&mut self) {
+        self.goes_on |= self.flush_some() == Flushed::More;
+    }
+
+    /// Whether something can still be sent, for which there will be no edge. Once.
+    pub(in crate::core) fn take_goes_on(&mut self) -> bool {
+        std::mem::take(&mut self.goes_on)
+    }
+
+    /// Sends until nothing is left, the kernel's buffer is full, it has no memory, or the turn is over: `CALLS_PER_TURN`
+    /// calls were made, or files were sent for `File::TURN`.
+    pub(super) fn flush_some(&mut self) -> Flushed {
+        self.corked = false;
+        let mut began = None;
+        for _ in 0..CALLS_PER_TURN {
+            let next = self.next_output();
+            let sent = match (next, self.fd()) {
+                (Next::Nothing, _) => break,
+                (_, Err(_)) => return Flushed::Empty,
+                (Next::Queued(count), Ok(fd)) => sys::send_pieces(fd, &self.queue.first(count)),
+                (Next::OfFile(count), Ok(_)) => self.send_of_file(count),
+            };
             self.note_starvation(sent);
             match sent {
                 Ok(count) => {
                     self.sent += count as u64;
-                    self.queue.advance(count);
+                    if let Next::Queued(_) = next {
+                        self.advance_queue(count);
+                    } else if is_over(&mut began) {
+                        break;
+                    }
                 }
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
                     self.readiness.would_block_writer();
@@ -175,8 +240,11 @@ impl Socket {
                 Err(errno) => self.lose_queue(errno),
             }
         }
-        if !self.queue.is_empty() {
+        if self.next_output() != Next::Nothing {
             return Flushed::More;
+        }
+        if self.has_unsent() {
+            return Flushed::AwaitsDisk;
         }
         if self.shutdown_pending {
             self.shutdown_now();
@@ -225,7 +293,7 @@ impl Socket {
 
     /// # Notes
     /// After ENOBUFS or ENOMEM no edge follows: the kernel's buffer has room.
-    fn note_starvation(&mut self, sent: Result<usize, Errno>) {
+    pub(super) fn note_starvation(&mut self, sent: Result<usize, Errno>) {
         self.starved = matches!(sent, Err(Errno::NOBUFS | Errno::NOMEM));
     }
 
@@ -244,12 +312,20 @@ impl Socket {
     }
 }
 
+/// Whether files have been sent for so long that other sockets have their turn.
+fn is_over(began: &mut Option<Instant>) -> bool {
+    let now = Instant::now();
+    now.saturating_duration_since(*began.get_or_insert(now)) >= File::TURN
+}
+
 /// The result of `flush_some`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
     Empty,
     /// The kernel's buffer is full: an edge follows when there is room. Or the socket is starved.
     WouldBlock,
-    /// `CALLS_PER_TURN` calls were made; no edge follows.
+    /// The turn is over; no edge follows.
     More,
+    /// What comes next of a file is to be brought into the page cache.
+    AwaitsDisk,
 }

@@ -1,6 +1,6 @@
 //! The state of a socket, and the failure that ended it.
 
-use super::Socket;
+use super::{FileOutcome, Socket};
 use crate::sys::{self, Address, Errno, flags};
 
 /// The state of a connection, by its number in JavaScript. `CLOSING` is a fourth one there.
@@ -62,7 +62,7 @@ impl Socket {
     fn is_unfinished(&self) -> bool {
         let awaits_connect = self.state == State::Connecting && self.shutdown_pending;
         let discards = self.read_shut && self.state != State::Closed;
-        !self.queue.is_empty() || !self.closing && (discards || awaits_connect)
+        self.has_unsent() || !self.closing && (discards || awaits_connect)
     }
 
     /// `getpeername(2)`, and the same of a connection that was reset.
@@ -85,7 +85,11 @@ impl Socket {
 
     /// Whether a closing socket has flushed its queue.
     pub(in crate::core) fn is_finished(&self) -> bool {
-        self.closing && self.queue.is_empty()
+        self.closing && !self.has_unsent()
+    }
+
+    pub(in crate::core) fn is_connecting(&self) -> bool {
+        self.state == State::Connecting
     }
 
     pub(in crate::core) fn is_closed(&self) -> bool {
@@ -125,5 +129,6 @@ impl Socket {
         self.failure.get_or_insert(Failure { errno, call });
         self.write_ended = true;
         self.queue.clear();
+        self.drop_files(FileOutcome::Broken(self.failure_code()));
     }
 }

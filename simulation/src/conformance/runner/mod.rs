@@ -1,16 +1,22 @@
 //! Plays a script. This module is there twice: `super::sys` is the model or the kernel.
 
 mod connections;
+mod passing;
+mod pipes;
 mod transfers;
 mod watches;
 
 use std::time::Duration;
 
-use super::super::script::{EPOLLS, EVENT, NAMES, Operation, SOCKETS, Script, Step, TIMER};
+use super::super::script::{
+    EPOLLS, EVENT, NAMES, Operation, READER, SOCKETS, Script, Step, TIMER, WRITER,
+};
 use super::super::trace::{Event, Observation, Polled};
 use super::sys::{
     self, Address, AsRawFd, Epoll, Errno, EventFd, Family, OwnedFd, PollFd, TimerFd, flags,
 };
+use crate::world::Origins;
+use pipes::Pipe;
 
 /// What is known of a socket, whatever names its descriptors have.
 struct Entry {
@@ -38,6 +44,9 @@ struct Runner {
     epolls: [Option<Epoll>; EPOLLS],
     event: Option<EventFd>,
     timer: Option<TimerFd>,
+    pipe: Pipe,
+    /// Whose bytes the sockets have sent.
+    origins: Origins,
     bound: usize,
     /// A byte was received that is not the next of the peer's.
     has_wrong_bytes: bool,
@@ -56,6 +65,8 @@ pub(crate) fn run(script: &Script, pace: Duration) -> Vec<Observation> {
         epolls: [const { None }; EPOLLS],
         event: EventFd::new().ok(),
         timer: TimerFd::new().ok(),
+        pipe: Pipe::default(),
+        origins: Origins::default(),
         bound: 0,
         has_wrong_bytes: false,
         waited: (Vec::new(), Vec::new()),
@@ -99,8 +110,10 @@ impl Runner {
             Operation::Duplicate => self.duplicate(one, two),
             Operation::Send => self.send(one, &[three]),
             Operation::SendPieces => self.send(one, &[three, two, 0, three]),
+            Operation::SendFile => self.send_file(one, two, three),
             Operation::SendUrgent => self.send_urgent(one),
             Operation::Pass => self.pass(one, three),
+            Operation::ReceivePassed => self.receive_passed(one, three),
             Operation::Receive => self.receive(one, three, false),
             Operation::Peek => self.receive(one, three, true),
             Operation::Fill => self.fill(one),
@@ -116,7 +129,7 @@ impl Runner {
     }
 
     fn play_on_others(&mut self, step: &Step) -> String {
-        let [one, two, _] = step.numbers;
+        let [one, two, three] = step.numbers;
         match step.operation {
             Operation::Signal => self.event.as_ref().map(|it| it.signal(1)).map_or("", |()| "done"),
             Operation::Clear => {
@@ -124,6 +137,13 @@ impl Runner {
             }
             Operation::Fire => return self.set_timer(Duration::ZERO),
             Operation::Disarm => return self.set_timer(Duration::from_secs(3600)),
+            Operation::OpenPipe => return self.open_pipe(three),
+            Operation::ResizePipe => return self.resize_pipe(three),
+            Operation::CloseReader => return self.close_reader(),
+            Operation::CloseWriter => return self.close_writer(),
+            Operation::SpliceIn => return self.splice_in(one, three),
+            Operation::SpliceOut => return self.splice_out(one, three),
+            Operation::Pump => return self.pump(one, two),
             Operation::OpenEpoll => return self.open_epoll(one),
             Operation::CloseEpoll => return self.close_epoll(one),
             Operation::Add => return self.add(one, two, step.interest()),
@@ -147,6 +167,8 @@ impl Runner {
             0..SOCKETS => self.sockets[name].as_ref().map(|(fd, _)| fd.as_raw_fd()),
             EVENT => self.event.as_ref().map(EventFd::fd),
             TIMER => self.timer.as_ref().map(AsRawFd::as_raw_fd),
+            READER => self.pipe.reader.as_ref().map(AsRawFd::as_raw_fd),
+            WRITER => self.pipe.writer.as_ref().map(AsRawFd::as_raw_fd),
             name => self.epolls.get(name - SOCKETS)?.as_ref().map(AsRawFd::as_raw_fd),
         }
     }

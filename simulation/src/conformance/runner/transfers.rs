@@ -4,13 +4,16 @@ use std::io::IoSlice;
 
 use super::super::sys::{self, Address, AsFd, Errno, Family};
 use super::{Runner, SOCKETS, outcome, skipped};
-use crate::world::{fill, mismatch};
+use crate::world::fill;
 
 /// The bytes that a fill or a drain asks for at once.
-const LARGE: usize = 32 << 10;
+pub(super) const LARGE: usize = 32 << 10;
+
+/// How many bytes beyond its end a file may be asked for.
+const MORE: usize = 10;
 
 /// How often a drain looks whether more has come.
-const MOST_WAITS: u32 = 200;
+pub(super) const MOST_WAITS: u32 = 200;
 
 impl Runner {
     pub(super) fn send(&mut self, name: usize, sizes: &[usize]) -> String {
@@ -28,7 +31,24 @@ impl Runner {
             rest = others;
         }
         let sent = sys::send_pieces(fd.as_fd(), &pieces);
-        entry.sent += sent.unwrap_or(0) as u64;
+        self.count_sent(name, sent.unwrap_or(0), None);
+        counted(sent)
+    }
+
+    /// sendfile(2) of what comes next, which a file has behind other bytes. It may be asked for more than there is.
+    pub(super) fn send_file(&mut self, name: usize, before: usize, size: usize) -> String {
+        let Some((fd, entry)) = self.socket(name) else { return skipped() };
+        if entry.is_filled {
+            return skipped();
+        }
+        let next = (entry.stream, entry.sent);
+        let mut bytes = vec![0; before + size];
+        fill(&mut bytes[before..], next.0, next.1);
+        let count = size + before % 2 * MORE;
+        let file = super::super::regular_file(&bytes, before as u64..(before + count) as u64, next);
+        let Some(file) = file.filter(|_| count > 0) else { return skipped() };
+        let sent = file.send_to(fd.as_fd(), before as u64, count);
+        self.count_sent(name, sent.unwrap_or(0), None);
         counted(sent)
     }
 
@@ -40,21 +60,19 @@ impl Runner {
         let mut byte = [0];
         fill(&mut byte, entry.stream, entry.sent);
         let sent = super::super::send_urgent(fd, byte[0]);
-        entry.sent += sent.unwrap_or(0) as u64;
+        self.count_sent(name, sent.unwrap_or(0), None);
         counted(sent)
     }
 
-    /// Sends some bytes with a descriptor.
-    pub(super) fn pass(&mut self, name: usize, size: usize) -> String {
-        let Some((fd, entry)) = self.socket(name) else { return skipped() };
-        if entry.is_filled || entry.family != Family::Unix {
-            return skipped();
+    /// A socket has sent bytes: its own, or those of another.
+    pub(super) fn count_sent(&mut self, name: usize, count: usize, origin: Option<(u32, u64)>) {
+        let Some((_, id)) = &self.sockets[name % SOCKETS] else { return };
+        let entry = &mut self.entries[*id];
+        let (stream, position) = (entry.stream, entry.sent);
+        entry.sent += count as u64;
+        if count > 0 {
+            self.origins.add(stream, position, origin.unwrap_or((stream, position)));
         }
-        let mut bytes = vec![0; size + 1];
-        fill(&mut bytes, entry.stream, entry.sent);
-        let sent = super::super::pass(fd, &bytes);
-        entry.sent += sent.unwrap_or(0) as u64;
-        counted(sent)
     }
 
     pub(super) fn receive(&mut self, name: usize, length: usize, peeks: bool) -> String {
@@ -67,14 +85,20 @@ impl Runner {
     }
 
     /// Receives, and compares the bytes with those that the peer has sent.
-    fn receive_into(&mut self, name: usize, bytes: &mut [u8], peeks: bool) -> Result<usize, Errno> {
+    pub(super) fn receive_into(
+        &mut self,
+        name: usize,
+        bytes: &mut [u8],
+        peeks: bool,
+    ) -> Result<usize, Errno> {
         let Some((fd, id)) = &self.sockets[name % SOCKETS] else { return Err(Errno::BADF) };
         let entry = &self.entries[*id];
         let source = entry.peer.map(|peer| self.entries[peer].stream);
         let received =
             if peeks { sys::peek(fd.as_fd(), bytes) } else { sys::receive(fd.as_fd(), bytes) }?;
         if let Some(source) = source {
-            self.has_wrong_bytes |= mismatch(&bytes[..received], source, entry.received).is_some();
+            let (bytes, position) = (&bytes[..received], entry.received);
+            self.has_wrong_bytes |= self.origins.mismatch(bytes, source, position).is_some();
         }
         if !peeks {
             let id = *id;
@@ -109,7 +133,7 @@ impl Runner {
         let mut bytes = vec![0; LARGE];
         fill(&mut bytes, entry.stream, entry.sent);
         let sent = sys::send_pieces(fd.as_fd(), &[IoSlice::new(&bytes)])?;
-        entry.sent += sent as u64;
+        self.count_sent(name, sent, None);
         Ok(sent)
     }
 
@@ -141,7 +165,7 @@ impl Runner {
     }
 
     /// Whether something that the peer has sent was not received.
-    fn misses(&self, id: usize) -> bool {
+    pub(super) fn misses(&self, id: usize) -> bool {
         let entry = &self.entries[id];
         entry.peer.is_some_and(|peer| self.entries[peer].sent > entry.received)
     }
@@ -174,7 +198,7 @@ impl Runner {
     }
 }
 
-fn counted(result: Result<usize, Errno>) -> String {
+pub(super) fn counted(result: Result<usize, Errno>) -> String {
     result.map_or_else(|errno| format!("error {}", -errno.negated()), |count| count.to_string())
 }
 

@@ -101,7 +101,7 @@ fn what_cannot_be_connected_is_not_adopted_and_stays_open() -> Outcome {
     }
     assert_eq!(rig.registry.adopt_unconnected(-1), Err(Errno::BADF));
     rig.registry.adopt_socket(connected)?;
-    rig.registry.adopt_listener(listener, 1)?;
+    rig.registry.adopt_listener(listener, Some(1))?;
     Ok(())
 }
 

@@ -6,7 +6,10 @@ mod events;
 mod failures;
 mod foreign;
 mod output;
+mod passing;
 mod prefetch;
+mod relay;
+mod travel;
 
 use std::io::IoSlice;
 
