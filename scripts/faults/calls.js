@@ -52,7 +52,7 @@ export const CALLS = {
   close: faults(['EINTR', 'EIO', 'ENOSPC'], ['EIO']),
   epoll_create1: faults([...DESCRIPTORS, 'ENOMEM', ...ABSURD], ['EMFILE']),
   'epoll_ctl ADD': faults(['ENOSPC', 'ENOMEM', ...ABSURD]),
-  'epoll_ctl MOD': faults(['ENOENT', 'ENOMEM', ...ABSURD]),
+  'epoll_ctl MOD': faults(['ENOENT', 'ENOMEM', ...ABSURD], ['ENOMEM', 'EPERM']),
   'epoll_ctl DEL': faults(['ENOENT', 'EBADF', ...ABSURD]),
   // The watch of Node's loop on an epoll descriptor of ours. libuv aborts when it cannot change one that it has.
   'epoll_ctl ADD (Node)': faults(['ENOSPC', 'ENOMEM', 'EPERM']),

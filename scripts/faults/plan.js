@@ -32,7 +32,7 @@ export function faultsOf(place, cold, warm) {
     CALLS[call].once.flatMap((errno) => some(all).map((position) => fault(place, call, errno, position, false))),
   )
   // A lasting fault of epoll_ctl(2) would concern what Node registers, too.
-  const named = Object.entries(byName(positions(warm))).filter(([call]) => !(usesNode && call === 'epoll_ctl'))
+  const named = Object.entries(byName(positions(warm))).filter(([call]) => !(usesNode && nameOf(call) === 'epoll_ctl'))
   const lasting = named.flatMap(([call, all]) =>
     (CALLS[call]?.lasting ?? []).flatMap((errno) =>
       some(all)
@@ -57,9 +57,13 @@ export function positions({ lines, nodes }) {
   return found
 }
 
-/** Lasting faults concern all operations of epoll_ctl(2): strace(1) counts them together. */
+/**
+ * Lasting faults concern all operations of epoll_ctl(2): strace(1) counts them together. Changing a registration comes
+ * behind all that add one, and is looked at by itself too.
+ */
 function byName(found) {
-  const merged = {}
+  const changes = found['epoll_ctl MOD']
+  const merged = changes ? { 'epoll_ctl MOD': changes } : {}
   for (const [call, all] of Object.entries(found)) {
     if (call.endsWith('(Node)')) continue
     merged[nameOf(call)] = [...(merged[nameOf(call)] ?? []), ...all].sort((a, b) => a - b)

@@ -157,11 +157,10 @@ impl Source {
         Some(previous)
     }
 
-    /// Sets whether and how waits accept the connections of a listener; returns what was set.
-    pub(super) fn set_serving(&mut self, serving: Option<Serving>) -> Option<Serving> {
-        match &mut self.kind {
-            Kind::Listener(listener) => std::mem::replace(&mut listener.serving, serving),
-            _ => None,
+    /// Sets whether and how waits accept the connections of a listener.
+    pub(super) fn set_serving(&mut self, serving: Option<Serving>) {
+        if let Kind::Listener(listener) = &mut self.kind {
+            listener.serving = serving;
         }
     }
 

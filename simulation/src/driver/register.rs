@@ -89,7 +89,8 @@ impl Player {
             }
             Err(Errno::BADF) if source.is_foreign() => Ok(()),
             Err(Errno::NOENT) if registration.interest == Interest::NONE => Ok(()),
-            Err(errno) => self.expect_fault("modify", errno),
+            Err(errno) if source.is_foreign() => self.expect_fault("modify", errno),
+            Err(errno) => Err(format!("modify: {errno:?}")),
         }
     }
 

@@ -46,6 +46,7 @@ impl Registry {
         if source.is_relayed() {
             return self.merge_relayed(multiplexer, token, flags::IN | flags::OUT);
         }
+        let is_foreign = source.is_foreign();
         let discards = matches!(&source.kind, Kind::Socket(socket) if socket.discards());
         if source.has_output() || source.should_detach() || discards {
             // As the edge that does not come: the queue is flushed, input is discarded. The program may have flushed
@@ -55,6 +56,10 @@ impl Registry {
                 token,
                 if discards { flags::IN | flags::OUT } else { flags::OUT },
             );
+        }
+        // What epoll_ctl(2) refused: see `modify`.
+        if !is_foreign && self.extend_epoll_flags(token).is_err() {
+            self.back_off(token);
         }
         self.push_ready(token);
     }

@@ -82,8 +82,12 @@ impl Registry {
     /// Changes interest and mode, enables a oneshot registration again, and makes the readiness unverified.
     ///
     /// # Errors
-    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle, and for a descriptor
-    /// that was closed meanwhile; ENOMEM. The registration then stays as it was.
+    /// ENOENT when the source is not registered with this multiplexer; EBADF for a stale handle; of a foreign source EBADF
+    /// for a descriptor that was closed meanwhile, and ENOMEM. The registration then stays as it was.
+    ///
+    /// # Notes
+    /// What epoll_ctl(2) refuses for a source of our own is tried again after a back-off: who wants to write has written
+    /// already, and is told by the event alone when there is room again.
     pub(crate) fn modify(
         &mut self,
         multiplexer: Handle,
@@ -114,16 +118,15 @@ impl Registry {
             return Err(Errno::BUSY);
         }
         let previous = source.set_interest((interest, mode, false));
-        let served = source.set_serving(serving);
-        let extended = self.extend_epoll_flags(token);
-        if let (Err(errno), Some(source)) = (extended, self.sources.get_mut(token)) {
-            previous.and_then(|previous| source.set_interest(previous));
-            source.set_serving(served);
-            return Err(if source.is_foreign() && is_closed(extended) {
-                Errno::BADF
-            } else {
-                errno
-            });
+        source.set_serving(serving);
+        if let Err(errno) = self.extend_epoll_flags(token) {
+            match self.sources.get_mut(token).filter(|source| source.is_foreign()) {
+                Some(source) => {
+                    previous.and_then(|previous| source.set_interest(previous));
+                    return Err(if is_closed(Err(errno)) { Errno::BADF } else { errno });
+                }
+                None => self.back_off(token),
+            }
         }
         // A source in back-off would hit the limit again, and is verified at its end. A failed connect has no descriptor that could be polled.
         if let Some(source) = self.sources.get_mut(token)
