@@ -2,6 +2,7 @@
 
 use super::book::Kind;
 use super::player::{Player, Violation, with};
+use super::relay_end::READ_ENDED;
 use super::transfer::MOST_BYTES;
 use crate::kernel::{Errno, Shutdown};
 use crate::world::Process;
@@ -64,13 +65,13 @@ impl Player {
         let handle = self.sources[index].handle;
         let result = self.registry.shutdown(handle, how);
         let failed = self.failure(index).is_some();
+        let ends = self.registry.state_bits(handle).unwrap_or(0);
         let source = &mut self.sources[index];
         source.is_corked = false;
-        if result.is_ok() {
-            source.read_shut |= how != Shutdown::Write;
-            source.write_shut |= how != Shutdown::Read;
-        }
-        // An error of one half leaves open what became of the other one.
+        // The reading half comes first, and stays shut where the other one fails.
+        let is_read_shut = result.is_ok() || ends & READ_ENDED != 0;
+        source.read_shut |= how != Shutdown::Write && is_read_shut;
+        source.write_shut |= how != Shutdown::Read && result.is_ok();
         source.is_broken |= failed || result.is_err();
         Ok(())
     }
