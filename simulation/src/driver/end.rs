@@ -5,8 +5,8 @@ use super::player::{Player, Violation, with};
 use crate::core::Registry;
 use crate::world::Process;
 
-/// The most rounds in which peers read all, and all is delivered.
-const MOST_ROUNDS: usize = 3000;
+/// The most rounds in which peers read all, and all is delivered: the largest buffer goes through the smallest one.
+const MOST_ROUNDS: usize = 11_000;
 
 impl Player {
     /// Ends the program.

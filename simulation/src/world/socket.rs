@@ -8,8 +8,8 @@ use super::connection::unspecified;
 use super::file::{FileId, Kind};
 use crate::kernel::{Address, Errno, Family};
 
-/// The most input that `core` discards at a close, in bytes.
-const MOST_DISCARDED: usize = 256 << 10;
+/// The most input that `core` discards at a close, in bytes: 16 pieces of 16 KiB, and the urgent mark may cut one of them.
+const MOST_DISCARDED: usize = 240 << 10;
 
 /// What connect(2), listen(2) and the peer have made of a socket: the states of tcp(7) as far as a program sees them.
 pub(crate) enum Phase {
