@@ -1,16 +1,16 @@
 // A TCP load balancer: each connection goes to the backend with the fewest; one that is down is the last choice.
-// Try: examples/proxy.ts --port 8080 127.0.0.1:5001 [::1]:5002
+// Try: examples/proxy.ts --port 8080 127.0.0.1:5001 [::1]:5002,send-proxy-v2
 
 import { type Connection, connect, listen, relay } from 'm-socket'
 
-import { serve } from './cli.js'
+import { type HostAndPort, serve } from './cli.js'
+import { headerOf } from './client-header.js'
 
 /** Milliseconds to connect; between checks (more than one takes, as it keeps the process alive); without a byte. */
 const [PATIENCE, INTERVAL, IDLE] = [800, 1000, 3_600_000]
 
-interface Backend {
-  readonly host: string
-  readonly port: string
+interface Backend extends HostAndPort {
+  readonly sendsHeader: boolean
   connections: number
   isUp: boolean
 }
@@ -26,9 +26,9 @@ serve('proxy', 8080, balance, true)
 setInterval(() => backends.forEach(async (each) => (await dial(each))?.terminate()), INTERVAL).unref()
 
 function parse(target: string): Backend {
-  const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(target) ?? []
-  if (!host || !port) throw new RangeError(`a backend is HOST:PORT, not ${target}`)
-  return { host, port, connections: 0, isUp: true }
+  const [, host, port, option] = /^\[?(.+?)\]?:(\d+)(,send-proxy-v2)?$/.exec(target) ?? []
+  if (!host || !port) throw new RangeError(`a backend is HOST:PORT or HOST:PORT,send-proxy-v2, not ${target}`)
+  return { host, port, sendsHeader: option !== undefined, connections: 0, isUp: true }
 }
 
 /** Goes on to the next backend if one cannot be reached. Until then, what the client sends waits in the kernel. */
@@ -38,7 +38,7 @@ async function forward(client: Connection): Promise<void> {
     // Of several with as few connections the first one is next.
     backends = [...backends.filter((each) => each !== backend), backend]
     backend.connections++
-    const upstream = await dial(backend)
+    const upstream = await dial(backend, client)
     // A relay that cannot begin, since the client has gone, leaves upstream open; one that fails closes both.
     if (upstream) await relay(client, upstream, { idleTimeout: IDLE }).catch(() => upstream.terminate())
     backend.connections--
@@ -47,9 +47,11 @@ async function forward(client: Connection): Promise<void> {
   client.terminate()
 }
 
-async function dial(backend: Backend): Promise<Connection | undefined> {
-  const { host, port } = backend
-  const upstream = await connect({ host, port, connectTimeout: PATIENCE, socket: {} }).catch(() => undefined)
+async function dial(backend: Backend, client?: Connection): Promise<Connection | undefined> {
+  const { host, port, sendsHeader } = backend
+  const proxyProtocol = sendsHeader ? headerOf(client) : undefined
+  const options = { host, port, connectTimeout: PATIENCE, proxyProtocol, socket: {} }
+  const upstream = await connect(options).catch(() => undefined)
   const isUp = upstream !== undefined
   if (isUp !== backend.isUp) console.error(`${host}:${port} is ${isUp ? 'up' : 'down'}`)
   backend.isUp = isUp

@@ -76,9 +76,35 @@ test.serial('proxy: a_client_that_ends_its_half_at_once_gets_the_whole_answer', 
   await interrupt(t, proxy)
 })
 
+test.serial('proxy: a_backend_gets_the_address_of_the_client_by_a_header_and_checks_have_none', async (t) => {
+  const proxies: (string | undefined)[] = []
+  const backend = listen({
+    host: '127.0.0.1',
+    proxyProtocol: 'require',
+    socket: {
+      open(connection) {
+        proxies.push(connection.proxy!.command)
+        if (connection.proxy!.source) connection.end(`${connection.remoteAddress} ${connection.remotePort}`)
+      },
+      data: () => {},
+    },
+  })
+  t.teardown(() => backend.stop(true))
+  const proxy = await balancing(t, [`${targetOf(backend)},send-proxy-v2`])
+  const { socket, name } = await greeted(t, proxy.port)
+  t.is(name, `127.0.0.1 ${socket.localPort}`)
+  await until(() => proxies.includes('LOCAL'))
+  t.deepEqual(
+    proxies.filter((command) => command !== 'LOCAL'),
+    ['PROXY'],
+  )
+  t.false(proxy.stderr.includes('down'))
+  await interrupt(t, proxy)
+})
+
 for (const [title, args, message] of [
   ['no_backend', [], /which backends/],
-  ['a_backend_without_a_port', ['127.0.0.1'], /a backend is HOST:PORT, not 127\.0\.0\.1/],
+  ['a_backend_without_a_port', ['127.0.0.1'], /a backend is HOST:PORT or HOST:PORT,send-proxy-v2, not 127\.0\.0\.1/],
 ] as const) {
   test.serial(`proxy: ${title}_is_refused_with_a_clear_message`, async (t) => {
     const { code, stderr } = await runExample(t, 'proxy', [...ANYWHERE, ...args]).outcome
