@@ -168,6 +168,11 @@ impl Source {
         registration.interest == Interest::NONE || self.closing
     }
 
+    /// Whether a multiplexer that it has left, and has not reported that, may register it again: for its queue.
+    pub(super) fn may_return(&self) -> bool {
+        self.registration.is_none() && !self.left.is_empty()
+    }
+
     pub(super) fn is_of(&self, multiplexer: i32) -> bool {
         self.relayed == Some(multiplexer)
             || self.registration.as_ref().is_some_and(|it| it.multiplexer == multiplexer)
