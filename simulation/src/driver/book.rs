@@ -162,15 +162,11 @@ impl Source {
         matches!(self.kind, Kind::Foreign { .. })
     }
 
-    /// Whether it may have left its multiplexer by itself: once it is flushed, or its connect has failed.
+    /// Whether it may have left its multiplexer by itself: once it is flushed, or its connect has failed. One that is not
+    /// reported yet registers it again for a queue.
     pub(super) fn may_have_left(&self) -> bool {
-        let Some(registration) = &self.registration else { return false };
+        let Some(registration) = &self.registration else { return !self.left.is_empty() };
         registration.interest == Interest::NONE || self.closing
-    }
-
-    /// Whether a multiplexer that it has left, and has not reported that, may register it again: for its queue.
-    pub(super) fn may_return(&self) -> bool {
-        self.registration.is_none() && !self.left.is_empty()
     }
 
     pub(super) fn is_of(&self, multiplexer: i32) -> bool {

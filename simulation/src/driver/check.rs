@@ -125,7 +125,7 @@ impl Player {
 
     /// Queued output keeps the process alive, and nothing else.
     fn check_references(&mut self) -> Result<(), Violation> {
-        let is_unclear = |it: &Source| it.was_corked || it.may_have_left() || it.may_return();
+        let is_unclear = |source: &Source| source.was_corked || source.may_have_left();
         if self.has_empty_file(None) || self.sources.iter().any(is_unclear) {
             return Ok(());
         }
