@@ -68,8 +68,8 @@ export declare function callWithoutContext(callback: () => void): number
 export declare function cancelFile(handle: number, id: number): number
 
 /**
- * r" Closes a socket gracefully, or a listener, by `close(2)`: returns 0 closed; 1 the multiplexer flushes the queue
- * r" first, closes, and reports the socket as detached; 2 the same, but the socket has to be registered for that.
+ * r" Closes a socket gracefully, or a listener, by `close(2)`. Returns 0 when it is closed; 1 when the multiplexer flushes
+ * r" the queue first, closes, and reports the socket as detached; 2 when the socket has to be registered for that.
  */
 export declare function close(handle: number): number
 
@@ -87,8 +87,8 @@ export declare function descriptor(handle: number): number
 
 /**
  * Frees the handle of a socket, and keeps the socket under an id, with its descriptor, what is unread and queued, its
- * halves and its counters, until `attach` in any thread. It leaves its multiplexer. What is corked is sent. If this
- * environment ends first, the descriptor is closed. -EEXIST for an id that is in use; -EBUSY for a relayed socket and
+ * halves and its counters, until `attach` in any thread. It leaves its multiplexer, and sends what is corked. If
+ * this environment ends first, the descriptor is closed. -EEXIST for an id that is in use; -EBUSY for a relayed socket and
  * for one that sends a file; -ENOTCONN after a failed connect.
  */
 export declare function detach(handle: number, id: string): number
@@ -107,8 +107,8 @@ export declare function duplicate(fd: number): number
 
 /**
  * r" Writes all of the bytes, also beyond the limit of the queue, and ends the writing half behind them, by
- * r" `shutdown(2)`: returns the bits of `state`, and 256 times the errno of `shutdown(2)`. -EALREADY when the half has
- * r" ended before, -EPIPE or -ENOMEM when the bytes cannot be sent.
+ * r" `shutdown(2)`. Returns the bits of `state`, and 256 times the errno of `shutdown(2)`. -EALREADY when the half has
+ * r" ended before; -EPIPE or -ENOMEM when the bytes cannot be sent.
  */
 export declare function end(handle: number, bytes: Uint8Array, offset?: number, length?: number): number
 
@@ -143,7 +143,8 @@ export declare function flushCorked(): number
 
 /**
  * `getsockopt(2)`: returns the number of bytes written to `into`. -EOPNOTSUPP, whatever the handle is, for an option
- * with which the kernel would write to other memory: its value has a pointer, or is not limited by its length.
+ * with which the kernel would write to other memory. The value of such a one has a pointer, or is not limited by its
+ * length.
  */
 export declare function getOption(handle: number, level: number, name: number, into: Uint8Array): number
 
@@ -164,10 +165,12 @@ export declare function localAddress(handle: number): NativeAddress | null
 
 /**
  * Memory that the loop's calls of `onReady` and JavaScript share, as an `ArrayBuffer` of int32; null when the runtime
- * refuses external memory, and for a handle that is not a multiplexer's. Words: 0 whether the loop is calling, which
- * ends after microtasks; 1 whether the multiplexer is referenced, which takes effect at the end of such a call; 2 what
- * is asked: 1, set by JavaScript, for being called once more when there are events at the end of the call for which
- * none would come, and 2 in that call.
+ * refuses external memory, and for a handle that is not a multiplexer's.
+ *
+ * - Word 0: whether the loop is calling, which ends after microtasks.
+ * - Word 1: whether the multiplexer is referenced. A change takes effect at the end of such a call.
+ * - Word 2: 1, set by JavaScript, asks for one more call when there are events at the end of the call for which none
+ *   would come; it is 2 in that call.
  */
 export declare function loopStatus(multiplexer: number): ArrayBuffer | null
 
@@ -244,7 +247,7 @@ export declare function receiveDescriptors(handle: number, into: Uint8Array, des
 /**
  * Relays two sockets: from here on each of them sends what the other one receives, what is unread and queued first, by
  * `recv(2)`, `send(2)` and `splice(2)`, within the waits of the multiplexer and without a call of JavaScript. Its end, by
- * the ends of both or by a failure of one, is reported by a detached event of each; both are open then, and sockets as
+ * the ends of both or by a failure of one, is reported by a detached event of each. Both are open then, and sockets as
  * before. -EINVAL for one socket twice, or no sockets; -EEXIST for one that is in a multiplexer. The other functions
  * return -EBUSY for a relayed socket, but for those that return its state, and those that close or remove it, which end the relay.
  */
@@ -281,9 +284,9 @@ export declare function sendDescriptors(handle: number, pieces: readonly Uint8Ar
 
 /**
  * `sendfile(2)`: sends the part of a file from `start` to before `end`, or to where it ends now, behind what is queued.
- * Returns the id of the file, or the negated errno: of the descriptor -EBADF (closed, or not open for reading), -EISDIR,
- * -ESPIPE (a pipe or a socket), -ENODEV (a device, or a file of a pseudo file system), -EMFILE; of the socket -EPIPE,
- * when nothing can be sent any more, and -ENOTCONN. A wait reports with bit 64 that `fileProgress` has something to say.
+ * Returns the id of the file, or the negated errno. Of the descriptor: -EBADF (closed, or not open for reading),
+ * -EISDIR, -ESPIPE (a pipe or a socket), -ENODEV (a device, or a file of a pseudo file system), -EMFILE. Of the socket:
+ * -EPIPE, when nothing can be sent any more, and -ENOTCONN. A wait reports with bit 64 that `fileProgress` has something to say.
  */
 export declare function sendFile(handle: number, fd: number, start: number, end: number): number
 
@@ -372,12 +375,15 @@ export declare function unsent(handle: number): number
 /**
  * r" `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
  * r" events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
- * r" offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
- * r" error, 32 detached, of which the offset is the code of the failure that dropped its queue, as of `failure`, 0 for
- * r" none; 64 alone: a file of the socket has made progress; 128 accepted by the wait, of which the offset is the handle
- * r" of the listener and the length the errno for which it could not be registered, 0 for none; 256 of a listener that
- * r" `accept4(2)` refused, of which the offset is the errno. The first `used` bytes of `into`, by default none, stay as
- * r" they are.
+ * r" offset and length of its prefetched bytes in `into`. The first `used` bytes of `into`, by default none, stay as they
+ * r" are. The bits:
+ * r"
+ * r" - 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error.
+ * r" - 32 detached. The offset is the code of the failure that dropped its queue, as of `failure`, 0 for none.
+ * r" - 64, alone: a file of the socket has made progress.
+ * r" - 128 accepted by the wait. The offset is the handle of the listener, the length the errno for which it could not be
+ * r"   registered, 0 for none.
+ * r" - 256 a listener that `accept4(2)` refused. The offset is the errno.
  */
 export declare function wait(multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number): number
 

@@ -1,5 +1,5 @@
 // Reads all prose, comments and names for words that the project does not use: scripts/prose/words.js. In pages and in the
-// comments of lib/ it also finds sentences that are hard to read: scripts/prose/sentences.js.
+// comments of lib, src, examples and simulation it also finds sentences that are hard to read: scripts/prose/sentences.js.
 // `--count` prints how often each stands in which folder; `--in FOLDER` reads another checkout.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'

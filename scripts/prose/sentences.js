@@ -7,7 +7,7 @@ export const MOST_WORDS = 35
 
 /** Pages and comments for readers; what a test says is not among them. */
 export const READ =
-  /^(?:README|CONTRIBUTING|SECURITY|CHANGELOG)\.md$|^docs\/.*\.md$|^benchmark\/README\.md$|^(?:lib|examples)\/.*\.ts$/
+  /^(?:README|CONTRIBUTING|SECURITY|CHANGELOG)\.md$|^docs\/.*\.md$|^benchmark\/README\.md$|^(?:lib|examples)\/.*\.ts$|^(?:src|simulation)\/.*\.rs$/
 
 /**
  * A modest idea of a riddle: a passive whose subject is a pronoun, or a clause with "what", so that it says neither who acts

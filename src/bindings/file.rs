@@ -25,9 +25,9 @@ mod progress {
 }
 
 /// `sendfile(2)`: sends the part of a file from `start` to before `end`, or to where it ends now, behind what is queued.
-/// Returns the id of the file, or the negated errno: of the descriptor -EBADF (closed, or not open for reading), -EISDIR,
-/// -ESPIPE (a pipe or a socket), -ENODEV (a device, or a file of a pseudo file system), -EMFILE; of the socket -EPIPE,
-/// when nothing can be sent any more, and -ENOTCONN. A wait reports with bit 64 that `fileProgress` has something to say.
+/// Returns the id of the file, or the negated errno. Of the descriptor: -EBADF (closed, or not open for reading),
+/// -EISDIR, -ESPIPE (a pipe or a socket), -ENODEV (a device, or a file of a pseudo file system), -EMFILE. Of the socket:
+/// -EPIPE, when nothing can be sent any more, and -ENOTCONN. A wait reports with bit 64 that `fileProgress` has something to say.
 #[napi]
 pub fn send_file(env: &Env, handle: f64, fd: f64, start: f64, end: f64) -> i32 {
     let (Some(start), Some(end)) = (to_size(start), to_size(end)) else {

@@ -56,8 +56,8 @@ pub(super) fn close_all(owner: Owner) {
 }
 
 /// Frees the handle of a socket, and keeps the socket under an id, with its descriptor, what is unread and queued, its
-/// halves and its counters, until `attach` in any thread. It leaves its multiplexer. What is corked is sent. If this
-/// environment ends first, the descriptor is closed. -EEXIST for an id that is in use; -EBUSY for a relayed socket and
+/// halves and its counters, until `attach` in any thread. It leaves its multiplexer, and sends what is corked. If
+/// this environment ends first, the descriptor is closed. -EEXIST for an id that is in use; -EBUSY for a relayed socket and
 /// for one that sends a file; -ENOTCONN after a failed connect.
 #[napi]
 pub fn detach(env: &Env, handle: f64, id: String) -> i32 {

@@ -78,10 +78,12 @@ impl LoopStatus {
 }
 
 /// Memory that the loop's calls of `onReady` and JavaScript share, as an `ArrayBuffer` of int32; null when the runtime
-/// refuses external memory, and for a handle that is not a multiplexer's. Words: 0 whether the loop is calling, which
-/// ends after microtasks; 1 whether the multiplexer is referenced, which takes effect at the end of such a call; 2 what
-/// is asked: 1, set by JavaScript, for being called once more when there are events at the end of the call for which
-/// none would come, and 2 in that call.
+/// refuses external memory, and for a handle that is not a multiplexer's.
+///
+/// - Word 0: whether the loop is calling, which ends after microtasks.
+/// - Word 1: whether the multiplexer is referenced. A change takes effect at the end of such a call.
+/// - Word 2: 1, set by JavaScript, asks for one more call when there are events at the end of the call for which none
+///   would come; it is 2 in that call.
 #[napi(ts_return_type = "ArrayBuffer | null")]
 pub fn loop_status(env: &Env, multiplexer: f64) -> Option<Unknown<'_>> {
     let status = Environment::of(env).status(to_handle(multiplexer))?;

@@ -170,12 +170,15 @@ pub fn remove(env: &Env, multiplexer: f64, handle: f64) -> i32 {
 fast! {
     /// `epoll_wait(2)`: blocks the thread for at most `timeout` milliseconds (-1: no limit) and returns the number of
     /// events; -EINVAL when `events` has no room for one. Each event is four int32 in `events`: handle, bits, and the
-    /// offset and length of its prefetched bytes in `into`. Bits: 1 readable, 2 writable, 4 read ended, 8 hang-up, 16
-    /// error, 32 detached, of which the offset is the code of the failure that dropped its queue, as of `failure`, 0 for
-    /// none; 64 alone: a file of the socket has made progress; 128 accepted by the wait, of which the offset is the handle
-    /// of the listener and the length the errno for which it could not be registered, 0 for none; 256 of a listener that
-    /// `accept4(2)` refused, of which the offset is the errno. The first `used` bytes of `into`, by default none, stay as
-    /// they are.
+    /// offset and length of its prefetched bytes in `into`. The first `used` bytes of `into`, by default none, stay as they
+    /// are. The bits:
+    ///
+    /// - 1 readable, 2 writable, 4 read ended, 8 hang-up, 16 error.
+    /// - 32 detached. The offset is the code of the failure that dropped its queue, as of `failure`, 0 for none.
+    /// - 64, alone: a file of the socket has made progress.
+    /// - 128 accepted by the wait. The offset is the handle of the listener, the length the errno for which it could not be
+    ///   registered, 0 for none.
+    /// - 256 a listener that `accept4(2)` refused. The offset is the errno.
     #[napi(ts_args_type = "multiplexer: number, timeout: number, events: Uint8Array, into?: Uint8Array, used?: number")]
     pub fn wait(
         environment: &Environment,

@@ -9,7 +9,7 @@ use super::status;
 
 /// Relays two sockets: from here on each of them sends what the other one receives, what is unread and queued first, by
 /// `recv(2)`, `send(2)` and `splice(2)`, within the waits of the multiplexer and without a call of JavaScript. Its end, by
-/// the ends of both or by a failure of one, is reported by a detached event of each; both are open then, and sockets as
+/// the ends of both or by a failure of one, is reported by a detached event of each. Both are open then, and sockets as
 /// before. -EINVAL for one socket twice, or no sockets; -EEXIST for one that is in a multiplexer. The other functions
 /// return -EBUSY for a relayed socket, but for those that return its state, and those that close or remove it, which end the relay.
 #[napi]

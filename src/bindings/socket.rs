@@ -66,8 +66,8 @@ pub fn shutdown(env: &Env, handle: f64, how: f64) -> i32 {
 }
 
 fast! {
-    /// Closes a socket gracefully, or a listener, by `close(2)`: returns 0 closed; 1 the multiplexer flushes the queue
-    /// first, closes, and reports the socket as detached; 2 the same, but the socket has to be registered for that.
+    /// Closes a socket gracefully, or a listener, by `close(2)`. Returns 0 when it is closed; 1 when the multiplexer flushes
+    /// the queue first, closes, and reports the socket as detached; 2 when the socket has to be registered for that.
     #[napi]
     pub fn close(environment: &Environment, handle: f64) -> i32 {
         let closed = environment.registry().close(to_handle(handle));

@@ -10,7 +10,8 @@ use super::{count, status};
 use crate::sys::{self, Errno};
 
 /// `getsockopt(2)`: returns the number of bytes written to `into`. -EOPNOTSUPP, whatever the handle is, for an option
-/// with which the kernel would write to other memory: its value has a pointer, or is not limited by its length.
+/// with which the kernel would write to other memory. The value of such a one has a pointer, or is not limited by its
+/// length.
 #[napi(ts_args_type = "handle: number, level: number, name: number, into: Uint8Array")]
 pub fn get_option(env: &Env, handle: f64, level: f64, name: f64, mut into: Bytes) -> i32 {
     let Some(into) = into.get_mut() else { return NOT_BYTES };

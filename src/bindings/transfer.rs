@@ -137,8 +137,8 @@ fast! {
 
 fast! {
     /// Writes all of the bytes, also beyond the limit of the queue, and ends the writing half behind them, by
-    /// `shutdown(2)`: returns the bits of `state`, and 256 times the errno of `shutdown(2)`. -EALREADY when the half has
-    /// ended before, -EPIPE or -ENOMEM when the bytes cannot be sent.
+    /// `shutdown(2)`. Returns the bits of `state`, and 256 times the errno of `shutdown(2)`. -EALREADY when the half has
+    /// ended before; -EPIPE or -ENOMEM when the bytes cannot be sent.
     #[napi(ts_args_type = "handle: number, bytes: Uint8Array, offset?: number, length?: number")]
     pub fn end(
         environment: &Environment,

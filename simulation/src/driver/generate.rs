@@ -28,8 +28,8 @@ const OF_FILES: [Action; 7] = [
 
 /// The program of a seed.
 ///
-/// Each seed leaves some actions out, and makes others frequent: what needs many of the same kind in a row comes up
-/// more often that way than with even chances (Groce and others, "Swarm Testing", 2012).
+/// Each seed leaves some actions out, and makes others frequent. What needs many of the same kind in a row comes up more
+/// often that way than with even chances (Groce and others, "Swarm Testing", 2012).
 pub(crate) fn program(seed: u64) -> Vec<Step> {
     let mut luck = Luck::new(seed.wrapping_add(1));
     let (relays, files) = (luck.one_in(3), luck.one_in(4));

@@ -142,8 +142,10 @@ impl Player {
 
     /// Whether a source has left its multiplexer with something to send, and could have stayed.
     pub(super) fn leaves_queue(&mut self, index: usize) -> bool {
+        // `EPOLL_CTL_MOD` is for a registration that could not be deleted.
+        let is_of_place = |call: Call| matches!(call, Call::EpollAdd | Call::EpollModify);
         let had_place =
-            with(|world| world.faults.injected().iter().all(|fault| fault.call != Call::EpollAdd));
+            with(|world| world.faults.injected().iter().all(|fault| !is_of_place(fault.call)));
         had_place && !self.sources[index].was_corked && self.unsent(index) > 0
     }
 

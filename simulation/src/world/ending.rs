@@ -90,6 +90,7 @@ impl World {
         if let Some(peer) = self.socket_mut(peer) {
             peer.shut_write |= read;
             peer.shut_read |= write;
+            peer.peer_ended |= write;
         }
         self.wake(peer, ALL);
     }
@@ -143,6 +144,7 @@ impl World {
             if let Some(peer) = self.socket_mut(peer) {
                 (peer.shut_read, peer.shut_write, peer.peer) = (true, true, None);
                 peer.peer_address = Some(name);
+                peer.peer_ended |= !was_unread;
                 if was_unread {
                     peer.error = Some(errno(libc::ECONNRESET));
                 }

@@ -87,6 +87,8 @@ pub(crate) struct Socket {
     pub(super) shut_write: bool,
     /// TCP: whether the peer's FIN has come, `SOCK_DONE`.
     pub(super) fin_came: bool,
+    /// Unix: whether the peer had ended its half before an error.
+    pub(super) peer_ended: bool,
     /// TCP: whether a FIN follows the outgoing bytes, or an RST comes in their place.
     pub(super) fin_leaves: bool,
     pub(super) rst_leaves: bool,
@@ -133,6 +135,7 @@ impl Socket {
             shut_read: false,
             shut_write: false,
             fin_came: false,
+            peer_ended: false,
             fin_leaves: false,
             rst_leaves: false,
             error: None,
@@ -277,7 +280,7 @@ impl Socket {
 
     /// Whether its input has ended, by FIN or by an end of the peer that has no error.
     pub(crate) fn input_ended(&self) -> bool {
-        if self.is_unix() { self.shut_read && self.error.is_none() } else { self.fin_came }
+        if self.is_unix() { self.peer_ended } else { self.fin_came }
     }
 
     pub(crate) fn has_error(&self) -> bool {

@@ -24,8 +24,8 @@ impl Registry {
         }
     }
 
-    /// Has a failure reported that a call met outside of a wait, or detaches a closing socket whose queue it has sent:
-    /// there may be no edge for it, as when the peer does not read.
+    /// Has a failure reported that a call met outside of a wait, or detaches a closing socket whose queue it has sent.
+    /// There may be no edge for it, as when the peer does not read.
     pub(super) fn report_end(&mut self, token: Token) {
         let Some(source) = self.sources.get(token) else { return };
         let Some(registration) = &source.registration else { return };

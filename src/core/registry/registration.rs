@@ -86,8 +86,8 @@ impl Registry {
     /// for a descriptor that was closed meanwhile, and ENOMEM. The registration then stays as it was.
     ///
     /// # Notes
-    /// What epoll_ctl(2) refuses for a source of our own is tried again after a back-off: a program that waits for room has
-    /// written already, and the event alone says when there is some.
+    /// What `epoll_ctl(2)` refuses for a source of our own is tried again after a back-off: a program that waits for room
+    /// has written already, and the event alone says when there is some.
     pub(crate) fn modify(
         &mut self,
         multiplexer: Handle,
