@@ -59,7 +59,7 @@ impl Player {
                 source.left.retain(|left| *left != multiplexer.raw());
                 source.registration = Some(registration);
             }
-            Err(Errno::EXIST) if was_registered || source.has_ghost => {}
+            Err(Errno::EXIST) if was_registered || source.has_ghost || source.may_have_left() => {}
             Err(errno) => self.expect_fault("add", errno)?,
         }
         Ok(())
