@@ -92,6 +92,13 @@ test('each_errno_is_tried_at_the_first_and_at_later_calls_and_for_good', (t) => 
   t.deepEqual([...new Set(lasting.map(({ at }) => at))], [4])
 })
 
+test('changes_of_a_registration_fail_for_good_by_themselves_too', (t) => {
+  const change = 'epoll_ctl(17, EPOLL_CTL_MOD, 21, {events=EPOLLIN|EPOLLOUT, data={u32=0, u64=0}}) = 0'
+  const faults = faultsOf(PLACE, TRACE, { ...TRACE, lines: [...TRACE.lines, change] })
+  const lasting = faults.filter(({ call, lasting: lasts }) => call === 'epoll_ctl MOD' && lasts)
+  t.deepEqual(lasting.map(injection), ['epoll_ctl:error=ENOMEM:when=5+', 'epoll_ctl:error=EPERM:when=5+'])
+})
+
 test('a_choice_has_each_errno_of_each_call_at_each_level', (t) => {
   const faults = [
     ...faultsOf(PLACE, TRACE, TRACE),
