@@ -34,6 +34,29 @@ test.serial('descriptors_go_behind_what_a_handler_has_written', async (t) => {
   t.deepEqual(await receiveText(t, client), [''])
 })
 
+test.serial('descriptors_wait_for_a_writeAll_that_is_pending', async (t) => {
+  const path = freePath(t)
+  const bytes = 'x'.repeat(3_000_000)
+  const refused = { code: 'ERR_INVALID_STATE', message: /a writeAll is pending/ }
+  const server = listen({
+    path,
+    socket: {
+      async open(connection) {
+        const written = connection.writeAll(bytes)
+        t.throws(() => connection.socket!.sendDescriptors([0], 'passed'), refused)
+        await written
+        await connection.drained()
+        t.is(connection.socket!.sendDescriptors([0], 'passed'), 'sent')
+        connection.end()
+      },
+    },
+  })
+  t.teardown(() => server.stop(true))
+  let received = ''
+  for await (const chunk of await connect({ path })) received += chunk.toString()
+  t.true(received === `${bytes}passed`)
+})
+
 test.serial('a_connection_without_a_data_handler_leaves_descriptors_to_its_socket', async (t) => {
   const file = openFor(t, fileWith(t, Buffer.from('passed')))
   const path = freePath(t)

@@ -20,6 +20,22 @@ async function loggedPair(
   return { ...pair, log }
 }
 
+for (const act of ['terminate', 'detach', 'end'] as const) {
+  test(`close_gets_the_reason_that_error_got_whatever_that_calls: ${act}`, async (t) => {
+    const acts: Handlers = {
+      error(connection) {
+        if (act !== 'detach') connection[act]()
+        else t.throws(() => connection.detach(), { code: 'ERR_SOCKET_CLOSED' })
+      },
+    }
+    const { connection, log, server } = await loggedPair(t, acts)
+    connection.terminate()
+    await until(() => log.entries.length === 2)
+    t.regex(log.entries.join(), BROKEN)
+    t.like(server.stats(), { closed: 0, failed: 1 })
+  })
+}
+
 const STATES: [name: string, prepare: (connection: Connection) => unknown][] = [
   ['paused', (connection) => connection.pause()],
   ['paused, with a queue', (connection) => fill(connection.pause())],

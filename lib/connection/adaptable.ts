@@ -8,6 +8,9 @@ import { PromisedOutput } from './promised-output.js'
 export abstract class Adaptable<D> extends PromisedOutput<D> {
   #adapter: Adapter | undefined
 
+  /** @internal Whether it has broken, and its `error` handler runs. */
+  protected abstract get isFailing(): boolean
+
   /** @internal What reads and writes the connection in place of its handlers. */
   protected get adapter(): Adapter | undefined {
     return this.#adapter
@@ -16,6 +19,16 @@ export abstract class Adaptable<D> extends PromisedOutput<D> {
   /** @internal */
   protected override get isAdapted(): boolean {
     return this.#adapter !== undefined
+  }
+
+  /** @internal */
+  protected override get isReadByStream(): boolean {
+    return this.#adapter?.isStream === true
+  }
+
+  /** @internal Whether the socket is another's. */
+  protected get isHandedOver(): boolean {
+    return this.#adapter?.hasSocket === true
   }
 
   /** @internal */
@@ -38,7 +51,7 @@ export abstract class Adaptable<D> extends PromisedOutput<D> {
   /** @internal Throws for a connection that is closed or adapted, and for one that is in use unless that ends. */
   checkAdaptable(verb: string, endsUse = false): Socket {
     const { socket } = this
-    if (!socket || this.isClosed) throw new SocketClosedError(`${verb}: the connection is not open`)
+    if (!socket || this.isClosed || this.isFailing) throw new SocketClosedError(`${verb}: the connection is not open`)
     if (this.#adapter || (this.isReadPending && !endsUse))
       throw invalidState(`${verb}: the connection is being read already`)
     if (this.isWritePending && !endsUse) throw invalidState(`${verb}: the connection is being written already`)
@@ -56,6 +69,7 @@ export abstract class Adaptable<D> extends PromisedOutput<D> {
   /** @internal Gives the socket to an adapter that watches it itself, and calls {@link onSocketClosed} at its end. */
   handOver(adapter: Adapter, verb: string): Socket {
     const socket = this.adapt(adapter, verb)
+    adapter.hasSocket = true
     this.unreadBuffered(socket)
     this.leavePoller(socket)
     return socket

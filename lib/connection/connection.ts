@@ -10,8 +10,8 @@ import { IdleTimer } from './idle-timer.js'
 import type { ConnectionOwner } from './owner.js'
 import type { Server } from './server.js'
 
-/** Those whose `error` handler runs: what fails again in there, such as a shutdown, is not reported. */
-const failing = new Set<unknown>()
+/** Those whose `error` handler runs, and why they broke: what fails again in there, such as a shutdown, is not reported. */
+const failing = new Map<unknown, Error>()
 
 /** A socket with handlers: made by `listen` and `connect`. */
 export class Connection<D = undefined> extends Adaptable<D> implements Disposable {
@@ -44,6 +44,11 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
   /** @internal */
   protected override get isClosed(): boolean {
     return this.#closed
+  }
+
+  /** @internal */
+  protected override get isFailing(): boolean {
+    return failing.size > 0 && failing.has(this)
   }
 
   /** @internal The connection is open. What a wait has accepted is `watched` already, with that interest. */
@@ -163,6 +168,11 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
     this.#finish(error)
   }
 
+  /** @internal A `writeAll` is pending. */
+  get isWriting(): boolean {
+    return this.hasPendingBytes
+  }
+
   /** @internal */
   onEvent(event: ReadyEvent, chunk?: Buffer): void {
     this.onReadable(this.#socket!, event, chunk)
@@ -242,7 +252,7 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
   /** @internal The peer has ended its half: ours ends too, unless it may stay open. */
   protected override answerEnd(): void {
     // It is called again when these have been accepted.
-    if (this.#closed || this.isWritePending) return
+    if (this.#closed || this.isWritePending || this.isHandedOver) return
     if (this.#owner.allowHalfOpen) return this.closeIfEnded()
     if (!this.isEndedByAdapter) return this.#close()
     this.endOutput()
@@ -264,7 +274,7 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
   /** @internal */
   protected override fail(error: Error): void {
     if (this.#closed || failing.has(this)) return
-    failing.add(this)
+    failing.set(this, error)
     this.failReader(error)
     this.#call(this.#owner.handlers.error, error)
     failing.delete(this)
@@ -274,8 +284,9 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
   }
 
   /** The program may terminate it between the error of an adapter's stream and the 'close' of that. */
-  #finish(error = this.adapter?.failure?.(), isSent = false): void {
+  #finish(reason = this.adapter?.failure?.(), isSent = false): void {
     if (this.#closed) return
+    const error = failing.get(this) ?? reason
     this.#closed = true
     this.#idle?.stop()
     this.unref()

@@ -1,4 +1,4 @@
-import { abortError, isBusy } from '../errors.js'
+import { abortError, invalidState, isBusy } from '../errors.js'
 import { CHUNKS_PER_TURN, shareOfTurn } from '../loop/receive-buffer.js'
 import { setImmediate } from '../loop/timers.js'
 import type { ReadyEvent } from '../model/event.js'
@@ -45,8 +45,17 @@ export abstract class Input<D> extends Endpoints {
   /** @internal Watches for what is wanted now. */
   protected abstract updateInterest(): void
 
+  /** @internal */
+  protected abstract get isReadByStream(): boolean
+
   /** @internal Reads by a promise, until `signal` is aborted. */
   protected readBy<T>(read: Read<T>, signal?: AbortSignal): Promise<T> {
+    if (this.isReadByStream) return Promise.reject(invalidState('read: a stream reads this connection'))
+    return this.receiveBy(read, signal)
+  }
+
+  /** @internal As {@link readBy}, also for a stream. */
+  protected receiveBy<T>(read: Read<T>, signal?: AbortSignal): Promise<T> {
     if (signal?.aborted) return Promise.reject(abortError(signal, { received: 0 }))
     const { socket } = this
     const isClosed = this.isClosed || socket === undefined || socket.handle < 0

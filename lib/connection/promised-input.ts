@@ -42,13 +42,18 @@ export abstract class PromisedInput<D> extends Input<D> implements AsyncIterable
    *
    * @throws (rejects) TypeError for anything but a Uint8Array, RangeError for an empty one, also one that was detached
    * meanwhile: the connection goes on, and the next read gets the bytes; Error ERR_INVALID_STATE while another read is
-   * pending; SocketError the reason why the connection broke; SocketClosedError once closed,
+   * pending, and where a stream reads; SocketError the reason why the connection broke; SocketClosedError once closed,
    * unless the peer's end has been received; SocketError EBUSY while it is relayed.
    */
   async read(into: Uint8Array): Promise<number | null> {
     if (!isUint8Array(into)) throw invalidArgType('into', 'a Uint8Array', into)
     if (into.byteLength === 0) throw outOfRange('into.byteLength', '>= 1 (it is empty or detached)', 0)
     return (await this.readBy(new PlainRead(into))) || null
+  }
+
+  /** @internal As {@link read}, for the stream that reads in place of the program. */
+  async readForStream(into: Uint8Array): Promise<number | null> {
+    return (await this.receiveBy(new PlainRead(into))) || null
   }
 
   /**

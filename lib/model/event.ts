@@ -68,6 +68,8 @@ export interface Watcher {
   onDetached?(isReset?: boolean): void
   /** A use of the target has thrown the reason why the connection broke, which closed it. Also for the watcher's own. */
   onBroken?(error: Error): void
+  /** Whether it has bytes to write that go before all else. */
+  readonly isWriting?: boolean
   /** The multiplexer has been closed: the target is in none any more. */
   onMultiplexerClosed?(): void
 }

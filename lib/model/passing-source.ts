@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs'
 import { constants } from 'node:os'
 
-import { SocketClosedError, SocketError, invalidArgType, outOfRange, systemError } from '../errors.js'
+import { SocketClosedError, SocketError, invalidArgType, invalidState, outOfRange, systemError } from '../errors.js'
 import { flushInBackground } from '../loop/background-flush.js'
 import { flush } from '../loop/file-transfers.js'
 import * as native from '../native.js'
@@ -54,6 +54,7 @@ export abstract class PassingSource extends TravellingSource {
    * @throws SocketError with the system call `sendmsg`, and nothing sent; ENOTSUP on a TCP socket, EBADF for a number that
    * is not open, EINVAL for what cannot be passed, ETOOMANYREFS when more descriptors are under way than the process may
    * have open, EPERM, ENOBUFS, ENOMEM. The connection goes on. Why connecting failed, once.
+   * @throws Error ERR_INVALID_STATE while a `writeAll` of the socket's connection is pending.
    */
   sendDescriptors(
     targets: readonly (Socket | Listener | number)[],
@@ -63,6 +64,10 @@ export abstract class PassingSource extends TravellingSource {
     const numbers = Int32Array.from(checked, numberOf)
     const pieces = piecesOf(data)
     if (this.handle < 0) return 'closed'
+    // A connection has promised to write its bytes before whatever comes later.
+    if (this.poller?.registrations.of(this)?.watcher?.isWriting) {
+      throw invalidState('sendDescriptors: a writeAll is pending, await it first')
+    }
     let status = sendNow(this, pieces, numbers)
     while (status === native.NOT_SENT && this.blocking) {
       native.sleepOn(this.handle, true, native.SLEEP_SLICE)

@@ -7,7 +7,7 @@ import { SocketHandle } from '../net/handle.js'
 import { setProxy } from '../net/proxied.js'
 import { Socket as NetSocket, type SocketConstructorOptions } from '../net/socket.js'
 import type { Socket as NetSocketType } from '../net/types.js'
-import { checkObject, integer } from '../validate.js'
+import { boolean, checkObject, integer } from '../validate.js'
 
 /** How {@link toDuplex} makes its stream. */
 export interface ToDuplexOptions extends Pick<
@@ -46,10 +46,15 @@ export function toDuplex<D>(source: Socket | Connection<D>, options: ToDuplexOpt
   if ('whenFull' in options) {
     throw invalidArgValue('options.whenFull', options.whenFull, 'has been replaced by options.sendQueueLimit')
   }
+  for (const name of ['allowHalfOpen', 'noDelay'] as const) {
+    if (options[name] !== undefined) boolean(options[name], `options.${name}`)
+  }
   if (source instanceof Connection) return overConnection(source, options) as unknown as SocketStream
   if (!(source instanceof Socket)) throw invalidArgType('source', 'a Socket or a Connection', source)
   return streamOver(source, options) as unknown as SocketStream
 }
+
+const NOTHING = new Uint8Array(0)
 
 const LENGTHS = ['sendQueueLimit', 'highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark'] as const
 
@@ -64,6 +69,8 @@ function checkLengths(options: ToDuplexOptions): void {
 function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {
   if (socket.handle < 0) throw new SocketClosedError('toDuplex: the socket is closed')
   const handle = SocketHandle.over(socket)
+  // An end that has been received is received once more, by the stream.
+  socket.unread(NOTHING)
   handle.watch()
   const { noDelay = true, allowHalfOpen, sendQueueLimit } = options
   const { highWaterMark, readableHighWaterMark, writableHighWaterMark } = options
@@ -74,6 +81,7 @@ function streamOver(socket: Socket, options: ToDuplexOptions): NetSocket {
 function overConnection<D>(connection: Connection<D>, options: ToDuplexOptions): NetSocket {
   let stream: NetSocket | undefined
   const adapter = {
+    isStream: true as const,
     end: () => void stream?.end(),
     failure: () => stream?.errored ?? undefined,
     onClose: () => void stream?.destroy(),

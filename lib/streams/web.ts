@@ -5,9 +5,11 @@ import {
   type WritableStreamDefaultController,
 } from 'node:stream/web'
 
+import { adopt } from '../connection/adopt.js'
 import { Connection } from '../connection/connection.js'
 import { type Data, bytesOf } from '../connection/data.js'
 import { SocketClosedError, invalidArgType } from '../errors.js'
+import { Socket } from '../model/socket.js'
 
 /** Bytes of a chunk for a reader that brings no buffer of its own. */
 const CHUNK = 65_536
@@ -41,31 +43,40 @@ export interface WebStreams {
 }
 
 /**
- * Web streams over a connection, in the shape of WinterTC's sockets. The streams alone read and write from here on.
+ * Web streams over a socket or a connection, in the shape of WinterTC's sockets. The streams alone read and write from here
+ * on.
  *
- * @throws TypeError for anything but a Connection; SocketClosedError; Error ERR_INVALID_STATE for a connection that is
- * being read, or that has been adapted already.
+ * A socket must be in no multiplexer; {@link adopt} takes it. It may be connecting: `opened` follows then, and is rejected,
+ * as `closed` is, when that fails.
+ *
+ * @throws TypeError for anything else; SocketClosedError; Error ERR_INVALID_STATE for a connection that is being read, or
+ * that has been adapted already; of a socket as {@link adopt}.
  */
-export function toWeb<D>(connection: Connection<D>): WebStreams {
-  if (!(connection instanceof Connection)) throw invalidArgType('connection', 'a Connection', connection)
-  const adapter = new WebAdapter(connection)
-  const { localAddress, localPort, remoteAddress, remotePort } = connection
-  return {
-    readable: adapter.readable(),
-    writable: adapter.writable(),
-    opened: Promise.resolve({
-      localAddress: authority(localAddress, localPort),
-      remoteAddress: authority(remoteAddress, remotePort),
-    }),
-    closed: adapter.closed,
-    close: () => adapter.close(),
+export function toWeb<D>(source: Socket | Connection<D>): WebStreams {
+  if (source instanceof Socket) return overSocket(source)
+  if (!(source instanceof Connection)) throw invalidArgType('source', 'a Socket or a Connection', source)
+  return new WebAdapter(source).streams(Promise.resolve())
+}
+
+function overSocket(socket: Socket): WebStreams {
+  let adapter: WebAdapter<undefined> | undefined
+  let settle!: (failure?: Error) => void
+  const connected = new Promise<void>((resolve, reject) => {
+    settle = (failure) => (failure ? reject(failure) : resolve())
+  })
+  const connectError = (_connection: unknown, failure: Error): void => {
+    settle(failure)
+    adapter?.onClose(failure)
   }
+  adapter = new WebAdapter(adopt(socket, { socket: { open: () => settle(), connectError } }))
+  return adapter.streams(connected)
 }
 
 /** @types/node lacks the signal, which every Node of ours has. */
 type WritableController = WritableStreamDefaultController & { readonly signal: AbortSignal }
 
 class WebAdapter<D> {
+  readonly isStream = true
   readonly closed: Promise<void>
   readonly #connection: Connection<D>
   #settleClosed!: (error?: Error) => void
@@ -83,6 +94,27 @@ class WebAdapter<D> {
     )
     // A program that does not use `closed` gets the error from the streams.
     this.closed.catch(() => {})
+  }
+
+  /** `connected` is settled once the connection is open, or could not be opened. */
+  streams(connected: Promise<void>): WebStreams {
+    const opened = connected.then(() => this.#info)
+    opened.catch(() => {})
+    return {
+      readable: this.readable(),
+      writable: this.writable(),
+      opened,
+      closed: this.closed,
+      close: () => this.close(),
+    }
+  }
+
+  get #info(): SocketInfo {
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#connection
+    return {
+      localAddress: authority(localAddress, localPort),
+      remoteAddress: authority(remoteAddress, remotePort),
+    }
   }
 
   readable(): ReadableStream<Uint8Array> {
@@ -104,7 +136,7 @@ class WebAdapter<D> {
   /** A connection that closed without an error reads as ended. */
   async #read(into: Uint8Array): Promise<number | null> {
     try {
-      return await this.#connection.read(into)
+      return await this.#connection.readForStream(into)
     } catch (error) {
       if (error instanceof SocketClosedError) return null
       throw error

@@ -323,6 +323,11 @@ impl Source {
         let Some(registration) = &mut self.registration else { return };
         registration.disabled = registration.mode == Mode::Oneshot;
         let level_triggered = registration.mode == Mode::Level;
+        if let Kind::Socket(socket) = &mut self.kind
+            && write
+        {
+            socket.set_drain_reported();
+        }
         self.readiness_mut().set_reported((read, write), level_triggered);
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct Source {
     pub(super) read_done: bool,
     pub(super) read_shut: bool,
     pub(super) write_shut: bool,
+    /// Whether it was shut behind a queue, and no event has said since that the queue is empty.
+    pub(super) awaits_drain: bool,
     pub(super) closing: bool,
     /// Whether its bytes may be lost: its connection failed, or a call on it did.
     pub(super) is_broken: bool,
@@ -134,6 +136,7 @@ impl Source {
             read_done: false,
             read_shut: false,
             write_shut: false,
+            awaits_drain: false,
             closing: false,
             is_broken: false,
             backs_off_until: 0,

@@ -41,6 +41,9 @@ impl Player {
         let result = self.registry.end(handle, &bytes);
         with(|world| world.note(|| format!("  end of {} = {result:?}", bytes.len())));
         let failed = self.failure(index).is_some();
+        if matches!(result, Ok((_, Ok(())))) {
+            self.note_end(index);
+        }
         let source = &mut self.sources[index];
         source.is_corked = false;
         match result {
@@ -66,6 +69,9 @@ impl Player {
         let result = self.registry.shutdown(handle, how);
         let failed = self.failure(index).is_some();
         let ends = self.registry.state_bits(handle).unwrap_or(0);
+        if how != Shutdown::Read && result.is_ok() {
+            self.note_end(index);
+        }
         let source = &mut self.sources[index];
         source.is_corked = false;
         // The reading half comes first, and stays shut where the other one fails.
@@ -74,6 +80,13 @@ impl Player {
         source.write_shut |= how != Shutdown::Read && result.is_ok();
         source.is_broken |= failed || result.is_err();
         Ok(())
+    }
+
+    /// The writing half ends now, or behind a queue.
+    fn note_end(&mut self, index: usize) {
+        let has_queue = self.unsent(index) > 0 || self.has_empty_file(Some(index));
+        let source = &mut self.sources[index];
+        source.awaits_drain |= has_queue && !source.write_shut;
     }
 
     pub(super) fn close(&mut self, number: usize) -> Result<(), Violation> {

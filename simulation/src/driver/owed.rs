@@ -120,7 +120,7 @@ impl Player {
         let reads = registration.interest.read && !source.read_done && has_input;
         let writes = registration.interest.write
             && (registration.owes_writable || registration.mode == Mode::Level)
-            && !source.write_shut
+            && (!source.write_shut || source.awaits_drain)
             && queued == 0
             && failure.is_none()
             && is & (flags::OUT | flags::HUP | flags::ERR) == flags::OUT;

@@ -176,7 +176,7 @@ impl Player {
             source.left.extend(source.registration.take().map(|it| it.multiplexer));
             source.left.retain(|left| *left != multiplexer.raw());
             (source.relayed, source.is_corked) = (Some(multiplexer.raw()), false);
-            source.has_passed_end = false;
+            (source.has_passed_end, source.awaits_drain) = (false, false);
         }
         self.relays.push(Relay {
             multiplexer: multiplexer.raw(),

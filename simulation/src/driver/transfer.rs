@@ -265,7 +265,7 @@ impl Player {
         let Some(index) = self.choose_socket(number) else { return Ok(()) };
         let source = &self.sources[index];
         let size = (size as u64 % 300).min(source.got);
-        if source.is_broken || source.read_done || size == 0 {
+        if source.is_broken || !source.has_ended && (source.read_done || size == 0) {
             return Ok(());
         }
         let (handle, position) = (source.handle, source.got - size);
@@ -275,6 +275,8 @@ impl Player {
         if self.unread_length(index) > 0 {
             self.sources[index].got = position;
         }
+        // An end that has been received comes again.
+        (self.sources[index].read_done, self.sources[index].has_ended) = (false, false);
         Ok(())
     }
 

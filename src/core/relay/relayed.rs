@@ -26,10 +26,13 @@ impl Source {
         };
     }
 
-    /// It is a socket again.
+    /// It is a socket again. What it had queued before the relay is that of the relay.
     pub(in crate::core) fn leave_relay(&mut self) {
         self.kind = match self.take_kind() {
-            Kind::Relayed(socket, _) => Kind::Socket(socket),
+            Kind::Relayed(mut socket, _) => {
+                socket.set_drain_reported();
+                Kind::Socket(socket)
+            }
             kind => kind,
         };
     }

@@ -23,6 +23,7 @@ impl Socket {
         self.write_ended = true;
         if self.must_queue() {
             self.shutdown_pending = true;
+            self.drain_unreported = self.has_unsent();
             return Ok(());
         }
         let result = sys::shutdown(self.fd()?, Shutdown::Write);

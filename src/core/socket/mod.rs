@@ -47,6 +47,8 @@ pub(crate) struct Socket {
     write_ended: bool,
     /// Whether shutdown(2) of the writing half follows the queue.
     shutdown_pending: bool,
+    /// Whether the writing half was ended behind a queue, and no event has said since that the queue is empty.
+    drain_unreported: bool,
     /// Whether the kernel is empty after a short read. It may not be in a Unix socket: recv(2) stops at passed
     /// descriptors, see unix(7).
     short_read_means_empty: bool,
@@ -92,6 +94,7 @@ impl Socket {
             read_shut: false,
             write_ended: false,
             shutdown_pending: false,
+            drain_unreported: false,
             short_read_means_empty: is_tcp,
             corked: false,
             starved: false,
@@ -204,10 +207,19 @@ impl Socket {
     /// Whether a multiplexer may report the socket as writable.
     pub(super) fn reports_writable(&self) -> bool {
         match self.state {
-            State::Open => !self.write_ended && !self.has_unsent() && !self.starved,
+            State::Open => self.takes_or_drains() && !self.has_unsent() && !self.starved,
             State::Closed => self.failure.is_some(),
             State::Connecting => false,
         }
+    }
+
+    fn takes_or_drains(&self) -> bool {
+        !self.write_ended || self.drain_unreported && !self.closing
+    }
+
+    /// An event has said that the queue is empty.
+    pub(super) fn set_drain_reported(&mut self) {
+        self.drain_unreported = false;
     }
 
     /// Whether it has broken or hung up and a multiplexer has not reported it.

@@ -82,12 +82,17 @@ impl Socket {
         }
     }
 
-    /// Takes received bytes back: the next receive returns them first.
+    /// Takes received bytes back: the next receive returns them first. An end that was received behind them comes once
+    /// more, also without bytes.
     ///
     /// # Errors
     /// EINVAL for more bytes than were received.
     pub(crate) fn unread(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         let received = self.received.checked_sub(bytes.len() as u64).ok_or(Errno::INVAL)?;
+        if self.read_ended && !self.closing {
+            self.end_unreported = true;
+            self.readiness.merge(flags::IN);
+        }
         if self.read_shut || self.closing || bytes.is_empty() {
             return Ok(());
         }
