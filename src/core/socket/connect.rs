@@ -46,11 +46,20 @@ impl Socket {
             Ok(peer) if self.is_own_peer(&peer) => self.refuse_own_peer(),
             Ok(_) => self.state = State::Open,
             Err(Errno::NOTCONN) => self.forget_flags(),
+            Err(errno) if self.has_input() => {
+                self.state = State::Open;
+                self.break_connection(errno, Call::Read);
+            }
             Err(errno) => self.fail_connect(errno),
         }
         if self.state == State::Open && !self.has_unsent() && self.shutdown_pending {
             self.shutdown_now();
         }
+    }
+
+    /// Whether there are bytes of a peer. A connection that was established and reset since the last look had them first.
+    fn has_input(&self) -> bool {
+        self.fd().is_ok_and(|fd| sys::peek(fd, &mut [0]).is_ok_and(|count| count > 0))
     }
 
     /// Forgets the flags of a socket that is not connected, but for an end that was made here and is to be reported.
