@@ -8,9 +8,6 @@ import { PromisedOutput } from './promised-output.js'
 export abstract class Adaptable<D> extends PromisedOutput<D> {
   #adapter: Adapter | undefined
 
-  /** @internal Whether it has broken, and its `error` handler runs. */
-  protected abstract get isFailing(): boolean
-
   /** @internal What reads and writes the connection in place of its handlers. */
   protected get adapter(): Adapter | undefined {
     return this.#adapter

@@ -120,7 +120,8 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
   timeout(ms: number): this {
     const duration = milliseconds(ms, 'ms')
     this.#idle?.stop()
-    this.#idle = duration === 0 || this.#closed ? undefined : new IdleTimer(duration, (timer) => this.#onIdle(timer))
+    const isNone = duration === 0 || this.#closed || this.isHandedOver
+    this.#idle = isNone ? undefined : new IdleTimer(duration, (timer) => this.#onIdle(timer))
     return this
   }
 
@@ -205,7 +206,9 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
   connectFailed(error: Error): void {
     this.#closed = true
     this.failReader(error)
+    this.finishWrites(error, false)
     this.#call(this.#owner.handlers.connectError, error)
+    this.adapter?.onClose?.(error)
     this.#owner.leaveContext()
   }
 
@@ -261,7 +264,8 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
 
   /** @internal */
   protected override closeIfEnded(): void {
-    if (!this.#closed && this.#socket!.readEnded && this.#socket!.writeEnded) this.#close()
+    if (this.#closed || this.isHandedOver) return
+    if (this.#socket!.readEnded && this.#socket!.writeEnded) this.#close()
   }
 
   /** Both halves have ended, or end by this: what is queued is sent first. */

@@ -61,10 +61,19 @@ export abstract class Input<D> extends Endpoints {
     const isClosed = this.isClosed || socket === undefined || socket.handle < 0
     if (isClosed) return (this.#reader ?? new Reader()).readClosed(read, this.#ended)
     const reader = this.startReader()
+    if (reader.isPending) return reader.refuse()
     const result = reader.read(read, this.#paused)
-    if (reader.isPending && (this.wantsInput() || this.#ended)) this.#receive(socket)
+    if (!reader.isPending) this.#watchAgain(reader)
+    else if (this.wantsInput() || this.#ended) this.#receive(socket)
     if (signal && reader.isPending) reader.abortBy(signal)
     return result
+  }
+
+  /** What was buffered has been read: there may be an end behind it. */
+  #watchAgain(reader: Reader): void {
+    if (!this.#hasWaitingInput || reader.buffer.length > 0) return
+    this.#hasWaitingInput = false
+    this.updateInterest()
   }
 
   /** Receives no more until {@link resume}. The kernel's receive buffer then fills, and the peer has to wait. */
@@ -169,8 +178,10 @@ export abstract class Input<D> extends Endpoints {
   #receiveForReader(reader: Reader, socket: Socket): void {
     reader.receive(socket)
     this.touch()
+    this.#hasWaitingInput = false
     this.updateInterest()
-    if (this.#ended || !socket.readEnded) return
+    // After `attach` there may be bytes in front of an end that was received before.
+    if (this.#ended || !socket.readEnded || socket.hasUnread) return
     this.#ended = true
     // A program that waits for the end may still write before our half ends too.
     setImmediate(() => this.answerEnd())
@@ -185,7 +196,7 @@ export abstract class Input<D> extends Endpoints {
       left -= shareOfTurn(chunk)
       this.touch()
       this.deliver(chunk)
-      if (!this.#goesOn(socket) || !receiveBuffer.wasFilled) return
+      if (this.#reader || !this.#goesOn(socket) || !receiveBuffer.wasFilled) return
     }
   }
 

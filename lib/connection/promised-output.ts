@@ -7,6 +7,9 @@ import { WholeWrite } from './writing/whole-write.js'
 
 /** What a program writes to a connection by promises. */
 export abstract class PromisedOutput<D> extends Output<D> {
+  /** @internal Whether it has broken, and its `error` handler runs. */
+  protected abstract get isFailing(): boolean
+
   /** @internal Whether something else reads and writes in place of the program. */
   protected abstract get isAdapted(): boolean
 
@@ -39,8 +42,8 @@ export abstract class PromisedOutput<D> extends Output<D> {
   drained(): Promise<void> {
     return new Promise((resolve, reject) => {
       const wait: PendingWrite = { attempt: () => this.flush(), resolve, reject, isEmpty: true }
-      if (!this.isClosed) this.enqueue(wait, 'drained')
-      else if (this.hasLostOutput) reject(this.refusal('drained'))
+      if (!this.isClosed && !this.isFailing) this.enqueue(wait, 'drained')
+      else if (this.isFailing || this.hasLostOutput) reject(this.refusal('drained'))
       else resolve()
     })
   }

@@ -106,7 +106,8 @@ export class EventBatch {
       const at = native.EVENT_INTS * index
       const length = this.#ints[at + LENGTH]!
       if (length === 0 || (this.#ints[at + BITS]! & native.ACCEPTED) !== 0) continue
-      registrations.at(this.#ints[at]!)!.inputAt = at
+      const registration = registrations.at(this.#ints[at]!)
+      if (registration) registration.inputAt = at
       end = this.#ints[at + START]! + length
     }
     this.hasInput = end > 0

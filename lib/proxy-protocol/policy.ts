@@ -1,6 +1,7 @@
 import { BlockList } from 'node:net'
 
 import { invalidArgType, invalidArgValue, outOfRange } from '../errors.js'
+import { throwLater } from '../loop/timers.js'
 import type { Address } from '../model/address.js'
 import type { Socket } from '../model/socket.js'
 import { checkOptions, integer, milliseconds, oneOf } from '../validate.js'
@@ -68,9 +69,15 @@ function isBlockList(value: unknown): value is BlockList {
   return value instanceof BlockList || typeof (value as Partial<BlockList> | null)?.check === 'function'
 }
 
-/** Whether headers of the peer are believed. */
+/** Whether headers of the peer are believed. What a list throws is an uncaught exception, and the peer is in no list. */
 export function isTrusted({ from }: HeaderPolicy, socket: Socket): boolean {
-  return from === undefined || isIn(from, socket.remoteAddress)
+  if (from === undefined) return true
+  try {
+    return isIn(from, socket.remoteAddress)
+  } catch (error) {
+    throwLater(error)
+    return false
+  }
 }
 
 function isIn(list: BlockList, address: Address | undefined): boolean {

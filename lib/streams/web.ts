@@ -59,17 +59,12 @@ export function toWeb<D>(source: Socket | Connection<D>): WebStreams {
 }
 
 function overSocket(socket: Socket): WebStreams {
-  let adapter: WebAdapter<undefined> | undefined
   let settle!: (failure?: Error) => void
   const connected = new Promise<void>((resolve, reject) => {
     settle = (failure) => (failure ? reject(failure) : resolve())
   })
-  const connectError = (_connection: unknown, failure: Error): void => {
-    settle(failure)
-    adapter?.onClose(failure)
-  }
-  adapter = new WebAdapter(adopt(socket, { socket: { open: () => settle(), connectError } }))
-  return adapter.streams(connected)
+  const handlers = { open: () => settle(), connectError: (_connection: unknown, failure: Error) => settle(failure) }
+  return new WebAdapter(adopt(socket, { socket: handlers })).streams(connected)
 }
 
 /** @types/node lacks the signal, which every Node of ours has. */

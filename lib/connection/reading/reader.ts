@@ -23,9 +23,13 @@ export class Reader {
     return this.#pending !== undefined
   }
 
+  /** A read while another one is pending. */
+  refuse(): Promise<never> {
+    return Promise.reject(invalidState('A read of this connection is pending already'))
+  }
+
   /** Serves a read from the buffer, unless it `waits`; else it is pending from here on. */
   read<T>(read: Read<T>, waits: boolean): Promise<T> {
-    if (this.#pending) return Promise.reject(invalidState('A read of this connection is pending already'))
     if (this.buffer.length > 0 && !waits) {
       const served = this.#attemptNow(read, NOTHING_NOW)
       if (served) return served

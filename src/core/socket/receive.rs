@@ -28,7 +28,10 @@ impl Socket {
         }
         self.check_alive()?;
         match sys::receive(self.fd()?, into) {
-            Ok(0) => self.end_of_stream(),
+            Ok(0) => {
+                self.look_behind_end();
+                self.end_of_stream()
+            }
             Ok(count) => {
                 self.received += count as u64;
                 self.receives_large = count >= PREFETCH_LIMIT;
@@ -76,7 +79,10 @@ impl Socket {
         }
         self.check_alive()?;
         match sys::peek(self.fd()?, into) {
-            Ok(0) => self.failure_or(Ok(0)),
+            Ok(0) => {
+                self.look_behind_end();
+                self.failure_or(Ok(0))
+            }
             Ok(count) => Ok(count),
             Err(errno) => self.nothing_received(errno),
         }
@@ -121,6 +127,21 @@ impl Socket {
         self.received += count as u64;
         self.readiness.took(false);
         count
+    }
+
+    /// Looks for an error that has come since the end was received.
+    ///
+    /// # Notes
+    /// Behind the peer's FIN recv(2) returns 0 for good: `tcp_recvmsg_locked` in `net/ipv4/tcp.c` asks for `SOCK_DONE` before
+    /// it looks at the error.
+    fn look_behind_end(&mut self) {
+        let is_behind = self.read_ended && !self.end_unreported && self.readiness.has(flags::ERR);
+        if is_behind
+            && self.failure.is_none()
+            && let Ok(Some(errno)) = self.fd().and_then(sys::socket_error)
+        {
+            self.break_connection(errno, Call::Read);
+        }
     }
 
     /// Takes note of the end. If a call failed before, its error is returned instead: the connection did not end
