@@ -264,8 +264,7 @@ export class Connection<D = undefined> extends Adaptable<D> implements Disposabl
 
   /** @internal */
   protected override closeIfEnded(): void {
-    if (this.#closed || this.isHandedOver) return
-    if (this.#socket!.readEnded && this.#socket!.writeEnded) this.#close()
+    if (!this.#closed && this.#socket!.readEnded && this.#socket!.writeEnded) this.#close()
   }
 
   /** Both halves have ended, or end by this: what is queued is sent first. */
