@@ -114,9 +114,11 @@ export class ReceiveBuffer {
 
   /** Successive chunks of one length share a view: a chunk of borrowed memory must not be kept anyway. */
   #receiveBorrowed(source: ByteSource, into: Uint8Array): Buffer | null {
-    if (into.length === 0) return this.#receiveInstead(source)
+    // V8 11.3 may read a `length` that an array had before it was detached.
+    const length = into.byteLength
+    if (length === 0) return this.#receiveInstead(source)
     const count = source.receive(into)
-    this.#filled = count === into.length
+    this.#filled = count === length
     if (!count) return count === null ? null : END
     if (this.#view?.length !== count) this.#view = Buffer.from(into.buffer, into.byteOffset, count)
     return this.#view
