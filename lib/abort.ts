@@ -20,8 +20,8 @@ export function addAbortCallback(signal: AbortSignal, callback: OnAbort): void {
     existing.add(callback)
     return
   }
-  callbacks.set(signal, new Set([callback]))
   signal.addEventListener('abort', onAbort, { once: true })
+  callbacks.set(signal, new Set([callback]))
 }
 
 /** The last callback that goes takes the listener with it: a signal with listeners is kept alive by Node. */

@@ -336,6 +336,25 @@ test('a_signal_ends_a_file_in_the_middle_and_what_is_queued_comes_next', async (
   t.true(received.equals(Buffer.concat(rest)))
 })
 
+test('a_signal_that_cannot_be_listened_to_ends_its_file_alone', async (t) => {
+  const { client, server, fd } = await sending(t, distinctBytes(LARGE))
+  const signal = {
+    aborted: false,
+    addEventListener() {
+      throw new Error('no listeners')
+    },
+  } as unknown as AbortSignal
+  for (let turn = 0; turn < 2; turn++) {
+    const error = await t.throwsAsync<Error & { bytesSent: number }>(client.sendFile(fd, { signal }), {
+      message: 'no listeners',
+    })
+    t.true(error!.bytesSent < LARGE)
+  }
+  t.is(client.send('next'), 'queued')
+  const received = await ended(client, server)
+  t.is(received.subarray(-4).toString(), 'next')
+})
+
 test('a_signal_ends_a_file_that_waits_for_another', async (t) => {
   const bytes = distinctBytes(1_000_000)
   const { client, server } = await smallBufferPair(t)

@@ -54,6 +54,7 @@ class SentFile implements FileTransfer {
   }
   /** That of the source, also when that is closing. */
   readonly #handle: number
+  #isSettled = false
 
   constructor(
     readonly source: StreamSource,
@@ -65,10 +66,21 @@ class SentFile implements FileTransfer {
     this.#signal = signal
     this.#resolve = resolve
     this.#reject = reject
-    if (signal) addAbortCallback(signal, this.#abort)
+  }
+
+  /** Ends it when its signal is aborted; at once, when that is none of Node's and throws. */
+  watchSignal(): void {
+    if (!this.#signal || this.#isSettled) return
+    try {
+      addAbortCallback(this.#signal, this.#abort)
+    } catch (error) {
+      const sent = cancelFile(this.#handle, this)
+      if (sent !== undefined) this.#reject(Object.assign(error as Error, { bytesSent: sent }))
+    }
   }
 
   settle(sent: number, error?: SocketError): void {
+    this.#isSettled = true
     if (this.#signal) removeAbortCallback(this.#signal, this.#abort)
     if (error) this.#reject(Object.assign(error, { bytesSent: sent }))
     else this.#resolve(sent)
@@ -88,8 +100,10 @@ export async function sendFile(
   const id = native.sendFile(handle, fd, start, end)
   if (id < 0) throw refusal(source, file, id)
   return new Promise((...settle) => {
-    addFile(handle, new SentFile(source, id, signal, settle))
+    const sent = new SentFile(source, id, signal, settle)
+    addFile(handle, sent)
     if (sendsFiles(handle)) flushInBackground(source, handle)
+    sent.watchSignal()
   })
 }
 
