@@ -187,11 +187,6 @@ export class Socket extends PassingSource {
     return 0
   }
 
-  /** @internal Whether bytes that were given back have not been received again. */
-  get hasUnread(): boolean {
-    return native.unreadLength(this.handle) > 0
-  }
-
   /** @internal Gives back bytes that have been received: the next receive gets them first. */
   unread(chunk: Uint8Array): void {
     native.unread(this.handle, chunk)

@@ -49,6 +49,11 @@ export abstract class TravellingSource extends SendingSource {
     throw this.guarded().reasonFor(-result, 'detach')
   }
 
+  /** @internal Whether bytes that were given back have not been received again. */
+  get hasUnread(): boolean {
+    return native.unreadLength(this.handle) > 0
+  }
+
   /** @internal Throws EBUSY as {@link detach}. */
   checkDetachable(): void {
     if (native.unreadLength(this.handle) === -EBUSY) throw systemError(EBUSY, 'detach', undefined, 'it is relayed')
