@@ -320,11 +320,12 @@ impl Source {
     /// Marks the pending event as reported.
     pub(super) fn set_reported(&mut self) {
         let Interest { read, write, .. } = self.reportable();
+        let is_writable = write && self.readiness().can_write();
         let Some(registration) = &mut self.registration else { return };
         registration.disabled = registration.mode == Mode::Oneshot;
         let level_triggered = registration.mode == Mode::Level;
         if let Kind::Socket(socket) = &mut self.kind
-            && write
+            && is_writable
         {
             socket.set_drain_reported();
         }
