@@ -90,6 +90,8 @@ pub(super) struct Source {
     pub(super) write_shut: bool,
     /// Whether it was shut behind a queue, and no event has said since that the queue is empty.
     pub(super) awaits_drain: bool,
+    /// As `awaits_drain`; also behind a file of which nothing is to be sent, which may have ended before.
+    pub(super) may_await_drain: bool,
     pub(super) closing: bool,
     /// Whether its bytes may be lost: its connection failed, or a call on it did.
     pub(super) is_broken: bool,
@@ -137,6 +139,7 @@ impl Source {
             read_shut: false,
             write_shut: false,
             awaits_drain: false,
+            may_await_drain: false,
             closing: false,
             is_broken: false,
             backs_off_until: 0,

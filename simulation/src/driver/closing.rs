@@ -84,9 +84,11 @@ impl Player {
 
     /// The writing half ends now, or behind a queue.
     fn note_end(&mut self, index: usize) {
-        let has_queue = self.unsent(index) > 0 || self.has_empty_file(Some(index));
+        let has_queue = self.unsent(index) > 0;
+        let may_have_one = has_queue || self.has_empty_file(Some(index));
         let source = &mut self.sources[index];
         source.awaits_drain |= has_queue && !source.write_shut;
+        source.may_await_drain |= may_have_one && !source.write_shut;
     }
 
     pub(super) fn close(&mut self, number: usize) -> Result<(), Violation> {

@@ -176,7 +176,8 @@ impl Player {
             source.left.extend(source.registration.take().map(|it| it.multiplexer));
             source.left.retain(|left| *left != multiplexer.raw());
             (source.relayed, source.is_corked) = (Some(multiplexer.raw()), false);
-            (source.has_passed_end, source.awaits_drain) = (false, false);
+            source.has_passed_end = false;
+            (source.awaits_drain, source.may_await_drain) = (false, false);
         }
         self.relays.push(Relay {
             multiplexer: multiplexer.raw(),

@@ -217,7 +217,7 @@ impl Player {
         registration.disabled = registration.mode == Mode::Oneshot;
         registration.passed_over = 0;
         if event.bits & bits::WRITABLE != 0 {
-            source.awaits_drain = false;
+            (source.awaits_drain, source.may_await_drain) = (false, false);
             registration.owes_writable = registration.mode == Mode::Level;
         }
         let is_prefetched = !event.received.is_empty();
@@ -241,7 +241,7 @@ impl Player {
             (bits::READ_ENDED, has(flags::RDHUP | flags::HUP) || source.read_shut),
             (bits::HANGUP, has(flags::HUP)),
             (bits::ERROR, has(flags::ERR)),
-            (bits::WRITABLE, !source.write_shut || source.awaits_drain || failure.is_some()),
+            (bits::WRITABLE, !source.write_shut || source.may_await_drain || failure.is_some()),
         ];
         for (bit, is_true) in is_true {
             if event.bits & bit != 0 && !is_true {
